@@ -1,0 +1,1 @@
+"""Ground floor: values that every room speaks of. Imports the standard library only."""

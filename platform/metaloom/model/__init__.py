@@ -1,0 +1,30 @@
+"""The nouns: what metadata defines, as frozen values. Standard library only; no behaviour beyond looking things up.
+
+Every definition carries its ``address`` and the ``Position`` it was written at (for overlays: the last writer).
+Maps are read-only ``Mapping`` objects in the order of the metadata.
+"""
+
+from metaloom.model.access import AccessGrant, FieldLevel, Role
+from metaloom.model.action import Action, Input, Step
+from metaloom.model.catalog import Catalog, Pack
+from metaloom.model.choices import Choice, Choices
+from metaloom.model.entity import (
+    Aggregate,
+    Entity,
+    Field,
+    FieldType,
+    Index,
+    Ownership,
+    Rule,
+    UniqueRule,
+)
+from metaloom.model.ledger import Account, AccountingRule, LedgerLeg
+from metaloom.model.lifecycle import Lifecycle, State, Transition
+from metaloom.model.screen import Column, Form, ListView, Menu, MenuItem, QuickLink, Section, Tab
+from metaloom.model.series import NumberSeries
+
+__all__ = [
+    "AccessGrant", "Account", "AccountingRule", "Action", "Aggregate", "Catalog", "Choice", "Choices", "Column", "Entity",
+    "Field", "FieldLevel", "FieldType", "Form", "Index", "Input", "LedgerLeg", "Lifecycle", "ListView", "Menu", "MenuItem",
+    "NumberSeries", "Ownership", "Pack", "QuickLink", "Role", "Rule", "Section", "State", "Step", "Tab", "Transition", "UniqueRule",
+]

@@ -1,0 +1,67 @@
+"""Catalog: all definitions of one tenant, frozen, with a digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from metaloom.base.diagnostic import Diagnostic
+from metaloom.base.position import NOWHERE, Position
+from metaloom.base.text import Text
+from metaloom.model.access import AccessGrant, Role
+from metaloom.model.action import Action
+from metaloom.model.choices import Choices
+from metaloom.model.entity import Entity
+from metaloom.model.ledger import Account, AccountingRule
+from metaloom.model.lifecycle import Lifecycle
+from metaloom.model.screen import Form, ListView, Menu, QuickLink
+from metaloom.model.series import NumberSeries
+
+
+@dataclass(frozen=True)
+class Pack:
+    name: str
+    version: str
+    format: int
+    label: Text
+    depends: Mapping[str, str] = field(default_factory=dict)
+    modules: Mapping[str, Text] = field(default_factory=dict)
+    locked: bool = False
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Keys are addresses. ``lists`` by ``<entity>/<name>`` (``main`` for the entity's own); ``forms``, ``lifecycles`` by entity;
+    ``actions`` by ``<entity>/<name>``; ``grants`` by entity, in file order."""
+
+    digest: str
+    packs: Mapping[str, Pack]
+    entities: Mapping[str, Entity]
+    lists: Mapping[str, ListView]
+    forms: Mapping[str, Form]
+    lifecycles: Mapping[str, Lifecycle]
+    actions: Mapping[str, Action]
+    choices: Mapping[str, Choices]
+    roles: Mapping[str, Role]
+    grants: Mapping[str, tuple[AccessGrant, ...]]
+    series: Mapping[str, NumberSeries]
+    menus: Mapping[str, Menu]
+    quick_links: Mapping[str, QuickLink]
+    accounts: Mapping[str, Account]
+    accounting_rules: Mapping[str, AccountingRule]
+    warnings: tuple[Diagnostic, ...] = ()
+    settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+    def entity(self, address: str) -> Entity:
+        """The entity at ``address``; KeyError when the catalog has none (callers at the doors answer NotFound)."""
+        return self.entities[address]
+
+    def actions_of(self, entity: str) -> tuple[Action, ...]:
+        """The entity's actions in the order of its metadata."""
+        return tuple(a for a in self.actions.values() if a.entity == entity)
+
+    def children_of(self, entity: str) -> tuple[Entity, ...]:
+        """Entities whose rows live inside rows of ``entity``."""
+        return tuple(e for e in self.entities.values() if e.child_of == entity)
