@@ -1,0 +1,60 @@
+"""The one error of the plugin: an input that has no meaning, with the key at fault and the cure in both languages."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_TEXTS: Final[dict[str, tuple[str, str]]] = {
+    "not_decimal": ("{key} 必须是十进制数，收到 {found}", "{key} must be a Decimal, found {found}"),
+    "not_finite": ("{key} 必须是有限数，收到 {found}", "{key} must be a finite number, found {found}"),
+    "too_many_places": (
+        "{key} 最多 {limit} 位小数，收到 {found}",
+        "{key} may have at most {limit} decimal places, found {found}",
+    ),
+    "not_whole": ("{key} 必须是整数，收到 {found}", "{key} must be a whole number, found {found}"),
+    "out_of_range": ("{key} 必须在 {limit} 之间，收到 {found}", "{key} must be within {limit}, found {found}"),
+    "not_date": ("{key} 必须是日期，收到 {found}", "{key} must be a date, found {found}"),
+    "unknown_choice": ("{key} 只能是 {limit}，收到 {found}", "{key} must be one of {limit}, found {found}"),
+    "required": ("缺少 {key}", "{key} is missing"),
+    "unknown_key": ("不认识的参数 {key}，可用：{limit}", "unknown parameter {key}, known are: {limit}"),
+    "not_text": ("{key} 必须是文本，收到 {found}", "{key} must be text, found {found}"),
+    "wrong_order": ("{key} 不能早于 {limit}，收到 {found}", "{key} must not be before {limit}, found {found}"),
+    "conflict": ("{key} 与 {limit} 矛盾，收到 {found}", "{key} contradicts {limit}, found {found}"),
+    "no_rate": (
+        "{key} 无法得出年化利率：需要先有一笔放款，后有还款",
+        "{key} has no rate of return: it needs one outflow first, then receipts",
+    ),
+}
+
+
+class LoanMathError(ValueError):
+    """An input the arithmetic refuses.
+
+    `key` names the parameter, `code` the kind of refusal (stable, for tests and translation).
+    `str()` is English; `text("zh")` is what a Chinese screen shows.
+    """
+
+    def __init__(self, key: str, code: str, *, found: object = None, limit: object = None) -> None:
+        self.key = key
+        self.code = code
+        self.found = _short(found)
+        self.limit = str(limit)
+        super().__init__(self.text("en"))
+
+    def text(self, language: str) -> str:
+        chinese, english = _TEXTS[self.code]
+        template = chinese if language.startswith("zh") else english
+        return template.format(key=self.key, found=self.found, limit=self.limit)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (self.key, self.code, self.found, self.limit)
+
+
+def _rebuild(key: str, code: str, found: str, limit: str) -> LoanMathError:
+    """Errors cross process borders (the plugin runs in a pool); keyword-only arguments need this to unpickle."""
+    return LoanMathError(key, code, found=found, limit=limit)
+
+
+def _short(found: object) -> str:
+    text = found if isinstance(found, str) else repr(found)
+    return text if len(text) <= 60 else text[:57] + "..."
