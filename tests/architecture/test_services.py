@@ -44,7 +44,7 @@ def test_a_skip_fails_where_services_are_promised(tmp_path, promised, exit_code)
         "@pytest.mark.xfail\ndef test_known():\n    assert False\n"
     )
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", tmp_path, tmp_path],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", ".", "."],
         cwd=tmp_path, env={**os.environ, "METALOOM_REQUIRE_SERVICES": promised}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip

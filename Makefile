@@ -1,0 +1,52 @@
+# Two commands: `make run` and `make test`. Needs Python 3.11 or newer with venv, and make; nothing else.
+SHELL := /bin/bash
+BIN := .venv/bin
+PYTEST_WORKERS ?= 2
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+
+.PHONY: help install install-test run test shots bench lint clean
+
+help:
+	@echo "make run      install, make the demo tenant, serve it at http://127.0.0.1:8000"
+	@echo "make test     install and run the tests"
+	@echo "make install  only set up .venv (then .venv/bin/metaloom works)"
+	@echo "make shots    screenshots of every kind of screen, into shots/"
+	@echo "make bench    measure lists and details at 1,000,000 rows"
+	@echo "make lint     ruff, import contracts, mypy"
+
+# A stamp remembers the packaging files that were installed; source files need no new installation.
+install: .venv/.installed
+install-test: .venv/.installed-test
+
+.venv/.installed: setup.cfg pyproject.toml platform/metaloom/__init__.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/.installed-test: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "metaloom needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3")'
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python lacks venv: apt-get install python3-venv" >&2; exit 1; }
+
+run: install
+	$(BIN)/metaloom run --demo
+
+test: install-test
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadscope $(PYTEST_ARGS)
+
+shots: install-test
+	$(BIN)/python tests/shots.py
+
+bench: install-test
+	$(BIN)/python -m bench
+
+lint: install-test
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --config setup.cfg --no-logo
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	MYPYPATH=platform $(BIN)/mypy -p metaloom
+
+clean:
+	rm -rf .venv build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache
