@@ -13,7 +13,7 @@ class Diagnostic:
     """``code`` is stable (``ML-REF-001``); ``message`` says found and expected; ``hint`` says the cure.
 
     ``severity`` is ``error`` (refuses the catalog) or ``warning`` (published, shown).
-    ``address`` names the definition concerned, e.g. ``lending.customer/field/name``.
+    ``address`` names the definition concerned, e.g. ``sales.customer/field/name``.
     """
 
     code: str
