@@ -4,11 +4,11 @@ Pure functions on frozen dataclasses; standard library only. `provider.py` puts 
 """
 
 from .allocation import ALLOCATION_RULES, COMPONENTS, Allocation, Bill, Part, allocate
-from .apr import Apr, apr
+from .annual_rate import Apr, apr
 from .dates import due_dates
 from .errors import LoanMathError
 from .overdue import Penalty, PenaltyTerms, Segment, overdue_days, penalty
-from .schedule import level_payment, schedule
+from .schedules import level_payment, schedule
 from .settle import SettleQuote, settle_quote
 from .terms import METHODS, Instalment, Terms
 

@@ -69,8 +69,8 @@ def allocate(bills: Sequence[Bill], amount: Decimal, rule: str = "BY_PERIOD") ->
     BY_COMPONENT     one component across all bills, oldest first, then the next component in the same order
     PRINCIPAL_FIRST  BY_COMPONENT with the principal before all else (non-performing loans, settlements)
 
-    The order of `bills` does not matter, their numbers do. A bill that is not yet due is paid too if it is handed in: leave
-    it out. Raises LoanMathError for an unknown rule, an amount < 0 or a number that occurs twice.
+    The order of `bills` does not matter, their numbers do. A bill that is not yet due is paid too if it is handed in:
+    leave it out. Raises LoanMathError for an unknown rule, an amount < 0 or a number that occurs twice.
     """
     check_choice("rule", rule, ALLOCATION_RULES)
     check_amount("amount", amount)

@@ -49,7 +49,7 @@ def check_whole(key: str, found: object, least: int, most: int) -> None:
     if isinstance(found, bool) or not isinstance(found, int):
         raise LoanMathError(key, "not_whole", found=found)
     if not least <= found <= most:
-        raise LoanMathError(key, "out_of_range", found=found if abs(found) < 10**20 else "…", limit=f"{least} – {most}")
+        raise LoanMathError(key, "out_of_range", found=found, limit=f"{least} – {most}")
 
 
 def check_date(key: str, found: object) -> None:
@@ -67,4 +67,4 @@ def check_choice(key: str, found: object, choices: Collection[str]) -> None:
 
 def _has_places(number: Decimal, places: int) -> bool:
     _, denominator = number.as_integer_ratio()
-    return 10**places % denominator == 0
+    return bool(10**places % denominator == 0)

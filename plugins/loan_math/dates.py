@@ -11,7 +11,7 @@ from .terms import Terms
 
 
 def due_dates(terms: Terms) -> tuple[date, ...]:
-    """One due date per period, strictly rising. Each is counted from the anchor, so 31 → 28 → 31 does not drift (E14)."""
+    """One due date per period, strictly rising, each counted from the anchor: 31 → 28 → 31 does not drift (E14)."""
     shift = 1 if _first_is_too_short(terms) else 0
     return tuple(_due_date(terms, k + shift) for k in range(terms.periods))
 

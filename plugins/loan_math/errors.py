@@ -56,5 +56,8 @@ def _rebuild(key: str, code: str, found: str, limit: str) -> LoanMathError:
 
 
 def _short(found: object) -> str:
-    text = found if isinstance(found, str) else repr(found)
+    try:
+        text = found if isinstance(found, str) else repr(found)
+    except ValueError:  # an integer of more than 4300 digits refuses to become text
+        text = type(found).__name__
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,8 +1,8 @@
 """Exact money arithmetic on integers: cents in, cents out, one division, one rounding.
 
-Why not Decimal all the way: `balance * (rate / 12)` rounds rate/12 first, and an exact half such as 354.815 then becomes
-354.81 instead of 354.82 (about one loan in 20,000). Here every product is an exact integer and the only division is the
-rounding itself. Nothing depends on the caller's decimal context.
+Why not Decimal all the way: `balance * (rate / 12)` rounds rate/12 first, and an exact half such as 354.815 then
+becomes 354.81 instead of 354.82 (about one loan in 20,000). Here every product is an exact integer and the only
+division is the rounding itself. Nothing depends on the caller's decimal context.
 """
 
 from __future__ import annotations

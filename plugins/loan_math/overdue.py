@@ -13,6 +13,7 @@ from .errors import LoanMathError
 from .exact import from_cents, half_up, ratio, to_cents
 
 RATE_PERIODS: Final[dict[str, int]] = {"day": 1, "year/360": 360, "year/365": 365}
+GRACE_DAYS_MAX: Final = 366
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,12 +33,12 @@ class PenaltyTerms:
     def __post_init__(self) -> None:
         check_rate("penalty_rate", self.rate)
         check_choice("penalty_rate_per", self.rate_per, RATE_PERIODS.keys())
-        check_whole("grace_days", self.grace_days, 0, 366)
+        check_whole("grace_days", self.grace_days, 0, GRACE_DAYS_MAX)
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of constant overdue base: `start` counted, `end` not; `amount` is its penalty, rounded when it closed."""
+    """A stretch of constant overdue base: `start` counted, `end` not; `amount` is its penalty, rounded as it closed."""
 
     start: date
     end: date
@@ -59,8 +60,9 @@ def overdue_days(due_date: date, on: date, grace_days: int = 0) -> int:
     """Days past due: 0 on the due date, before it and within the grace; after the grace counted from the due date."""
     check_date("due_date", due_date)
     check_date("on", on)
+    check_whole("grace_days", grace_days, 0, GRACE_DAYS_MAX)
     days = (on - due_date).days
-    return days if days > max(grace_days, 0) else 0
+    return days if days > grace_days else 0
 
 
 def penalty_start(terms: PenaltyTerms, due_date: date) -> date:
@@ -83,8 +85,8 @@ def penalty(
     reductions  (date, amount) of each later payment of that base, in any order; a payment on the due date or before it
                 lowers the base from the first day
 
-    No penalty at all if nothing is left of the base when the grace ends. The penalty never enters a base. Each segment is
-    rounded when it closes, so a daily run and a catch-up run agree as long as both close segments at payments only.
+    No penalty at all if nothing is left of the base when the grace ends. The penalty never enters a base. Each segment
+    is rounded when it closes, so a daily run and a catch-up run agree as long as both close segments at payments only.
     """
     check_amount("base", base)
     days_late = overdue_days(due_date, on, terms.grace_days)

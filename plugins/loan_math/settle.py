@@ -1,4 +1,4 @@
-"""What closes a loan on a given day (提前结清): everything due, the principal not yet due, interest to the day, the fee."""
+"""What closes a loan on a given day (提前结清): all that is due, principal not yet due, interest to the day, fee."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .allocation import Bill
 from .check import check_date, check_rate
 from .errors import LoanMathError
 from .exact import from_cents, half_up, ratio, to_cents
-from .schedule import actual_factor, interest_cents
+from .schedules import actual_factor, interest_cents
 from .terms import Instalment, Terms
 
 
@@ -53,8 +53,8 @@ def settle_quote(
     fee_rate    prepayment fee as a fraction of the principal not yet due
 
     Interest counts actual days on the product's base, and never more than the running instalment would have charged, so
-    paying early never costs more interest. Fees of instalments not yet due are not charged. Raises LoanMathError if `on`
-    lies before the start, or if an open bill belongs to no instalment that is due.
+    paying early never costs more interest. Fees of instalments not yet due are not charged. Raises LoanMathError if
+    `on` lies before the start, or if an open bill belongs to no instalment that is due.
     """
     check_date("on", on)
     check_rate("fee_rate", fee_rate)

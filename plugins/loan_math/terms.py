@@ -25,11 +25,12 @@ class Terms:
 
     principal       money, two places, > 0
     annual_rate     fraction: 0.12 is 12 % a year
-    method          EQUAL_INSTALMENT 等额本息, EQUAL_PRINCIPAL 等额本金, INTEREST_ONLY 先息后本, BULLET 利随本清, FLAT 等本等息
+    method          EQUAL_INSTALMENT 等额本息, EQUAL_PRINCIPAL 等额本金, INTEREST_ONLY 先息后本, BULLET 利随本清,
+                    FLAT 等本等息
     periods         1 to 600; BULLET pays once, at the end of the last period
     start_date      first day that bears interest (算头不算尾)
-    due_day         chosen day of the month, None = the day of start_date; the first due date lies in the month after the
-                    start (after `period_length` months), a short month clamps it, the next one does not drift
+    due_day         chosen day of the month, None = the day of start_date; the first due date lies in the month after
+                    the start (after `period_length` months), a short month clamps it, the next one does not drift
     first_due_date  overrides the first due date; its day is then the due day
     period_unit     month, week or day; `period_length` of them make one period (3 months = a quarter)
     day_count       30/360 (a whole month is 1/12 of a year), ACT/360, ACT/365
@@ -87,7 +88,7 @@ class Terms:
             self._check_same_day(self.first_due_date)
 
     def _check_same_day(self, first: date) -> None:
-        """Both given: the first due date must lie on the due day, or nobody could say which of them rules the second."""
+        """Both given: the first due date must lie on the due day, or nobody could say which of them rules."""
         if self.due_day is not None and first.day != min(self.due_day, monthrange(first.year, first.month)[1]):
             raise LoanMathError("first_due_date", "conflict", found=first.isoformat(), limit=f"due_day={self.due_day}")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from metaloom_plugins.loan_math import (
     COMPONENTS,
     Bill,
@@ -93,7 +94,7 @@ def test_e09_bullet_pays_principal_and_interest_once(day_count: str) -> None:
             periods=6,
             start_date=day("2025-01-15"),
             day_count=day_count,
-        )  # fmt: skip
+        )
     )
     assert (row.no, row.due_date, row.days) == (1, day("2025-07-15"), 181)
     assert (str(row.interest), str(row.total)) == tuple(example["variants"][day_count].values())

@@ -1,7 +1,7 @@
 """The repayment schedule: due dates first, amounts second, every interest amount by one formula.
 
-interest of a period = balance × annual_rate × share of a year, rounded HALF_UP to the cent once. The methods differ only
-in how much principal each period repays. Source: domain spec §4.1 to §4.3.
+interest of a period = balance × annual_rate × share of a year, rounded HALF_UP to the cent once. The methods differ
+only in how much principal each period repays. Source: domain spec §4.1 to §4.3.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Fraction_ = tuple[int, int]
 def schedule(terms: Terms) -> tuple[Instalment, ...]:
     """The instalments of a loan, oldest first.
 
-    Holds for every result: each amount >= 0 with two places, the principals sum to terms.principal, the last balance is 0.
-    BULLET gives one instalment; the other methods one per period. Raises LoanMathError for dates past the year 2200.
+    Holds for every result: each amount >= 0 with two places, the principals sum to terms.principal, the last balance is
+    0. BULLET gives one instalment; the other methods one per period. Raises LoanMathError for dates past the year 2200.
     """
     plan = _plan(terms)
     principals, interests = _AMOUNTS[terms.method](plan)
@@ -174,8 +174,8 @@ def _annuity(principal: int, factor: Fraction_, count: int) -> int:
 def _sought_level(plan: _Plan) -> int:
     """The level whose last payment comes closest to it, for periods of unequal length (E02).
 
-    The overshoot last − level never rises with the level, so a bracket around the exact annuity and a bisection find it.
-    Equal distance: the higher level, whose last payment is the smaller one.
+    The overshoot last − level never rises with the level, so a bracket around the exact annuity and a bisection find
+    it. Equal distance: the higher level, whose last payment is the smaller one.
     """
     high = _exact_level(plan)
     step = 1
@@ -231,6 +231,6 @@ def _instalments(plan: _Plan, principals: list[int], interests: list[int], fee: 
                 fee,
                 from_cents(principal + interest + fee_cents),
                 from_cents(balance),
-            )  # fmt: skip
+            )
         )
     return tuple(rows)

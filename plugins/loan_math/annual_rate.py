@@ -26,9 +26,9 @@ class Apr:
 def apr(flows: Sequence[Decimal], periods_per_year: int = 12) -> Apr:
     """Annual rates of equally spaced flows, seen by the lender.
 
-    flows[0] is what really left at payout, negative (−principal + fees kept back at payout); the rest are receipts >= 0,
-    fees included, one per period. simple = i × periods_per_year, compound = (1 + i)^periods_per_year − 1, both of the
-    unrounded period rate i. Raises LoanMathError where no rate exists: no outflow, no receipt, a later outflow.
+    flows[0] is what really left at payout, negative (−principal + fees kept back at payout); the rest are receipts
+    >= 0, fees included, one per period. simple = i × periods_per_year, compound = (1 + i)^periods_per_year − 1, both
+    of the unrounded period rate i. Raises LoanMathError where no rate exists: no outflow, no receipt, a later outflow.
     """
     check_whole("periods_per_year", periods_per_year, 1, 366)
     _check_flows(flows)
@@ -41,7 +41,7 @@ def apr(flows: Sequence[Decimal], periods_per_year: int = 12) -> Apr:
 def _discount(flows: Sequence[Decimal]) -> Decimal:
     """The v > 0 with Σ flows[k]·vᵏ = 0.
 
-    The sum rises and is convex in v (all later flows >= 0), so Newton from the right of the root closes in from one side.
+    The sum rises and is convex in v (all later flows >= 0): Newton from the right of the root closes in from one side.
     """
     v = Decimal(1)
     while _value_and_slope(flows, v)[0] < 0:
