@@ -12,6 +12,7 @@ from .errors import LoanMathError
 
 _MATHS: Final = Context(prec=40, rounding=ROUND_HALF_UP)
 _PLACES: Final = Decimal("0.000001")
+_RATE_MAX: Final = Decimal(1_000_000)
 _CLOSE_ENOUGH: Final = Decimal("1E-25")
 
 
@@ -35,6 +36,8 @@ def apr(flows: Sequence[Decimal], periods_per_year: int = 12) -> Apr:
     growth = _MATHS.divide(Decimal(1), _discount(flows))
     simple = _MATHS.multiply(_MATHS.subtract(growth, Decimal(1)), Decimal(periods_per_year))
     compound = _MATHS.subtract(_MATHS.power(growth, Decimal(periods_per_year)), Decimal(1))
+    if compound > _RATE_MAX:
+        raise LoanMathError("flows", "out_of_range", found=f"{compound:.3e}", limit=f"-1 – {_RATE_MAX}")
     return Apr(_rounded(simple), _rounded(compound))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from calendar import monthrange
+from collections.abc import Callable
 from datetime import date, timedelta
 
 from .check import DATE_MAX
@@ -12,8 +13,9 @@ from .terms import Terms
 
 def due_dates(terms: Terms) -> tuple[date, ...]:
     """One due date per period, strictly rising, each counted from the anchor: 31 → 28 → 31 does not drift (E14)."""
-    shift = 1 if _first_is_too_short(terms) else 0
-    return tuple(_due_date(terms, k + shift) for k in range(terms.periods))
+    due_date = _counting(terms)
+    shift = 1 if (due_date(0) - terms.start_date).days < terms.min_first_days else 0
+    return tuple(due_date(k + shift) for k in range(terms.periods))
 
 
 def whole_period_start(terms: Terms, first_due: date) -> date:
@@ -34,20 +36,14 @@ def add_months(day: date, months: int, anchor_day: int | None = None) -> date:
     return date(year, month, wanted if wanted <= 28 else min(wanted, monthrange(year, month)[1]))
 
 
-def _due_date(terms: Terms, k: int) -> date:
-    """The due date `k` periods after the first one, before `min_first_days` is looked at."""
+def _counting(terms: Terms) -> Callable[[int], date]:
+    """k → the due date k periods after the first one, before `min_first_days` is looked at."""
+    anchor, ahead = (terms.first_due_date, 0) if terms.first_due_date is not None else (terms.start_date, 1)
     if terms.period_unit == "month":
-        first = terms.first_due_date
-        if first is not None:
-            return add_months(first, k * terms.period_length, _anchor_day(terms))
-        return add_months(terms.start_date, (k + 1) * terms.period_length, _anchor_day(terms))
+        length, day = terms.period_length, _anchor_day(terms)
+        return lambda k: add_months(anchor, (k + ahead) * length, day)
     step = _period_days(terms)
-    first = terms.first_due_date or _add_days(terms.start_date, step)
-    return _add_days(first, k * step)
-
-
-def _first_is_too_short(terms: Terms) -> bool:
-    return (_due_date(terms, 0) - terms.start_date).days < terms.min_first_days
+    return lambda k: _add_days(anchor, (k + ahead) * step)
 
 
 def _anchor_day(terms: Terms) -> int:

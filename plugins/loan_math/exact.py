@@ -26,7 +26,7 @@ def to_cents(amount: Decimal) -> int:
 
 def from_cents(cents: int) -> Decimal:
     """The Decimal with exactly two places, whatever the caller's context."""
-    return _EXACT.scaleb(Decimal(cents), -PLACES)
+    return _EXACT.scaleb(cents, -PLACES)
 
 
 def ratio(number: Decimal) -> tuple[int, int]:
