@@ -1,0 +1,169 @@
+"""What `plugin.yaml` declares: read strictly, checked against its schema, as frozen values.
+
+An input or output field is a :class:`metaloom.model.Field`, written as in an action; addresses of choices and entities
+are written in full, because a plugin stands in no pack.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from metaloom.base.diagnostic import Diagnostic
+from metaloom.base.position import NOWHERE, Position
+from metaloom.base.text import Text
+from metaloom.compile.load import load
+from metaloom.compile.node import Node, at
+from metaloom.compile.source import MAX_BYTES, Source
+from metaloom.model import Field, FieldType
+
+FILE = "plugin.yaml"
+_TEXTS = frozenset({"label", "help", "unit", "pattern_message"})
+_DECIMALS = frozenset({"min", "max"})
+Report = Callable[[Diagnostic], None]
+
+
+@dataclass(frozen=True)
+class CommandDeclaration:
+    """One command of a plugin. ``address`` is ``<plugin>.<name>``; ``on`` an entity's address or '' for none.
+
+    ``internal`` commands are run by the engine only: they receive the results of ``work.send`` and are never offered.
+    """
+
+    address: str
+    plugin: str
+    name: str
+    label: Text
+    handler: str
+    on: str = ""
+    permission: str = ""
+    allowed_states: tuple[str, ...] = ()
+    when: str = ""
+    message: Text | None = None
+    maker_is_not: str = ""
+    money: bool = False
+    internal: bool = False
+    asks_reason: bool = False
+    confirm: Text | None = None
+    done: Text | None = None
+    icon: str = ""
+    style: str = ""
+    bulk: bool = False
+    help: Text | None = None
+    input: Mapping[str, Field] = field(default_factory=dict)
+    output: Mapping[str, Field] = field(default_factory=dict)
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A whole `plugin.yaml`. ``provides``: door -> provider name -> ``module:Class``."""
+
+    name: str
+    version: str
+    engine: str
+    label: Text
+    provides: Mapping[str, Mapping[str, str]]
+    commands: Mapping[str, CommandDeclaration]
+    settings: Mapping[str, Any]
+    secrets: tuple[str, ...]
+    position: Position
+
+
+def read_declaration(path: Path, report: Report) -> Declaration | None:
+    """The declaration of one file, or None when anything about it was reported."""
+    found: list[Diagnostic] = []
+    document = load(Source("plugin", path.name, _text(path), str(path.parent)), found.append)
+    if document is not None:
+        found.extend(_schema_findings(document))
+    for diagnostic in found:
+        report(diagnostic)
+    if document is None or found:
+        return None
+    return _declaration(document)
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes()[:MAX_BYTES + 1].decode("utf-8", "surrogateescape")
+
+
+@cache
+def _validator() -> jsonschema.Draft202012Validator:
+    schema = json.loads((Path(__file__).parent / "plugin.schema.json").read_text(encoding="utf-8"))
+    checker = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "number", lambda _, value: isinstance(value, (int, Decimal)) and not isinstance(value, bool))
+    return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=checker)(schema)
+
+
+def _schema_findings(document: Node) -> list[Diagnostic]:
+    plain = document.plain()
+    findings = []
+    for error in _validator().iter_errors(plain):
+        path = [str(step) for step in error.absolute_path]
+        node = at(document, path) or document
+        findings.append(Diagnostic("ML-PLUG-001", f"{'/'.join(path) or FILE}: {error.message}", node.position,
+                                   "see platform/metaloom/plugin/plugin.schema.json and docs/plugins.md"))
+    settings = plain.get("settings") if isinstance(plain, dict) else None
+    if isinstance(settings, dict):
+        try:
+            jsonschema.Draft202012Validator.check_schema(settings)
+        except jsonschema.SchemaError as error:
+            node = document.get("settings") or document
+            findings.append(Diagnostic("ML-PLUG-002", f"settings is no JSON Schema: {error.message}", node.position))
+    return findings
+
+
+def _declaration(document: Node) -> Declaration:
+    plain = document.plain()
+    name = plain["name"]
+    commands = document.get("commands")
+    return Declaration(
+        name=name,
+        version=plain["version"],
+        engine=plain["engine"],
+        label=_label(plain.get("label")) or Text(name, name),
+        provides=plain.get("provides", {}),
+        commands={key: _command(name, key, node) for key, node in (commands.items() if commands else ())},
+        settings=plain.get("settings", {}),
+        secrets=tuple(plain.get("secrets", ())),
+        position=document.position,
+    )
+
+
+def _command(plugin: str, name: str, node: Node) -> CommandDeclaration:
+    plain = dict(node.plain())
+    address = f"{plugin}.{name}"
+    on = plain.pop("on", "none")
+    for key in ("label", "help", "message", "confirm", "done"):
+        plain[key] = _label(plain.get(key))
+    plain["allowed_states"] = tuple(plain.get("allowed_states", ()))
+    plain["permission"] = plain.get("permission") or name
+    for key in ("input", "output"):
+        fields = node.get(key)
+        plain[key] = {n: _field(f"{address}/{key}/{n}", n, child) for n, child in (fields.items() if fields else ())}
+    return CommandDeclaration(address=address, plugin=plugin, name=name, on="" if on == "none" else on, position=node.key, **plain)
+
+
+def _field(address: str, name: str, node: Node) -> Field:
+    values: dict[str, Any] = {"name": name, "address": address, "position": node.key}
+    for key, value in node.plain().items():
+        if key == "type":
+            values[key] = FieldType(value)
+        elif key in _TEXTS:
+            values[key] = _label(value)
+        elif key in _DECIMALS:
+            values[key] = Decimal(value)
+        else:
+            values[key] = tuple(value) if isinstance(value, list) else value
+    return Field(**values)
+
+
+def _label(value: Mapping[str, str] | None) -> Text | None:
+    return None if value is None else Text(value["zh"], value["en"])
