@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 PYTEST_WORKERS ?= 2
+PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 
 .PHONY: help install install-test run test shots bench lint clean
@@ -19,11 +20,11 @@ install: .venv/.installed
 install-test: .venv/.installed-test
 
 .venv/.installed: setup.cfg pyproject.toml platform/metaloom/__init__.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(PIP) .
 	@touch $@
 
 .venv/.installed-test: .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(PIP) '.[test]'
 	@touch $@
 
 $(BIN)/python:
@@ -45,7 +46,7 @@ bench: install-test
 lint: install-test
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --config setup.cfg --no-logo
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PIP) '.[dev]'
 	MYPYPATH=platform $(BIN)/mypy -p metaloom
 
 clean:

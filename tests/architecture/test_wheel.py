@@ -18,7 +18,7 @@ NOT_SHIPPED = shutil.ignore_patterns("__pycache__", "*.pyc", "node_modules", ".*
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel built from a copy of the tree, so that the checkout stays clean."""
+    """The wheel, built in a copy of the tree so that the checkout stays clean: <copy>/dist/metaloom-….whl."""
     copy = tmp_path_factory.mktemp("wheel")
     for folder in FOLDERS:
         shutil.copytree(ROOT / folder, copy / folder, ignore=NOT_SHIPPED)
@@ -50,7 +50,7 @@ def test_the_wheel_carries_every_file_of_the_four_folders(wheel):
     carried = set(zipfile.ZipFile(wheel).namelist())
     expected = set()
     for folder, package in FOLDERS.items():
-        base = ROOT / folder
+        base = wheel.parents[1] / folder
         for file in base.rglob("*"):
             inside = file.relative_to(base)
             hidden = any(part.startswith(".") or part in {"__pycache__", "node_modules"} for part in inside.parts)
