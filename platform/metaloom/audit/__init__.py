@@ -1,0 +1,10 @@
+"""Who changed what, when, from what to what, through which door, under which metadata revision.
+
+Rows are written in the transaction of the change and are never changed (a database trigger refuses it). A job seals them
+afterwards into a hash chain; ``verify`` names the first row that no longer fits.
+"""
+
+from metaloom.audit.chain import Broken, seal, verify
+from metaloom.audit.entry import Entry, masked_values, write
+
+__all__ = ["Broken", "Entry", "masked_values", "seal", "verify", "write"]
