@@ -12,7 +12,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 # (file, finding): reason. An entry that no longer matches anything fails too.
-EXCEPTIONS: dict[tuple[str, str], str] = {}
+EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("platform/metaloom/expression/target_python.py", "exec"): "runs Python written by our compiler from a checked tree",
+    ("platform/metaloom/expression/target_python.py", "compile"): "the same",
+    ("platform/metaloom/storage/engine.py", "formatted SQL"): "triggers of our own tables; names are constants of the file",
+    ("platform/metaloom/web/frame.py", "Markup"): "renders our own markup: pages, icons, the form token; values are escaped",
+}
 
 TOP_LEVEL = {
     "platform", "metadata", "plugins", "tenants", "templates", "tests", "setup.cfg", "pyproject.toml", "README.md",
@@ -54,11 +59,13 @@ def matches(pattern: re.Pattern[str], names: list[str]) -> Iterator[tuple[str, s
 
 def unsafe_code(source: str, name: str) -> Iterator[tuple[str, str, int]]:
     """Formatted SQL, evaluation of text, unsafe deserialising, shells."""
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    own = _own_names(tree)
+    for node in ast.walk(tree):
         if _is_formatted_sql(node):
             yield name, "formatted SQL", node.lineno
         elif isinstance(node, ast.Call):
-            yield from _unsafe_call(node, name)
+            yield from _unsafe_call(node, name, own)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             modules = {alias.name for alias in node.names} | {getattr(node, "module", None) or ""}
             for module in sorted(modules & UNSAFE_IMPORTS):
@@ -75,8 +82,15 @@ def _starts_sql(parts: list[ast.expr]) -> bool:
     return any(isinstance(part, ast.Constant) and SQL_START.match(str(part.value)) for part in parts)
 
 
-def _unsafe_call(node: ast.Call, name: str) -> Iterator[tuple[str, str, int]]:
-    if isinstance(node.func, ast.Name) and node.func.id in {"eval", "exec", "compile", "Markup"}:
+def _own_names(tree: ast.Module) -> set[str]:
+    """Names of engine functions that hide a built-in one, such as the `compile` of expressions."""
+    imported = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and (n.module or "").startswith("metaloom")]
+    defined = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
+    return defined | {alias.asname or alias.name for node in imported for alias in node.names}
+
+
+def _unsafe_call(node: ast.Call, name: str, own: set[str]) -> Iterator[tuple[str, str, int]]:
+    if isinstance(node.func, ast.Name) and node.func.id in {"eval", "exec", "compile", "Markup"} - own:
         yield name, node.func.id, node.lineno
     for keyword in node.keywords:
         if keyword.arg == "shell" and isinstance(keyword.value, ast.Constant) and keyword.value.value:
