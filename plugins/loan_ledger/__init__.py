@@ -1,0 +1,1 @@
+"""What a loan's happenings mean for the books: which accounting event, with which amounts."""
