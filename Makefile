@@ -4,6 +4,8 @@ BIN := .venv/bin
 PYTEST_WORKERS ?= 2
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Rooms whose types are strict (pyproject.toml); one that is not built yet is passed over.
+TYPED := base model expression compile plugin approval command ledger
 
 .PHONY: help install install-test run test shots bench lint clean
 
@@ -13,7 +15,7 @@ help:
 	@echo "make install  only set up .venv (then .venv/bin/metaloom works)"
 	@echo "make shots    screenshots of every kind of screen, into shots/"
 	@echo "make bench    measure lists and details at 1,000,000 rows"
-	@echo "make lint     ruff, import contracts, mypy"
+	@echo "make lint     ruff, import contracts, types of the inner rooms"
 
 # A stamp remembers the packaging files that were installed; source files need no new installation.
 install: .venv/.installed
@@ -47,7 +49,7 @@ lint: install-test
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --config setup.cfg --no-logo
 	$(PIP) '.[dev]'
-	MYPYPATH=platform $(BIN)/mypy -p metaloom
+	MYPYPATH=platform $(BIN)/mypy $(foreach room,$(TYPED),$(if $(wildcard platform/metaloom/$(room)),-p metaloom.$(room)))
 
 clean:
 	rm -rf .venv build dist .pytest_cache .hypothesis .ruff_cache .mypy_cache .import_linter_cache
