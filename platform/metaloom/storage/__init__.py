@@ -1,0 +1,22 @@
+"""Where a tenant's data lies and how it is reached: tenancy, tables, transactions, files, secrets, outbox, bell.
+
+    tenancy = Tenancy(Settings.from_env())
+    tenant = tenancy.open("demo")
+    with tenant.write() as conn:
+        outbox.put(conn, tenant.revision().tables, kind="call", payload={...}, key="payout/42")
+        after_commit(conn, lambda: bell.ring(tenant.name))
+"""
+
+from metaloom.storage.failures import Contended, Violation, violation
+from metaloom.storage.files import FileStore, StoredFile
+from metaloom.storage.hooks import after_commit
+from metaloom.storage.revisions import Revision
+from metaloom.storage.secrets import Secrets, WrongKey
+from metaloom.storage.settings import Settings
+from metaloom.storage.tables import Tables
+from metaloom.storage.tenancy import Tenancy, Tenant
+
+__all__ = [
+    "Contended", "FileStore", "Revision", "Secrets", "Settings", "StoredFile", "Tables", "Tenancy", "Tenant", "Violation",
+    "WrongKey", "after_commit", "violation",
+]

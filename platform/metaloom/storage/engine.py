@@ -1,0 +1,446 @@
+"""The tables the engine owns, in every tenant: definitions, triggers, and how they are made and kept up to date."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from metaloom.storage.types import (
+    BigInt,
+    ExactDecimal,
+    Flag,
+    IsoDate,
+    JsonText,
+    LongText,
+    ShortText,
+    UtcDateTime,
+    utc_now,
+)
+
+METADATA = sa.MetaData()
+OUTBOX_STATES = ("pending", "running", "done", "failed", "dead")
+
+
+def _table(name: str, *columns: sa.Column[object] | sa.Index | sa.Constraint, reserved: bool = True) -> sa.Table:
+    """An engine table; with the reserved columns, so that generic lists and details read it like any other."""
+    kept = (
+        sa.Column("row_version", BigInt(), nullable=False, server_default="1"),
+        sa.Column("created_at", UtcDateTime(), nullable=False, server_default=utc_now()),
+        sa.Column("created_by", BigInt()),
+        sa.Column("updated_at", UtcDateTime(), nullable=False, server_default=utc_now()),
+        sa.Column("updated_by", BigInt()),
+    )  # fmt: skip
+    key = sa.Column("id", BigInt(), sa.Identity(), primary_key=True)
+    return sa.Table(
+        name, METADATA, key, *(kept if reserved else ()), *columns, sqlite_strict=True, sqlite_autoincrement=True,
+    )  # fmt: skip
+
+
+def _text(name: str, length: int, *, required: bool = False, **more: object) -> sa.Column[object]:
+    return sa.Column(name, ShortText(length), nullable=not required, **more)  # type: ignore[arg-type]
+
+
+def _number(name: str, *, required: bool = False, **more: object) -> sa.Column[object]:
+    return sa.Column(name, BigInt(), nullable=not required, **more)  # type: ignore[arg-type]
+
+
+# People. The first columns are what Flask-AppBuilder reads and writes; its own tables are made by its own metadata.
+user = _table(
+    "ab_user",
+    _text("first_name", 64, required=True, server_default=""),
+    _text("last_name", 64, required=True, server_default=""),
+    _text("username", 128, required=True),
+    _text("password", 256),
+    sa.Column("active", Flag(), server_default=sa.true()),
+    _text("email", 320, required=True),
+    sa.Column("last_login", sa.DateTime().with_variant(LongText(), "sqlite")),
+    _number("login_count"),
+    _number("fail_login_count"),
+    sa.Column("created_on", sa.DateTime().with_variant(LongText(), "sqlite")),
+    sa.Column("changed_on", sa.DateTime().with_variant(LongText(), "sqlite")),
+    _number("created_by_fk"),
+    _number("changed_by_fk"),
+    _text("display_name", 100, required=True, server_default=""),
+    _text("display_name__py", 500),
+    _text("staff_no", 60),
+    _text("mobile", 30),
+    _number("company_id"),
+    _number("org_unit_id"),
+    _number("post_id"),
+    _text("locale", 10),
+    _text("theme", 20),
+    sa.Column("preferences", JsonText()),
+    _number("auth_stamp", required=True, server_default="1"),
+    sa.Column("password_changed_at", UtcDateTime()),
+    sa.Column("locked_until", UtcDateTime()),
+    sa.Column("archived_at", UtcDateTime()),
+    sa.UniqueConstraint("username", name="ab_user__username__uq"),
+    sa.UniqueConstraint("email", name="ab_user__email__uq"),
+    sa.Index("ab_user__staff_no__uq", "staff_no", unique=True),
+    sa.Index("ab_user__org_unit__ix", "org_unit_id", "id"),
+    sa.Index("ab_user__company__ix", "company_id", "id"),
+)
+role_assignment = _table(
+    "ml_role_assignment",
+    _number("user_id", required=True),
+    _text("role", 120, required=True),
+    _number("company_id"),
+    _number("org_unit_id"),
+    sa.Column("valid_from", IsoDate()),
+    sa.Column("valid_to", IsoDate()),
+    sa.ForeignKeyConstraint(["user_id"], ["ab_user.id"], ondelete="CASCADE"),
+    sa.Index("ml_role_assignment__user__ix", "user_id", "role"),
+)
+api_key = _table(
+    "ml_api_key",
+    _number("user_id", required=True),
+    _text("name", 100, required=True),
+    _text("prefix", 16, required=True),
+    _text("key_digest", 64, required=True),
+    sa.Column("scopes", JsonText()),
+    sa.Column("expires_at", UtcDateTime()),
+    sa.Column("revoked_at", UtcDateTime()),
+    sa.Column("last_used_at", UtcDateTime()),
+    sa.ForeignKeyConstraint(["user_id"], ["ab_user.id"], ondelete="CASCADE"),
+    sa.Index("ml_api_key__key_digest__uq", "key_digest", unique=True),
+    sa.Index("ml_api_key__user__ix", "user_id"),
+)
+session = _table(
+    "ml_session",
+    _text("token_digest", 64, required=True),
+    _number("user_id"),
+    sa.Column("data", JsonText()),
+    sa.Column("seen_at", UtcDateTime(), nullable=False),
+    sa.Column("expires_at", UtcDateTime(), nullable=False),
+    _text("address", 60),
+    _text("agent", 300),
+    sa.Index("ml_session__token_digest__uq", "token_digest", unique=True),
+    sa.Index("ml_session__user__ix", "user_id"),
+    sa.Index("ml_session__expires_at__ix", "expires_at"),
+)
+saved_filter = _table(
+    "ml_saved_filter",
+    _number("user_id", required=True),
+    _text("list", 200, required=True),
+    _text("name", 100, required=True),
+    sa.Column("query", JsonText(), nullable=False),
+    sa.Column("shared", Flag(), nullable=False, server_default=sa.false()),
+    sa.ForeignKeyConstraint(["user_id"], ["ab_user.id"], ondelete="CASCADE"),
+    sa.Index("ml_saved_filter__user__uq", "user_id", "list", "name", unique=True),
+)
+
+# Metadata: what is published, how it came to be, and what the tables look like.
+revision = _table(
+    "ml_revision",
+    _number("number", required=True),
+    _text("digest", 64, required=True),
+    _text("engine_version", 40, required=True),
+    sa.Column("sources", JsonText(), nullable=False),
+    _number("base_number"),
+    _number("author_id"),
+    _text("author_name", 128),
+    _text("reason", 1000),
+    sa.Column("published_at", UtcDateTime(), nullable=False, server_default=utc_now()),
+    sa.Index("ml_revision__number__uq", "number", unique=True),
+    sa.Index("ml_revision__digest__ix", "digest"),
+)
+pointer = _table(
+    "ml_pointer",
+    _number("revision_number", required=True),
+    _number("stamp", required=True),
+    sa.CheckConstraint("id = 1", name="ml_pointer__one_row"),
+    reserved=False,
+)
+publish = _table(
+    "ml_publish",
+    _text("kind", 20, required=True),
+    _text("state", 20, required=True),
+    _number("base_number"),
+    _number("target_number"),
+    _text("digest", 64),
+    sa.Column("steps", JsonText()),
+    _number("steps_done", required=True, server_default="0"),
+    _number("author_id"),
+    _text("author_name", 128),
+    _text("reason", 1000),
+    _text("note", 4000),
+    sa.Column("finished_at", UtcDateTime()),
+    sa.Index(
+        "ml_publish__open__uq", sa.text("(1)"), unique=True,
+        sqlite_where=sa.text("finished_at IS NULL"), postgresql_where=sa.text("finished_at IS NULL"),
+    ),
+)  # fmt: skip
+layout = _table(
+    "ml_layout",
+    _text("table_name", 63, required=True),
+    _text("column_name", 63, required=True, server_default=""),
+    sa.Column("spec", JsonText()),
+    sa.Column("former", JsonText()),
+    _text("origin", 200),
+    _number("since_revision"),
+    _number("retired_revision"),
+    sa.Index("ml_layout__column__uq", "table_name", "column_name", unique=True),
+    reserved=False,
+)
+
+# What happened.
+audit = _table(
+    "ml_audit",
+    sa.Column("at", UtcDateTime(), nullable=False),
+    _number("actor_id"),
+    _text("actor_name", 128),
+    _text("channel", 20, required=True),
+    _text("command", 160, required=True),
+    _text("entity", 130),
+    _number("record_id"),
+    sa.Column("before", JsonText()),
+    sa.Column("after", JsonText()),
+    _text("reason", 2000),
+    _number("revision_number"),
+    _text("revision_digest", 64),
+    _text("request_id", 64),
+    sa.Index("ml_audit__record__ix", "entity", "record_id", "id"),
+    sa.Index("ml_audit__actor__ix", "actor_id", "id"),
+    sa.Index("ml_audit__at__ix", "at", "id"),
+)
+seal = _table(
+    "ml_seal",
+    _text("chain", 20, required=True),
+    _number("row_id", required=True),
+    _text("row_digest", 64, required=True),
+    _text("hash", 64, required=True),
+    sa.Index("ml_seal__row__uq", "chain", "row_id", unique=True),
+    reserved=False,
+)
+
+# What must still happen.
+outbox = _table(
+    "ml_outbox",
+    _text("kind", 60, required=True),
+    sa.Column("payload", JsonText(), nullable=False),
+    _text("key", 200, required=True),
+    _text("state", 20, required=True, server_default="pending"),
+    sa.Column("run_after", UtcDateTime(), nullable=False, server_default=utc_now()),
+    _number("attempts", required=True, server_default="0"),
+    _text("lease_owner", 120),
+    sa.Column("lease_until", UtcDateTime()),
+    _number("fence", required=True, server_default="0"),
+    sa.Column("last_error", LongText()),
+    sa.Column("finished_at", UtcDateTime()),
+    sa.CheckConstraint("state IN ('pending', 'running', 'done', 'failed', 'dead')", name="ml_outbox__state"),
+    sa.Index("ml_outbox__key__uq", "key", unique=True),
+    sa.Index(
+        "ml_outbox__open__ix", "run_after", "id",
+        sqlite_where=sa.text("state IN ('pending', 'running')"), postgresql_where=sa.text("state IN ('pending', 'running')"),
+    ),
+)  # fmt: skip
+job_run = _table(
+    "ml_job_run",
+    _text("kind", 60, required=True),
+    _text("key", 200),
+    _number("outbox_id"),
+    _text("outcome", 20, required=True),
+    _number("attempt"),
+    _text("worker", 120),
+    sa.Column("started_at", UtcDateTime(), nullable=False),
+    sa.Column("finished_at", UtcDateTime()),
+    sa.Column("error", LongText()),
+    sa.Column("facts", JsonText()),
+    sa.Index("ml_job_run__outbox__ix", "outbox_id"),
+    sa.Index("ml_job_run__started__ix", "started_at", "id"),
+)
+idempotency = _table(
+    "ml_idempotency",
+    _number("user_id", required=True),
+    _text("route", 200, required=True),
+    _text("key", 255, required=True),
+    _text("body_digest", 64, required=True),
+    _number("status"),
+    sa.Column("response", JsonText()),
+    sa.Index("ml_idempotency__key__uq", "user_id", "route", "key", unique=True),
+    sa.Index("ml_idempotency__created_at__ix", "created_at"),
+)
+number_counter = _table(
+    "ml_number_counter",
+    _text("series", 130, required=True),
+    _text("period", 60, required=True),
+    _number("value", required=True, server_default="0"),
+    sa.Index("ml_number_counter__series__uq", "series", "period", unique=True),
+    reserved=False,
+)
+
+# Files, settings, secrets.
+file = _table(
+    "ml_file",
+    _text("name", 255, required=True),
+    _text("media_type", 100, required=True),
+    _number("size", required=True),
+    _text("digest", 64, required=True),
+    _text("state", 20, required=True, server_default="staging"),
+    _text("entity", 130),
+    _number("record_id"),
+    _text("field", 60),
+    sa.Index("ml_file__digest__ix", "digest"),
+    sa.Index("ml_file__record__ix", "entity", "record_id"),
+    sa.Index("ml_file__state__ix", "state", "created_at"),
+)
+setting = _table(
+    "ml_setting", _text("name", 130, required=True), sa.Column("value", JsonText()), sa.Index("ml_setting__name__uq", "name", unique=True)
+)
+secret = _table(
+    "ml_secret",
+    _text("name", 130, required=True),
+    sa.Column("ciphertext", LongText(), nullable=False),
+    sa.Index("ml_secret__name__uq", "name", unique=True),
+)
+data_key = _table(
+    "ml_data_key",
+    _text("key_id", 20, required=True),
+    _text("purpose", 20, required=True),
+    _text("wrapped", 300, required=True),
+    sa.Column("active", Flag(), nullable=False, server_default=sa.true()),
+    sa.Index("ml_data_key__key_id__uq", "key_id", unique=True),
+)
+
+# Money. A header is written as a draft, its legs after it, then the header is flipped to posted: the database adds up.
+ledger_entry = _table(
+    "ml_ledger_entry",
+    _text("event", 120, required=True),
+    _text("state", 10, required=True, server_default="draft"),
+    _text("posting_key", 200),
+    sa.Column("booking_date", IsoDate(), nullable=False),
+    sa.Column("value_date", IsoDate(), nullable=False),
+    _text("currency", 3, required=True, server_default="CNY"),
+    _number("company_id"),
+    _number("org_unit_id"),
+    _text("entity", 130),
+    _number("record_id"),
+    _number("reversal_of"),
+    _text("memo", 500),
+    _text("command", 160),
+    _number("revision_number"),
+    _text("revision_digest", 64),
+    sa.Column("posted_at", UtcDateTime()),
+    sa.CheckConstraint("state IN ('draft', 'posted')", name="ml_ledger_entry__state"),
+    sa.ForeignKeyConstraint(["reversal_of"], ["ml_ledger_entry.id"], ondelete="RESTRICT"),
+    sa.Index("ml_ledger_entry__posting_key__uq", "posting_key", unique=True),
+    sa.Index("ml_ledger_entry__reversal_of__uq", "reversal_of", unique=True),
+    sa.Index("ml_ledger_entry__record__ix", "entity", "record_id", "id"),
+    sa.Index("ml_ledger_entry__booking_date__ix", "company_id", "booking_date", "id"),
+)
+ledger_leg = _table(
+    "ml_ledger_leg",
+    _number("entry_id", required=True),
+    _number("line", required=True),
+    _text("account", 60, required=True),
+    _text("side", 10, required=True),
+    sa.Column("amount", ExactDecimal(18, 2), nullable=False),
+    _text("currency", 3, required=True, server_default="CNY"),
+    sa.Column("booking_date", IsoDate(), nullable=False),
+    sa.Column("value_date", IsoDate(), nullable=False),
+    _number("company_id"),
+    _number("org_unit_id"),
+    _text("entity", 130),
+    _number("record_id"),
+    _text("party_entity", 130),
+    _number("party_id"),
+    _text("memo", 200),
+    sa.CheckConstraint("side IN ('debit', 'credit')", name="ml_ledger_leg__side"),
+    sa.CheckConstraint("amount <> 0", name="ml_ledger_leg__amount"),
+    sa.ForeignKeyConstraint(["entry_id"], ["ml_ledger_entry.id"], ondelete="RESTRICT"),
+    sa.Index("ml_ledger_leg__line__uq", "entry_id", "line", unique=True),
+    sa.Index("ml_ledger_leg__account__ix", "account", "booking_date", "id"),
+    sa.Index("ml_ledger_leg__record__ix", "entity", "record_id", "id"),
+)
+
+APPEND_ONLY = (audit, seal, revision, ledger_leg)
+
+
+def make_engine_tables(conn: sa.Connection) -> None:
+    """Create what is missing: tables, columns that a newer engine added (nullable or with a default), triggers."""
+    METADATA.create_all(conn)
+    _add_missing_columns(conn)
+    for statement in (_SQLITE if conn.dialect.name == "sqlite" else _POSTGRESQL):
+        run_statement(conn, statement)
+
+
+def run_statement(conn: sa.Connection, statement: str) -> sa.CursorResult[object]:
+    """Run SQL that was written by the engine, as it stands (the PostgreSQL driver would take % for a parameter)."""
+    return conn.exec_driver_sql(statement if conn.dialect.name == "sqlite" else statement.replace("%", "%%"))
+
+
+def _add_missing_columns(conn: sa.Connection) -> None:
+    inspector = sa.inspect(conn)
+    quote = conn.dialect.identifier_preparer.quote
+    writer = conn.dialect.ddl_compiler(conn.dialect, None)
+    for table in METADATA.sorted_tables:
+        present = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in present:
+                run_statement(conn, f"ALTER TABLE {quote(table.name)} ADD COLUMN {writer.get_column_specification(column)}")
+
+
+def _append_only_sqlite(table: sa.Table) -> tuple[str, ...]:
+    return tuple(
+        f"CREATE TRIGGER IF NOT EXISTS {table.name}__no_{verb.lower()} BEFORE {verb} ON {table.name} "
+        f"BEGIN SELECT RAISE(ABORT, '{table.name} is append-only'); END"
+        for verb in ("UPDATE", "DELETE")
+    )
+
+
+def _append_only_postgresql(table: sa.Table) -> tuple[str, ...]:
+    return (
+        f"CREATE OR REPLACE TRIGGER {table.name}__append_only BEFORE UPDATE OR DELETE ON {table.name} "
+        f"FOR EACH ROW EXECUTE FUNCTION ml_refuse_change()",
+        f"CREATE OR REPLACE TRIGGER {table.name}__no_truncate BEFORE TRUNCATE ON {table.name} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION ml_refuse_change()",
+    )
+
+
+# Σ debit − Σ credit per currency must be 0, with two legs or more; negative amounts only in a reversal.
+_BALANCE = """
+    (SELECT count(*) FROM ml_ledger_leg WHERE entry_id = NEW.id) < 2
+    OR EXISTS (SELECT 1 FROM ml_ledger_leg WHERE entry_id = NEW.id GROUP BY currency
+               HAVING sum(CASE side WHEN 'debit' THEN amount ELSE -amount END) <> 0)
+    OR (NEW.reversal_of IS NULL AND EXISTS (SELECT 1 FROM ml_ledger_leg WHERE entry_id = NEW.id AND amount < 0))
+"""
+_UNBALANCED = "ledger entry does not balance"
+
+_SQLITE = (
+    *(statement for table in APPEND_ONLY for statement in _append_only_sqlite(table)),
+    """CREATE TRIGGER IF NOT EXISTS ml_ledger_entry__begins_as_draft BEFORE INSERT ON ml_ledger_entry
+       WHEN NEW.state <> 'draft' BEGIN SELECT RAISE(ABORT, 'a ledger entry begins as draft'); END""",
+    f"""CREATE TRIGGER IF NOT EXISTS ml_ledger_entry__balances BEFORE UPDATE ON ml_ledger_entry BEGIN
+       SELECT RAISE(ABORT, 'ml_ledger_entry is append-only') WHERE OLD.state = 'posted' OR NEW.id <> OLD.id;
+       SELECT RAISE(ABORT, '{_UNBALANCED}') WHERE NEW.state = 'posted' AND ({_BALANCE}); END""",
+    """CREATE TRIGGER IF NOT EXISTS ml_ledger_entry__no_delete BEFORE DELETE ON ml_ledger_entry
+       BEGIN SELECT RAISE(ABORT, 'ml_ledger_entry is append-only'); END""",
+    """CREATE TRIGGER IF NOT EXISTS ml_ledger_leg__before_posting BEFORE INSERT ON ml_ledger_leg
+       WHEN (SELECT state FROM ml_ledger_entry WHERE id = NEW.entry_id) = 'posted'
+       BEGIN SELECT RAISE(ABORT, 'a posted ledger entry takes no more legs'); END""",
+)
+
+_POSTGRESQL = (
+    """CREATE OR REPLACE FUNCTION ml_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+       BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$""",
+    *(statement for table in APPEND_ONLY for statement in _append_only_postgresql(table)),
+    f"""CREATE OR REPLACE FUNCTION ml_ledger_entry_rules() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       IF TG_OP = 'INSERT' THEN
+         IF NEW.state <> 'draft' THEN
+           RAISE EXCEPTION 'a ledger entry begins as draft' USING ERRCODE = 'check_violation'; END IF;
+       ELSIF OLD.state = 'posted' OR NEW.id <> OLD.id THEN
+         RAISE EXCEPTION 'ml_ledger_entry is append-only' USING ERRCODE = 'restrict_violation';
+       ELSIF NEW.state = 'posted' AND ({_BALANCE}) THEN
+         RAISE EXCEPTION '{_UNBALANCED}' USING ERRCODE = 'check_violation'; END IF;
+       RETURN NEW; END $$""",
+    """CREATE OR REPLACE TRIGGER ml_ledger_entry__balances BEFORE INSERT OR UPDATE ON ml_ledger_entry
+       FOR EACH ROW EXECUTE FUNCTION ml_ledger_entry_rules()""",
+    """CREATE OR REPLACE TRIGGER ml_ledger_entry__no_delete BEFORE DELETE ON ml_ledger_entry
+       FOR EACH ROW EXECUTE FUNCTION ml_refuse_change()""",
+    # The share lock makes a leg wait for a poster of the same entry in another transaction.
+    """CREATE OR REPLACE FUNCTION ml_ledger_leg_rules() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       PERFORM 1 FROM ml_ledger_entry WHERE id = NEW.entry_id AND state = 'posted' FOR SHARE;
+       IF FOUND THEN RAISE EXCEPTION 'a posted ledger entry takes no more legs' USING ERRCODE = 'restrict_violation'; END IF;
+       RETURN NEW; END $$""",
+    """CREATE OR REPLACE TRIGGER ml_ledger_leg__before_posting BEFORE INSERT ON ml_ledger_leg
+       FOR EACH ROW EXECUTE FUNCTION ml_ledger_leg_rules()""",
+)

@@ -1,0 +1,146 @@
+"""Revisions of a tenant: which one is published, and compiled catalogs shared by digest between tenants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from metaloom.base.errors import NotFound, NotPossible
+from metaloom.base.messages import message, register
+from metaloom.model import Catalog
+from metaloom.storage.engine import layout, pointer, revision
+from metaloom.storage.tables import Tables
+
+if TYPE_CHECKING:
+    from metaloom.storage.tenancy import Tenant
+
+STAMP_SECONDS = 0.3
+_KEPT = 64
+
+register({
+    "revision.none": ("该租户还没有发布任何版本。", "Nothing is published for this tenant yet."),
+    "publish.running": ("另一位用户正在发布,请稍后再试。", "Someone else is publishing at this moment; please try again shortly."),
+})
+
+SourceText = tuple[str, str, str]          # layer, path, text
+Compiler = Callable[[Sequence[SourceText]], Catalog]
+
+
+def compiled(sources: Sequence[SourceText]) -> Catalog:
+    """The usual compiler, without plugins."""
+    from metaloom.compile import Source, compile_catalog
+
+    return compile_catalog(tuple(Source(*source) for source in sources))
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A published catalog with its number. ``origins``: field address → the address its ciphertexts are bound to."""
+
+    number: int
+    digest: str
+    catalog: Catalog
+    tables: Tables
+    dialect: str
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+class Revisions:
+    """What one tenant has published. A new revision is compiled by one thread while the others serve the one before."""
+
+    def __init__(self, tenant: Tenant, compiler: Compiler) -> None:
+        self._tenant, self._compiler = tenant, compiler
+        self._current: Revision | None = None
+        self._stamp: tuple[int, int] | None = None
+        self._looked_at = 0.0
+        self._loading = Lock()
+
+    def current(self) -> Revision:
+        if self._current is not None and monotonic() - self._looked_at < STAMP_SECONDS:
+            return self._current
+        if not self._loading.acquire(blocking=self._current is None or self._looked_at == 0.0):
+            return self._current  # type: ignore[return-value]
+        try:
+            return self._look()
+        finally:
+            self._loading.release()
+
+    def numbered(self, number: int) -> Revision:
+        if self._current is not None and self._current.number == number:
+            return self._current
+        with self._tenant.read() as conn:
+            return self._load(conn, number)
+
+    def refresh(self) -> None:
+        self._looked_at = 0.0
+
+    def _look(self) -> Revision:
+        with self._tenant.read() as conn:
+            row = conn.execute(sa.select(pointer.c.revision_number, pointer.c.stamp)).one_or_none()
+            if row is None:
+                raise NotPossible(message("revision.none"))
+            stamp = (row.revision_number, row.stamp)
+            if self._current is None or stamp != self._stamp:
+                found = self._load(conn, row.revision_number)
+                self._tenant.secrets.origins = found.origins
+                self._current, self._stamp = found, stamp
+        self._looked_at = monotonic()
+        return self._current
+
+    def _load(self, conn: sa.Connection, number: int) -> Revision:
+        row = conn.execute(
+            sa.select(revision.c.digest, revision.c.sources).where(revision.c.number == number)
+        ).one_or_none()
+        if row is None:
+            raise NotFound()
+        sources = tuple((layer, path, text) for layer, path, text in row.sources)
+        catalog, tables = shared(sources, self._compiler)
+        return Revision(number, catalog.digest, catalog, tables, self._tenant.dialect, _origins(conn, catalog))
+
+
+def _origins(conn: sa.Connection, catalog: Catalog) -> Mapping[str, str]:
+    """For encrypted fields that were renamed: what their ciphertexts are bound to."""
+    from metaloom.storage.columns import table_name
+
+    rows = conn.execute(sa.select(layout.c.table_name, layout.c.column_name, layout.c.origin).where(layout.c.origin.is_not(None)))
+    by_column = {(row.table_name, row.column_name): row.origin for row in rows}
+    found = {}
+    for entity in catalog.entities.values():
+        for one in entity.fields.values():
+            address = one.address or f"{entity.address}/field/{one.name}"
+            origin = by_column.get((table_name(entity), one.name)) if one.encrypted else None
+            if origin and origin != address:
+                found[address] = origin
+    return found
+
+
+_shared: dict[tuple[str, Compiler], tuple[Catalog, Tables]] = {}
+_compiling = Lock()
+
+
+def shared(sources: Sequence[SourceText], compiler: Compiler) -> tuple[Catalog, Tables]:
+    """The catalog of these sources and its tables; compiled once per process, whichever tenant asks."""
+    key = (_fingerprint(sources), compiler)
+    with _compiling:
+        found = _shared.get(key)
+        if found is None:
+            catalog = compiler(sources)
+            while len(_shared) >= _KEPT:
+                _shared.pop(next(iter(_shared)))
+            found = _shared[key] = (catalog, Tables(catalog))
+    return found
+
+
+def _fingerprint(sources: Sequence[SourceText]) -> str:
+    digest = sha256()
+    for parts in sources:
+        for part in parts:
+            data = part.encode()
+            digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()

@@ -1,0 +1,246 @@
+"""Tenancy: which tenants there are and where each one's database lies; a Tenant opens transactions there.
+
+The current tenant is always named by the caller; a name that is missing or unknown is an error, never a default.
+The control database knows tenant → URL, schema, roles, state, stamp, and nothing about what tenants hold.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Lock
+
+import sqlalchemy as sa
+
+from metaloom.base.errors import Conflict, NotFound, NotPossible
+from metaloom.base.messages import message, register
+from metaloom.base.text import Text
+from metaloom.storage import engine, hooks, postgresql, sqlite
+from metaloom.storage.control import Control, TenantRow
+from metaloom.storage.failures import answered
+from metaloom.storage.files import FileStore
+from metaloom.storage.revisions import Compiler, Revision, Revisions, compiled
+from metaloom.storage.secrets import Secrets, make_keys
+from metaloom.storage.settings import Settings
+
+log = logging.getLogger(__name__)
+
+register({
+    "tenant.unknown": ("没有名为“{name}”的租户。", "There is no tenant named “{name}”."),
+    "tenant.bad_name": (
+        "租户名只能由小写字母、数字和下划线组成,以字母开头,最多 30 个字符,且不能使用保留名称。",
+        "A tenant name has lower-case letters, digits and underscores, begins with a letter, has at most 30 characters "
+        "and is not a reserved word.",
+    ),
+    "tenant.exists": ("租户“{name}”已经存在。", "The tenant “{name}” exists already."),
+    "tenant.not_ready": ("租户“{name}”尚未就绪。", "The tenant “{name}” is not ready."),
+})  # fmt: skip
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,29}", re.ASCII)
+_RESERVED = frozenset({
+    "api", "static", "health", "login", "logout", "metrics", "control", "public", "ext", "information_schema", "webhook",
+    "swagger", "admin", "assets", "favicon", "robots", "none", "null", "default",
+})  # fmt: skip
+
+
+class Tenancy:
+    """All tenants of this installation. Share one object per process; threads may use it together."""
+
+    def __init__(self, settings: Settings, *, compiler: Compiler = compiled) -> None:
+        self.settings = settings
+        self.compiler = compiler
+        self._control = Control(settings)
+        self._open: dict[str, Tenant] = {}
+        self._lock = Lock()
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the tenants that are ready, in alphabetical order."""
+        return tuple(row.name for row in self._control.rows() if row.state == "ready")
+
+    def open(self, name: str) -> Tenant:
+        """The tenant; NotFound when there is none of that name (also for an empty one)."""
+        row = self._control.row(name) if _NAME.fullmatch(name or "") else None
+        if row is None:
+            raise NotFound(message("tenant.unknown", name=name or ""))
+        if row.state != "ready":
+            raise NotPossible(message("tenant.not_ready", name=name))
+        with self._lock:
+            tenant = self._open.get(name)
+            if tenant is None or tenant.row.created_at != row.created_at:
+                if tenant is not None:
+                    tenant.close()
+                tenant = self._open[name] = Tenant(self, row)
+        return tenant
+
+    def create(
+        self, name: str, label: Text | str, *, after_create: Sequence[Callable[[sa.Connection], None]] = (), url: str | None = None
+    ) -> Tenant:
+        """Make the tenant's database with the engine's tables and keys; ``after_create`` adds other tables with the same rights.
+
+        ``url``: a PostgreSQL database of its own. A creation that fails or is killed half-way leaves nothing that ``open``
+        would find, and the same call may be made again.
+        """
+        if not _NAME.fullmatch(name or "") or name in _RESERVED:
+            raise NotPossible(message("tenant.bad_name"))
+        text = label if isinstance(label, Text) else Text(label, label)
+        row = self._control.begin(name, text, url)
+        if row is None:
+            raise Conflict(message("tenant.exists", name=name))
+        row = self._door(row).create(row)
+        self._control.change(row)
+        tenant = Tenant(self, row)
+        with tenant.ddl() as conn:
+            engine.make_engine_tables(conn)
+            if not conn.scalar(sa.select(sa.func.count()).select_from(engine.data_key)):
+                make_keys(conn, name, self.settings.master_key)
+            for step in after_create:
+                step(conn)
+        tenant.close()
+        self._door(row).grant(row)
+        self._control.finish(name)
+        return self.open(name)
+
+    def drop(self, name: str) -> None:
+        """Destroy the tenant with everything it holds. Callers ask first."""
+        row = self._control.row(name)
+        if row is None:
+            raise NotFound(message("tenant.unknown", name=name))
+        self._control.mark(name, "dropping")
+        with self._lock:
+            tenant = self._open.pop(name, None)
+        if tenant is not None:
+            tenant.close()
+        self._door(row).drop(row)
+        self._control.forget(name)
+
+    def touch(self, name: str) -> None:
+        """Raise the tenant's stamp in the control database (something about it changed)."""
+        self._control.touch(name)
+
+    def close(self) -> None:
+        """Close every connection of this process."""
+        for tenant in tuple(self._open.values()):
+            tenant.close()
+        self._open.clear()
+        self._control.close()
+        postgresql.close_all()
+
+    def _door(self, row: TenantRow) -> sqlite.Door | postgresql.Door:
+        url = row.url or self.settings.database_url
+        return postgresql.Door(self.settings, url) if url else sqlite.Door(self.settings)
+
+
+class Tenant:
+    """One tenant, open. ``read()`` and ``write()`` are the only ways to its data."""
+
+    def __init__(self, tenancy: Tenancy, row: TenantRow) -> None:
+        self.tenancy = tenancy
+        self.row = row
+        self.name, self.label = row.name, row.label
+        self._access = tenancy._door(row).access(row)
+        self.dialect = self._access.dialect
+        self.settings = tenancy.settings
+        self.zone = tenancy.settings.zone
+        self.secrets = Secrets(row.name, tenancy.settings.master_key, self.read, self.write)
+        self.files = FileStore(tenancy.settings.home / "files", row.name, tenancy.settings.file_size_max)
+        self._revisions = Revisions(self, tenancy.compiler)
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A read-only transaction: one consistent picture of the data. Writing in it is refused by the database."""
+        with self._transaction(self._access.read) as conn:
+            yield conn
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction, committed at the end, rolled back by any exception; then the hooks of ``after_commit`` run.
+
+        Busy when the database is locked for 5 seconds or away; Contended (a Busy) when trying the whole unit again helps.
+        """
+        with self._access.queue(), self._transaction(self._access.write) as conn:
+            yield conn
+
+    @contextmanager
+    def ddl(self) -> Iterator[sa.Connection]:
+        """As ``write``, with the right to change tables. Only ``schema_change`` and tenant creation use it."""
+        with self._access.queue(), self._transaction(self._access.ddl) as conn:
+            yield conn
+
+    def bind(self) -> sa.Engine:
+        """An engine for ORM sessions of the login library: transactions begin deferred and may write."""
+        return self._access.bind
+
+    @contextmanager
+    def autocommit_ddl(self) -> Iterator[sa.Connection]:
+        """Statements that cannot run in a transaction (building an index while others write)."""
+        with _answering(), self._access.autocommit() as conn:
+            yield conn
+
+    def publishing(self):  # type: ignore[no-untyped-def]
+        """A lock over processes and machines: at most one publisher at a time; Conflict when another one is at it.
+
+        The lock dies with its holder, so a killed publisher blocks nobody.
+        """
+        return self._access.publishing()
+
+    def revision(self) -> Revision:
+        """The published revision, at most 0.3 s old; NotPossible when nothing is published yet."""
+        return self._revisions.current()
+
+    def revision_number(self, number: int) -> Revision:
+        """A revision by number, published now or earlier."""
+        return self._revisions.numbered(number)
+
+    def refresh(self) -> None:
+        """Look at the stamp at the next ``revision()`` whatever its age (after a publish, or when the bell says so)."""
+        self._revisions.refresh()
+
+    def close(self) -> None:
+        self._access.close()
+
+    @contextmanager
+    def _transaction(self, source: sa.Engine) -> Iterator[sa.Connection]:
+        with _answering():
+            conn = _begun(source)
+            try:
+                yield conn
+                conn.commit()
+            except BaseException:
+                hooks.forget(conn)
+                raise
+            finally:
+                conn.close()
+        hooks.run(conn)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        answer = answered(error)
+        if answer is None:
+            raise
+        log.warning("database busy: %s", error)
+        raise answer from error
+
+
+def _begun(source: sa.Engine) -> sa.Connection:
+    """A connection whose transaction has begun; a pooled one that died meanwhile is replaced once."""
+    for last in (False, True):
+        conn = source.connect()
+        try:
+            conn.begin()
+            return conn
+        except sa.exc.DBAPIError as error:
+            conn.close()
+            if last or not error.connection_invalidated:
+                raise
+        except BaseException:
+            conn.close()
+            raise
+    raise AssertionError("unreachable")
+
+
