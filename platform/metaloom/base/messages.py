@@ -6,8 +6,10 @@ A slot filled with a :class:`~metaloom.base.text.Text` is shown in the reader's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from string import Formatter
+from typing import Any
 
 from metaloom.base.text import DEFAULT_LOCALE, Text
 
@@ -40,12 +42,17 @@ class Message:
         if words is None:
             return self.code
         slots = {k: v.say(locale) if isinstance(v, (Text, Message)) else v for k, v in self.slots.items()}
-        return words.say(locale).format_map(_Slots(slots))
+        return _Filler().vformat(words.say(locale), (), slots)
 
 
-class _Slots(dict[str, object]):
-    def __missing__(self, key: str) -> str:
-        return "{" + key + "}"
+class _Filler(Formatter):
+    """Fills ``{name}`` and ``{link.name}`` by the whole name, never by attribute; an unknown slot stays as it is written."""
+
+    def get_field(self, field_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[object, str]:
+        return kwargs.get(field_name, "{" + field_name + "}"), field_name
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        return str(value)
 
 
 def message(code: str, /, **slots: object) -> Message:
