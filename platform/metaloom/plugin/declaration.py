@@ -34,7 +34,8 @@ Report = Callable[[Diagnostic], None]
 class CommandDeclaration:
     """One command of a plugin. ``address`` is ``<plugin>.<name>``; ``on`` an entity's address or '' for none.
 
-    ``internal`` commands are run by the engine only: they receive the results of ``work.send`` and are never offered.
+    ``internal`` commands are run by the engine only (results of ``work.send``, ``run:`` steps of actions) and never offered.
+    ``transitions`` names those it fires, ``<entity>/<name>``, so that the compiler does not call them unused.
     """
 
     address: str
@@ -45,6 +46,7 @@ class CommandDeclaration:
     on: str = ""
     permission: str = ""
     allowed_states: tuple[str, ...] = ()
+    transitions: tuple[str, ...] = ()
     when: str = ""
     message: Text | None = None
     maker_is_not: str = ""
@@ -143,7 +145,8 @@ def _command(plugin: str, name: str, node: Node) -> CommandDeclaration:
     on = plain.pop("on", "none")
     for key in ("label", "help", "message", "confirm", "done"):
         plain[key] = _label(plain.get(key))
-    plain["allowed_states"] = tuple(plain.get("allowed_states", ()))
+    for key in ("allowed_states", "transitions"):
+        plain[key] = tuple(plain.get(key, ()))
     plain["permission"] = plain.get("permission") or name
     for key in ("input", "output"):
         fields = node.get(key)

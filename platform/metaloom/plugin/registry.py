@@ -21,6 +21,7 @@ from typing import Any
 import jsonschema
 
 from metaloom.base.diagnostic import Diagnostic
+from metaloom.compile.manifest import PluginCommand, PluginManifest
 from metaloom.plugin.command import Handler
 from metaloom.plugin.declaration import FILE, CommandDeclaration, Declaration, read_declaration
 from metaloom.plugin.doors import DOORS, methods_of
@@ -74,6 +75,13 @@ class Registry:
     def commands_on(self, entity: str) -> tuple[CommandDeclaration, ...]:
         """The commands that people may be offered on records of ``entity``."""
         return tuple(c for c in self.commands() if c.on == entity and not c.internal)
+
+    def manifest(self) -> PluginManifest:
+        """What the compiler must know: every command with its fields. Complete: a ``run:`` of anything else is an error."""
+        return PluginManifest({
+            c.address: PluginCommand(c.address, c.on, c.input, c.output, c.permission, frozenset(c.transitions))
+            for c in self.commands()
+        }, complete=True)
 
     def handler(self, address: str) -> Handler:
         """The function behind a command; KeyError when there is none."""
