@@ -26,6 +26,11 @@ sub = EXACT.subtract
 negative = EXACT.minus
 
 
+def magnitude(x: Number) -> Number:
+    """The value without its sign (the built-in `abs` would round a Decimal to 28 digits)."""
+    return abs(x) if isinstance(x, int) else EXACT.abs(x)
+
+
 def mul(a: Number, b: Number) -> Decimal:
     return EXACT.quantize(EXACT.multiply(a, b), PLACES)
 
@@ -71,9 +76,11 @@ def in_int_range(x: int) -> int | None:
 
 
 def in_decimal_range(x: Number) -> Decimal | None:
-    """The result of a decimal expression without trailing zeros: null from 10^26 on."""
+    """The result of a decimal expression without trailing zeros or a negative zero: null from 10^26 on."""
     x = Decimal(x)
-    if abs(x) >= DECIMAL_LIMIT:
+    if not x:
+        return Decimal(0)
+    if EXACT.abs(x) >= DECIMAL_LIMIT:
         return None
     x = EXACT.normalize(x)
     return EXACT.quantize(x, _UNITS[0]) if x == x.to_integral_value() else x

@@ -109,7 +109,7 @@ _FUNCTIONS: tuple[tuple[str, int, Callable[..., Any]], ...] = (
     ("ml_div", 2, _numbers(exact.div)),
     ("ml_mod", 2, _numbers(exact.mod)),
     ("ml_neg", 1, _numbers(exact.negative)),
-    ("ml_abs", 1, _numbers(abs)),
+    ("ml_abs", 1, _numbers(exact.magnitude)),
     ("ml_floor", 1, _numbers(exact.floor)),
     ("ml_ceil", 1, _numbers(exact.ceil)),
     ("ml_round", 2, _strict(lambda x, places: text(exact.round_half_up(number(x), places)))),

@@ -16,14 +16,14 @@ _HELPERS: dict[str, Any] = {
     "ROUND": exact.round_half_up, "FLOOR": exact.floor, "CEIL": exact.ceil, "INT": exact.in_int_range,
     "DEC": exact.in_decimal_range, "LOWER": exact.lower, "UPPER": exact.upper, "TRIM": exact.trim,
     "ADD_DAYS": exact.add_days, "ADD_MONTHS": exact.add_months, "AGE": exact.age_years, "ID": exact.record_id,
-    "IS_MOBILE": exact.is_mobile, "IS_ID_CARD": exact.is_id_card, "EXACT_INT": int,
-    "abs": abs, "len": len, "min": min, "max": max, "Decimal": exact.Decimal,
+    "IS_MOBILE": exact.is_mobile, "IS_ID_CARD": exact.is_id_card, 
+    "ABS": exact.magnitude, "len": len, "Decimal": exact.Decimal,
 }
 
 _STRICT = {
     "eq": "{0} == {1}", "ne": "{0} != {1}", "lt": "{0} < {1}", "le": "{0} <= {1}", "gt": "{0} > {1}", "ge": "{0} >= {1}",
     "in": "{0} in {1}", "not": "not {0}", "div": "DIV({0}, {1})", "mod": "MOD({0}, {1})", "to_decimal": "Decimal({0})",
-    "abs": "abs({0})", "floor": "FLOOR({0})", "ceil": "CEIL({0})", "length": "len({0})", "lower": "LOWER({0})",
+    "abs": "ABS({0})", "floor": "FLOOR({0})", "ceil": "CEIL({0})", "length": "len({0})", "lower": "LOWER({0})",
     "upper": "UPPER({0})", "trim": "TRIM({0})", "contains": "{1} in {0}", "starts_with": "{0}.startswith({1})",
     "ends_with": "{0}.endswith({1})", "days_between": "({1} - {0}).days", "add_days": "ADD_DAYS({0}, {1})",
     "add_months": "ADD_MONTHS({0}, {1})", "year": "{0}.year", "month": "{0}.month", "day": "{0}.day",

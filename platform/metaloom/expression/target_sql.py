@@ -465,13 +465,13 @@ class _SQLite(_Writer):
     def call(self, node: Typed, args: list[Clause]) -> Clause:
         if node.op in ("year", "month", "day"):
             start, length = {"year": (1, 4), "month": (6, 2), "day": (9, 2)}[node.op]
-            return sa.cast(sa.func.substr(sa.type_coerce(args[0], sa.Text()), start, length), sa.Integer())
+            return sa.cast(sa.func.substr(args[0], start, length), sa.Integer())
         if node.op in ("lower", "upper"):
             return getattr(sa.func, node.op)(args[0], type_=sa.Text())  # type: ignore[no-any-return]
         if node.op == "trim":
             return sa.func.trim(args[0], SPACES, type_=sa.Text())
         function = getattr(sa.func, "ml_" + node.op)
-        return function(*(sa.type_coerce(arg, sa.Text()) for arg in args), type_=self.sql_type(node.type.kind))  # type: ignore[no-any-return]
+        return function(*args, type_=self.sql_type(node.type.kind))  # type: ignore[no-any-return]
 
     def _round(self, node: Typed) -> Clause:
         return sa.func.ml_round(self.emit(node.args[0]), sa.literal_column(str(int(node.value))), type_=sa.Text())
@@ -484,7 +484,7 @@ class _SQLite(_Writer):
 
     def _min(self, node: Typed) -> Clause:
         names = {"min": "ml_min", "max": "ml_max"} if node.type.is_number else {"min": "ml_first", "max": "ml_last"}
-        args = [sa.type_coerce(self.emit(arg), sa.Text()) for arg in node.args]
+        args = [self.emit(arg) for arg in node.args]
         return getattr(sa.func, names[node.op])(*args, type_=self.sql_type(node.type.kind))  # type: ignore[no-any-return]
 
     _max = _min
@@ -533,7 +533,8 @@ class _SQLite(_Writer):
         if not node.type.is_number:
             return (sa.func.min if name == "min" else sa.func.max)(value, type_=self.sql_type(node.type.kind))
         function = {"sum": sa.func.ml_sum, "min": sa.func.ml_least_row, "max": sa.func.ml_greatest_row}[name]
-        return function(value, type_=sa.Text())
+        total = function(value, type_=sa.Text())
+        return sa.func.coalesce(total, sa.literal_column("0"), type_=sa.Text()) if name == "sum" else total
 
 
 def _scale(column: Clause) -> int:
