@@ -1,0 +1,210 @@
+"""One WSGI application for all tenants, wired from settings; the only room that knows every other."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+import threading
+from dataclasses import dataclass, field
+from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Flask, Response, g, request
+from flask_appbuilder import AppBuilder
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from metaloom.app.sessions import LoginStore, TenantSessions
+from metaloom.app.tenancy import TenantPath
+from metaloom.base.clock import Clock, SystemClock
+from metaloom.base.messages import message
+from metaloom.web import register_web
+from metaloom.web.assets import Assets
+from metaloom.web.current import Current, locale
+from metaloom.web.errors import error_answer
+from metaloom.web.security import TenantSecurity, TenantSession, require_login
+
+log = logging.getLogger("metaloom.app")
+
+# Flask-AppBuilder's own sample key begins with the last of these.
+WEAK_KEYS = re.compile(r"(?i)^(secret|change|default|test|password|\\\\2\\\\1thisismy)")
+
+
+@dataclass
+class Site:
+    """What the wired application shares between requests; ``current_app.extensions['metaloom']``."""
+
+    settings: Any
+    tenancy: Any
+    clock: Clock
+    logins: LoginStore
+    assets: Assets
+    templates: Path
+    registry: Any = None
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+
+def create_app(settings: Any, *, tenancy: Any = None, clock: Clock | None = None, registry: Any = None, worker: bool = False) -> Flask:
+    """The application. ``worker`` starts the embedded worker thread (without Redis); ``tenancy`` and ``clock`` are for tests."""
+    from metaloom.storage.tenancy import Tenancy
+
+    _refuse_weak_key(settings.secret_key)
+    clock = clock or SystemClock()
+    templates = templates_root()
+    site = Site(settings, tenancy or Tenancy(settings), clock, LoginStore(clock), Assets(templates / "static"), templates, registry)
+    app = Flask("metaloom", static_folder=None, template_folder=str(templates))
+    app.config.update(_config(settings))
+    app.extensions["metaloom"] = site
+    app.session_interface = TenantSessions(site.logins, secure=app.config["SESSION_COOKIE_SECURE"])
+    _pin_requests(app, site)
+    csrf = CSRFProtect(app)
+    app.register_error_handler(CSRFError, lambda _: error_answer(400, message("web.csrf").say(locale())))
+    _mount_appbuilder(app)
+    app.before_request(require_login)
+    app.before_request(lambda: _check_origin(csrf))
+    register_web(app)
+    _mount_api(app)
+    _mount_health(app, site)
+    app.wsgi_app = _outside(app.wsgi_app, site)  # type: ignore[method-assign]
+    if worker:
+        _start_worker(site)
+    return app
+
+
+def templates_root() -> Path:
+    """``templates/`` of a checkout, or the folder that was installed as ``metaloom_templates``."""
+    given = os.environ.get("METALOOM_TEMPLATES")
+    if given:
+        return Path(given).resolve()
+    spec = find_spec("metaloom_templates")
+    if spec is not None and spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations))).resolve()
+    return (Path(__file__).resolve().parents[3] / "templates").resolve()
+
+
+def _refuse_weak_key(key: str) -> None:
+    if len(key.encode()) < 32 or WEAK_KEYS.match(key) or len(set(key)) < 8:
+        raise ValueError("SECRET_KEY is missing, a default, or shorter than 32 bytes; set METALOOM_SECRET_KEY to at least 32 random bytes, "
+                         "for example the output of: python -c 'import secrets; print(secrets.token_urlsafe(48))'")
+
+
+def _config(settings: Any) -> dict[str, Any]:
+    secure = os.environ.get("METALOOM_HTTPS", "") in ("1", "true", "yes")
+    return {
+        "SECRET_KEY": settings.secret_key, "JWT_SECRET_KEY": settings.secret_key,
+        "JWT_ACCESS_TOKEN_EXPIRES": timedelta(minutes=30), "JWT_REFRESH_TOKEN_EXPIRES": timedelta(hours=12), "JWT_TOKEN_LOCATION": ["headers"],
+        "SESSION_COOKIE_SECURE": secure, "PREFERRED_URL_SCHEME": "https" if secure else "http",
+        "SQLALCHEMY_DATABASE_URI": "sqlite://", "SQLALCHEMY_TRACK_MODIFICATIONS": False,
+        "FAB_UPDATE_PERMS": False, "FAB_CREATE_DB": False, "FAB_ADD_SECURITY_API": False, "FAB_SECURITY_SIGNALS_ENABLED": False,
+        "FAB_BASE_TEMPLATE": "base.html", "APP_NAME": "Metaloom",
+        "AUTH_USER_REGISTRATION": False, "AUTH_RATE_LIMITED": False, "RATELIMIT_ENABLED": False,
+        "LANGUAGES": {"zh": {"flag": "cn", "name": "简体中文"}, "en": {"flag": "gb", "name": "English"}}, "BABEL_DEFAULT_LOCALE": "zh",
+        "WTF_CSRF_TIME_LIMIT": None, "WTF_CSRF_SSL_STRICT": True, "WTF_CSRF_CHECK_DEFAULT": False,
+        "MAX_CONTENT_LENGTH": settings.file_size_max + 1024 * 1024, "MAX_FORM_MEMORY_SIZE": 4 * 1024 * 1024, "MAX_FORM_PARTS": 20_000,
+    }
+
+
+def _pin_requests(app: Flask, site: Site) -> None:
+    """Before anything else of a request: its tenant, its id; after everything: its transaction ends."""
+    opened = app.session_interface.open_session
+
+    def open_session(flask_app: Flask, incoming: Any) -> Any:
+        tenant = incoming.environ.get("metaloom.tenant")
+        if tenant is not None:
+            g.metaloom = Current(tenant, _request_id(incoming), site.clock)
+        return opened(flask_app, incoming)
+
+    app.session_interface.open_session = open_session  # type: ignore[method-assign]
+
+    @app.teardown_request
+    def release(_: BaseException | None) -> None:
+        pinned = g.get("metaloom")
+        if pinned is not None:
+            pinned.release()
+
+
+def _check_origin(csrf: CSRFProtect) -> None:
+    """Every change that a cookie could carry needs the token; the API takes no cookies."""
+    if request.method not in ("GET", "HEAD", "OPTIONS", "TRACE") and not request.path.startswith("/api/"):
+        csrf.protect()
+
+
+def _request_id(incoming: Any) -> str:
+    """The proxy's id when it looks like one, else a new one."""
+    given = incoming.headers.get("X-Request-Id", "")
+    return given if re.fullmatch(r"[A-Za-z0-9._-]{8,64}", given) else secrets.token_hex(12)
+
+
+class _Builder(AppBuilder):
+    """Flask-AppBuilder without the pages that this application does not offer (index, locale switch, static files, menu API)."""
+
+    def _add_admin_views(self) -> None:
+        self.sm.register_views()
+
+    def _add_global_static(self) -> None:
+        """Its Bootstrap 3 files are not served."""
+
+
+def _mount_appbuilder(app: Flask) -> None:
+    database = SQLAlchemy(app, session_options={"class_": TenantSession})
+    with app.app_context():
+        _Builder(app, database.session, security_manager_class=TenantSecurity, update_perms=False)
+    app.extensions["babel"].locale_selector = locale
+
+
+def _mount_api(app: Flask) -> None:
+    if find_spec("metaloom.api") is None:
+        return
+    from metaloom import api
+
+    if hasattr(api, "register_api"):
+        api.register_api(app)
+
+
+def _mount_health(app: Flask, site: Site) -> None:
+    health = Blueprint("health", __name__)
+
+    @health.get("/healthz")
+    def healthz() -> Response:
+        return Response("ok\n", mimetype="text/plain")
+
+    @health.get("/readyz")
+    def readyz() -> Response:
+        ready = _every_tenant_answers(site)
+        return Response("ready\n" if ready else "not ready\n", 200 if ready else 503, mimetype="text/plain")
+
+    app.register_blueprint(health)
+
+
+def _every_tenant_answers(site: Site) -> bool:
+    try:
+        for name in list(site.tenancy.names())[:5]:
+            site.tenancy.open(name).revision()
+    except Exception:
+        log.exception("not ready")
+        return False
+    return True
+
+
+def _outside(inner: Any, site: Site) -> Any:
+    hosts = dict(pair.split("=", 1) for pair in os.environ.get("METALOOM_HOSTS", "").split(",") if "=" in pair)
+    app = TenantPath(inner, site.tenancy, hosts)
+    hops = int(os.environ.get("METALOOM_PROXIES", "0") or 0)
+    return ProxyFix(app, x_for=hops, x_proto=hops, x_host=hops) if hops else app
+
+
+def _start_worker(site: Site) -> None:
+    """Drain the outbox in a thread of this process; with Redis the workers are processes of their own."""
+    if site.settings.redis_url:
+        return
+    from metaloom import worker
+
+    worker.start_embedded(site.settings, site.tenancy, site.registry, stopping=site.stopping)
+
+
+__all__ = ["Site", "create_app"]

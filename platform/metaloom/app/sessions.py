@@ -1,0 +1,297 @@
+"""Logins that live in the tenant's database: the cookie holds a random token, the row says whose it is.
+
+A visitor who has not logged in holds a signed cookie only (for the CSRF token of the login form), so nobody can fill
+the table by asking for pages. A login always makes a fresh token: a cookie planted before it is worth nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from flask import Flask, g
+from flask.sessions import SessionInterface, SessionMixin
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from werkzeug.datastructures import CallbackDict
+
+from metaloom.base.clock import Clock
+from metaloom.base.errors import Busy, MetaloomError
+from metaloom.web.current import Current, Visit
+
+log = logging.getLogger("metaloom.app")
+
+IDLE = timedelta(minutes=30)
+ABSOLUTE = timedelta(hours=12)
+TOUCH_EVERY = timedelta(seconds=60)
+LOCK_AFTER, LOCK_FOR = 10, timedelta(minutes=15)
+LOCK_ADDRESS_AFTER = 50
+PREFERENCES_MAX = 60_000
+COMPANY = "platform.company"
+
+
+class WebSession(CallbackDict[str, Any], SessionMixin):
+    """The session of one request; ``visit`` is set for a live login."""
+
+    def __init__(self, initial: Mapping[str, Any] | None = None, *, visit: Visit | None = None, seen_at: datetime | None = None) -> None:
+        def changed(_: Any) -> None:
+            self.modified = True
+
+        super().__init__(dict(initial or {}), changed)
+        self.visit = visit
+        self.seen_at = seen_at
+        self.modified = False
+
+
+@dataclass(frozen=True)
+class Login:
+    """What checking a password needs."""
+
+    user_id: int
+    username: str
+    password_hash: str
+    active: bool
+    auth_stamp: int
+    locale: str
+
+
+class LoginStore:
+    """Statements about sessions, failed logins and personal settings of one tenant; every method takes the tenant."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    # -- visits
+
+    def visit(self, pinned: Current, token: str) -> tuple[Visit, dict[str, Any], datetime] | None:
+        """The live login of ``token``, in one statement; None when it was ended, is too old, or its owner may not enter."""
+        tables, revision = pinned.revision.tables, pinned.revision
+        session, user = tables.engine.session, tables.engine.user
+        company, columns = _company_columns(revision)
+        source = session.join(user, user.c.id == session.c.user_id)
+        if company is not None:
+            source = source.outerjoin(company, company.c.id == user.c.company_id)
+        found = pinned.conn.execute(
+            sa.select(session.c.id, session.c.user_id, session.c.data, session.c.seen_at, session.c.expires_at, user.c.active,
+                      user.c.auth_stamp, user.c.archived_at, user.c.preferences, *columns)
+            .select_from(source).where(session.c.token_digest == _digest(token))
+        ).mappings().first()
+        now = self.clock.now()
+        if found is None or not found["active"] or found["archived_at"] is not None:
+            return None
+        data = found["data"] or {}
+        if found["expires_at"] <= now or found["seen_at"] + IDLE <= now or data.get("auth_stamp") != found["auth_stamp"]:
+            return None
+        visit = Visit(found["id"], found["user_id"], _as_date(found.get("business_date")), found.get("company_name") or "",
+                      dict(found["preferences"] or {}))
+        return visit, data, found["seen_at"]
+
+    def begin(self, tenant: Any, user_id: int, data: Mapping[str, Any], address: str, agent: str) -> str:
+        """A new login; gives the token for the cookie (the table holds its digest only)."""
+        token, now = secrets.token_urlsafe(32), self.clock.now()
+        session = tenant.revision().tables.engine.session
+        with tenant.write() as conn:
+            conn.execute(session.delete().where(session.c.expires_at < now))
+            conn.execute(session.insert().values(
+                token_digest=_digest(token), user_id=user_id, data=dict(data), seen_at=now, expires_at=now + ABSOLUTE,
+                address=address[:60], agent=agent[:300], created_at=now, updated_at=now, created_by=user_id))
+        return token
+
+    def keep(self, tenant: Any, session_id: int, data: Mapping[str, Any]) -> None:
+        """Store ``data`` and the time of this visit."""
+        session = tenant.revision().tables.engine.session
+        with tenant.write() as conn:
+            conn.execute(session.update().where(session.c.id == session_id).values(data=dict(data), seen_at=self.clock.now()))
+
+    def end(self, tenant: Any, session_id: int, user_id: int) -> bool:
+        """End one login of ``user_id``; False when it is not theirs."""
+        session = tenant.revision().tables.engine.session
+        with tenant.write() as conn:
+            return bool(conn.execute(session.delete().where(session.c.id == session_id, session.c.user_id == user_id)).rowcount)
+
+    def end_others(self, tenant: Any, user_id: int, keep: int | None) -> None:
+        """End every login of the person except ``keep``."""
+        session = tenant.revision().tables.engine.session
+        with tenant.write() as conn:
+            conn.execute(session.delete().where(session.c.user_id == user_id, session.c.id != (keep or 0)))
+
+    def open_visits(self, pinned: Current, user_id: int) -> list[Mapping[str, Any]]:
+        """The person's logins, latest first."""
+        session = pinned.revision.tables.engine.session
+        now = self.clock.now()
+        return list(pinned.conn.execute(
+            sa.select(session.c.id, session.c.address, session.c.agent, session.c.seen_at)
+            .where(session.c.user_id == user_id, session.c.expires_at > now, session.c.seen_at > now - IDLE).order_by(session.c.seen_at.desc()).limit(20)
+        ).mappings())
+
+    # -- passwords
+
+    def login(self, pinned: Current, username: str) -> Login | None:
+        """The account that ``username`` (or an e-mail address) names."""
+        user = pinned.revision.tables.engine.user
+        found = pinned.conn.execute(
+            sa.select(user.c.id, user.c.username, user.c.password, user.c.active, user.c.auth_stamp, user.c.archived_at, user.c.locale)
+            .where(sa.or_(user.c.username == username, user.c.email == username)).order_by((user.c.username == username).desc()).limit(1)
+        ).mappings().first()
+        if found is None:
+            return None
+        return Login(found["id"], found["username"], found["password"] or "", bool(found["active"]) and found["archived_at"] is None,
+                     found["auth_stamp"], found["locale"] or "")
+
+    def person(self, pinned: Current, user_id: int) -> Mapping[str, Any]:
+        """Mail address and last login, for the profile page."""
+        user = pinned.revision.tables.engine.user
+        return dict(pinned.conn.execute(sa.select(user.c.email, user.c.last_login).where(user.c.id == user_id)).mappings().one())
+
+    def note_success(self, tenant: Any, login: Login, address: str) -> None:
+        user, setting = tenant.revision().tables.engine.user, tenant.revision().tables.engine.setting
+        # Flask-AppBuilder's column has no zone; the last login is kept in UTC.
+        now = self.clock.now().replace(tzinfo=None)
+        with tenant.write() as conn:
+            conn.execute(user.update().where(user.c.id == login.user_id).values(
+                login_count=sa.func.coalesce(user.c.login_count, 0) + 1, fail_login_count=0,
+                last_login=now.isoformat(" ") if conn.dialect.name == "sqlite" else now))
+            conn.execute(setting.delete().where(setting.c.name == _failures_key(login.username, address)))
+
+    # -- failed logins
+
+    def locked_minutes(self, pinned: Current, username: str, address: str) -> int:
+        """Minutes until this account may be tried again from this address; 0 when it may be now."""
+        setting = pinned.revision.tables.engine.setting
+        names = {_failures_key(username, address): LOCK_AFTER, _failures_key("", address): LOCK_ADDRESS_AFTER}
+        rows = pinned.conn.execute(sa.select(setting.c.name, setting.c.value, setting.c.updated_at).where(setting.c.name.in_(names))).all()
+        left = [row.updated_at + LOCK_FOR - self.clock.now() for row in rows if int(row.value["failures"]) >= names[row.name]]
+        return max((int(gap.total_seconds() // 60) + 1 for gap in left if gap > timedelta(0)), default=0)
+
+    def note_failure(self, tenant: Any, username: str, address: str) -> None:
+        """Count a failed login for the account at this address, and for the address."""
+        setting, now = tenant.revision().tables.engine.setting, self.clock.now()
+        with tenant.write() as conn:
+            conn.execute(setting.delete().where(setting.c.name.like("login:%"), setting.c.updated_at < now - LOCK_FOR))
+            for name in (_failures_key(username, address), _failures_key("", address)):
+                known = conn.execute(sa.select(setting.c.value).where(setting.c.name == name)).scalar()
+                value = {"failures": int(known["failures"]) + 1 if known else 1}
+                if known is None:
+                    conn.execute(setting.insert().values(name=name, value=value, created_at=now, updated_at=now))
+                else:
+                    conn.execute(setting.update().where(setting.c.name == name).values(value=value, updated_at=now))
+
+    # -- personal settings
+
+    def save_preference(self, tenant: Any, user_id: int, name: str, value: object) -> None:
+        """Keep one personal setting of a screen (columns, density, page size); None forgets it."""
+        user = tenant.revision().tables.engine.user
+        with tenant.write() as conn:
+            kept = dict(conn.execute(sa.select(user.c.preferences).where(user.c.id == user_id)).scalar() or {})
+            kept.pop(name, None)
+            if value is not None:
+                kept[name] = value
+            while len(json.dumps(kept)) > PREFERENCES_MAX:
+                kept.pop(next(iter(kept)))
+            conn.execute(user.update().where(user.c.id == user_id).values(preferences=kept))
+
+
+def _company_columns(revision: Any) -> tuple[Any, list[Any]]:
+    if COMPANY not in revision.catalog.entities:
+        return None, []
+    table = revision.tables.of(COMPANY)
+    wanted = {"name": "company_name", "business_date": "business_date"}
+    return table, [table.c[column].label(label) for column, label in wanted.items() if column in table.c]
+
+
+def _as_date(value: object) -> date | None:
+    return value if isinstance(value, date) else None
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _failures_key(username: str, address: str) -> str:
+    return "login:" + hashlib.sha256(f"{username.lower()}\0{address}".encode()).hexdigest()
+
+
+class TenantSessions(SessionInterface):
+    """Flask's door to the store. The cookie's path is the tenant, its signature is salted with the tenant."""
+
+    def __init__(self, store: LoginStore, secure: bool) -> None:
+        self.store = store
+        self.secure = secure
+        self.name = "__Secure-ml" if secure else "ml_session"
+
+    def open_session(self, app: Flask, request: Any) -> WebSession:
+        pinned: Current | None = g.get("metaloom")
+        cookie = request.cookies.get(self.name, "")
+        if pinned is None:
+            return WebSession()
+        if cookie.startswith("s."):
+            return self._live(pinned, cookie[2:]) or WebSession()
+        if cookie.startswith("a."):
+            try:
+                return WebSession(self._signer(app, pinned).loads(cookie[2:], max_age=int(ABSOLUTE.total_seconds())))
+            except BadSignature:
+                return WebSession()
+        return WebSession()
+
+    def _live(self, pinned: Current, token: str) -> WebSession | None:
+        try:
+            found = self.store.visit(pinned, token)
+        except MetaloomError as busy:
+            g.refused = busy
+            return None
+        if found is None:
+            return None
+        visit, data, seen_at = found
+        pinned.visit = visit
+        return WebSession(data, visit=visit, seen_at=seen_at)
+
+    def save_session(self, app: Flask, session: Any, response: Any) -> None:
+        pinned: Current | None = g.get("metaloom")
+        if pinned is None or not isinstance(session, WebSession):
+            return
+        response.vary.add("Cookie")
+        user_id = session.get("_user_id")
+        if session.visit is None and user_id and not g.get("token_login"):
+            self._log_in(pinned, session, int(user_id), response)
+        elif session.visit is not None and not user_id:
+            self._forget(response)
+        elif session.visit is not None:
+            self._keep(pinned, session)
+        elif session.modified:
+            self._set(response, "a." + self._signer(app, pinned).dumps(dict(session)), int(ABSOLUTE.total_seconds()))
+
+    def _log_in(self, pinned: Current, session: WebSession, user_id: int, response: Any) -> None:
+        from flask import request
+
+        token = self.store.begin(pinned.tenant, user_id, dict(session), request.remote_addr or "", request.user_agent.string)
+        self._set(response, "s." + token, None)
+
+    def _keep(self, pinned: Current, session: WebSession) -> None:
+        late = session.seen_at is None or self.store.clock.now() - session.seen_at > TOUCH_EVERY
+        if not session.modified and not late:
+            return
+        try:
+            pinned.release()
+            assert session.visit is not None
+            self.store.keep(pinned.tenant, session.visit.session_id, dict(session))
+        except Busy:  # the visit stays valid; the next request notes the time
+            log.info("the time of a visit was not noted: the database is busy")
+
+    def _forget(self, response: Any) -> None:
+        from flask import request
+
+        response.delete_cookie(self.name, path=request.script_root or "/", secure=self.secure, httponly=True, samesite="Lax")
+
+    def _set(self, response: Any, value: str, max_age: int | None) -> None:
+        from flask import request
+
+        response.set_cookie(self.name, value, max_age=max_age, path=request.script_root or "/", secure=self.secure, httponly=True, samesite="Lax")
+
+    def _signer(self, app: Flask, pinned: Current) -> URLSafeTimedSerializer:
+        return URLSafeTimedSerializer(app.secret_key, salt=f"visitor:{pinned.tenant.name}")  # type: ignore[arg-type]

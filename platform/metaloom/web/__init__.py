@@ -1,0 +1,24 @@
+"""HTTP in, HTML out: one set of views for every entity of the catalog."""
+
+from flask import Blueprint, Flask
+
+import metaloom.web.messages  # noqa: F401  (registers the sentences)
+from metaloom.web import settings_page, workbench
+from metaloom.web.assets import static_blueprint
+from metaloom.web.current import site
+from metaloom.web.errors import register_error_pages
+from metaloom.web.frame import register_frame, theme_css
+
+
+def register_web(app: Flask) -> None:
+    """Mount the screens on ``app``; needs ``app.extensions['metaloom']``."""
+    with app.app_context():
+        assets = site().assets
+    register_error_pages(app)
+    register_frame(app)
+    app.register_blueprint(static_blueprint(assets))
+    frame = Blueprint("frame", __name__)
+    frame.get("/theme.css")(theme_css)
+    app.register_blueprint(frame)
+    for page in (workbench, settings_page):
+        app.register_blueprint(page.blueprint)

@@ -1,0 +1,338 @@
+"""What surrounds every page: menu by rights, brand, language, theme, messages, headers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, Response, current_app, g, make_response, request
+from flask_wtf.csrf import generate_csrf
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+from markupsafe import Markup, escape
+from sqlalchemy.exc import SQLAlchemyError
+
+from metaloom.access import AccessPlan
+from metaloom.base.errors import MetaloomError
+from metaloom.model import Catalog, MenuItem
+from metaloom.web import i18n
+from metaloom.web.current import Current, locale, say, site, url
+
+THEMES = ("light", "dark")
+PAGES = {"workbench": "/"}
+TOAST_COOKIE = "ml_toast"
+DEFAULT_ACCENT = "#206bc4"
+
+
+@dataclass(frozen=True)
+class Entry:
+    key: str
+    label: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Group:
+    key: str
+    label: str
+    icon: str
+    entries: tuple[Entry, ...]
+
+
+# ---------------------------------------------------------------------------------------------------------- menu
+
+
+class _Rendered:
+    """Rendered menus by (tenant, revision, rights, locale); a menu of a hundred items is most of a page's cost."""
+
+    def __init__(self, limit: int = 400) -> None:
+        self.limit = limit
+        self._pages: OrderedDict[Any, str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Any, make: Any) -> str:
+        with self._lock:
+            found = self._pages.get(key)
+            if found is not None:
+                self._pages.move_to_end(key)
+                return found
+        page = make()
+        with self._lock:
+            self._pages[key] = page
+            while len(self._pages) > self.limit:
+                self._pages.popitem(last=False)
+        return page
+
+
+_MENUS = _Rendered()
+
+
+def menu_html(pinned: Current, here: str) -> Markup:
+    """The left menu for this person, the entry ``here`` marked and its group opened."""
+    plan = pinned.plan
+    listable = frozenset(e for e in pinned.catalog.entities if plan.may(e, "list"))
+    key = (pinned.tenant.name, pinned.catalog.digest, listable, locale(), request.script_root)
+    page = _MENUS.get(key, lambda: _draw_menu(menu_groups(pinned.catalog, plan)))
+    mark = f'data-n="{escape(here)}"'
+    at = page.find(mark)
+    if at < 0:
+        return Markup(page)
+    page = page.replace(mark, mark + ' aria-current="page"', 1)
+    opened = page.rfind("<details ", 0, page.find(mark))
+    closed = page.rfind("</details>", 0, page.find(mark))
+    if opened > closed:
+        page = page[:opened] + "<details open " + page[opened + len("<details "):]
+    return Markup(page)
+
+
+def _draw_menu(groups: list[Group]) -> str:
+    """Outside Flask's ``render_template``: the frame itself asks for the menu while names are being collected."""
+    templates, spoken = site().templates, locale()
+    return current_app.jinja_env.get_template("parts/menu.html").render(menus=groups, t=lambda key: i18n.translate(templates, spoken, key))
+
+
+def menu_groups(catalog: Catalog, plan: AccessPlan) -> list[Group]:
+    """Menus in their order, with the entries that the person may open; empty menus vanish."""
+    groups = []
+    for menu in sorted(catalog.menus.values(), key=lambda m: m.order):
+        entries = [entry for item in sorted(menu.items.values(), key=lambda i: i.order) if (entry := _entry(menu.address, item, catalog, plan))]
+        if entries:
+            groups.append(Group(menu.address, say(menu.label), menu.icon, tuple(entries)))
+    return groups
+
+
+def _entry(menu: str, item: MenuItem, catalog: Catalog, plan: AccessPlan) -> Entry | None:
+    if item.page:
+        return Entry(f"page:{item.page}", say(item.label), url(PAGES[item.page])) if item.page in PAGES else None
+    address, _, name = item.list.partition("/")
+    if address not in catalog.entities or not plan.may(address, "list"):
+        return None
+    return Entry(f"list:{address}/{name or 'main'}", say(item.label), list_url(address, name))
+
+
+def list_url(entity: str, name: str = "") -> str:
+    """The address of a list; ``main`` needs no name."""
+    return url(f"/e/{entity}/{name}/" if name and name != "main" else f"/e/{entity}/")
+
+
+def record_url(entity: str, id: object, tail: str = "") -> str:
+    return url(f"/e/{entity}/{id}{tail}")
+
+
+# ------------------------------------------------------------------------------------------------------- toasts
+
+
+def toast(answer: Any, text: str, kind: str = "") -> Any:
+    """Say ``text`` once on the next page (a signed cookie: no session write for a sentence)."""
+    value = _signer().dumps([{"text": text[:600], "kind": kind}])
+    answer.set_cookie(TOAST_COOKIE, value, max_age=60, path=_cookie_path(), httponly=True, samesite="Lax", secure=request.is_secure)
+    g.toast_set = True
+    return answer
+
+
+def _toasts() -> list[dict[str, str]]:
+    value = request.cookies.get(TOAST_COOKIE)
+    if not value or request.headers.get("HX-Request") or request.method != "GET":
+        return []
+    try:
+        said = _signer().loads(value, max_age=60)
+    except BadSignature:
+        said = []
+    g.toasts_shown = True
+    return said
+
+
+def _signer() -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(site().settings.secret_key, salt=f"toast:{request.script_root}")
+
+
+def _cookie_path() -> str:
+    return request.script_root or "/"
+
+
+# ---------------------------------------------------------------------------------------------------- templates
+
+
+def register_frame(app: Flask) -> None:
+    """Names known to every template, and the headers of every answer."""
+    app.context_processor(_names)
+    app.after_request(_finish)
+    app.jinja_env.globals.update(icon=icon, csrf=_csrf_field, csrf_token=_csrf_token, url=url, static=_static)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+def _names() -> dict[str, Any]:
+    """The cheap names; those of the frame are lazy, so that the login page asks nothing of the database."""
+    pinned: Current | None = g.get("metaloom")
+    templates = site().templates
+    spoken = locale()
+    theme = request.cookies.get("ml_theme", "")
+    names: dict[str, Any] = {
+        "t": lambda key, **slots: i18n.translate(templates, spoken, key, **slots),
+        "locale": spoken, "theme": theme if theme in THEMES else "", "say": say, "here": _here(), "base": request.script_root,
+        "js_words": Markup(escape(i18n.script_words(templates, spoken))), "nav_mini": request.cookies.get("ml_nav") == "mini",
+        "toasts": _toasts(), "brand": _brand(pinned), "theme_css": _theme_url(pinned), "here_page": "",
+    }
+    if pinned is not None and pinned.visit is not None:
+        names |= _frame_names(pinned)
+    return names
+
+
+def _frame_names(pinned: Current) -> dict[str, Any]:
+    try:
+        actor = pinned.actor
+    except (MetaloomError, SQLAlchemyError):  # the frame is also drawn around error pages
+        return {}
+    roles = [say(pinned.catalog.roles[a].label) for a in dict.fromkeys(r.role for r in actor.roles) if a in pinned.catalog.roles]
+    assert pinned.visit is not None
+    return {
+        "actor": actor, "menu_html": menu_html(pinned, g.get("menu_here", "")), "role_names": "、".join(roles[:3]),
+        "company_name": pinned.visit.company_name, "business_date": pinned.visit.business_date,
+    }
+
+
+def _here() -> str:
+    return request.script_root + request.full_path.rstrip("?") if request.method == "GET" else request.script_root + "/"
+
+
+def _brand(pinned: Current | None) -> str:
+    if pinned is None:
+        return "Metaloom"
+    label = pinned.tenant.label
+    return label.say(locale()) if hasattr(label, "say") else str(label)
+
+
+def icon(name: str, css: str = "") -> Markup:
+    """An icon of the sprite; decoration only, so hidden from screen readers."""
+    if not re.fullmatch(r"[a-z0-9-]+", name or ""):
+        name = "circle"
+    return Markup(f'<svg class="icon {escape(css)}" aria-hidden="true"><use href="{_static("vendor/icons.svg")}#{name}"/></svg>')
+
+
+def _static(name: str) -> str:
+    return site().assets.url(request.environ.get("metaloom.root", ""), name)
+
+
+def _csrf_token() -> str:
+    return generate_csrf()
+
+
+def _csrf_field() -> Markup:
+    return Markup(f'<input type="hidden" name="csrf_token" value="{generate_csrf()}">')
+
+
+# -------------------------------------------------------------------------------------------------------- theme
+
+
+def _accent(pinned: Current | None) -> str:
+    try:
+        value = str(pinned.catalog.settings.get("accent", DEFAULT_ACCENT)) if pinned is not None else DEFAULT_ACCENT
+    except MetaloomError:  # nothing published, or the database is away: pages that say so still have a colour
+        return DEFAULT_ACCENT
+    return value.lower() if re.fullmatch(r"#[0-9a-fA-F]{6}", value) else DEFAULT_ACCENT
+
+
+def _theme_url(pinned: Current | None) -> str:
+    accent = _accent(pinned)
+    root = request.script_root if pinned is not None else request.environ.get("metaloom.root", "")
+    return f"{root}/theme.css?v={accent[1:]}"
+
+
+def theme_css() -> Response:
+    """The tenant's accent colour as tokens: a file of its own, since inline styles are forbidden."""
+    accent = _accent(g.get("metaloom"))
+    answer = make_response(_theme_sheet(accent))
+    answer.mimetype = "text/css"
+    answer.headers["Cache-Control"] = "public, max-age=86400"
+    answer.set_etag(hashlib.sha256(accent.encode()).hexdigest()[:16])
+    return answer.make_conditional(request)
+
+
+def _theme_sheet(accent: str) -> str:
+    """Text in the accent keeps 4.5:1 on white and on the dark surface; the words on a filled button too."""
+    rgb = _rgb(accent)
+    on_fill = "#ffffff" if _contrast(rgb, (255, 255, 255)) >= 4.5 else ("#ffffff" if _contrast(rgb, (255, 255, 255)) >= _contrast(rgb, (20, 26, 33)) else "#141a21")
+    dark_fill = rgb
+    return (
+        f":root{{--ml-accent:{accent};--ml-accent-rgb:{','.join(map(str, rgb))};--ml-accent-fg:{on_fill};"
+        f"--ml-accent-text:{_hex(_towards(rgb, (0, 0, 0), (255, 255, 255)))};}}"
+        f'[data-bs-theme="dark"]{{--ml-accent:{_hex(dark_fill)};--ml-accent-text:{_hex(_towards(rgb, (255, 255, 255), (33, 43, 55)))};}}'
+    )
+
+
+def _towards(rgb: tuple[int, ...], end: tuple[int, ...], ground: tuple[int, ...]) -> tuple[int, ...]:
+    """``rgb`` moved towards ``end`` until it reads well (5:1) on ``ground``."""
+    for step in range(21):
+        mixed = tuple(round(a + (b - a) * step / 20) for a, b in zip(rgb, end, strict=True))
+        if _contrast(mixed, ground) >= 5:
+            return mixed
+    return end
+
+
+def _contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
+    """WCAG 2 contrast ratio of two colours."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(rgb: tuple[int, ...]) -> float:
+    parts = [c / 255 / 12.92 if c / 255 <= 0.03928 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in rgb]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _hex(rgb: tuple[int, ...]) -> str:
+    return "#" + "".join(f"{c:02x}" for c in rgb)
+
+
+# ------------------------------------------------------------------------------------------------------ headers
+
+POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
+          "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; frame-src 'self'; object-src 'none'; manifest-src 'self'")
+HEADERS = {
+    "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=()",
+}
+
+
+def _finish(answer: Response) -> Response:
+    """Security headers on everything, the request id, no caching of pages, compression of text."""
+    for name, value in HEADERS.items():
+        answer.headers.setdefault(name, value)
+    answer.headers.setdefault("Content-Security-Policy", POLICY)
+    if request.is_secure:
+        answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+    pinned = g.get("metaloom")
+    if pinned is not None:
+        answer.headers["X-Request-Id"] = pinned.request_id
+    answer.headers.setdefault("Cache-Control", "no-store")
+    if g.get("toasts_shown") and not g.get("toast_set"):
+        answer.delete_cookie(TOAST_COOKIE, path=_cookie_path())
+    return _compressed(answer)
+
+
+def _compressed(answer: Response) -> Response:
+    if (answer.direct_passthrough or answer.is_streamed or "Content-Encoding" in answer.headers
+            or answer.mimetype not in ("text/html", "application/json", "text/css") or "gzip" not in request.headers.get("Accept-Encoding", "")):
+        return answer
+    import gzip
+
+    body = answer.get_data()
+    if len(body) < 900:
+        return answer
+    answer.set_data(gzip.compress(body, 5))
+    answer.headers["Content-Encoding"] = "gzip"
+    answer.headers.add("Vary", "Accept-Encoding")
+    return answer
+
+
+def json_answer(value: object, status: int = 200) -> Response:
+    return Response(json.dumps(value, ensure_ascii=False, default=str), status, mimetype="application/json")

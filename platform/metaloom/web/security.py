@@ -1,0 +1,299 @@
+"""Flask-AppBuilder's security on our terms: the one module that knows both.
+
+Flask-AppBuilder supplies the login, profile and password pages, the user model, JWT and Flask-Login. Roles live in the
+catalog (decision 12): its role and permission tables are not asked. Its user and role lists are not mounted (decision 7).
+A session and a token name their tenant and are refused by every other one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import flask_sqlalchemy.session
+from flask import current_app, g, redirect, render_template, request, session
+from flask_appbuilder import BaseView, expose
+from flask_appbuilder.security.sqla.manager import SecurityManager
+from flask_appbuilder.security.views import AuthDBView, ResetMyPasswordView
+from flask_login import login_user, logout_user
+from werkzeug.security import check_password_hash
+from werkzeug.wrappers import Response
+
+from metaloom.base.errors import LoginRequired, NotFound, TooMany
+from metaloom.base.messages import message
+from metaloom.web.current import current, locale, say, site, url
+from metaloom.web.frame import toast
+
+PASSWORD_MIN = 10
+# Endpoints that answer without a login; tests/web/public_routes.txt names the same and a test compares.
+PUBLIC_ENDPOINTS = frozenset({
+    "assets.static_file", "LoginView.login", "frame.theme_css", "settings.set_locale", "health.healthz", "health.readyz",
+})
+
+
+class TenantSession(flask_sqlalchemy.session.Session):
+    """Flask-AppBuilder's database session: it reaches the tenant of this request or nothing (fail closed)."""
+
+    def get_bind(self, *_: Any, **__: Any) -> Any:
+        pinned = g.get("metaloom")
+        if pinned is None:
+            raise LookupError("no tenant is bound to this request")
+        return pinned.conn
+
+
+class LoginView(AuthDBView):
+    """Login with lock-out; logout by POST."""
+
+    @expose("/login/", methods=["GET", "POST"])
+    def login(self) -> Any:
+        if current().visit is not None:
+            return redirect(inside(request.args.get("next", "")))
+        if request.method == "GET":
+            return self._page()
+        username, password = request.form.get("username", "").strip()[:128], request.form.get("password", "")[:256]
+        try:
+            user = self.appbuilder.sm.auth_user_db(username, password)
+        except TooMany as locked:
+            return self._page(username, locked.message.say(locale())), 429
+        if user is None:
+            return self._page(username, message("web.login.wrong").say(locale())), 401
+        target = inside(request.args.get("next", ""))
+        login_user(user, remember=False)
+        answer = redirect(target)
+        if g.get("login_locale"):
+            answer.set_cookie("ml_locale", g.login_locale, path=request.script_root or "/", max_age=31536000, samesite="Lax")
+        return answer
+
+    @expose("/logout/", methods=["POST"])
+    def logout(self) -> Any:
+        pinned = current()
+        if pinned.visit is not None:
+            pinned.release()
+            site().logins.end(pinned.tenant, pinned.visit.session_id, pinned.visit.user_id)
+        logout_user()
+        session.clear()
+        return redirect(url("/login/"))
+
+    def _page(self, username: str = "", problem: str = "") -> str:
+        query = request.query_string.decode("latin-1")
+        return render_template(self.login_template, username=username, login_problem=problem,
+                               login_action=url("/login/") + (f"?{query}" if query else ""))
+
+
+def inside(wanted: str) -> str:
+    """``wanted`` when it is an address inside this tenant, else the tenant's first page."""
+    safe = wanted.startswith(request.script_root + "/") and not re.search(r"[\\\x00-\x1f]|//", wanted)
+    return wanted if safe else url("/")
+
+
+class ProfileView(BaseView):
+    """The person's own page: who, which roles, which logins are open."""
+
+    route_base = ""
+
+    @expose("/userinfo/")
+    def userinfo(self) -> Any:
+        pinned = current()
+        actor, user_id = pinned.actor, _user_id()
+        facts = site().logins.person(pinned, user_id)
+        assignments = [(say(role.label), _place(pinned, held)) for held in actor.roles if (role := pinned.catalog.roles.get(held.role))]
+        visits = [{"id": v["id"], "where": f"{v['address'] or '-'} · {_browser(v['agent'] or '')}", "seen": _moment(pinned, v["seen_at"]),
+                   "current": pinned.visit is not None and v["id"] == pinned.visit.session_id} for v in site().logins.open_visits(pinned, user_id)]
+        return render_template("pages/profile.html", email=facts["email"], last_login=_login_moment(pinned, facts["last_login"]),
+                               assignments=assignments, sessions=visits, crumbs=[(_t("frame.profile"), "")])
+
+    @expose("/userinfo/sessions/<int:session_id>/end", methods=["POST"])
+    def end_session(self, session_id: int) -> Any:
+        pinned, user_id = current(), _user_id()
+        pinned.release()
+        if not site().logins.end(pinned.tenant, session_id, user_id):
+            raise NotFound
+        return toast(redirect(url("/userinfo/")), message("web.session.ended").say(locale()))
+
+
+class PasswordView(ResetMyPasswordView):
+    """Change one's own password: the current one is asked, other logins end."""
+
+    @expose("/form", methods=["GET"])
+    def this_form_get(self) -> Any:
+        return self._page(())
+
+    @expose("/form", methods=["POST"])
+    def this_form_post(self) -> Any:
+        pinned, user_id = current(), _user_id()
+        old, new, again = (request.form.get(name, "")[:256] for name in ("current", "password", "conf_password"))
+        problems = password_problems(pinned, old, new, again)
+        if problems:
+            return self._page(problems), 400
+        from metaloom.command import set_password
+
+        set_password(pinned.context(), user_id, new)
+        assert pinned.visit is not None
+        site().logins.end_others(pinned.tenant, user_id, keep=None)
+        # The account's stamp moved on; this browser gets a fresh login, the others must log in again.
+        user = self.appbuilder.sm.load_user(user_id)
+        session.clear()
+        session.visit = None
+        login_user(user, remember=False)
+        self.appbuilder.sm.stamp_session(user_id)
+        return toast(redirect(url("/userinfo/")), message("web.password.changed").say(locale()))
+
+    def _page(self, problems: Any) -> str:
+        return render_template("pages/password.html", problems=[p.say(locale()) for p in problems],
+                               crumbs=[(_t("frame.profile"), url("/userinfo/")), (_t("frame.password"), "")])
+
+
+def password_problems(pinned: Any, old: str, new: str, again: str) -> list[Any]:
+    """What is wrong with a wish for a new password."""
+    login = site().logins.login(pinned, pinned.actor.username)
+    address = request.remote_addr or ""
+    if site().logins.locked_minutes(pinned, login.username, address):
+        raise TooMany
+    if not check_password_hash(login.password_hash, old):
+        pinned.release()
+        site().logins.note_failure(pinned.tenant, login.username, address)
+        return [message("web.password.wrong")]
+    found = []
+    if new != again:
+        found.append(message("web.password.differ"))
+    if new == old:
+        found.append(message("web.password.same"))
+    letters, digits = re.search(r"[^\W\d_]", new), re.search(r"\d", new)
+    if len(new) < PASSWORD_MIN or not letters or not digits or login.username.lower() in new.lower():
+        found.append(message("web.password.weak"))
+    return found
+
+
+class TenantSecurity(SecurityManager):
+    """Mounts three of Flask-AppBuilder's pages and the token API; everything else it would mount stays away."""
+
+    authdbview = LoginView
+    resetmypasswordview = PasswordView
+    userstatschartview = None
+
+    def register_views(self) -> None:
+        self.appbuilder.add_api(self.security_api)
+        self.auth_view = self.authdbview()
+        for view in (self.auth_view, ProfileView(), self.resetmypasswordview()):
+            self.appbuilder.add_view_no_menu(view)
+
+    def create_db(self) -> None:
+        """The tables are the storage room's."""
+
+    # -- who
+
+    def auth_user_db(self, username: str, password: str) -> Any:
+        """The user for the right password; None for a wrong one; TooMany while locked. Answers take equally long."""
+        pinned, logins, address = current(), site().logins, request.remote_addr or ""
+        minutes = logins.locked_minutes(pinned, username, address)
+        if minutes:
+            raise TooMany(message("web.login.locked", minutes=minutes))
+        login = logins.login(pinned, username) if username else None
+        usable = login is not None and login.active and bool(login.password_hash)
+        known = login.password_hash if login is not None and usable else current_app.config["AUTH_DB_FAKE_PASSWORD_HASH_CHECK"]
+        right = check_password_hash(known, password) and usable and bool(password.strip("\0"))
+        pinned.release()
+        if login is None or not right:
+            logins.note_failure(pinned.tenant, login.username if login else username, address)
+            return None
+        logins.note_success(pinned.tenant, login, address)
+        g.login_locale = login.locale
+        user = self.load_user(login.user_id)
+        self._stamp(login.auth_stamp)
+        return user
+
+    def _stamp(self, auth_stamp: int) -> None:
+        session["tenant"] = current().tenant.name
+        session["auth_stamp"] = auth_stamp
+
+    def stamp_session(self, user_id: int) -> None:
+        """Bind the fresh session to the account's present stamp."""
+        pinned = current()
+        login = site().logins.login(pinned, pinned.tenant and self.load_user(user_id).username)
+        self._stamp(login.auth_stamp)
+
+    def load_user(self, pk: Any) -> Any:
+        """The user of a cookie that this tenant gave out; also used for tokens (there is no ``_user_id`` then)."""
+        if "_user_id" in session and session.get("tenant") != current().tenant.name:
+            return None
+        return super().load_user(pk)
+
+    # -- tokens
+
+    def create_jwt_manager(self, app: Any) -> Any:
+        manager = super().create_jwt_manager(app)
+        manager.additional_claims_loader(lambda _: {"tenant": current().tenant.name, "stamp": session.get("auth_stamp")})
+        return manager
+
+    def load_user_jwt(self, header: Any, claims: Any) -> Any:
+        """The user of a token; none when the token is another tenant's, or the password changed since."""
+        if claims.get("tenant") != current().tenant.name:
+            return None
+        user = super().load_user_jwt(header, claims)
+        if user is None:
+            return None
+        login = site().logins.login(current(), user.username)
+        return user if login is not None and login.active and login.auth_stamp == claims.get("stamp") else None
+
+    # -- rights on Flask-AppBuilder's own pages: one's own, for everyone who is logged in
+
+    def has_access(self, permission_name: str, view_name: str) -> bool:
+        return g.get("metaloom") is not None and current().visit is not None and view_name in {"ProfileView", "PasswordView", "LoginView"}
+
+    def is_item_public(self, permission_name: str, view_name: str) -> bool:
+        return False
+
+
+def require_login() -> None:
+    """Every page but the public ones needs a login; runs before each request."""
+    if g.get("refused") is not None:
+        raise g.refused
+    endpoint = request.endpoint or ""
+    if endpoint in PUBLIC_ENDPOINTS or request.path.startswith("/api/"):
+        return
+    pinned = g.get("metaloom")
+    if pinned is None:
+        if endpoint == "workbench.index":
+            return
+        raise NotFound
+    if pinned.visit is None:
+        raise LoginRequired
+
+
+def _user_id() -> int:
+    visit = current().visit
+    if visit is None:
+        raise LoginRequired
+    return visit.user_id
+
+
+def _t(key: str) -> str:
+    from metaloom.web.i18n import translate
+
+    return translate(site().templates, locale(), key)
+
+
+def _place(pinned: Any, held: Any) -> str:
+    """The organisation unit (or company) that limits a role."""
+    unit = pinned.plan.org.units.get(held.org_unit_id) if held.org_unit_id else None
+    return unit.name if unit else (pinned.visit.company_name if held.company_id else "")
+
+
+def _browser(agent: str) -> str:
+    found = re.search(r"(Edg|Firefox|Chrome|Safari)[/ ](\d+)", agent)
+    return f"{'Edge' if found[1] == 'Edg' else found[1]} {found[2]}" if found else agent[:40]
+
+
+def _moment(pinned: Any, moment: Any) -> str:
+    return moment.astimezone(ZoneInfo(pinned.tenant.zone)).strftime("%Y-%m-%d %H:%M") if moment else ""
+
+
+def _login_moment(pinned: Any, value: Any) -> str:
+    """The last login, stored without zone in UTC (as text on SQLite)."""
+    from datetime import UTC, datetime
+
+    if not value:
+        return ""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return _moment(pinned, moment.replace(tzinfo=UTC))

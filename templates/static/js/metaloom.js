@@ -1,0 +1,129 @@
+// The behaviour of every screen: small listeners on the document, found by data attributes. No inline code anywhere.
+(function () {
+  "use strict";
+  var body = document.body, base = body.dataset.base || "", words = JSON.parse(body.dataset.words || "{}");
+  var token = document.querySelector('meta[name="csrf-token"]').content;
+  function $(s, el) { return (el || document).querySelector(s); }
+  function $$(s, el) { return Array.prototype.slice.call((el || document).querySelectorAll(s)); }
+  function say(key) { return words[key] || key; }
+  function cookie(name, value) { document.cookie = name + "=" + value + ";path=" + (base || "/") + ";max-age=31536000;samesite=lax" + (location.protocol === "https:" ? ";secure" : ""); }
+  function icon(name) { return '<svg class="icon" aria-hidden="true"><use href="' + body.dataset.icons + "#" + name + '"/></svg>'; }
+  function el(tag, attrs, text) { var e = document.createElement(tag); Object.keys(attrs || {}).forEach(function (k) { e.setAttribute(k, attrs[k]); }); if (text !== undefined) e.textContent = text; return e; }
+  var ml = window.metaloom = { $: $, $$: $$, say: say, icon: icon, el: el, base: base, token: token, ready: [], toast: toast };
+
+  // ---- toasts
+  function toast(text, kind) {
+    var box = el("div", { "class": "toast-s " + (kind || ""), "data-toast": "" });
+    box.append(el("span", { "class": "txt" }, text));
+    var close = el("button", { type: "button", "data-close-toast": "", "aria-label": say("close") }); close.innerHTML = icon("x"); box.append(close);
+    $("#toasts").append(box); fade(box);
+  }
+  function fade(box) { if (!box.classList.contains("bad")) setTimeout(function () { box.remove(); }, 6000); }
+  $$("[data-toast]").forEach(fade);
+
+  // ---- clicks
+  document.addEventListener("click", function (e) {
+    var t = e.target, hit;
+    if ((hit = t.closest("[data-close-toast]"))) { hit.closest("[data-toast]").remove(); return; }
+    if ((hit = t.closest("[data-theme-toggle]"))) {
+      var dark = document.documentElement.getAttribute("data-bs-theme") === "dark" ? "light" : "dark";
+      document.documentElement.setAttribute("data-bs-theme", dark); cookie("ml_theme", dark); return;
+    }
+    if (t.closest("[data-nav-mini]")) { cookie("ml_nav", body.classList.toggle("nav-mini") ? "mini" : "full"); return; }
+    if (t.closest("[data-nav-open]")) { body.classList.add("nav-open"); return; }
+    if (t.closest("[data-nav-close]")) { body.classList.remove("nav-open"); return; }
+    if (body.classList.contains("nav-mini") && (hit = t.closest(".side summary"))) { cookie("ml_nav", "full"); body.classList.remove("nav-mini"); }
+    if (t.closest("[data-back]")) { history.length > 1 ? history.back() : (location.href = base + "/"); return; }
+    if ((hit = t.closest("[data-focus]"))) { $("#" + hit.dataset.focus).focus(); return; }
+    if ((hit = t.closest("[data-show-password]"))) { var p = $("#" + hit.dataset.showPassword); p.type = p.type === "password" ? "text" : "password"; return; }
+    if ((hit = t.closest("[data-pop]"))) { togglePop(hit); return; }
+    if ((hit = t.closest("[data-close-dialog]"))) { hit.closest("dialog").close(); return; }
+    if ((hit = t.closest("[data-more]"))) {
+      var bar = hit.closest(".searchbar"), open = bar.classList.toggle("open"); hit.setAttribute("aria-expanded", open); return;
+    }
+    if (!t.closest(".pop")) closePops();
+  });
+  function togglePop(button) {
+    var pop = $("#" + button.dataset.pop), hidden = pop.hidden; closePops();
+    if (hidden) { pop.hidden = false; button.setAttribute("aria-expanded", "true"); place(pop, button); var f = pop.querySelector("a,button,input"); if (f && !button.dataset.popKeep) f.focus({ preventScroll: true }); }
+  }
+  // A menu inside a scrolling table would be cut off: it is placed against the window instead.
+  function place(pop, button) {
+    if (!pop.hasAttribute("data-fixed")) return;
+    var r = button.getBoundingClientRect(); pop.style.position = "fixed"; pop.style.right = "auto";
+    pop.style.left = Math.max(8, Math.min(r.right - pop.offsetWidth, innerWidth - pop.offsetWidth - 8)) + "px";
+    pop.style.top = (r.bottom + pop.offsetHeight + 8 > innerHeight ? Math.max(8, r.top - pop.offsetHeight - 4) : r.bottom + 4) + "px";
+  }
+  function closePops() { $$(".pop:not([hidden])").forEach(function (p) { p.hidden = true; }); $$('[data-pop][aria-expanded="true"]').forEach(function (b) { b.setAttribute("aria-expanded", "false"); }); }
+  document.addEventListener("scroll", function (e) { if (e.target.classList && e.target.classList.contains("tablewrap")) closePops(); }, true);
+
+  // ---- keys
+  document.addEventListener("keydown", function (e) {
+    var typing = /^(INPUT|TEXTAREA|SELECT)$/.test(e.target.tagName) || e.target.isContentEditable;
+    if (e.key === "/" && !typing && !e.ctrlKey && !e.metaKey) { var s = $("#globalsearch"); if (s) { e.preventDefault(); s.focus(); } }
+    if (e.key === "Escape") { closePops(); body.classList.remove("nav-open"); }
+    if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === "s") { var f = $("form[data-guard]"); if (f) { e.preventDefault(); f.requestSubmit(); } }
+    var pop = e.target.closest && e.target.closest(".pop, .globalsearch");
+    if (pop && (e.key === "ArrowDown" || e.key === "ArrowUp")) {
+      var items = $$("a.item, button.item:not([disabled])", pop), at = items.indexOf(document.activeElement);
+      if (items.length) { e.preventDefault(); items[(at + (e.key === "ArrowDown" ? 1 : items.length - 1) + (at < 0 && e.key === "ArrowUp" ? 1 : 0)) % items.length].focus(); }
+    }
+  });
+
+  // ---- htmx: token, dialogs, errors
+  document.addEventListener("htmx:configRequest", function (e) { e.detail.headers["X-CSRFToken"] = token; });
+  document.addEventListener("htmx:beforeSwap", function (e) {
+    if (e.detail.xhr.status >= 400 && e.detail.xhr.getResponseHeader("HX-Retarget")) { e.detail.shouldSwap = true; e.detail.isError = false; }
+    if (e.detail.target && e.detail.target.id === "dialog" && e.detail.xhr.status < 500) { e.detail.shouldSwap = true; e.detail.isError = false; }
+  });
+  document.addEventListener("htmx:sendError", function () { toast(say("js.offline"), "bad"); });
+  document.addEventListener("htmx:afterSwap", function (e) {
+    var t = e.detail.target;
+    if (t.id === "dialog" && t.innerHTML.trim() && !t.open) t.showModal();
+    if (t.id === "searchresults") t.hidden = !t.innerHTML.trim();
+    $$("[data-toast]", t).forEach(fade);
+  });
+  document.addEventListener("htmx:load", function (e) { start(e.detail.elt); });
+  document.addEventListener("focusin", function (e) { if (e.target.id === "globalsearch") { var r = $("#searchresults"); r.hidden = !r.innerHTML.trim(); } });
+
+  // ---- double submit: the second press of the same form does nothing
+  document.addEventListener("submit", function (e) {
+    var f = e.target;
+    if (f.dataset.sent === "1") { e.preventDefault(); return; }
+    if (e.defaultPrevented || f.method.toLowerCase() !== "post" || f.hasAttribute("hx-post")) return;
+    f.dataset.sent = "1"; setTimeout(function () { delete f.dataset.sent; }, 8000);
+  });
+  window.addEventListener("pageshow", function () { $$("form[data-sent]").forEach(function (f) { delete f.dataset.sent; }); });
+
+  // ---- recent records: remembered in this browser, per person
+  function recentKey(user) { return "ml-recent:" + base + ":" + user; }
+  function remember() {
+    var here = $("[data-record]"); if (!here) return;
+    try {
+      var key = recentKey(here.dataset.user), kept = JSON.parse(localStorage.getItem(key) || "[]").filter(function (r) { return r.h !== here.dataset.record; });
+      kept.unshift({ h: here.dataset.record, i: here.dataset.icon, n: Date.now(), e: here.dataset.entity, t: here.dataset.title }); localStorage.setItem(key, JSON.stringify(kept.slice(0, 10)));
+    } catch (_) { /* private mode */ }
+  }
+  function showRecent() {
+    var box = $("[data-recent]"); if (!box) return;
+    var kept = []; try { kept = JSON.parse(localStorage.getItem(recentKey(box.dataset.recent)) || "[]"); } catch (_) { /* private mode */ }
+    kept = kept.filter(function (r) { return typeof r.h === "string" && r.h.indexOf(base + "/e/") === 0; });
+    if (!kept.length) return; box.textContent = "";
+    kept.forEach(function (r) {
+      var li = el("li"), a = el("a", { href: r.h }); a.innerHTML = icon(/^[a-z0-9-]+$/.test(r.i || "") ? r.i : "file-text");
+      a.append(el("span", { "class": "t" }, r.t), el("span", { "class": "meta" }, r.e)); li.append(a); box.append(li);
+    });
+  }
+  remember(); showRecent();
+  // What was remembered goes with the login.
+  document.addEventListener("submit", function (e) { if (/\/logout\/$/.test(e.target.action)) try { Object.keys(localStorage).forEach(function (k) { if (k.indexOf("ml-recent:" + base + ":") === 0) localStorage.removeItem(k); }); } catch (_) { /* private mode */ } });
+
+  // ---- menu groups stay as they were left
+  $$(".side details").forEach(function (d) {
+    var key = "ml-nav:" + d.dataset.g; try { if (localStorage.getItem(key) === "1") d.open = true; } catch (_) { return; }
+    d.addEventListener("toggle", function () { try { localStorage.setItem(key, d.open ? "1" : "0"); } catch (_) { /* private mode */ } });
+  });
+
+  function start(root) { ml.ready.forEach(function (f) { f(root); }); }
+  ml.start = start;
+})();
