@@ -1,0 +1,34 @@
+"""What the compiler must know of plugins: which commands there are, what they take and give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from metaloom.model import Field
+
+
+@dataclass(frozen=True)
+class PluginCommand:
+    """One command of a ``plugin.yaml``. ``on`` is an entity address, or '' for a command without a record.
+
+    ``transitions`` names transitions ``<entity>/<name>`` that the command fires, so that they do not count as never fired.
+    """
+
+    name: str
+    on: str = ""
+    input: Mapping[str, Field] = field(default_factory=dict)
+    output: Mapping[str, Field] = field(default_factory=dict)
+    permission: str = ""
+    transitions: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class PluginManifest:
+    """Commands by ``plugin.command``. ``complete`` is False where plugins are not loaded: then ``run:`` is not held against it."""
+
+    commands: Mapping[str, PluginCommand] = field(default_factory=dict)
+    complete: bool = True
+
+
+EMPTY = PluginManifest(complete=False)
