@@ -17,8 +17,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import secrets
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -61,6 +63,9 @@ CREATE TABLE IF NOT EXISTS payout (
 CREATE TABLE IF NOT EXISTS movement (
     id INTEGER PRIMARY KEY AUTOINCREMENT, gateway_no TEXT NOT NULL, account TEXT NOT NULL, cents INTEGER NOT NULL,
     UNIQUE (gateway_no, account));
+CREATE INDEX IF NOT EXISTS movement_of_account ON movement (account, cents);
+CREATE INDEX IF NOT EXISTS payout_in_state ON payout (state, settles_at, cents);
+CREATE INDEX IF NOT EXISTS payout_of_day ON payout (day);
 CREATE TABLE IF NOT EXISTS fault (
     id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, order_no TEXT, times INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS notice (
@@ -107,6 +112,8 @@ class GatewaySimulator:
         settle_seconds: float = 0,
     ) -> None:
         self._file, self._now, self._settle_seconds = file, now, settle_seconds
+        self._local = threading.local()
+        self._inherited: list[sqlite3.Connection | None] = []
         _create(file)
         with self._books() as books:
             books.execute("INSERT OR IGNORE INTO merchant VALUES (1, ?)", (secrets.token_hex(32),))
@@ -357,19 +364,25 @@ class GatewaySimulator:
     @contextmanager
     def _books(self) -> Iterator[sqlite3.Connection]:
         """One transaction that takes the write lock at once: two processes never decide about one order together."""
-        books = sqlite3.connect(self._file, timeout=20, isolation_level=None)
+        books = self._connection()
+        books.execute("BEGIN IMMEDIATE")
         try:
-            books.row_factory = sqlite3.Row
-            books.execute("PRAGMA synchronous = NORMAL")
-            books.execute("BEGIN IMMEDIATE")
-            try:
-                yield books
-            except BaseException:
-                books.execute("ROLLBACK")
-                raise
-            books.execute("COMMIT")
-        finally:
-            books.close()
+            yield books
+        except BaseException:
+            books.execute("ROLLBACK")
+            raise
+        books.execute("COMMIT")
+
+    def _connection(self) -> sqlite3.Connection:
+        """One per thread and process: a forked worker must neither use nor close what its parent opened."""
+        if getattr(self._local, "process", None) != os.getpid():
+            self._inherited.append(getattr(self._local, "books", None))
+            self._local.books = sqlite3.connect(self._file, timeout=20, isolation_level=None)
+            self._local.books.row_factory = sqlite3.Row
+            self._local.books.execute("PRAGMA synchronous = NORMAL")
+            self._local.process = os.getpid()
+        books: sqlite3.Connection = self._local.books
+        return books
 
 
 def _create(file: Path) -> None:

@@ -4,6 +4,9 @@ outcome is claimed that the gateway did not state."""
 from __future__ import annotations
 
 import ast
+import hashlib
+import hmac
+import json
 import random
 import socket
 import threading
@@ -224,15 +227,22 @@ def test_a_forged_notice_is_refused(tmp_path: Path, clock: FixedClock) -> None:
             adapter.read_notice(bad_headers, bad_body)
 
 
-def test_an_answer_given_for_another_question_is_unknown(tmp_path: Path, clock: FixedClock) -> None:
-    """A genuine, signed answer about another payment must not become ours."""
+def test_a_genuine_answer_about_another_payment_is_unknown(tmp_path: Path, clock: FixedClock) -> None:
+    """Signed for our question, but it tells of another payment: must not become ours."""
     adapter = adapter_in(tmp_path, clock)
     adapter.pay(replace(REQUEST, reference="OTHER"))
-    real = adapter._send
-    adapter._send = lambda method, path, headers, body: real(
-        "GET", "/payouts/OTHER", adapter._signed("GET", "/payouts/OTHER", b""), b""
-    )
-    assert adapter.query(REQUEST.reference).outcome == "unknown"
+    gateway = GatewaySimulator(tmp_path / "gateway.sqlite", now=lambda: clock.now().timestamp())
+    (other,) = gateway.statement(gateway.today())
+    body, stamp = json.dumps({"payout": other}).encode(), str(int(clock.now().timestamp()))
+
+    def confused(method: str, path: str, headers: Mapping[str, str], sent: bytes) -> tuple[int, dict[str, str], bytes]:
+        mac = hmac.new(gateway.merchant_key().encode(), f"{stamp}\nn\nANSWER\n{path}\n".encode() + body, hashlib.sha256)
+        return 200, {"X-Timestamp": stamp, "X-Nonce": "n", "X-Signature": mac.hexdigest()}, body
+
+    adapter._send = confused
+    assert adapter.query("OTHER").outcome == "succeeded"
+    for reply in (adapter.query(REQUEST.reference), adapter.pay(REQUEST)):
+        assert (reply.outcome, reply.code) == ("unknown", "other_payment")
 
 
 def test_nobody_listening_is_unknown(tmp_path: Path, clock: FixedClock) -> None:

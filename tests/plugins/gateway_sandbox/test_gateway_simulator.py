@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -278,6 +279,18 @@ bench = Bench(Path(sys.argv[1]))
 bench.nonce = int(sys.argv[3])
 print(sum(bench.pay(order_no=f"FK{k}")[0] == 200 for k in range(20)))
 """
+
+
+def test_a_forked_worker_and_its_parent_share_one_gateway(bench: Bench) -> None:
+    bench.pay(order_no="BEFORE", cents=1)
+    child = os.fork()
+    if child == 0:  # as an RQ work-horse is born
+        bench.nonce = 1000
+        os._exit(0 if bench.pay(order_no="CHILD", cents=1)[0] == 200 else 1)
+    bench.pay(order_no="PARENT", cents=1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    taken = {line["order_no"] for line in bench.gateway.statement(bench.gateway.today())}
+    assert taken == {"BEFORE", "CHILD", "PARENT"}
 
 
 def test_several_processes_share_one_gateway(tmp_path: Path) -> None:
