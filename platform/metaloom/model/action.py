@@ -46,6 +46,7 @@ class Step:
     let: str = ""
     when: str = ""
     steps: tuple[Step, ...] = ()
+    otherwise: tuple[Step, ...] = ()
     position: Position = NOWHERE
 
 
