@@ -1,0 +1,31 @@
+"""The command line: ``metaloom <word>``. One file per word in this folder, imported when the word is used.
+
+A word is a module here whose ``command`` is a click command; there is no list to keep. Exit codes: 0 done, 1 refused (the
+reason is on stderr), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from importlib import import_module
+
+import click
+
+
+class _Words(click.Group):
+    """Finds its commands among the modules of this package."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(m.name.replace("_", "-") for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in self.list_commands(ctx):
+            return None
+        command: click.Command = import_module(f"{__name__}.{name.replace('-', '_')}").command
+        return command
+
+
+@click.group(cls=_Words, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="metaloom")
+def main() -> None:
+    """metaloom: YAML in, a running application out."""
