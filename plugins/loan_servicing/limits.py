@@ -42,7 +42,7 @@ def take_back(work: Work, loan: Values, principal: Decimal, on: date, key: str) 
     if limit["mode"] != "revolving" or not principal:
         return
     work.require(limit["available"] >= principal,
-                 ("恢复的额度已被再次使用,不能冲正。", "The restored limit has been drawn again; this cannot be reversed."))
+                 ("恢复的额度已被再次使用，不能冲正。", "The restored limit has been drawn again; this cannot be reversed."))
     work.change(LIMIT, limit["id"], {"used": limit["used"] + principal})
     move(work, limit["id"], "use", principal, on, loan["drawdown"], key=key)
 

@@ -20,8 +20,8 @@ def payout(work: Work, drawdown: Values | None, input: Values) -> Values:
     customer = work.get("lending.customer", drawdown["customer"])
     account = work.get("lending.bank_account", drawdown["payout_account"])
     work.require(customer["customer_status"] == "normal",
-                 ("该客户在黑名单中或已注销,不能放款。", "This customer is blacklisted or closed; no payout."))
-    work.require(account["status"] == "in_use", ("收款账户已停用,请换用其他账户。", "The payout account is disabled; use another one."))
+                 ("该客户在黑名单中或已注销，不能放款。", "This customer is blacklisted or closed; no payout."))
+    work.require(account["status"] == "in_use", ("收款账户已停用，请换用其他账户。", "The payout account is disabled; use another one."))
     order = work.create(ORDER, {
         "biz_type": "payout", "drawdown": drawdown["id"], "customer": customer["id"], "channel": work.settings["payout_channel"],
         "amount": drawdown["amount"], "payee_name": account["account_name"], "payee_card": account["card_no"],

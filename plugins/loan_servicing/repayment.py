@@ -1,4 +1,4 @@
-"""Repayment and its allocation (冲销), and the settlement of a loan on a day (S1-21, domain specification §4.4, §4.6)."""
+"""Repayment and its allocation （冲销）, and the settlement of a loan on a day (S1-21, domain specification §4.4, §4.6)."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _check_dates(work: Work, loan: Values, on: date, today: date) -> None:
     work.require(on >= loan["disbursed_on"], ("起息日不能早于放款日期。", "The value date lies before the payout."))
     last = work.find(REPAYMENT, {"loan": loan["id"], "status": "posted"}, order=("-value_date",), limit=1)
     work.require(not last or on >= last[0]["value_date"],
-                 ("起息日不能早于上一笔还款,请先冲正后来的还款。", "The value date lies before the last repayment; reverse that one first."))
+                 ("起息日不能早于上一笔还款，请先冲正后来的还款。", "The value date lies before the last repayment; reverse that one first."))
 
 
 def _pay_due(work: Work, loan: Values, pool: Decimal, on: date) -> Split:
@@ -86,7 +86,7 @@ def _settle(work: Work, loan: Values, pool: Decimal, on: date) -> Split:
     """Overdue bills as they are; the rest of the plan is replaced by one instalment of today's principal and interest."""
     rows = open_instalments(work, loan["id"])
     quote = _quote(work, loan, rows, on)
-    work.require(pool >= quote.total, (f"结清应付 {quote.total - loan['suspense']:.2f} 元,金额不足。",
+    work.require(pool >= quote.total, (f"结清应付 {quote.total - loan['suspense']:.2f} 元，金额不足。",
                                        f"Settling takes {quote.total - loan['suspense']:.2f}; the amount is too small."))
     due = [row for row in rows if row["due_date"] <= on]
     parts = [part for row in due for part in _whole(row)]

@@ -38,7 +38,7 @@ def screen_result(work: Work, query: Values | None, input: Values) -> None:
     if application["status"] != "auto_review":
         return
     opinion = {"found": f"命中第三方黑名单:{input['text']}", "not_found": "第三方黑名单无记录"}.get(
-        outcome, "第三方数据未返回,请人工核实")
+        outcome, "第三方数据未返回，请人工核实")
     work.create("lending.credit_decision", {
         "application": application["id"], "node": "auto", "opinion": opinion, "amount": application["apply_amount"],
         "result": "reject" if outcome == "found" else "pass" if outcome == "not_found" else "manual",

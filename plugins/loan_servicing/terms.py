@@ -27,7 +27,7 @@ def freeze_terms(work: Work, drawdown: Values | None, input: Values) -> None:
     rows = calculation.schedule(terms)
     apr = calculation.apr(_monthly_flows(terms, rows))
     cap = Decimal(str(work.settings["apr_cap"]))
-    work.require(apr.simple <= cap, ("综合年化超过上限,不能放款。", "The all-in yearly cost exceeds the cap; no payout."))
+    work.require(apr.simple <= cap, ("综合年化超过上限，不能放款。", "The all-in yearly cost exceeds the cap; no payout."))
     snapshot = work.create(SNAPSHOT, {
         "snapshot_name": f"{drawdown['draw_no']} {today:%Y-%m-%d}", "drawdown": drawdown["id"], "product_version": version["id"],
         "amount": drawdown["amount"], "term_months": drawdown["term_months"], "repay_method": drawdown["repay_method"],
