@@ -28,7 +28,7 @@ from metaloom.compile.scope import (
 )
 from metaloom.model import Action, Catalog, Entity, Field, FieldType, Input, Step
 
-VERBS = ("check", "set", "transition", "create", "get", "update", "for_each", "if", "run")
+VERBS = ("update", "check", "set", "transition", "create", "get", "for_each", "if", "run")  # update first: it has a key set, too
 RESERVED_LETS = frozenset({"record", "input", "user", "id", "null", "true", "false"})
 
 
