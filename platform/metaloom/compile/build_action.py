@@ -67,7 +67,7 @@ def _input_scope(full, action):  # type: ignore[no-untyped-def]
         own = action()
         inputs = values_scope(catalog, own.input.fields)
         base = record_scope(catalog, own)
-        merged = ex.Scope({**base.fields, **inputs.fields}, {**base.links, **inputs.links}, base.children, base.user)
+        merged = ex.Scope({**base.fields, **inputs.fields}, {**base.links, **inputs.links}, base.children, base.user, base.functions)
         return with_names(merged, prefixed_scopes(catalog, own))
     return scope
 
