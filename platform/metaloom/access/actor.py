@@ -1,0 +1,130 @@
+"""Actor: the person (or job) who asks, and the roles held."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from metaloom.access.org import OrgTree, load_org_tree, stamp_columns
+from metaloom.access.plan import AccessPlan
+from metaloom.base.errors import LoginRequired
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A role held; ``company_id`` or ``org_unit_id`` limits it to that part of the organisation."""
+
+    role: str
+    company_id: int | None = None
+    org_unit_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """``is_admin`` is always False here: administration is granted like everything else, nobody passes by the grants."""
+
+    user_id: int | None
+    username: str
+    display_name: str = ""
+    locale: str = "zh"
+    roles: tuple[Assignment, ...] = ()
+    company_id: int | None = None
+    org_unit_id: int | None = None
+    is_admin: bool = False
+    run_as: str = ""
+    active: bool = True
+
+    @classmethod
+    def system(cls, run_as: str, *, roles: tuple[Assignment, ...] = (), company_id: int | None = None) -> Actor:
+        """The actor of a job or of the command line; ``run_as`` names it in the audit."""
+        return cls(None, run_as, run_as, roles=roles, company_id=company_id, run_as=run_as)
+
+    @property
+    def role_addresses(self) -> frozenset[str]:
+        return frozenset(assignment.role for assignment in self.roles)
+
+    def holding(self, *roles: str) -> Actor:
+        """The same person with unlimited assignments of ``roles`` (tests, run-as)."""
+        return replace(self, roles=tuple(Assignment(role) for role in roles))
+
+
+def load_actor(conn: sa.Connection, revision: Any, user_id: int) -> Actor:
+    """The user with the live role assignments, in one statement; LoginRequired when unknown or switched off."""
+    return _actor(conn, revision, user_id)[0]
+
+
+def _actor(conn: sa.Connection, revision: Any, user_id: int) -> tuple[Actor, str]:
+    user, held = revision.tables.engine.user, revision.tables.engine.role_assignment
+    today = sa.func.current_date(type_=held.c.valid_from.type)
+    live = (sa.func.coalesce(held.c.valid_from, today) <= today, sa.func.coalesce(held.c.valid_to, today) >= today)
+    statement = (
+        sa.select(user, held.c.role.label("_role"), held.c.company_id.label("_company"), held.c.org_unit_id.label("_unit"),
+                  *stamp_columns(revision))
+        .select_from(user.outerjoin(held, sa.and_(held.c.user_id == user.c.id, *live)))
+        .where(user.c.id == user_id).order_by(held.c.id)
+    )
+    rows = conn.execute(statement).mappings().all()
+    if not rows or not rows[0]["active"] or rows[0]["archived_at"] is not None:
+        raise LoginRequired
+    first = rows[0]
+    actor = Actor(
+        first["id"], first["username"], _display_name(first), first["locale"] or "zh",
+        tuple(dict.fromkeys(Assignment(row["_role"], row["_company"], row["_unit"]) for row in rows if row["_role"])),
+        first["company_id"], first["org_unit_id"],
+    )
+    return actor, f"{first['org_rows']}:{first['org_versions']}"
+
+
+def _display_name(row: sa.RowMapping) -> str:
+    """The display name; else the parts that Flask-AppBuilder keeps."""
+    last, first = row["last_name"] or "", row["first_name"] or ""
+    parts = f"{first} {last}".strip() if (last + first).isascii() else f"{last}{first}"
+    return str(row["display_name"] or parts or row["username"])
+
+
+@dataclass
+class _Cache:
+    """Plans by (revision, actor, organisation), least recently used first; shared by the threads of a process."""
+
+    limit: int
+    entries: OrderedDict[Any, tuple[Any, AccessPlan]] = field(default_factory=OrderedDict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, key: Any, revision: Any) -> AccessPlan | None:
+        with self.lock:
+            found = self.entries.get(key)
+            if found is None or found[0] is not revision:
+                return None
+            self.entries.move_to_end(key)
+            return found[1]
+
+    def put(self, key: Any, revision: Any, plan: AccessPlan) -> AccessPlan:
+        with self.lock:
+            self.entries[key] = (revision, plan)
+            while len(self.entries) > self.limit:
+                self.entries.popitem(last=False)
+        return plan
+
+
+_PLANS = _Cache(limit=500)
+_TREES = _Cache(limit=200)
+
+
+def plan_for(conn: sa.Connection, revision: Any, user_id: int) -> AccessPlan:
+    """The plan of a user as of now: one statement, whose answer also says whether the cached plan still holds."""
+    actor, org_stamp = _actor(conn, revision, user_id)
+    key = (id(revision), actor, org_stamp)
+    plan = _PLANS.get(key, revision)
+    return plan or _PLANS.put(key, revision, AccessPlan(revision, actor, _org_tree(conn, revision, org_stamp)))
+
+
+def _org_tree(conn: sa.Connection, revision: Any, stamp: str) -> OrgTree:
+    key = (id(revision), stamp)
+    cached = _TREES.get(key, revision)
+    if cached is None:
+        cached = _TREES.put(key, revision, load_org_tree(conn, revision, stamp))  # type: ignore[arg-type]
+    return cached  # type: ignore[return-value]

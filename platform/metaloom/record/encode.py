@@ -1,0 +1,153 @@
+"""Values as JSON and as the words on a screen, compiled from field definitions (decision 25)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, tzinfo
+from decimal import Decimal
+from typing import Any
+
+from metaloom.base.text import Text
+from metaloom.model import Catalog, Choice, Field, FieldLevel, FieldType
+from metaloom.model.entity import EXACT_TYPES, LINK_TYPES, LIST_TYPES
+from metaloom.record.paths import PATHS, Path, PerRevision
+from metaloom.record.row import Row
+
+EMPTY = "-"
+_YES, _NO = Text("是", "Yes"), Text("否", "No")
+_SHOWN_LEVELS = ("hidden", "masked", "read", "write")
+
+
+# -- words on a screen -----------------------------------------------------------------------------------------------
+
+
+def display(catalog: Catalog, field: Field, value: Any, locale: str = "zh", *, entity: str = "", zone: tzinfo = UTC) -> str:
+    """The words for a value: 1,234.50 · 12.5% · 2026-01-31 · 正常; ``-`` for nothing. A link shows its title elsewhere."""
+    if value is None or value == ():
+        return EMPTY
+    kind = field.type
+    if kind is FieldType.MONEY or kind is FieldType.DECIMAL:
+        return f"{value:,f}" if isinstance(value, Decimal) else str(value)
+    if kind is FieldType.RATE:
+        return percent(value) if isinstance(value, Decimal) else str(value)
+    if kind is FieldType.INTEGER:
+        return f"{value:,d}" if isinstance(value, int) and field.name != "id" else str(value)
+    if kind is FieldType.DATETIME:
+        return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") if isinstance(value, datetime) else str(value)
+    if kind is FieldType.DATE:
+        return value.isoformat() if isinstance(value, date) else str(value)
+    if kind is FieldType.TIME:
+        return value.strftime("%H:%M" if not value.second else "%H:%M:%S") if isinstance(value, time) else str(value)
+    if kind is FieldType.BOOLEAN:
+        return (_YES if value else _NO).say(locale)
+    return _words(catalog, field, value, locale, entity)
+
+
+def _words(catalog: Catalog, field: Field, value: Any, locale: str, entity: str) -> str:
+    if field.type in (FieldType.CHOICE, FieldType.STATE):
+        found = choice_of(catalog, field, value, entity)
+        return found.label.say(locale) if found else str(value)
+    if field.type is FieldType.MULTI_CHOICE and isinstance(value, tuple):
+        return ("、" if locale == "zh" else ", ").join(_words(catalog, _single(field), code, locale, entity) for code in value)
+    if field.type is FieldType.TAGS and isinstance(value, tuple):
+        return ("、" if locale == "zh" else ", ").join(map(str, value))
+    if field.type in LIST_TYPES:
+        return str(len(value)) if isinstance(value, tuple) else str(value)
+    return str(value)
+
+
+def _single(field: Field) -> Field:
+    return Field(field.name, FieldType.CHOICE, field.label, choices=field.choices)
+
+
+def choice_of(catalog: Catalog, field: Field, code: Any, entity: str = "") -> Choice | None:
+    """The choice (label and colour) behind a code; for a state, the state's label and colour."""
+    if field.type is FieldType.STATE:
+        lifecycle = catalog.lifecycles.get(entity)
+        state = lifecycle.states.get(code) if lifecycle else None
+        return Choice(state.name, state.label, state.colour) if state else None
+    choices = catalog.choices.get(field.choices)
+    return choices.items.get(code) if choices else None
+
+
+def percent(value: Decimal) -> str:
+    """0.125 → 12.5%; no trailing zeros, at least none invented."""
+    scaled = (value * 100).normalize()
+    return f"{scaled:,f}%"
+
+
+# -- JSON ------------------------------------------------------------------------------------------------------------
+
+
+def json_value(field: Field) -> Callable[[Any], Any]:
+    """From a Python value to its JSON form: exact numbers as text, dates as ISO, lists as lists."""
+    if field.type in EXACT_TYPES:
+        return lambda value: format(value, "f") if isinstance(value, Decimal) else value
+    if field.type is FieldType.DATETIME:
+        return lambda value: value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+    if field.type in (FieldType.DATE, FieldType.TIME):
+        return lambda value: value.isoformat() if isinstance(value, (date, time)) else value
+    if field.type in LIST_TYPES:
+        return lambda value: list(value) if isinstance(value, tuple) else value
+    return lambda value: value
+
+
+class Encoders:
+    """Encoders of one revision, made once per field."""
+
+    def __init__(self, revision: Any) -> None:
+        self._revision = revision
+        self._json: dict[tuple[str, str], tuple[Callable[[Any], Any], bool]] = {}
+
+    def json(self, entity: str, path: str) -> tuple[Callable[[Any], Any], bool]:
+        """(encoder, whether the path is a link)."""
+        found = self._json.get((entity, path))
+        if found is None:
+            resolved = PATHS.of(self._revision).path(entity, path)
+            found = self._json[entity, path] = (json_value(resolved.field), resolved.field.type in LINK_TYPES)
+        return found
+
+
+def encode_json(revision: Any, row: Row, *, with_levels: bool = False) -> dict[str, Any]:
+    """The row for REST: ``{id, row_version, title, <path>: value, …}``; a link is ``{id, title}``, amounts are text."""
+    book = _ENCODERS.of(revision)
+    out: dict[str, Any] = {"id": row.id, "row_version": row.row_version, "title": row.title}
+    for path, value in row.values.items():
+        encoder, is_link = book.json(row.entity, path)
+        if is_link:
+            out[path] = None if value is None else {"id": value, "title": row.titles.get(path)}
+        else:
+            out[path] = encoder(value)
+    for name, rows in row.children.items():
+        out[name] = [encode_json(revision, child, with_levels=with_levels) for child in rows]
+    if row.archived:
+        out["archived"] = True
+    if with_levels:
+        out["_levels"] = {name: _SHOWN_LEVELS[level] for name, level in row.levels.items() if level is not FieldLevel.HIDDEN}
+    return out
+
+
+def encode_display(revision: Any, row: Row, locale: str = "zh", zone: tzinfo = UTC) -> Mapping[str, str]:
+    """Path → words as screens and exports show them; links by their titles, masked values as they stand."""
+    book = PATHS.of(revision)
+    out = {}
+    for path, value in row.values.items():
+        out[path] = display_cell(revision.catalog, book.path(row.entity, path), row, value, locale, zone)
+    return out
+
+
+def display_cell(catalog: Catalog, path: Path, row: Row, value: Any, locale: str, zone: tzinfo) -> str:
+    """Words of one cell of a row."""
+    if path.is_link:
+        return row.titles.get(path.text) or EMPTY
+    if row.levels.get(path.text) is FieldLevel.MASKED:
+        return value or EMPTY
+    return display(catalog, path.field, value, locale, entity=path.entity, zone=zone)
+
+
+def _make_encoders(revision: Any) -> Encoders:
+    return Encoders(revision)
+
+
+
+_ENCODERS: PerRevision[Encoders] = PerRevision(Encoders)

@@ -1,0 +1,170 @@
+"""Export of a list: exactly its rows and columns for this reader, masks kept, in flat memory (L05)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from rustpy_xlsxwriter import FastExcel
+
+from metaloom.base.errors import Invalid, NotAllowed, Problem
+from metaloom.base.messages import message
+from metaloom.model import FieldLevel, FieldType, ListView
+from metaloom.model.entity import EXACT_TYPES
+from metaloom.record.encode import EMPTY, display_cell
+from metaloom.record.paths import Path
+from metaloom.record.row import Asked, Row
+
+if TYPE_CHECKING:
+    from metaloom.record.filters import Filter
+    from metaloom.record.reader import Reader
+
+# First characters that make a spreadsheet run a text as a formula, in their ASCII and full-width forms.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "|", "%")
+_EXCEL_TEXT_MAX = 32_767
+_EXCEL_DIGITS_MAX = 15
+FORMATS = ("csv", "xlsx")
+
+
+def export_rows(
+    reader: Reader, entity: str, *, format: str, file: Any, view: ListView | None = None, filters: Sequence[Filter] = (),
+    q: str | None = None, sort: Sequence[str] = (), paths: Sequence[str] | None = None, tab: str | None = None,
+    archived: bool = False,
+) -> int:
+    """Write every row of the list that may also be exported to the binary ``file``; the number of rows written."""
+    if format not in FORMATS:
+        raise Invalid([Problem("format", message("record.bad_format", format=str(format)[:20]))])
+    verdict = reader.plan.may(entity, "export")
+    if not verdict:
+        raise NotAllowed(verdict.reason)
+    exportable = (lambda frame: reader.plan.predicate(entity, "export", frame.table, reader.env),)
+    asked = Asked(entity, view, tuple(filters), q, tab, archived, where=exportable)
+    columns, rows = reader.stream(asked, paths, sort)
+    headers = _headers(columns, view, reader.locale)
+    return (_write_csv if format == "csv" else _write_xlsx)(reader, columns, headers, rows, file)
+
+
+def _headers(columns: Sequence[Path], view: ListView | None, locale: str) -> list[str]:
+    """Column titles; a repeated title gets its path, so that columns stay apart."""
+    found: list[str] = []
+    for path in columns:
+        column = view.columns.get(path.text) if view else None
+        label = (column.label if column and column.label else path.field.label).say(locale)
+        found.append(label if label not in found else f"{label} ({path.text})")
+    return found
+
+
+def neutral(text: str) -> str:
+    """``text`` as spreadsheets will only ever show it: a leading apostrophe where they would calculate."""
+    return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
+
+
+# -- csv -------------------------------------------------------------------------------------------------------------
+
+
+def _write_csv(reader: Reader, columns: Sequence[Path], headers: Sequence[str], rows: Iterator[Row], file: Any) -> int:
+    out = io.TextIOWrapper(file, encoding="utf-8-sig", newline="", write_through=False)
+    writer = csv.writer(out)
+    writer.writerow([neutral(header) for header in headers])
+    cells = [_csv_cell(reader, path) for path in columns]
+    count = 0
+    for row in rows:
+        writer.writerow([cell(row) for cell in cells])
+        count += 1
+    out.flush()
+    out.detach()
+    return count
+
+
+def _csv_cell(reader: Reader, path: Path) -> Callable[[Row], str]:
+    """Numbers stay plain numbers (negative ones too), everything else is words made harmless."""
+    catalog, locale, zone, text = reader.plan.catalog, reader.locale, reader.zone, path.text
+    if path.field.type in EXACT_TYPES or path.field.type is FieldType.INTEGER:
+        return lambda row: _number_text(row.values.get(text))
+
+    def cell(row: Row) -> str:
+        value = row.values.get(text)
+        if value is None:
+            return ""
+        words = display_cell(catalog, path, row, value, locale, zone)
+        return "" if words == EMPTY else neutral(words)
+
+    return cell
+
+
+def _number_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (Decimal, int)):
+        return format(value, "f") if isinstance(value, Decimal) else str(value)
+    return neutral(str(value))
+
+
+# -- xlsx ------------------------------------------------------------------------------------------------------------
+
+
+def _write_xlsx(reader: Reader, columns: Sequence[Path], headers: Sequence[str], rows: Iterator[Row], file: Any) -> int:
+    """The writer streams into a temporary file of its own; the finished workbook is copied to ``file``."""
+    cells = [_xlsx_cell(reader, path) for path in columns]
+    counted = _Counted()
+
+    def records() -> Iterator[dict[str, Any]]:
+        for row in rows:
+            counted.number += 1
+            yield {header: cell(row) for header, cell in zip(headers, cells, strict=True)}
+
+    handle, name = tempfile.mkstemp(suffix=".xlsx")
+    os.close(handle)
+    try:
+        book = FastExcel(name, columns=list(headers)).format(bold_headers=True, datetime_format="yyyy-mm-dd hh:mm:ss")
+        book.sheet("Sheet1", records()).save()
+        with open(name, "rb") as made:
+            while chunk := made.read(1 << 20):
+                file.write(chunk)
+    finally:
+        os.unlink(name)
+    return counted.number
+
+
+class _Counted:
+    number = 0
+
+
+def _xlsx_cell(reader: Reader, path: Path) -> Callable[[Row], Any]:
+    """Numbers and dates typed, everything else a text cell, which a spreadsheet never calculates."""
+    catalog, locale, zone, text, kind = reader.plan.catalog, reader.locale, reader.zone, path.text, path.field.type
+
+    def cell(row: Row) -> Any:
+        value = row.values.get(text)
+        if value is None:
+            return None
+        if row.levels.get(text) is FieldLevel.MASKED:
+            return str(value)
+        if kind in EXACT_TYPES or (kind is FieldType.INTEGER and not path.is_link):
+            return _excel_number(value)
+        if kind is FieldType.DATE:
+            return value
+        if kind is FieldType.DATETIME:
+            return _local(value, zone)
+        words = display_cell(catalog, path, row, value, locale, zone)
+        return None if words == EMPTY else words[:_EXCEL_TEXT_MAX]
+
+    return cell
+
+
+def _excel_number(value: Any) -> Any:
+    """A number that a spreadsheet holds without loss; a longer one stays text."""
+    digits = len(value.as_tuple().digits) if isinstance(value, Decimal) else len(str(abs(value)))
+    if digits > _EXCEL_DIGITS_MAX:
+        return format(value, "f") if isinstance(value, Decimal) else str(value)
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _local(value: datetime, zone: Any) -> datetime:
+    return value.astimezone(zone or UTC).replace(tzinfo=None, microsecond=0)
