@@ -13,7 +13,9 @@ import sqlalchemy as sa
 
 from metaloom.base.errors import NotFound, NotPossible
 from metaloom.base.messages import message, register
+from metaloom.compile import PluginManifest, Source, compile_catalog
 from metaloom.model import Catalog
+from metaloom.storage.columns import table_name
 from metaloom.storage.engine import layout, pointer, revision
 from metaloom.storage.tables import Tables
 
@@ -32,11 +34,9 @@ SourceText = tuple[str, str, str]          # layer, path, text
 Compiler = Callable[[Sequence[SourceText]], Catalog]
 
 
-def compiled(sources: Sequence[SourceText]) -> Catalog:
-    """The usual compiler, without plugins."""
-    from metaloom.compile import Source, compile_catalog
-
-    return compile_catalog(tuple(Source(*source) for source in sources))
+def compiler_with(manifest: PluginManifest) -> Compiler:
+    """The usual compiler, holding ``run:`` steps against the commands of these plugins."""
+    return lambda sources: compile_catalog(tuple(Source(*source) for source in sources), plugins=manifest)
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,6 @@ class Revisions:
 
 def _origins(conn: sa.Connection, catalog: Catalog) -> Mapping[str, str]:
     """For encrypted fields that were renamed: what their ciphertexts are bound to."""
-    from metaloom.storage.columns import table_name
-
     rows = conn.execute(sa.select(layout.c.table_name, layout.c.column_name, layout.c.origin).where(layout.c.origin.is_not(None)))
     by_column = {(row.table_name, row.column_name): row.origin for row in rows}
     found = {}

@@ -17,11 +17,12 @@ import sqlalchemy as sa
 from metaloom.base.errors import Conflict, NotFound, NotPossible
 from metaloom.base.messages import message, register
 from metaloom.base.text import Text
+from metaloom.compile import EMPTY, PluginManifest
 from metaloom.storage import engine, hooks, postgresql, sqlite
 from metaloom.storage.control import Control, TenantRow
 from metaloom.storage.failures import answered
 from metaloom.storage.files import FileStore
-from metaloom.storage.revisions import Compiler, Revision, Revisions, compiled
+from metaloom.storage.revisions import Compiler, Revision, Revisions, compiler_with
 from metaloom.storage.secrets import Secrets, make_keys
 from metaloom.storage.settings import Settings
 
@@ -46,11 +47,14 @@ _RESERVED = frozenset({
 
 
 class Tenancy:
-    """All tenants of this installation. Share one object per process; threads may use it together."""
+    """All tenants of this installation. Share one object per process; threads may use it together.
 
-    def __init__(self, settings: Settings, *, compiler: Compiler = compiled) -> None:
+    ``manifest``: the commands of the loaded plugins, against which metadata is compiled.
+    """
+
+    def __init__(self, settings: Settings, *, manifest: PluginManifest = EMPTY, compiler: Compiler | None = None) -> None:
         self.settings = settings
-        self.compiler = compiler
+        self.compiler = compiler or compiler_with(manifest)
         self._control = Control(settings)
         self._open: dict[str, Tenant] = {}
         self._lock = Lock()

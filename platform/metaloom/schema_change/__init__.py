@@ -1,0 +1,20 @@
+"""From the tables that are there to the tables a catalog asks for: plan, publish, roll back."""
+
+from metaloom.schema_change.impact import Impact
+from metaloom.schema_change.plan import Plan, PlanRefused, Step, plan
+from metaloom.schema_change.publish import (
+    SYSTEM,
+    Author,
+    apply,
+    plan_for,
+    publish,
+    recover,
+    rollback,
+    sources_of,
+    with_site_layer,
+)
+
+__all__ = [
+    "SYSTEM", "Author", "Impact", "Plan", "PlanRefused", "Step", "apply", "plan", "plan_for", "publish", "recover", "rollback",
+    "sources_of", "with_site_layer",
+]
