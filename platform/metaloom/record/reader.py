@@ -25,7 +25,12 @@ from metaloom.record.row import Asked, Count, Found, HistoryEntry, Page, Row
 from metaloom.record.select import Frame, Selection, title_path
 from metaloom.record.why import Why, explain
 
-Clauses, Paths, Rows, Hits, Names = list[Any], list[Path], list[Row], list[Found], list[str]  # (`list` is a method below)
+# Inside the class `list` is the method of that name.
+Clauses = list[Any]
+Paths = list[Path]
+Rows = list[Row]
+Hits = list[Found]
+Names = list[str]
 LIMIT_MAX, PAGES_MAX, SORTS_MAX, COUNT_CAP = 200, 400, 4, 10_000
 NO_TOTALS = (FieldType.RATE,)
 
