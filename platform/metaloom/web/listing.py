@@ -1,0 +1,227 @@
+"""What a list's address asks: filters, order, place, size; and the search fields that write such addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import request
+from werkzeug.datastructures import MultiDict
+
+from metaloom.base.errors import MetaloomError, NotFound
+from metaloom.model import Entity, Field, FieldLevel, FieldType, ListView
+from metaloom.model.entity import EXACT_TYPES, FILE_TYPES, LINK_TYPES
+from metaloom.record.filters import Filter, masked_operators, operators
+from metaloom.record.paths import Path, implicit_fields, target_of
+from metaloom.web.cells import path_label, resolve
+from metaloom.web.current import Current, say
+from metaloom.web.frame import list_url
+
+PREFIX, FROM, TO = "f.", "~from", "~to"
+VALUES_MAX = 50
+ARG_MAX = 300
+RANGES = frozenset({*EXACT_TYPES, FieldType.INTEGER, FieldType.DATE, FieldType.DATETIME})
+DAYS = frozenset({FieldType.DATE, FieldType.DATETIME})
+
+
+@dataclass(frozen=True)
+class SearchField:
+    """One field of the search line. ``kind``: text | choice | link | range | days | bool."""
+
+    path: str
+    name: str
+    label: str
+    kind: str
+    options: tuple[tuple[str, str], ...] = ()
+    values: tuple[str, ...] = ()
+    titles: Mapping[str, str] = field(default_factory=dict)
+    low: str = ""
+    high: str = ""
+    target: str = ""
+    more: bool = False
+    unit: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class ListState:
+    """The list of this request."""
+
+    entity: Entity
+    view: ListView
+    filters: tuple[Filter, ...]
+    q: str
+    tab: str
+    sort: tuple[str, ...]
+    cursor: str
+    size: int
+    archived: bool
+    args: MultiDict[str, str]
+    columns: tuple[str, ...] | None = None
+    density: str = "normal"
+
+    @property
+    def place(self) -> str:
+        return list_url(self.entity.address, self.view.name)
+
+    def asked(self) -> dict[str, Any]:
+        """The row set, in the words of ``record.Reader``."""
+        return {"view": self.view, "filters": self.filters, "q": self.q or None, "tab": self.tab or None, "archived": self.archived}
+
+    def query(self, **changes: str | None) -> str:
+        """The address's query with some parameters changed (None drops one); a change leaves the page's place."""
+        kept = [(k, v) for k, v in self.args.items(multi=True) if v and k not in changes and k != "cursor"]
+        kept += [(k, v) for k, v in changes.items() if v]
+        return "?" + urlencode(kept) if kept else ""
+
+
+def read_state(pinned: Current, address: str, name: str) -> ListState:
+    """The list that this request's address asks for; NotFound for a list that is not there or not the person's."""
+    entity = pinned.entity(address)
+    view = pinned.catalog.lists.get(f"{address}/{name}") or (_plain_view(pinned, entity) if name == "main" else None)
+    if view is None:
+        raise NotFound
+    kept = _preferences(pinned, address, name)
+    args = MultiDict((k, v[:ARG_MAX * 10 if k == "cursor" else ARG_MAX]) for k, v in request.args.items(multi=True))
+    tab = args.get("tab", "") or next(iter(view.tabs), "")
+    size = args.get("size", type=int) or kept.get("size") or view.page_size
+    columns = tuple(p for p in kept.get("columns") or () if p in view.columns) or None
+    return ListState(entity, view, tuple(_filters(pinned, entity, args)), args.get("q", "").strip(), tab,
+                     tuple(s for s in args.get("sort", "").split(",") if s)[:4], args.get("cursor", ""), max(1, min(int(size), 200)),
+                     args.get("archived") == "1", args, columns, kept.get("density", "normal"))
+
+
+def _preferences(pinned: Current, address: str, name: str) -> Mapping[str, Any]:
+    visit = pinned.visit
+    found = visit.preferences.get(f"list:{address}/{name}") if visit else None
+    return found if isinstance(found, dict) else {}
+
+
+def _plain_view(pinned: Current, entity: Entity) -> ListView:
+    """A list for an entity whose metadata writes none: its first fields."""
+    from metaloom.model import Column
+
+    stored = [f for f in entity.fields.values() if f.stored and f.type not in (FieldType.LONG_TEXT, FieldType.RICH_TEXT, FieldType.JSON, *FILE_TYPES)]
+    paths = list(dict.fromkeys([entity.title, *(f.name for f in stored)]))[:8]
+    return ListView(f"{entity.address}/main", entity.address, "main", None, {p: Column(p) for p in paths},
+                    search=tuple(p for p in paths[:1]), sort=("-id",))
+
+
+def _filters(pinned: Current, entity: Entity, args: MultiDict[str, str]) -> Iterator[Filter]:
+    """Every ``f.…`` parameter as a filter; what is unknown is refused by the reader, with the name of it."""
+    names = dict.fromkeys(k.removesuffix(FROM).removesuffix(TO)[len(PREFIX):] for k in args if k.startswith(PREFIX))
+    for name in names:
+        path = resolve(pinned, entity, name)
+        field = path.field if path else None
+        low, high = args.get(f"{PREFIX}{name}{FROM}", "").strip(), args.get(f"{PREFIX}{name}{TO}", "").strip()
+        if low or high:
+            yield Filter(name, "between", (_typed(field, low), _typed(field, high)))
+        values = [v.strip() for v in args.getlist(f"{PREFIX}{name}") if v.strip()][:VALUES_MAX]
+        if not values:
+            continue
+        op = operator_of(pinned, path)
+        if field is not None and (field.type in LINK_TYPES or field.type in (FieldType.CHOICE, FieldType.STATE)):
+            yield Filter(name, "in", values)
+        elif op == "between":
+            yield Filter(name, "eq", _typed(field, values[0]))
+        else:
+            yield Filter(name, op or "eq", values[0])
+
+
+def operator_of(pinned: Current, path: Path | None) -> str:
+    """The natural operator, or the one that is left where the field is masked for this person."""
+    if path is None:
+        return ""
+    level = pinned.plan.field_level_anywhere(path.entity, path.field.name)
+    offered = operators(path.field) if level >= FieldLevel.READ else masked_operators(path.field)
+    return offered[0] if offered else ""
+
+
+def _typed(field: Field | None, text: str) -> str | None:
+    """Rates are typed in percent and stored as fractions; amounts may carry thousands separators."""
+    if not text:
+        return None
+    if field is not None and field.type in (*EXACT_TYPES, FieldType.INTEGER):
+        text = text.replace(",", "")
+        if field.type is FieldType.RATE:
+            return fraction(text)
+    return text
+
+
+def fraction(percent: str) -> str:
+    """12.5 → 0.125; anything that is no number stays, to be refused with the right words."""
+    try:
+        number = Decimal(percent.rstrip("% ")) / 100
+    except InvalidOperation:
+        return percent
+    return format(number.normalize(), "f") if number.is_finite() and abs(number.adjusted()) < 30 else percent
+
+
+# ---------------------------------------------------------------------------------------------------- search line
+
+
+def search_fields(pinned: Current, state: ListState) -> list[SearchField]:
+    """The fields of the search line that this person may ask about."""
+    found = []
+    for more, paths in ((False, state.view.search), (True, state.view.more)):
+        for text in paths:
+            path = resolve(pinned, state.entity, text)
+            if path is not None and _askable(pinned, state.entity, path):
+                found.append(_search_field(pinned, state, path, more))
+    return _with_titles(pinned, found)
+
+
+def _askable(pinned: Current, entity: Entity, path: Path) -> bool:
+    steps = [(hop.entity, hop.field.name) for hop in path.hops]
+    if any(pinned.plan.field_level_anywhere(*step) < FieldLevel.READ for step in steps):
+        return False
+    if path.field.type in LINK_TYPES and not _lookable(pinned, target_of(path.field)):
+        return False
+    return bool(operator_of(pinned, path)) and path.field.type not in (FieldType.JSON, *FILE_TYPES)
+
+
+def _lookable(pinned: Current, target: str) -> bool:
+    return target in pinned.catalog.entities and bool(pinned.plan.may(target, "list") or pinned.plan.may(target, "read"))
+
+
+def _search_field(pinned: Current, state: ListState, path: Path, more: bool) -> SearchField:
+    kind = path.field.type
+    one = SearchField(path.text, PREFIX + path.text, path_label(pinned, state.entity, path), "text", more=more,
+                      values=tuple(v for v in state.args.getlist(PREFIX + path.text) if v))
+    if kind in RANGES and operator_of(pinned, path) == "between":
+        return replace(one, kind="days" if kind in DAYS else "range", low=state.args.get(one.name + FROM, ""), high=state.args.get(one.name + TO, ""),
+                       unit="%" if kind is FieldType.RATE else "")
+    if kind is FieldType.STATE:
+        lifecycle = pinned.catalog.lifecycles.get(path.entity)
+        return replace(one, kind="choice", options=tuple((s.name, say(s.label)) for s in lifecycle.states.values()) if lifecycle else ())
+    if kind in (FieldType.CHOICE, FieldType.MULTI_CHOICE):
+        choices = pinned.catalog.choices.get(path.field.choices)
+        return replace(one, kind="choice", options=tuple((c.code, say(c.label)) for c in choices.items.values()) if choices else ())
+    if kind is FieldType.BOOLEAN:
+        return replace(one, kind="bool")
+    if kind in LINK_TYPES:
+        return replace(one, kind="link", target=target_of(path.field))
+    return replace(one, hint="last4" if operator_of(pinned, path) == "last4" else "")
+
+
+def _with_titles(pinned: Current, fields: list[SearchField]) -> list[SearchField]:
+    """Names of the linked records that the address already filters by."""
+    done = []
+    for one in fields:
+        ids = [int(v) for v in one.values if v.isdigit() and len(v) < 19] if one.kind == "link" else []
+        if ids:
+            try:
+                hits = pinned.reader.lookup(one.target, ids=ids, limit=len(ids))
+            except MetaloomError:
+                hits = []
+            one = replace(one, titles={str(hit.id): hit.title for hit in hits})
+        done.append(one)
+    return done
+
+
+def known_names(entity: Entity) -> frozenset[str]:
+    """The names of the entity's own and implicit fields."""
+    return frozenset(entity.fields) | {f.name for f in implicit_fields(entity)}

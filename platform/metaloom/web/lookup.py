@@ -1,0 +1,93 @@
+"""Candidates for a link, and the global search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, render_template, request
+
+from metaloom.base.errors import MetaloomError, NotFound
+from metaloom.model import Entity, FieldType
+from metaloom.model.entity import EXACT_TYPES
+from metaloom.record.paths import target_of
+from metaloom.record.values import BadValue, Reading, read
+from metaloom.web.current import Current, current, say
+from metaloom.web.frame import json_answer, record_url
+
+blueprint = Blueprint("lookup", __name__)
+LOOKUP_MAX = 20
+SEARCH_ENTITIES, SEARCH_EACH = 12, 4
+TEXT_MAX = 60
+
+
+@blueprint.get("/lookup/<entity>")
+def lookup(entity: str) -> Any:
+    """``{items: [{id, title, subtitle}]}`` of the records a link may name; ``for`` and ``field`` apply the field's filter."""
+    pinned = current()
+    if entity not in pinned.catalog.entities:
+        raise NotFound
+    text = request.args.get("q", "").strip()[:TEXT_MAX]
+    condition, source, record = _filter(pinned, entity)
+    hits = pinned.reader.lookup(entity, text, LOOKUP_MAX, condition, for_entity=source, record=record)
+    return json_answer({"items": [{"id": str(hit.id), "title": hit.title, "subtitle": hit.subtitle} for hit in hits]})
+
+
+def _filter(pinned: Current, target: str) -> tuple[str, str, Mapping[str, Any]]:
+    """The filter of the link field that asks, with the values of its form as ``record.x``."""
+    source, name = request.args.get("for", ""), request.args.get("field", "")
+    entity = pinned.catalog.entities.get(source)
+    field = entity.fields.get(name) if entity else None
+    if entity is None or field is None or not field.filter or target_of(field) != target:
+        return "", "", {}
+    return field.filter, source, _record(pinned, entity)
+
+
+def _record(pinned: Current, entity: Entity) -> dict[str, Any]:
+    """The values of the form so far, as far as they can be read; the rest is null."""
+    how = Reading(pinned.catalog.choices, pinned.zone, bounds=False)
+    found: dict[str, Any] = dict.fromkeys(entity.fields)
+    for name, field in entity.fields.items():
+        raw = request.args.get(f"r.{name}", "")[:300]
+        if not raw or field.type is FieldType.CHILD:
+            continue
+        try:
+            found[name] = read(field, raw.replace(",", "") if field.type in EXACT_TYPES else raw, how)
+        except BadValue:
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class Hits:
+    label: str
+    icon: str
+    items: tuple[tuple[str, str, str], ...]
+
+
+@blueprint.get("/search")
+def search() -> Any:
+    """Records of every list in the menu whose name, number, pinyin or phone tail matches."""
+    pinned = current()
+    text = request.args.get("q", "").strip()[:TEXT_MAX]
+    groups = [hits for entity in _searched(pinned) if (hits := _hits(pinned, entity, text))] if text else []
+    return render_template("parts/search_results.html", groups=groups, q=text)
+
+
+def _searched(pinned: Current) -> list[Entity]:
+    """Entities with a list in the menu that the person may read, in menu order."""
+    names = [item.list.partition("/")[0] for menu in sorted(pinned.catalog.menus.values(), key=lambda m: m.order) for item in menu.items.values()]
+    found = [pinned.catalog.entities[name] for name in dict.fromkeys(names) if name in pinned.catalog.entities]
+    return [e for e in found if pinned.plan.may(e.address, "list") and pinned.plan.may(e.address, "read")][:SEARCH_ENTITIES]
+
+
+def _hits(pinned: Current, entity: Entity, text: str) -> Hits | None:
+    try:
+        found = pinned.reader.lookup(entity.address, text, SEARCH_EACH)
+    except MetaloomError:
+        return None
+    items = tuple((record_url(entity.address, hit.id), hit.title, hit.subtitle) for hit in found)
+    return Hits(say(entity.label), entity.icon or "file-text", items) if items else None
+
+

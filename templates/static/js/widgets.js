@@ -1,0 +1,54 @@
+// Input widgets: dates, choices, links to other records. Called for the page and for every fragment that arrives.
+(function () {
+  "use strict";
+  function go() {
+    var ml = window.metaloom, $$ = ml.$$, zh = document.documentElement.lang.indexOf("zh") === 0;
+    function all(root, selector) { var found = $$(selector, root); if (root.matches && root.matches(selector)) found.unshift(root); return found; }
+
+    function dates(root) {
+      all(root, "[data-date],[data-datetime],[data-time]").forEach(function (input) {
+        if (input._flatpickr || input.readOnly || input.disabled) return;
+        var time = input.hasAttribute("data-datetime"), clock = input.hasAttribute("data-time");
+        flatpickr(input, {
+          locale: zh ? "zh" : "default", allowInput: true, disableMobile: true, enableTime: time || clock, noCalendar: clock, time_24hr: true,
+          dateFormat: clock ? "H:i" : time ? "Y-m-d H:i" : "Y-m-d", appendTo: input.closest("dialog") || undefined,
+          minDate: input.dataset.min || undefined, maxDate: input.dataset.max || undefined,
+          onChange: function () { input.dispatchEvent(new Event("input", { bubbles: true })); }
+        });
+      });
+    }
+    function choices(root) {
+      all(root, "select[data-choices]").forEach(function (select) {
+        if (select.tomselect) return;
+        new TomSelect(select, { plugins: select.multiple ? ["remove_button"] : [], maxOptions: 500, hideSelected: false, allowEmptyOption: !select.multiple, placeholder: select.getAttribute("placeholder") || undefined, dropdownParent: select.closest("dialog") || (select.closest(".childwrap,.searchbar") ? "body" : null),
+          render: { no_results: function () { return '<div class="no-results">' + ml.say("no_results") + "</div>"; } } });
+      });
+    }
+    function lookups(root) {
+      all(root, "select[data-lookup]").forEach(function (select) {
+        if (select.tomselect) return;
+        new TomSelect(select, {
+          valueField: "id", labelField: "title", searchField: [], maxOptions: 50, preload: "focus", placeholder: select.getAttribute("placeholder") || undefined, plugins: select.multiple ? ["remove_button"] : (select.required ? [] : ["clear_button"]),
+          dropdownParent: select.closest("dialog") || (select.closest(".childwrap,.searchbar") ? "body" : null), loadThrottle: 250,
+          shouldLoad: function () { return true; }, score: function () { return function () { return 1; }; },
+          load: function (text, done) {
+            var self = this, url = new URL(select.dataset.lookup, location.origin); url.searchParams.set("q", text);
+            if (select.dataset.field) { url.searchParams.set("for", select.dataset.for); url.searchParams.set("field", select.dataset.field); (ml.recordParams ? ml.recordParams(select) : []).forEach(function (p) { url.searchParams.set(p[0], p[1]); }); }
+            fetch(url, { headers: { Accept: "application/json" } }).then(function (r) { return r.ok ? r.json() : { items: [] }; }).then(function (found) {
+              var keep = self.items.slice(); Object.keys(self.options).forEach(function (k) { if (keep.indexOf(k) < 0) self.removeOption(k, true); }); done(found.items);
+            }).catch(function () { done(); });
+          },
+          render: {
+            option: function (item, escape) { return "<div>" + escape(item.title || item.text || "") + (item.subtitle ? '<span class="sub">' + escape(item.subtitle) + "</span>" : "") + "</div>"; },
+            item: function (item, escape) { return "<div>" + escape(item.title || item.text || "") + "</div>"; },
+            no_results: function () { return '<div class="no-results">' + ml.say("no_results") + "</div>"; },
+            loading: function () { return '<div class="no-results">' + ml.say("loading") + "</div>"; }
+          }
+        });
+      });
+    }
+    function widgets(root) { dates(root); choices(root); lookups(root); }
+    ml.widgets = widgets; ml.ready.push(widgets); widgets(document);
+  }
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", go); else go();
+})();
