@@ -7,10 +7,12 @@ from metaloom.record.filters import Filter, masked_operators, operators
 from metaloom.record.mask import mask
 from metaloom.record.paths import Path, UnknownPath, column_of, field_of, implicit_fields, path, target_of
 from metaloom.record.reader import Reader
-from metaloom.record.row import Change, Count, Found, HistoryEntry, Page, Row
+from metaloom.record.row import Asked, Change, Count, Found, HistoryEntry, Page, Row
+from metaloom.record.schema import InputSchema, input_schema, schema_of
+from metaloom.record.writer import Writer
 
 __all__ = [
-    "Change", "Count", "Filter", "Found", "HistoryEntry", "Page", "Path", "Reader", "Row", "UnknownPath", "choice_of", "column_of",
-    "display", "encode_display", "encode_json", "field_of", "implicit_fields", "mask", "masked_operators", "operators", "path",
-    "target_of",
+    "Asked", "Change", "Count", "Filter", "Found", "HistoryEntry", "InputSchema", "Page", "Path", "Reader", "Row",
+    "UnknownPath", "Writer", "choice_of", "column_of", "display", "encode_display", "encode_json", "field_of",
+    "implicit_fields", "input_schema", "mask", "masked_operators", "operators", "path", "schema_of", "target_of",
 ]
