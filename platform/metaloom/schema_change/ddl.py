@@ -79,9 +79,10 @@ def drop_index(name: str, *, concurrently: bool = False) -> str:
     return f"DROP INDEX {'CONCURRENTLY ' if concurrently else ''}IF EXISTS {q(name)}"
 
 
-def add_check(check: CheckSpec) -> str:
-    """PostgreSQL: holds for every row written from now on; ``validate`` looks at the others later."""
-    return f"ALTER TABLE {q(check.table)} ADD CONSTRAINT {q(check.name)} CHECK (NOT ({check.broken.format(row='')})) NOT VALID"
+def add_check(check: CheckSpec, *, checked: bool = False) -> str:
+    """PostgreSQL: holds for every row written from now on; unless ``checked``, ``validate`` looks at the others later."""
+    later = "" if checked else " NOT VALID"
+    return f"ALTER TABLE {q(check.table)} ADD CONSTRAINT {q(check.name)} CHECK (NOT ({check.broken.format(row='')})){later}"
 
 
 def drop_check(table: str, name: str) -> str:

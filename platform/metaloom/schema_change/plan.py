@@ -370,8 +370,11 @@ class _Planner:
         if self.dialect == "sqlite":
             self._check_triggers(table, now)
             return
+        is_new = now not in self.there.columns
         for check in table.checks.values():
-            if check.name not in self.there.checks:
+            if check.name not in self.there.checks and is_new:
+                self._add("expand", "checks", table.name, check.column, detail=check.name, sql=(ddl.add_check(check, checked=True),))
+            elif check.name not in self.there.checks:
                 self._add("swap", "checks", table.name, check.column, detail=check.name, sql=(ddl.add_check(check),))
                 self._add("tidy", "validate", table.name, check.column, detail=check.name, sql=(ddl.validate(table.name, check.name),))
         for name, owner in self.there.checks.items():

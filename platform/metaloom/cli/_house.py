@@ -1,0 +1,82 @@
+"""What the words about tenants share: the installation, its plugins, and how refusals are said."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from metaloom.base.diagnostic import MetadataRefused
+from metaloom.base.errors import MetaloomError
+from metaloom.cli._metadata import client_sources, plugin_manifest, show
+from metaloom.compile import Source
+from metaloom.schema_change import Author, Plan, PlanRefused
+from metaloom.storage import Settings, Tenancy, Tenant
+from metaloom.storage.engine import setting
+
+
+@contextmanager
+def house() -> Iterator[Tenancy]:
+    """The installation that METALOOM_* names; refusals become one clear line and exit code 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        tenancy = Tenancy(Settings.from_env(), manifest=plugin_manifest())
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    try:
+        yield tenancy
+    except MetadataRefused as refused:
+        show(refused.diagnostics)
+        raise click.ClickException(f"the metadata is refused, {len(refused.diagnostics)} findings; nothing was changed") from refused
+    except PlanRefused as refused:
+        show_plan(refused.plan, sql=False)
+        raise click.ClickException(refused.message.say("en")) from refused
+    except MetaloomError as error:
+        raise click.ClickException(error.message.say("en")) from error
+    finally:
+        tenancy.close()
+
+
+def author() -> Author:
+    """Whoever sits at this terminal."""
+    try:
+        return Author(None, f"cli:{getpass.getuser()}")
+    except (KeyError, OSError):
+        return Author(None, "cli")
+
+
+def client_of(tenant: Tenant, given: str | None) -> str:
+    """The folder under tenants/ that a tenant is made from: the one given, remembered, or of its own name."""
+    with tenant.read() as conn:
+        known = conn.scalar(setting.select().with_only_columns(setting.c.value).where(setting.c.name == "client"))
+    return given or known or tenant.name
+
+
+def remember_client(tenant: Tenant, client: str) -> None:
+    with tenant.write() as conn:
+        if conn.execute(setting.update().where(setting.c.name == "client").values(value=client)).rowcount == 0:
+            conn.execute(setting.insert().values(name="client", value=client))
+
+
+def file_sources(tenant: Tenant, given: str | None) -> tuple[Source, ...]:
+    """The file layers of the tenant's client."""
+    return client_sources(client_of(tenant, given))
+
+
+def show_plan(plan: Plan, *, sql: bool) -> None:
+    """Steps, rows that stand in the way, what is kept, and the SQL when asked for."""
+    colours = {"narrowing": "yellow", "destructive": "red"}
+    shown = [step for step in plan.steps if step.action != "remember"]
+    if not shown:
+        click.echo("the tables stay as they are")
+    for step in shown:
+        click.secho(step.say(), fg=colours.get(step.kind))
+        for statement in step.sql if sql else ():
+            click.echo("    " + statement.replace("\n", "\n    ") + ";")
+    for impact in plan.impacts:
+        click.secho(("refused: " if impact.blocking else "note: ") + impact.say(), fg="red" if impact.blocking else "yellow")
+    if plan.kept:
+        click.echo(f"kept, no field names them any more: {', '.join(plan.kept)}")

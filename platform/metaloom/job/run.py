@@ -1,0 +1,80 @@
+"""Run what is due in one tenant: claim, call the handler, finish or plan the next try."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping
+from threading import get_ident
+from time import monotonic
+
+import sqlalchemy as sa
+
+from metaloom.base.errors import Busy, MetaloomError
+from metaloom.job.outbox import LEASE_SECONDS, GiveUp, Handler, LeaseLost, Row, claim, failed, finished, release
+from metaloom.storage.tenancy import Tenant
+from metaloom.storage.types import UtcDateTime, utc_now
+
+log = logging.getLogger(__name__)
+
+BATCH = 10
+
+
+def worker_name() -> str:
+    """Tells apart processes and threads of all machines."""
+    return f"{socket.gethostname()}/{os.getpid()}/{get_ident()}"
+
+
+def run_due(
+    tenant: Tenant, handlers: Mapping[str, Handler], limit: int = 1000, *, stopping: Callable[[], bool] = lambda: False,
+    lease_seconds: int = LEASE_SECONDS,
+) -> int:  # fmt: skip
+    """Run up to ``limit`` due rows; how many were run. Kinds without a handler here stay for another worker."""
+    worker, done = worker_name(), 0
+    while done < limit and not stopping():
+        claimed_at = monotonic()
+        rows = claim(tenant, worker, kinds=tuple(handlers), limit=min(BATCH, limit - done), seconds=lease_seconds)
+        if not rows:
+            break
+        for place, row in enumerate(rows):
+            # The lease of the last rows of a batch may run low: give them back rather than race another worker.
+            if stopping() or monotonic() - claimed_at > lease_seconds / 2:
+                release(tenant, rows[place:])
+                break
+            _run(tenant, row, handlers[row.kind])
+            done += 1
+    return done
+
+
+def _run(tenant: Tenant, row: Row, handler: Handler) -> None:
+    started = _now(tenant)
+    try:
+        _handle(tenant, row, handler, started)
+    except LeaseLost as lost:
+        log.warning("%s", lost)
+    except Busy as busy:
+        log.warning("outbox row %s of %s could not be closed now (%s): its lease will run out", row.id, row.tenant, busy)
+
+
+def _handle(tenant: Tenant, row: Row, handler: Handler, started: object) -> None:
+    try:
+        result = handler(tenant, row)
+    except LeaseLost:
+        raise
+    except Exception as error:
+        if row.settled:                    # the effect and the row are committed; what failed came after them
+            log.exception("outbox row %s of %s is done, but a later step failed", row.id, row.tenant)
+            finished(tenant, row, started)
+            return
+        for_good = isinstance(error, GiveUp) or (isinstance(error, MetaloomError) and not isinstance(error, Busy))
+        state = failed(tenant, row, error, started, for_good=for_good)
+        log.log(logging.WARNING if state == "pending" else logging.ERROR, "outbox row %s of %s: %s, now %s",
+                row.id, row.tenant, error, state, exc_info=not isinstance(error, MetaloomError))
+        return
+    finished(tenant, row, started, result if isinstance(result, Mapping) else None)
+
+
+def _now(tenant: Tenant) -> object:
+    with tenant.read() as conn:
+        return conn.scalar(sa.select(sa.type_coerce(utc_now(), UtcDateTime())))

@@ -1,0 +1,52 @@
+"""The two shapes of a worker: a thread inside the web process (no Redis), or processes of their own."""
+
+from __future__ import annotations
+
+import logging
+from threading import Event
+
+from metaloom import audit
+from metaloom.base.clock import Clock, SystemClock
+from metaloom.base.errors import MetaloomError
+from metaloom.job import EmbeddedWorker
+from metaloom.job.redis_queue import ring_through
+from metaloom.job.redis_queue import work as work_with_bell
+from metaloom.plugin.registry import Registry
+from metaloom.storage import Settings, Tenancy, Tenant
+from metaloom.worker.handlers import handlers
+
+log = logging.getLogger(__name__)
+
+
+def start_embedded(
+    settings: Settings, tenancy: Tenancy, registry: Registry, *, stopping: Event | None = None, clock: Clock | None = None
+) -> EmbeddedWorker:
+    """Drain the outboxes of all tenants in a thread of this process, until ``stopping`` is set."""
+    worker = EmbeddedWorker(tenancy, handlers(registry, clock or SystemClock()), stopping=stopping, chores=chores)
+    worker.start()
+    return worker
+
+
+def work(tenancy: Tenancy, registry: Registry, *, stopping: Event, clock: Clock | None = None) -> None:
+    """A worker process: returns when ``stopping`` is set. What it does may ring other workers, too."""
+    silence = ring_through(tenancy.settings)
+    try:
+        work_with_bell(tenancy, handlers(registry, clock or SystemClock()), stopping=stopping, chores=chores)
+    finally:
+        silence()
+
+
+def chores(tenancy: Tenancy) -> None:
+    """Once a minute: seal new audit rows, forget uploads that no record took."""
+    for name in tenancy.names():
+        try:
+            _chores_of(tenancy.open(name))
+        except MetaloomError as error:
+            log.warning("chores of tenant %s wait: %s", name, error)
+
+
+def _chores_of(tenant: Tenant) -> None:
+    tables = tenant.revision().tables
+    with tenant.write() as conn:
+        audit.seal(conn, tables)
+        tenant.files.sweep(conn)
