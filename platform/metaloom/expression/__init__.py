@@ -16,8 +16,30 @@ from .syntax import Node, parse
 from .target_browser import browser_value, to_browser
 from .target_python import to_python
 from .target_sql import Resolver, to_sql
-from .types import (ALL_TARGETS, BOOL, BROWSER, CHOICE, DATE, DATETIME, DECIMAL, INT, MULTI, NULL, PYTHON, RECORD, SQL,
-                    TEXT, TIME, Env, PluginFunction, Scope, Type, choice, multi, record)
+from .types import (
+                    ALL_TARGETS,
+                    BOOL,
+                    BROWSER,
+                    CHOICE,
+                    DATE,
+                    DATETIME,
+                    DECIMAL,
+                    INT,
+                    MULTI,
+                    NULL,
+                    PYTHON,
+                    RECORD,
+                    SQL,
+                    TEXT,
+                    TIME,
+                    Env,
+                    PluginFunction,
+                    Scope,
+                    Type,
+                    choice,
+                    multi,
+                    record,
+)
 
 __all__ = [
     "ALL_TARGETS", "BOOL", "BROWSER", "CHOICE", "DATE", "DATETIME", "DECIMAL", "FUNCTIONS", "INT", "MULTI", "NULL", "PYTHON",

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timezone
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, NoReturn
 
 from .errors import ExpressionError, Position, guess
 from .functions import AGGREGATES, FUNCTIONS, Function
 from .syntax import Node, parse
-from .types import (ALL_TARGETS, BOOL, DATE, DATETIME, DECIMAL, INT, MULTI, NULL, TEXT, TIME, PluginFunction, Scope,
-                    Type, record)
+from .types import (
+    ALL_TARGETS,
+    BOOL,
+    DATE,
+    DATETIME,
+    DECIMAL,
+    INT,
+    MULTI,
+    NULL,
+    TEXT,
+    TIME,
+    PluginFunction,
+    Scope,
+    Type,
+    record,
+)
 
 MAX_PATH = 5
 MAX_COST = 3_000
@@ -36,7 +51,7 @@ class Typed:
 
     op: str
     type: Type
-    args: tuple["Typed", ...] = ()
+    args: tuple[Typed, ...] = ()
     value: Any = None
     at: Position = Position()
     digits: int = 0
@@ -115,8 +130,7 @@ class _Checker:
         self.paths: set[tuple[str, ...]] = set()
 
     def visit(self, node: Node) -> Typed:
-        method = getattr(self, "_" + node.kind, None) or _BY_KIND[node.kind]
-        typed: Typed = method(node) if method.__class__.__name__ == "method" else method(self, node)
+        typed = _BY_KIND[node.kind](self, node)
         if typed.digits > MAX_DIGITS:
             raise ExpressionError("too_many_digits", node.at, "shorter", limit=MAX_DIGITS)
         return typed
@@ -152,7 +166,7 @@ class _Checker:
 
     def _follow(self, node: Node, names: tuple[str, ...]) -> tuple[Scope, tuple[str, ...]]:
         """The scope behind a chain of links, and the chain as the scope spells it."""
-        scope, real = self.scope, []
+        scope, real = self.scope, list[str]()
         for name in names:
             found = _find(name, scope.links)
             if found is None:
@@ -397,7 +411,7 @@ class _Checker:
 
     def _children(self, node: Node) -> tuple[tuple[str, ...], Scope, tuple[str, ...]] | None:
         """(path of the children, their scope, what follows) when a name leads into child rows."""
-        scope, real = self.scope, []
+        scope, real = self.scope, list[str]()
         for index, name in enumerate(node.value):
             child = _find(name, scope.children)
             if child is not None:
@@ -457,12 +471,14 @@ class _Checker:
         return _numeric("total", kind, (inner,), node.at, digits, (name, path))
 
 
-_BY_KIND = {"and": _Checker._logic, "or": _Checker._logic, "not": _Checker._logic,
-            "add": _Checker._arithmetic, "sub": _Checker._arithmetic, "mul": _Checker._arithmetic,
-            "div": _Checker._arithmetic, "mod": _Checker._arithmetic,
-            "eq": _Checker._comparison, "ne": _Checker._comparison, "lt": _Checker._comparison, "le": _Checker._comparison,
-            "gt": _Checker._comparison, "ge": _Checker._comparison,
-            "in": _Checker._membership, "not_in": _Checker._membership}
+_BY_KIND: dict[str, Callable[[_Checker, Node], Typed]] = {
+    "literal": _Checker._literal, "name": _Checker._name, "list": _Checker._list, "call": _Checker._call,
+    "if": _Checker._if, "is_null": _Checker._is_null, "not_null": _Checker._not_null, "neg": _Checker._neg,
+    **dict.fromkeys(("and", "or", "not"), _Checker._logic),
+    **dict.fromkeys(("add", "sub", "mul", "div", "mod"), _Checker._arithmetic),
+    **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge"), _Checker._comparison),
+    **dict.fromkeys(("in", "not_in"), _Checker._membership),
+}
 
 
 def const(value: Any, at: Position = Position()) -> Typed:
@@ -487,7 +503,7 @@ def _parse_datetime(text: str) -> datetime:
     value = datetime.fromisoformat(text)
     if value.tzinfo is None or len(text) < 17 or not text.isascii():
         raise ValueError("an instant needs its offset")
-    return value.astimezone(timezone.utc)
+    return value.astimezone(UTC)
 
 
 def _parse_time(text: str) -> time:

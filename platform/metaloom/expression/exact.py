@@ -7,9 +7,19 @@ a whole expression), so that Python, SQL and the browser can never differ by a r
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date, timedelta
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
-from typing import Any, Mapping
+from decimal import (
+    ROUND_CEILING,
+    ROUND_FLOOR,
+    ROUND_HALF_UP,
+    Context,
+    Decimal,
+    DivisionByZero,
+    InvalidOperation,
+    Overflow,
+)
+from typing import Any
 
 from .functions import MAX_DAYS, MAX_MONTHS, SPACES
 
@@ -125,6 +135,14 @@ def is_id_card(text: str) -> bool:
         return False
     total = sum(int(digit) * weight for digit, weight in zip(text, ID_WEIGHTS, strict=False))
     return ID_CHECKS[total % 11] == text[17].upper()
+
+
+def id_card_birthday(text: str) -> date | None:
+    return date(int(text[6:10]), int(text[10:12]), int(text[12:14])) if is_id_card(text) else None
+
+
+def id_card_is_male(text: str) -> bool | None:
+    return int(text[16]) % 2 == 1 if is_id_card(text) else None
 
 
 # -- dates ---------------------------------------------------------------------------------------

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, timezone
+from collections.abc import Callable
+from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, Callable
+from typing import Any
 
 from . import exact
 
@@ -77,12 +78,12 @@ def _int_out(value: SqliteValue) -> int | None:
 def _instant(value: str) -> str:
     """One spelling for every ISO datetime, in UTC, so that text order is time order."""
     moment = datetime.fromisoformat(value)
-    return instant_text(moment.replace(tzinfo=timezone.utc) if moment.tzinfo is None else moment)
+    return instant_text(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment)
 
 
 def instant_text(moment: datetime) -> str:
     """How an instant is spelled in SQLite: `2026-11-21T22:00:00.000000Z`."""
-    return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _day(value: str) -> date:

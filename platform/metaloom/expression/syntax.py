@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Callable
+from typing import Any
 
 from .errors import ExpressionError, Position
 
@@ -24,7 +25,7 @@ class Node:
 
     kind: str
     at: Position
-    args: tuple["Node", ...] = ()
+    args: tuple[Node, ...] = ()
     value: Any = None
 
 

@@ -3,7 +3,9 @@ except through constants bound by name."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
 
 from . import exact
 from .check import DECIMAL_DIGITS, Checked, Typed
@@ -16,8 +18,9 @@ _HELPERS: dict[str, Any] = {
     "ROUND": exact.round_half_up, "FLOOR": exact.floor, "CEIL": exact.ceil, "INT": exact.in_int_range,
     "DEC": exact.in_decimal_range, "LOWER": exact.lower, "UPPER": exact.upper, "TRIM": exact.trim,
     "ADD_DAYS": exact.add_days, "ADD_MONTHS": exact.add_months, "AGE": exact.age_years, "ID": exact.record_id,
-    "IS_MOBILE": exact.is_mobile, "IS_ID_CARD": exact.is_id_card, 
-    "ABS": exact.magnitude, "len": len, "Decimal": exact.Decimal,
+    "IS_MOBILE": exact.is_mobile, "IS_ID_CARD": exact.is_id_card,
+    "ID_CARD_BIRTHDAY": exact.id_card_birthday, "ID_CARD_IS_MALE": exact.id_card_is_male,
+    "ABS": exact.magnitude, "len": len, "Decimal": Decimal,
 }
 
 _STRICT = {
@@ -28,6 +31,7 @@ _STRICT = {
     "ends_with": "{0}.endswith({1})", "days_between": "({1} - {0}).days", "add_days": "ADD_DAYS({0}, {1})",
     "add_months": "ADD_MONTHS({0}, {1})", "year": "{0}.year", "month": "{0}.month", "day": "{0}.day",
     "age_years": "AGE({0}, {1})", "is_mobile": "IS_MOBILE({0})", "is_id_card": "IS_ID_CARD({0})",
+    "id_card_birthday": "ID_CARD_BIRTHDAY({0})", "id_card_is_male": "ID_CARD_IS_MALE({0})",
 }
 _ARITHMETIC = {"add": ("{0} + {1}", "ADD({0}, {1})"), "sub": ("{0} - {1}", "SUB({0}, {1})"),
                "mul": ("{0} * {1}", "MUL({0}, {1})"), "neg": ("-{0}", "NEG({0})")}

@@ -7,9 +7,10 @@ those directly with constants (so that indexes serve) and calls registered exact
 
 from __future__ import annotations
 
-from datetime import datetime, time, timezone
+from collections.abc import Callable
+from datetime import UTC, datetime, time
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Any, Callable, Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -30,7 +31,7 @@ class Resolver(Protocol):
         """The column behind a path: of the row itself, or of a linked row (an outer join or a scalar sub-select),
         null where a link is null. Decimal columns on SQLite carry their `scale` on `column.type`; a bare link gives its id."""
 
-    def children(self, path: tuple[str, ...], build: "Callable[[Resolver], Clause]") -> Clause:
+    def children(self, path: tuple[str, ...], build: Callable[[Resolver], Clause]) -> Clause:
         """A scalar sub-select, correlated with the row, of `build(resolver of the child rows)`."""
 
 
@@ -104,8 +105,10 @@ class _Writer:
         raise NotImplementedError
 
     def sql_type(self, kind: str) -> TypeEngine[Any]:
-        return {"bool": sa.Boolean(), "date": sa.Date(), "datetime": sa.DateTime(timezone=True), "time": sa.Time(),
-                "record": sa.BigInteger(), "int": sa.Numeric(), "decimal": sa.Numeric()}.get(kind, sa.Text())
+        types: dict[str, TypeEngine[Any]] = {
+            "bool": sa.Boolean(), "date": sa.Date(), "datetime": sa.DateTime(timezone=True), "time": sa.Time(),
+            "record": sa.BigInteger(), "int": sa.Numeric(), "decimal": sa.Numeric()}
+        return types.get(kind, sa.Text())
 
     # -- leaves ----------------------------------------------------------------------------------
 
@@ -420,7 +423,7 @@ class InstantText(TypeDecorator[datetime]):
         return None if value is None else instant_text(value)
 
     def process_result_value(self, value: Any, dialect: Any) -> datetime | None:
-        return None if value is None else datetime.fromisoformat(value).astimezone(timezone.utc)
+        return None if value is None else datetime.fromisoformat(value).astimezone(UTC)
 
 
 class TimeText(TypeDecorator[time]):
@@ -438,7 +441,8 @@ class TimeText(TypeDecorator[time]):
 
 class _SQLite(_Writer):
     def sql_type(self, kind: str) -> TypeEngine[Any]:
-        return {"int": sa.Text(), "decimal": DecimalText(), "datetime": InstantText(), "time": TimeText()}.get(kind) or super().sql_type(kind)
+        types: dict[str, TypeEngine[Any]] = {"int": sa.Text(), "decimal": DecimalText(), "datetime": InstantText(), "time": TimeText()}
+        return types[kind] if kind in types else super().sql_type(kind)
 
     def value(self, value: Any, node: Typed) -> Clause:
         return sa.null() if value is None else super().value(value, node)

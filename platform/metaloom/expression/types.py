@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any
 
 PYTHON, SQL, BROWSER = "python", "sql", "browser"
 ALL_TARGETS = frozenset({PYTHON, SQL, BROWSER})
@@ -18,7 +19,7 @@ class Type:
     kind: str
     target: str | None = None
     choices: tuple[str, ...] | None = None
-    of: "Type | None" = None
+    of: Type | None = None
 
     def __str__(self) -> str:
         return f"{self.kind}({self.target})" if self.target else self.kind
@@ -81,8 +82,8 @@ class Scope:
     """
 
     fields: Mapping[str, Type] = field(default_factory=dict)
-    links: Mapping[str, "Callable[[], Scope]"] = field(default_factory=dict)
-    children: Mapping[str, "Callable[[], Scope]"] = field(default_factory=dict)
+    links: Mapping[str, Callable[[], Scope]] = field(default_factory=dict)
+    children: Mapping[str, Callable[[], Scope]] = field(default_factory=dict)
     user: Mapping[str, Type] = field(default_factory=dict)
     functions: Mapping[str, PluginFunction] = field(default_factory=dict)
     compiled: dict[Any, Any] = field(default_factory=dict, repr=False)
