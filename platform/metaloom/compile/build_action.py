@@ -8,10 +8,10 @@ from types import MappingProxyType
 
 from metaloom import expression as ex
 from metaloom.base.position import Position
+from metaloom.compile.build_entity import build_field
 from metaloom.compile.codes import finding
 from metaloom.compile.context import Context, entries, expression, flag, string, strings, text, words
 from metaloom.compile.expressions import QUERY, SERVER, hold, want
-from metaloom.compile.build_entity import build_field
 from metaloom.compile.merge import Folder
 from metaloom.compile.node import Node
 from metaloom.compile.schema import _did_you_mean
@@ -21,7 +21,6 @@ from metaloom.compile.scope import (
     field_type,
     prefixed_scopes,
     record_scope,
-    target_of,
     values_scope,
     where_scope,
     with_names,

@@ -13,8 +13,7 @@ from metaloom.compile.context import Context, entries, flag, position_of, string
 from metaloom.compile.expressions import EVERYWHERE, FORM, QUERY, SERVER, want
 from metaloom.compile.merge import Folder
 from metaloom.compile.node import Node
-from metaloom.compile.scope import entity_scope, field_type, link_filter_scope
-from metaloom.compile.source import ENGINE_PACK
+from metaloom.compile.scope import LINK_TARGETS, entity_scope, field_type, link_filter_scope, where_scope
 from metaloom.model import (
     Catalog,
     Entity,
@@ -28,8 +27,7 @@ from metaloom.model import (
     Transition,
     UniqueRule,
 )
-
-ENGINE_WORDS: Mapping[str, Text] = {"default_unique": Text("已存在相同的记录。", "Such a record already exists.")}
+from metaloom.model.entity import LINK_TYPES
 
 
 def build_entity(context: Context, folder: Folder) -> Entity:
@@ -104,10 +102,9 @@ def build_field(context: Context, pack: str, address: str, name: str, node: Node
 
     target = context.find("entity", get("entity"), pack, address)
     link_filter = get("filter")
-    if link_filter is not None and target and kind is FieldType.LINK and entity:
-        want(context, link_filter, address, lambda catalog: link_filter_scope(catalog, entity, target), targets=QUERY)
-    elif link_filter is not None and target and kind is FieldType.LINK:
-        want(context, link_filter, address, lambda catalog: entity_scope(catalog, target), targets=QUERY)
+    linked = LINK_TARGETS.get(kind, target)
+    if link_filter is not None and linked and kind in LINK_TYPES:
+        want(context, link_filter, address, lambda catalog: _filter_scope(catalog, entity, linked, scope), targets=QUERY)
     field = Field(
         name=name, type=kind, label=words(get("label")), address=address, help=text(get("help")), unit=text(get("unit")),
         required=flag(get("required")), required_when=want(context, get("required_when"), address, scope, targets=FORM),
@@ -122,13 +119,29 @@ def build_field(context: Context, pack: str, address: str, name: str, node: Node
         pattern=string(get("pattern")), pattern_message=text(get("pattern_message")),
         precision=_int(get("precision")), scale=_int(get("scale")), currency=string(get("currency"), "CNY"),
         choices=context.find("choices", get("choices"), pack, address), entity=target,
-        filter=string(link_filter), parent_field=string(get("parent_field")),
+        filter=string(link_filter), parent_field=string(get("parent_field")) or _parent_field(context, target if kind is FieldType.CHILD else ""),
         series=context.find("number series", get("series"), pack, address),
         mask=string(get("mask")), encrypted=flag(get("encrypted")), search=string(get("search")), pinyin=flag(get("pinyin")),
         history=flag(get("history"), True), in_capitals=flag(get("in_capitals")), multiple=flag(get("multiple"), True),
         accept=strings(get("accept")), position=node.key,
     )
     return field
+
+
+def _parent_field(context: Context, child: str) -> str:
+    """The link to the parent that a child entity declares."""
+    folder = context.effective.entities.get(child)
+    node = folder.kinds.get("entity") if folder else None
+    child_of = node.get("child_of") if node else None
+    return string(child_of.get("field")) if child_of else ""
+
+
+def _filter_scope(catalog: Catalog, entity: str, target: str, around) -> ex.Scope:  # type: ignore[no-untyped-def]
+    """The target's names bare; of an entity's field also ``record.x``, of an action's input whatever the action knows by prefix."""
+    if entity:
+        return link_filter_scope(catalog, entity, target)
+    prefixed = {name: make() for name, make in around(catalog).links.items() if name in ("record", "input")}
+    return where_scope(catalog, target, prefixed)
 
 
 def _fill(context: Context, address: str, other: str, node: Node, scope, entity: str) -> str:  # type: ignore[no-untyped-def]
@@ -170,7 +183,3 @@ def _transition(context: Context, address: str, name: str, node: Node, states: M
 
 def _frozen(values):  # type: ignore[no-untyped-def]
     return MappingProxyType(dict(values))
-
-
-def is_engine(folder: Folder) -> bool:
-    return folder.pack == ENGINE_PACK

@@ -112,8 +112,7 @@ def list_address(context: Context, node: Node | None, pack: str, address: str) -
     entity = context.find("entity", Node(written, node.position, node.key, node.layer), pack, address)
     if not entity or not name or name == "main":
         return entity
-    found = context.find("list", Node(f"{entity}/{name}", node.position, node.key, node.layer), pack, address)
-    return found
+    return context.find("list", Node(f"{entity}/{name}", node.position, node.key, node.layer), pack, address)
 
 
 def _order(node: Node) -> int:

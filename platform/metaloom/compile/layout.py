@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import re
+from dataclasses import dataclass
 
 TENANT_KINDS = ("tenant",)
 PACK_KINDS = ("roles", "choices", "menu", "quick_links", "number_series", "accounts", "accounting_rules")  # maps by name, pack-wide

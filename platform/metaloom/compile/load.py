@@ -62,7 +62,7 @@ def _load(layer: str, file: str, text: str) -> tuple[Node | None, tuple[Diagnost
 def _refuse_text(file: str, text: str) -> Diagnostic | None:
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         return finding("ML-LOAD-001", Position(file), limit=MAX_BYTES)
-    if text.startswith("\ufeff") or text.startswith("\udcff\udcfe") or text.startswith("\udcfe\udcff"):
+    if text.startswith(("\ufeff", "\udcff\udcfe", "\udcfe\udcff")):
         return finding("ML-LOAD-002", Position(file), found="a byte order mark")
     if bad := _SURROGATE.search(text):
         return finding("ML-LOAD-002", _place(file, text, bad.start()), found="bytes that are no UTF-8")

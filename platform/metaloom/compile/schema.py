@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".json") for name in documents() if name != "common.json"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def shape_of(kind: str) -> Shape:
     """The ready schema of a kind."""
     return _shape(documents()[f"{kind}.json"], {})

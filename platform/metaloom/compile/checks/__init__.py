@@ -1,0 +1,36 @@
+"""What must hold beyond shape and types: a tuple of small functions, each one thought.
+
+A check of documents sees the effective document before anything is looked up; a check of the catalog sees the finished values
+and, for positions, the documents they came from.
+"""
+
+from metaloom.compile.checks import (
+                       access,
+                       actions,
+                       entities,
+                       fields,
+                       ledger,
+                       lifecycles,
+                       messages,
+                       names,
+                       packs,
+                       screens,
+)
+
+CHECKS_OF_DOCUMENTS = (packs.packs_are_whole, packs.entity_folders_are_whole, packs.dependencies_are_met, packs.tenant_packs_exist,
+                       packs.nobody_poses_as_the_engine, packs.quotas)
+
+CHECKS = (
+    names.names_are_not_reserved, names.columns_do_not_collide, names.tables_do_not_collide,
+    entities.ownership_is_one_of_four, entities.scope_leads_home, entities.children_and_parents_agree, entities.children_form_no_circle,
+    entities.named_fields_exist, entities.engine_tables_are_the_engines, entities.related_point_back, entities.renames_are_possible,
+    fields.attributes_fit_the_type, fields.attributes_do_not_contradict, fields.search_fits_storage, fields.patterns_are_safe,
+    fields.computed_values_form_no_circle,
+    lifecycles.state_fields_and_lifecycles_pair, lifecycles.states_are_reachable, lifecycles.final_means_final, lifecycles.transitions_are_fired,
+    actions.inputs_are_enterable, actions.makers_are_people,
+    screens.list_paths_exist, screens.list_actions_exist, screens.form_fields_fit, screens.menus_lead_somewhere, screens.quick_links_lead_somewhere,
+    access.granted_actions_exist, access.field_levels_name_fields, access.scopes_fit_ownership, access.grants_keep_promises,
+    access.somebody_may_list,
+    ledger.series_count, ledger.accounts_exist, ledger.legs_can_balance, ledger.rules_are_reachable,
+    messages.messages_speak_of_known_names,
+)

@@ -1,0 +1,90 @@
+"""Number series count, accounting rules balance."""
+
+from __future__ import annotations
+
+import re
+
+from metaloom import expression as ex
+from metaloom.compile.checks.look import say, spot
+from metaloom.compile.context import Context
+from metaloom.compile.schema import _did_you_mean
+from metaloom.model import AccountingRule, Catalog
+
+_SLOT = re.compile(r"\{([^{}]*)\}")
+_DATES = {"yyyy": ("year",), "yy": ("year",), "MM": ("month",), "dd": ("day",), "yyyyMM": ("year", "month"), "yyMM": ("year", "month"),
+          "MMdd": ("month", "day"), "yyyyMMdd": ("year", "month", "day"), "yyMMdd": ("year", "month", "day")}
+_NEEDED = {"company": set[str](), "year": {"year"}, "month": {"year", "month"}, "day": {"year", "month", "day"}}
+
+
+def series_count(catalog: Catalog, context: Context) -> None:
+    """A pattern holds one counter, known slots only, and the dates by which its counter starts anew (else numbers come twice)."""
+    for series in catalog.series.values():
+        pack, _, name = series.address.partition(".")
+        where = spot(context, pack, "number_series", name, "pattern")
+        slots = _SLOT.findall(series.pattern)
+        rest = _SLOT.sub("", series.pattern)
+        counters = [s for s in slots if re.fullmatch(r"seq:(?:[1-9]|1[0-2])", s)]
+        unknown = [s for s in slots if s not in _DATES and s not in counters]
+        if len(counters) != 1:
+            say(context, "ML-SERIES-001", where, series.address, found=len(counters))
+        if unknown or "{" in rest or "}" in rest:
+            say(context, "ML-SERIES-002", where, series.address, found=unknown[0] if unknown else rest, known=", ".join((*_DATES, "seq:6")))
+        for unit in series.per:
+            if not _tells(slots, unit):
+                say(context, "ML-SERIES-003", where, series.address, unit=unit)
+
+
+def _tells(slots: list[str], unit: str) -> bool:
+    """Whether the pattern shows enough of the date: per day needs year, month and day."""
+    shown = {part for slot in slots for part in _DATES.get(slot, ())}
+    return _NEEDED[unit] <= shown
+
+
+def accounts_exist(catalog: Catalog, context: Context) -> None:
+    """A leg posts to an account of the chart."""
+    codes = {account.code for account in catalog.accounts.values()}
+    for rule in catalog.accounting_rules.values():
+        for index, leg in enumerate(rule.legs):
+            if leg.account not in codes:
+                where = _leg(context, rule, index, "account")
+                say(context, "ML-REF-001", where, rule.address, what="account", name=leg.account, hint=_did_you_mean(leg.account, codes))
+
+
+def legs_can_balance(catalog: Catalog, context: Context) -> None:
+    """Both sides have a leg, in the books and off the books apart."""
+    off_book = {account.code: account.off_book for account in catalog.accounts.values()}
+    for rule in catalog.accounting_rules.values():
+        for off in (False, True):
+            legs = [leg for leg in rule.legs if off_book.get(leg.account, False) is off]
+            if legs and len({leg.side for leg in legs}) < 2:
+                say(context, "ML-LEDGER-001", _rule(context, rule, "legs"), rule.address, side=legs[0].side, books="off the books" if off else "in the books")
+
+
+def rules_are_reachable(catalog: Catalog, context: Context) -> None:
+    """Of several rules for one event the first whose condition holds wins: one without condition ends the list."""
+    closed: dict[tuple[str, str], str] = {}
+    for rule in catalog.accounting_rules.values():
+        key = (rule.address.partition(".")[0], rule.event)
+        if key in closed:
+            say(context, "ML-LEDGER-002", rule.position, rule.address, event=rule.event, other=closed[key])
+        elif not rule.when:
+            closed[key] = rule.address
+        if rule.when:
+            _parses(context, rule)
+
+
+def _parses(context: Context, rule: AccountingRule) -> None:
+    """The facts of an event have no declared types; the text must be an expression all the same."""
+    try:
+        ex.parse(rule.when)
+    except ex.ExpressionError as error:
+        say(context, "ML-EXPR-001", _rule(context, rule, "when"), rule.address, detail=error.message, hint=error.hint or "")
+
+
+def _rule(context: Context, rule: AccountingRule, *path: str):  # type: ignore[no-untyped-def]
+    pack, _, name = rule.address.partition(".")
+    return spot(context, pack, "accounting_rules", name, *path)
+
+
+def _leg(context: Context, rule: AccountingRule, index: int, key: str):  # type: ignore[no-untyped-def]
+    return _rule(context, rule, "legs", str(index), key)
