@@ -5,6 +5,7 @@
 """
 
 from metaloom.compile.compiler import compile_catalog
+from metaloom.compile.explain import Explanation, explain
 from metaloom.compile.manifest import EMPTY, PluginCommand, PluginManifest
 from metaloom.compile.scope import (
     IMPLICIT,
@@ -24,7 +25,7 @@ from metaloom.compile.scope import (
 from metaloom.compile.source import LAYERS, Source, read_sources, tenant_sources
 
 __all__ = [
-    "EMPTY", "IMPLICIT", "IMPLICIT_LINKS", "LAYERS", "USER_NAMES", "PluginCommand", "PluginManifest", "Source", "action_scope",
-    "compile_catalog", "entity_scope", "field_type", "implicit_links", "link_filter_scope", "prefixed_scopes", "read_sources",
+    "EMPTY", "Explanation", "IMPLICIT", "IMPLICIT_LINKS", "LAYERS", "USER_NAMES", "PluginCommand", "PluginManifest", "Source", "action_scope",
+    "compile_catalog", "entity_scope", "explain", "field_type", "implicit_links", "link_filter_scope", "prefixed_scopes", "read_sources",
     "target_of", "tenant_sources", "values_scope", "where_scope", "with_names",
 ]

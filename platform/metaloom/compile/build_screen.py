@@ -101,7 +101,7 @@ def build_menu(context: Context, folder: Folder, name: str, node: Node) -> Menu:
 
 def _menu_item(context: Context, folder: Folder, address: str, name: str, node: Node) -> MenuItem:
     return MenuItem(name, words(node.get("label")), string(node.get("icon")), list_address(context, node.get("list"), folder.pack, address),
-                    string(node.get("page")) or string(node.get("url")), _order(node))
+                    string(node.get("page")), _order(node))
 
 
 def list_address(context: Context, node: Node | None, pack: str, address: str) -> str:

@@ -304,7 +304,7 @@ def bundle() -> dict[str, Any]:
         name.removesuffix(".json"): _local({k: v for k, v in document.items() if k not in ("$schema", "$id")})
         for name, document in documents().items() if name != "common.json"
     }
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "https://metaloom.dev/schemas/file.schema.json",
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "file.schema.json",
             "title": "metaloom metadata file", "type": "object", "properties": properties, "additionalProperties": False,
             "$defs": definitions}
 

@@ -9,7 +9,7 @@ from metaloom.model import Catalog, Entity, Field, FieldType, ListView
 from metaloom.model.access import STANDARD_ACTIONS
 from metaloom.model.entity import LIST_TYPES
 
-PAGES = ("workbench", "users", "roles", "revisions", "settings", "profile")
+PAGES = ("workbench",)  # pages of the engine that a menu may name
 _SHAPELESS = frozenset({FieldType.CHILD, FieldType.JSON})
 
 
@@ -96,9 +96,9 @@ def menus_lead_somewhere(catalog: Catalog, context: Context) -> None:
         pack, _, name = menu.address.partition(".")
         node = context.effective.packs[pack].kinds["menu"].value[name]
         for item, written in (node.get("items").value.items() if node.get("items") else ()):
-            goals = [k for k in ("list", "page", "url") if k in written.value]
+            goals = [k for k in ("list", "page") if k in written.value]
             if len(goals) != 1:
-                say(context, "ML-SCREEN-005", written.key, menu.address, item=item, goals="list, page, url", found=", ".join(goals) or "none")
+                say(context, "ML-SCREEN-005", written.key, menu.address, item=item, goals="list, page", found=", ".join(goals) or "none")
             page = written.get("page")
             if page is not None and page.value not in PAGES:
                 hint = _did_you_mean(page.value, PAGES) or f"pages: {', '.join(PAGES)}"
