@@ -5,6 +5,7 @@ afterwards into a hash chain; ``verify`` names the first row that no longer fits
 """
 
 from metaloom.audit.chain import Broken, seal, verify
-from metaloom.audit.entry import Entry, masked_values, write
+from metaloom.audit.entry import Entry, masked_values, typed, untyped, write
+from metaloom.audit.once import earlier_answer, keep_answer
 
-__all__ = ["Broken", "Entry", "masked_values", "seal", "verify", "write"]
+__all__ = ["Broken", "Entry", "earlier_answer", "keep_answer", "masked_values", "seal", "typed", "untyped", "verify", "write"]

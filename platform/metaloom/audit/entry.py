@@ -74,6 +74,18 @@ def typed(value: Any) -> Any:
     return value
 
 
+def untyped(value: Any) -> Any:
+    """The value that :func:`typed` was given (tuples come back as lists)."""
+    if isinstance(value, dict) and len(value) == 1:
+        kind, text = next(iter(value.items()))
+        if kind in _READ and isinstance(text, str):
+            return _READ[kind](text)
+    return [untyped(item) for item in value] if isinstance(value, list) else value
+
+
+_READ = {"decimal": Decimal, "date": date.fromisoformat, "datetime": datetime.fromisoformat, "time": time.fromisoformat}
+
+
 def masked_values(entity: Entity, values: Mapping[str, Any]) -> dict[str, Any]:
     """``values`` fit for the audit: encrypted fields show that there was a value and never which one."""
     out = {}

@@ -47,6 +47,11 @@ def perform(provider: DataProvider, method: str, payload: Mapping[str, Any]) -> 
     return asdict(provider.fetch(DataRequest(**payload)))
 
 
+def accident(payload: Mapping[str, Any], error: Exception) -> dict[str, object]:
+    """The reply when nothing came back: not an answer."""
+    return asdict(_unavailable(str(payload.get("reference", "")), error))
+
+
 @runtime_checkable
 class DataProvider(Protocol):
     """Answers questions; changes nothing."""
@@ -75,8 +80,7 @@ class CheckedDataProvider:
             reply = self._provider.fetch(request)
             self._check(reply, request)
         except Exception as error:  # an accident must not look like an answer
-            fault = error.fault if isinstance(error, PluginFault) else f"{type(error).__name__}: {error}"
-            return DataReply(outcome="unavailable", reference=request.reference, code=type(error).__name__, text=fault[:500])
+            return _unavailable(request.reference, error)
         return reply
 
     def _check(self, reply: DataReply, request: DataRequest) -> None:
@@ -88,3 +92,8 @@ class CheckedDataProvider:
         for key, value in reply.values.items():
             self._promise.text("values", key)
             self._promise.is_a(f"values.{key}", value, (str, int, Decimal, date, type(None)))
+
+
+def _unavailable(reference: str, error: Exception) -> DataReply:
+    fault = error.fault if isinstance(error, PluginFault) else f"{type(error).__name__}: {error}"
+    return DataReply(outcome="unavailable", reference=reference, code=type(error).__name__, text=fault[:500])

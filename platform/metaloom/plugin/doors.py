@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from metaloom.plugin import calculation, data_provider, ledger_posting, payment_gateway
+from metaloom.plugin import calculation, data_provider, demo_data, ledger_posting, payment_gateway
 
 
 @dataclass(frozen=True)
@@ -14,13 +14,14 @@ class Door:
     """``protocol``: what a provider must have. ``checked`` wraps a provider in the engine's checks.
 
     ``perform`` is there for the doors that reach a network: those are called by a worker from an outbox row and never
-    inside a command.
+    inside a command. ``accident`` is the reply when that call did not come back in time or could not even be made.
     """
 
     name: str
     protocol: type
     checked: Callable[[Any, str], Any]
     perform: Callable[[Any, str, Mapping[str, Any]], dict[str, object]] | None = None
+    accident: Callable[[Mapping[str, Any], Exception], dict[str, object]] | None = None
 
 
 DOORS: Mapping[str, Door] = {
@@ -29,8 +30,10 @@ DOORS: Mapping[str, Door] = {
         Door("calculation", calculation.Calculation, calculation.CheckedCalculation),
         Door("ledger_posting", ledger_posting.LedgerPosting, ledger_posting.CheckedLedgerPosting),
         Door("payment_gateway", payment_gateway.PaymentGateway, payment_gateway.CheckedPaymentGateway,
-             payment_gateway.perform),
-        Door("data_provider", data_provider.DataProvider, data_provider.CheckedDataProvider, data_provider.perform),
+             payment_gateway.perform, payment_gateway.accident),
+        Door("data_provider", data_provider.DataProvider, data_provider.CheckedDataProvider, data_provider.perform,
+             data_provider.accident),
+        Door("demo_data", demo_data.DemoData, demo_data.CheckedDemoData),
     )
 }
 

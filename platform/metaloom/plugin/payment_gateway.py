@@ -66,6 +66,11 @@ def perform(gateway: PaymentGateway, method: str, payload: Mapping[str, Any]) ->
     raise ValueError(f"payment_gateway has no method {method!r} to send to; known are pay, query")
 
 
+def accident(payload: Mapping[str, Any], error: Exception) -> dict[str, object]:
+    """The reply when nothing came back: we cannot tell."""
+    return asdict(_unknown(str(payload.get("reference", "")), error))
+
+
 @runtime_checkable
 class PaymentGateway(Protocol):
     """Money may move in :meth:`pay` and nowhere else."""

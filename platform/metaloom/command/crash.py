@@ -1,0 +1,25 @@
+"""Named places where a test may let the process die (pattern P11). Inert unless METALOOM_CRASH_POINT names one."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+POINTS = (
+    "write.before_commit", "write.after_commit",
+    "call.after_claim", "call.after_send", "call.before_result", "call.after_result",
+)
+
+
+def crash_point(name: str) -> None:
+    """Dies with SIGKILL when the environment names this point; ``name@file`` dies once: the file is made on the way."""
+    wanted = os.environ.get("METALOOM_CRASH_POINT", "")
+    if not wanted:
+        return
+    point, _, once = wanted.partition("@")
+    if point != name or (once and os.path.exists(once)):
+        return
+    if once:
+        with open(once, "x"):
+            pass
+    os.kill(os.getpid(), signal.SIGKILL)

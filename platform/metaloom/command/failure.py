@@ -1,0 +1,68 @@
+"""What the database refused, told in the words of the rule that was broken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from metaloom.base.errors import Invalid, MetaloomError, NotPossible, Problem
+from metaloom.base.messages import Message, message, words
+from metaloom.base.text import Text
+from metaloom.model import Catalog, Entity
+from metaloom.storage import Violation, violation
+from metaloom.storage.columns import table_name
+
+
+def told(revision: Any, error: sa.exc.DBAPIError) -> MetaloomError | None:
+    """The error a person is told, or None for an error that is ours."""
+    found = violation(error)
+    if found is None:
+        return None
+    if found.kind == "unique":
+        return _doubled(revision, found)
+    if found.kind == "foreign_key":
+        return NotPossible(message("command.still_used", by=Text("有引用", "it is referred to")))
+    if found.kind == "append_only":
+        return NotPossible(message("command.append_only", entity=_label(revision.catalog, found.table)))
+    if found.kind == "check":
+        return Invalid([Problem("", message("field.type"))])
+    return None
+
+
+def _doubled(revision: Any, found: Violation) -> MetaloomError:
+    if found.table == "ml_ledger_entry" and "reversal_of" in (found.name + "".join(found.columns)):
+        return NotPossible(message("ledger.reversed"))
+    if found.table == "ab_user":
+        return Invalid([Problem("username", message("user.taken"))])
+    entity = _entity(revision.catalog, found.table)
+    if entity is None:
+        return NotPossible(message("error.not_possible"))
+    field, said = _broken_rule(entity, found)
+    return Invalid([Problem(field, said)], said)
+
+
+def _broken_rule(entity: Entity, found: Violation) -> tuple[str, Message]:
+    """(field, sentence) of the unique field or rule behind a constraint: by its name, else by its columns."""
+    for rule in entity.unique.values():
+        if f"__{rule.name}__uq" in found.name:
+            return rule.fields[0], words(rule.message) if rule.message else _same(entity, rule.fields)
+    for field in entity.fields.values():
+        if f"__{field.name}__uq" in found.name or {field.column, f"{field.name}__bx"} & set(found.columns):
+            return field.name, _same(entity, (field.name,))
+    return "", _same(entity, entity.natural_key)
+
+
+def _same(entity: Entity, names: tuple[str, ...]) -> Message:
+    labels = [entity.fields[name].label for name in names if name in entity.fields]
+    label = Text("、".join(t.zh for t in labels), ", ".join(t.en for t in labels)) if labels else entity.label
+    return message("field.unique", label=label)
+
+
+def _entity(catalog: Catalog, table: str) -> Entity | None:
+    return next((e for e in catalog.entities.values() if table_name(e) == table), None)
+
+
+def _label(catalog: Catalog, table: str) -> Text:
+    entity = _entity(catalog, table)
+    return entity.label if entity else Text(table, table)

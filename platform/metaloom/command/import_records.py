@@ -1,0 +1,95 @@
+"""Many new records from a file, through the same checks as the form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from metaloom.base.errors import Busy, Invalid, MetaloomError, NotPossible, Problem
+from metaloom.base.messages import message
+from metaloom.command.context import ActionDone, Context
+from metaloom.command.create_record import create_in
+from metaloom.command.failure import told
+from metaloom.command.unit import Unit, perform, permit
+
+MODES = ("dry_run", "all", "good_rows")
+ROWS_MAX = 5_000
+
+
+@dataclass(frozen=True)
+class RowProblem:
+    """``row``: number in the file, the first row of data is 1."""
+
+    row: int
+    problem: Problem
+
+
+@dataclass(frozen=True)
+class Imported:
+    """``created``: ids in the order of the rows (empty for a dry run); ``good`` rows could be stored, ``problems`` say why not."""
+
+    created: tuple[int, ...]
+    good: int
+    problems: tuple[RowProblem, ...]
+
+
+class _Undo(Exception):
+    """Leaves a transaction that must not be kept."""
+
+
+def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] | Invalid], mode: str = "dry_run") -> Imported:
+    """Creates a record per row. ``rows`` hold values read by the input schema, or the Invalid that reading a row gave.
+
+    ``dry_run``: everything is tried and nothing kept. ``all``: every row or none. ``good_rows``: rows with problems are
+    left out and listed. The right is ``import``, and ``create`` for every row.
+    """
+    if mode not in MODES:
+        raise Invalid([Problem("mode", message("field.choice"))])
+    if len(rows) > ROWS_MAX:
+        raise NotPossible(message("command.bulk_limit", limit=ROWS_MAX))
+    ctx = replace(ctx, channel="import")
+    found: list[Imported] = []
+
+    def work(unit: Unit) -> ActionDone:
+        permit(unit, entity, "import")
+        permit(unit, entity, "create")
+        imported = _try_all(unit, entity, rows)
+        found[:] = [imported]
+        if mode == "dry_run" or (mode == "all" and imported.problems):
+            raise _Undo
+        return ActionDone(entity, None, None, message("command.done", action=unit.entity(entity).label),
+                          {"created": list(imported.created), "good": imported.good})
+
+    try:
+        done = perform(ctx, "import", [entity, [r if isinstance(r, Mapping) else str(r) for r in rows], mode], work)
+    except _Undo:
+        return replace(found[0], created=())
+    return found[0] if found else Imported(tuple(done.results["created"]), done.results["good"], ())
+
+
+def _try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid]) -> Imported:
+    created: list[int] = []
+    problems: list[RowProblem] = []
+    for number, row in enumerate(rows, start=1):
+        if isinstance(row, Invalid):
+            problems += [RowProblem(number, problem) for problem in row.problems]
+            continue
+        logged = len(unit.entries)
+        try:
+            with unit.conn.begin_nested():
+                created.append(create_in(unit, entity, row).id)
+        except (MetaloomError, sa.exc.DBAPIError) as error:
+            said = told(unit.revision, error) if isinstance(error, sa.exc.DBAPIError) else error
+            if said is None or isinstance(said, Busy):
+                raise
+            del unit.entries[logged:]
+            problems += [RowProblem(number, problem) for problem in problems_of(said)]
+    return Imported(tuple(created), len(created), tuple(problems))
+
+
+def problems_of(error: MetaloomError) -> tuple[Problem, ...]:
+    """What is wrong with a row; a refusal that is about no field stands for the whole row."""
+    return error.problems if isinstance(error, Invalid) else (Problem("", error.message),)

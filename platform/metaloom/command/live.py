@@ -1,0 +1,133 @@
+"""Records as expressions see them: mappings by field name whose links and children are read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from metaloom.command import rows
+from metaloom.model import Entity, FieldType
+from metaloom.model.entity import LINK_TYPES
+from metaloom.record.paths import UnknownPath, field_of, target_of
+
+if TYPE_CHECKING:
+    from metaloom.command.unit import Unit
+
+
+class Live(Mapping[str, Any]):
+    """One record. ``values`` holds raw values by field name; a link gives a mapping of the linked record (or None).
+
+    ``children`` holds rows of child fields that are not stored yet or were just changed; others are read.
+    """
+
+    def __init__(self, unit: Unit, entity: Entity, values: Mapping[str, Any],
+                 children: Mapping[str, list[Live]] | None = None, parent: tuple[str, Live] | None = None) -> None:
+        self._unit, self._entity, self._values = unit, entity, values
+        self._children = children or {}
+        self._parent = parent
+
+    def __getitem__(self, name: str) -> Any:
+        if self._parent is not None and name == self._parent[0]:
+            return self._parent[1]
+        if name in self._children:
+            return self._children[name]
+        field = self._entity.fields.get(name)
+        if field is not None and field.type is FieldType.CHILD:
+            return children_of(self._unit, self._entity, name, self._values.get("id"))
+        return linked(self._unit, self._target(name), self._values[name])
+
+    def _target(self, name: str) -> str:
+        try:
+            field = field_of(self._entity, name)
+        except UnknownPath:
+            return ""
+        return target_of(field) if field.type in LINK_TYPES else ""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @property
+    def raw(self) -> Mapping[str, Any]:
+        return self._values
+
+
+class Linked(Mapping[str, Any]):
+    """A linked record that is read only when something besides its id is asked of it."""
+
+    def __init__(self, unit: Unit, entity: str, record_id: int) -> None:
+        self._unit, self._entity, self.id = unit, entity, record_id
+        self._row: Live | None = None
+
+    def _live(self) -> Live:
+        if self._row is None:
+            found = rows.fetch(self._unit, self._entity, self.id)
+            entity = self._unit.entity(self._entity)
+            self._row = Live(self._unit, entity, found if found is not None else rows.nothing(entity))
+        return self._row
+
+    def __getitem__(self, name: str) -> Any:
+        return self.id if name == "id" else self._live()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._live())
+
+    def __len__(self) -> int:
+        return len(self._live())
+
+
+class Loose(Mapping[str, Any]):
+    """Values without a record: the input of an action, the result of a plugin command. Links work as in records."""
+
+    def __init__(self, unit: Unit, fields: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        self._unit, self._fields, self._values = unit, fields, values
+
+    def __getitem__(self, name: str) -> Any:
+        field = self._fields.get(name)
+        value = self._values.get(name)
+        return linked(self._unit, target_of(field) if field is not None and field.type in LINK_TYPES else "", value)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+
+class Names(Mapping[str, Any]):
+    """The names of an action: those with a meaning of their own (``record``, ``input``, lets) before the record's fields."""
+
+    def __init__(self, own: Mapping[str, Any], record: Mapping[str, Any] | None) -> None:
+        self.own, self._record = own, record if record is not None else {}
+
+    def __getitem__(self, name: str) -> Any:
+        return self.own[name] if name in self.own else self._record[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._record, **self.own})
+
+    def __len__(self) -> int:
+        return len({**self._record, **self.own})
+
+
+def linked(unit: Unit, target: str, value: Any) -> Any:
+    """A link's value as a mapping; any other value as it is."""
+    if target and isinstance(value, int) and target in unit.catalog.entities:
+        return Linked(unit, target, value)
+    return value
+
+
+def children_of(unit: Unit, entity: Entity, name: str, record_id: int | None) -> list[Live]:
+    """The stored rows of a child field, live ones only, in order of their ids."""
+    if record_id is None:
+        return []
+    child = unit.entity(entity.fields[name].entity)
+    found = rows.find(unit, child.address, {parent_field(entity, name, child): record_id}, live_only=True)
+    return [Live(unit, child, row) for row in found]
+
+
+def parent_field(entity: Entity, name: str, child: Entity) -> str:
+    """The link field of the child rows that points to their parent."""
+    return entity.fields[name].parent_field or child.parent_field

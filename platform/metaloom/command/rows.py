@@ -1,0 +1,179 @@
+"""The commands' way to stored rows: thin words over ``record.Writer``, which alone knows columns and companions.
+
+A row is a mapping of plain values by field name, secrets in clear, read whoever asks: it never leaves a command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import sqlalchemy as sa
+
+from metaloom.access.condition import TableResolver
+from metaloom.base.errors import NotFound
+from metaloom.expression import Checked, Env, to_sql
+from metaloom.model import Entity, Field
+from metaloom.model.entity import LIST_TYPES
+from metaloom.record import Reader, Writer
+from metaloom.record.paths import column_of, field_of, implicit_fields, target_of
+
+if TYPE_CHECKING:
+    from metaloom.command.unit import Unit
+
+
+def writer(unit: Unit) -> Writer:
+    if "writer" not in unit.memory:
+        unit.memory["writer"] = Writer(unit.conn, unit.ctx.tenant, unit.revision, user_id=unit.ctx.actor.user_id, now=unit.now)
+    found: Writer = unit.memory["writer"]
+    return found
+
+
+def reader(unit: Unit) -> Reader:
+    """The scoped reader of the person who asks, on the same transaction."""
+    if "reader" not in unit.memory:
+        unit.memory["reader"] = Reader(unit.conn, unit.ctx.tenant, unit.revision, unit.ctx.plan, unit.env(), locale=unit.ctx.locale)
+    found: Reader = unit.memory["reader"]
+    return found
+
+
+def nothing(entity: Entity) -> dict[str, Any]:
+    """A record without values: every name, None."""
+    return dict.fromkeys((*(f.name for f in implicit_fields(entity)), *(f.name for f in entity.fields.values() if f.stored)))
+
+
+def target(field: Field) -> str:
+    """The entity that a link field points to."""
+    return target_of(field)
+
+
+def missing() -> NoReturn:
+    raise NotFound
+
+
+def fetch(unit: Unit, address: str, record_id: int, *, lock: bool = False) -> dict[str, Any] | None:
+    """One row, or None."""
+    return writer(unit).stored(address, record_id, lock=lock)
+
+
+def find(unit: Unit, address: str, where: Mapping[str, Any], *, order: Sequence[str] = (), limit: int | None = None,
+         lock: bool = False, live_only: bool = False) -> list[Any]:
+    """Rows by equality of fields: None = is null, a list or tuple = one of. ``lock``: locked by rising id."""
+    entity, table = unit.entity(address), unit.tables.of(address)
+    conditions = [_equals(unit, entity, table, name, value) for name, value in where.items()]
+    if live_only and "archived_at" in table.c:
+        conditions.append(table.c.archived_at.is_(None))
+    return _select(unit, entity, conditions, order, limit, lock)
+
+
+def find_where(unit: Unit, address: str, condition: Checked, env: Env, *, order: Sequence[str] = (), limit: int | None = None,
+               lock: bool = False) -> list[Any]:
+    """Rows for which a checked expression over the entity is true; archived rows are left out."""
+    entity, table = unit.entity(address), unit.tables.of(address)
+    clause = to_sql(condition, TableResolver(unit.revision, address, table), unit.revision.dialect, env)
+    live = [table.c.archived_at.is_(None)] if "archived_at" in table.c else []
+    return _select(unit, entity, [clause, *live], order, limit, lock)
+
+
+def _select(unit: Unit, entity: Entity, conditions: list[Any], order: Sequence[str], limit: int | None, lock: bool) -> list[Any]:
+    """With a lock rows come (and are locked) by rising id and are put in order afterwards: no two commands lock crosswise."""
+    table = unit.tables.of(entity.address)
+    if lock and order:
+        rows = writer(unit).where(entity.address, conditions, lock=True)
+        return _ordered(rows, order)[:limit]
+    columns = [_order_column(entity, table, name) for name in order]
+    return writer(unit).where(entity.address, conditions, order=[*columns, table.c.id] if columns else (), limit=limit, lock=lock)
+
+
+def _order_column(entity: Entity, table: sa.Table, name: str) -> Any:
+    column = table.c[column_of(field_of(entity, name.lstrip("-")))]
+    return column.desc() if name.startswith("-") else column
+
+
+def _ordered(rows: list[dict[str, Any]], order: Sequence[str]) -> list[dict[str, Any]]:
+    for name in reversed(order):
+        plain = name.lstrip("-")
+        filled = [row for row in rows if row[plain] is not None]
+        empty = [row for row in rows if row[plain] is None]
+        rows = sorted(filled, key=lambda row, key=plain: row[key], reverse=name.startswith("-")) + empty  # type: ignore[misc]
+    return rows
+
+
+def _equals(unit: Unit, entity: Entity, table: sa.Table, name: str, value: Any) -> Any:
+    """Equality of one field; an encrypted field is compared by its blind index."""
+    field = field_of(entity, name)
+    values = list(value) if isinstance(value, (list, tuple, set, frozenset)) and field.type not in LIST_TYPES else [value]
+    column = table.c[f"{name}__bx"] if field.encrypted else table.c[column_of(field)]
+    if field.encrypted:
+        values = [writer(unit).encode(entity, {name: item}).get(f"{name}__bx") for item in values]
+    wanted = [item for item in values if item is not None]
+    return sa.or_(*([column.in_(wanted)] if wanted else []), *([column.is_(None)] if None in values else []), sa.false())
+
+
+def insert(unit: Unit, entity: Entity, values: Mapping[str, Any]) -> int:
+    return writer(unit).insert(entity.address, values)
+
+
+def update(unit: Unit, entity: Entity, record_id: int, changes: Mapping[str, Any], row_version: int) -> int:
+    """Stores changes of a locked row and returns its new version."""
+    return writer(unit).update(entity.address, record_id, changes, row_version)
+
+
+def remove(unit: Unit, entity: Entity, record_id: int, row_version: int) -> None:
+    """Takes a row away: a child row that archives is archived, everything else is gone."""
+    writer(unit).delete(entity.address, record_id, row_version)
+
+
+# -- engine tables that have commands of their own ------------------------------------------------------------------------
+
+
+def engine_insert(unit: Unit, address: str, values: Mapping[str, Any], extra: Mapping[str, Any]) -> int:
+    """A new row of an engine table: values by field, ``extra`` by column."""
+    table = unit.tables.of(address)
+    encoded = {**writer(unit).encode(unit.entity(address), values), **extra, **_reserved(unit, table, new=True)}
+    return int(unit.conn.execute(table.insert().values(**encoded).returning(table.c.id)).scalar_one())
+
+
+def engine_update(unit: Unit, address: str, record_id: int, values: Mapping[str, Any], extra: Mapping[str, Any], row_version: int) -> int:
+    """Changes a locked row of an engine table; its new version."""
+    table = unit.tables.of(address)
+    encoded = {**writer(unit).encode(unit.entity(address), values), **extra, **_reserved(unit, table, new=False),
+               "row_version": row_version + 1}
+    unit.conn.execute(table.update().where(table.c.id == record_id).values(**encoded))
+    return row_version + 1
+
+
+def engine_delete(unit: Unit, address: str, record_id: int) -> None:
+    table = unit.tables.of(address)
+    unit.conn.execute(table.delete().where(table.c.id == record_id))
+
+
+def engine_column(unit: Unit, address: str, record_id: int, column: str) -> Any:
+    """One column that is no field (a password hash)."""
+    table = unit.tables.of(address)
+    return unit.conn.scalar(sa.select(table.c[column]).where(table.c.id == record_id))
+
+
+def _reserved(unit: Unit, table: sa.Table, *, new: bool) -> dict[str, Any]:
+    user = unit.ctx.actor.user_id
+    found = {"updated_at": unit.now, "updated_by": user, **({"created_at": unit.now, "created_by": user} if new else {})}
+    return {name: value for name, value in found.items() if name in table.c}
+
+
+def same_person(unit: Unit, one: int, other: int) -> bool:
+    """Whether two accounts belong to one person: the same staff number."""
+    table = unit.tables.engine.user
+    numbers = unit.conn.scalars(sa.select(table.c.staff_no).where(table.c.id.in_([one, other]))).all()
+    return len(numbers) == 2 and numbers[0] is not None and numbers[0] == numbers[1]
+
+
+def file(unit: Unit, file_id: int) -> Mapping[str, Any] | None:
+    table = unit.tables.engine.file
+    return unit.conn.execute(sa.select(table).where(table.c.id == file_id)).mappings().one_or_none()
+
+
+def attach(unit: Unit, file_id: int, entity: str, record_id: int, field: str) -> None:
+    """From now on the file belongs to the record."""
+    table = unit.tables.engine.file
+    unit.conn.execute(table.update().where(table.c.id == file_id).values(
+        state="attached", entity=entity, record_id=record_id, field=field, updated_at=unit.now))

@@ -1,0 +1,124 @@
+"""Files: uploaded to staging, taken by the command that saves the record (decision 27)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from metaloom.base.errors import Invalid, NotAllowed, NotFound, Problem
+from metaloom.base.messages import message, register
+from metaloom.command import rows
+from metaloom.command.context import Context, Saved
+from metaloom.command.unit import Unit, perform
+from metaloom.record import Reader
+
+register({
+    "file.uploaded": ("文件“{name}”已上传。", "The file “{name}” was uploaded."),
+    "file.type": ("不支持这种类型的文件，或内容与扩展名不符。", "Files of this type are not accepted, or the content is of another type."),
+    "file.name": ("文件名不正确。", "The file name is not acceptable."),
+})
+
+NAME_MAX = 255
+# What a file is is read from its first bytes, not from what the browser says.
+_SIGNATURES = (
+    (b"%PDF-", "application/pdf", ("pdf",)),
+    (b"\x89PNG\r\n\x1a\n", "image/png", ("png",)),
+    (b"\xff\xd8\xff", "image/jpeg", ("jpg", "jpeg")),
+    (b"GIF8", "image/gif", ("gif",)),
+    (b"RIFF", "image/webp", ("webp",)),
+    (b"PK\x03\x04", "application/zip", ("docx", "xlsx", "pptx", "zip")),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/x-ole-storage", ("doc", "xls", "ppt")),
+)
+_OFFICE = {
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+}
+_PLAIN = {"txt": "text/plain", "csv": "text/csv"}
+
+
+@dataclass(frozen=True)
+class FileShown:
+    """What is needed to send a file to somebody who may have it."""
+
+    id: int
+    name: str
+    media_type: str
+    size: int
+    digest: str
+
+
+def upload_file(ctx: Context, name: str, content: bytes | BinaryIO) -> Saved:
+    """Stores the bytes and a staging row that belongs to the person; a record takes it when it is saved. Everybody with a
+    login may upload; nobody else sees the file before a record took it. Invalid: empty, too large, of a refused type."""
+    shown = _clean_name(name)
+    head, body = _head(content)
+    media_type = sniff(shown, head)
+    stored = ctx.tenant.files.put(body)
+
+    def work(unit: Unit) -> Saved:
+        table = unit.tables.engine.file
+        values = {"name": shown, "media_type": media_type, "size": stored.size, "digest": stored.digest, "state": "staging",
+                  "created_at": unit.now, "updated_at": unit.now, "created_by": ctx.actor.user_id, "updated_by": ctx.actor.user_id}
+        file_id = int(unit.conn.execute(table.insert().values(**values).returning(table.c.id)).scalar_one())
+        entity = unit.catalog.entities.get("platform.file")
+        unit.log(entity, file_id, None, {"name": shown, "media_type": media_type, "size": stored.size, "digest": stored.digest})
+        return Saved("platform.file", file_id, 1, shown, message("file.uploaded", name=shown))
+
+    return perform(ctx, "upload", [shown, stored.digest], work)
+
+
+def file_for(ctx: Context, file_id: int) -> FileShown:
+    """The file, when the person may see it: their own upload, or a file of a record and field they may read. NotFound else."""
+    with ctx.tenant.read() as conn:
+        unit = Unit(ctx, conn, "look", ctx.clock.now())
+        file = rows.file(unit, file_id)
+        if file is None or not _may_see(unit, file):
+            raise NotFound()
+    return FileShown(file["id"], file["name"], file["media_type"], file["size"], file["digest"])
+
+
+def _may_see(unit: Unit, file: Any) -> bool:
+    if file["state"] == "staging":
+        return bool(file["created_by"] == unit.ctx.actor.user_id)
+    entity = unit.catalog.entities.get(file["entity"] or "")
+    if entity is None:
+        return False
+    address, record_id, field = entity.address, file["record_id"], file["field"]
+    if entity.child_of:
+        row = rows.fetch(unit, address, record_id)
+        parent = row.get(entity.parent_field) if row else None
+        if parent is None or not rows.reader(unit).visible(entity.child_of, [parent]):
+            return False
+    reader: Reader = rows.reader(unit)
+    try:
+        seen = reader.get(address, record_id, paths=[field])
+    except (NotFound, NotAllowed):
+        return False
+    return file["id"] in (seen.values.get(field) or ())
+
+
+def _clean_name(name: str) -> str:
+    shown = name.replace("\\", "/").rsplit("/", 1)[-1].strip()
+    if not 0 < len(shown) <= NAME_MAX or any(ord(c) < 32 for c in shown) or shown.startswith("."):
+        raise Invalid([Problem("", message("file.name"))])
+    return shown
+
+
+def _head(content: bytes | BinaryIO) -> tuple[bytes, bytes | BinaryIO]:
+    if isinstance(content, bytes):
+        return content[:4096], content
+    head = content.read(4096)
+    content.seek(0)
+    return head, content
+
+
+def sniff(name: str, head: bytes) -> str:
+    """The media type by content, when it fits the extension. Pages, scripts and pictures with scripts are refused."""
+    extension = name.rsplit(".", 1)[-1].lower() if "." in name else ""
+    for signature, media_type, extensions in _SIGNATURES:
+        if head.startswith(signature) and extension in extensions:
+            return _OFFICE.get(extension, media_type)
+    if extension in _PLAIN and b"\x00" not in head and not head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<svg", b"<?xml")):
+        return _PLAIN[extension]
+    raise Invalid([Problem("", message("file.type"))])
