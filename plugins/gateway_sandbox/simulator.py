@@ -44,6 +44,9 @@ FATE_FAULTS: Final = (
     "fail_later",  # in process for an hour, then fails
 )
 QUERY_FAULTS: Final = ("query_timeout", "query_not_found", "query_500")
+ENDING_FAULTS: Final = {"9993": "reject", "9995": "slow", "9997": "timeout_before_accept"}
+"""What the last four digits of an account do to every payment to it, without anything injected. To 9997 the gateway never
+answers, neither to a payout nor to a query."""
 NOTICE_FAULTS: Final = ("duplicate_notify", "late_notify", "lost_notify", "wrong_amount_notify")
 FAULTS: Final = frozenset((*PAYOUT_FAULTS, *FATE_FAULTS, *QUERY_FAULTS, *NOTICE_FAULTS))
 
@@ -72,6 +75,7 @@ CREATE TABLE IF NOT EXISTS notice (
     id INTEGER PRIMARY KEY AUTOINCREMENT, event_no TEXT NOT NULL, order_no TEXT NOT NULL, body TEXT NOT NULL,
     due_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, done INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS nonce (nonce TEXT PRIMARY KEY, at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS silent (order_no TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS call (
     id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, what TEXT NOT NULL, order_no TEXT NOT NULL, fault TEXT NOT NULL);
 """
@@ -163,6 +167,9 @@ class GatewaySimulator:
     def _payout(self, order: dict[str, Any]) -> tuple[int, dict[str, Any], str]:
         with self._books() as books:
             fault = _take_fault(books, PAYOUT_FAULTS, order["order_no"])
+            if _ending_fault(order["account"]) == "timeout_before_accept":
+                _silence(books, order["order_no"])
+                fault = "timeout_before_accept"
             self._log(books, "payout", order["order_no"], fault)
             if fault == "timeout_before_accept":
                 return 504, {}, fault
@@ -178,7 +185,7 @@ class GatewaySimulator:
             return 200, {"payout": _public(row)}, fault
 
     def _accept(self, books: sqlite3.Connection, order: dict[str, Any]) -> sqlite3.Row:
-        fate = _take_fault(books, FATE_FAULTS, order["order_no"])
+        fate = _take_fault(books, FATE_FAULTS, order["order_no"]) or _ending_fault(order["account"])
         wait = SLOW_SECONDS if fate in ("slow", "fail_later") else self._settle_seconds
         books.execute(
             "INSERT INTO payout VALUES (?, ?, ?, ?, ?, ?, ?, 'PROCESSING', '', ?, ?, ?)",
@@ -205,7 +212,7 @@ class GatewaySimulator:
 
     def _query(self, order_no: str) -> tuple[int, dict[str, Any], str]:
         with self._books() as books:
-            fault = _take_fault(books, QUERY_FAULTS, order_no)
+            fault = _take_fault(books, QUERY_FAULTS, order_no) or _is_silent(books, order_no)
             self._log(books, "query", order_no, fault)
             self._settle_due(books)
             row = _find(books, order_no)
@@ -436,6 +443,20 @@ def _take_fault(books: sqlite3.Connection, kinds: tuple[str, ...], order_no: str
             books.execute("UPDATE fault SET times = times - 1 WHERE id = ?", (row["id"],))
             return str(row["kind"])
     return ""
+
+
+def _ending_fault(account: str) -> str:
+    return ENDING_FAULTS.get(account[-4:], "")
+
+
+def _silence(books: sqlite3.Connection, order_no: str) -> None:
+    """Remembers an order to an account that is never answered for."""
+    books.execute("INSERT OR IGNORE INTO silent VALUES (?)", (order_no,))
+
+
+def _is_silent(books: sqlite3.Connection, order_no: str) -> str:
+    found = books.execute("SELECT 1 FROM silent WHERE order_no = ?", (order_no,)).fetchone()
+    return "query_timeout" if found else ""
 
 
 def _public(row: sqlite3.Row) -> dict[str, Any]:
