@@ -123,6 +123,7 @@ def test_a_rule_gives_the_same_verdict_in_python_sqlite_postgresql_and_browser(e
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(3600)
 def test_a_rule_gives_the_same_verdict_over_many_more_expressions(engines: list[sa.Engine], node: Node) -> None:
     _run(engines, node, BATCHES * 30, fixed=False)
 
