@@ -25,7 +25,8 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """``is_admin`` is always False here: administration is granted like everything else, nobody passes by the grants."""
+    """``is_admin`` is always False here: administration is granted like everything else, nobody passes by the grants.
+    ``auth_stamp`` moves on when the account's logins are to end (a new password): tokens carry the one they were made under."""
 
     user_id: int | None
     username: str
@@ -37,6 +38,7 @@ class Actor:
     is_admin: bool = False
     run_as: str = ""
     active: bool = True
+    auth_stamp: int = 1
 
     @classmethod
     def system(cls, run_as: str, *, roles: tuple[Assignment, ...] = (), company_id: int | None = None) -> Actor:
@@ -74,7 +76,7 @@ def _actor(conn: sa.Connection, revision: Any, user_id: int) -> tuple[Actor, str
     actor = Actor(
         first["id"], first["username"], _display_name(first), first["locale"] or "zh",
         tuple(dict.fromkeys(Assignment(row["_role"], row["_company"], row["_unit"]) for row in rows if row["_role"])),
-        first["company_id"], first["org_unit_id"],
+        first["company_id"], first["org_unit_id"], auth_stamp=first["auth_stamp"],
     )
     return actor, f"{first['org_rows']}:{first['org_versions']}"
 

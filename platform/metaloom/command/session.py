@@ -24,6 +24,7 @@ from metaloom.command.context import Context
 from metaloom.command.environment import role_names, user_values
 from metaloom.expression import Env
 from metaloom.model import Catalog, Entity
+from metaloom.plugin.registry import Registry, installed
 from metaloom.record import Reader
 
 COMPANY = "platform.company"
@@ -119,12 +120,12 @@ class Pinned:
     def reader(self) -> Reader:
         return Reader(self.conn, self.tenant, self.revision, self.plan, self.env)
 
-    def context(self, *, locale: str = DEFAULT_LOCALE, idempotency_key: str | None = None) -> Context:
+    def context(self, *, locale: str = DEFAULT_LOCALE, idempotency_key: str | None = None, plugins: Registry | None = None) -> Context:
         """The context in which commands of this request run; the read transaction is ended first."""
         plan, revision = self.plan, self.revision
         self.release()
         return Context(tenant=self.tenant, revision=revision, actor=plan.actor, plan=plan, channel=self.channel, locale=locale,
-                       clock=self.clock, request_id=self.request_id, idempotency_key=idempotency_key)
+                       clock=self.clock, request_id=self.request_id, idempotency_key=idempotency_key, plugins=plugins or installed())
 
     def entity(self, address: str) -> Entity:
         """The entity at ``address``, provided that the person holds any right on it; NotFound otherwise."""
