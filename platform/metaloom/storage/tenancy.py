@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -146,7 +147,7 @@ class Tenant:
         self._access = tenancy._door(row).access(row)
         self.dialect = self._access.dialect
         self.settings = tenancy.settings
-        self.zone = tenancy.settings.zone
+        self.zone = ZoneInfo(tenancy.settings.zone)
         self.secrets = Secrets(row.name, tenancy.settings.master_key, self.read, self.write)
         self.files = FileStore(tenancy.settings.home / "files", row.name, tenancy.settings.file_size_max)
         self._revisions = Revisions(self, tenancy.compiler)
