@@ -1,0 +1,62 @@
+"""HTTP in, JSON out: one set of REST endpoints for every entity of the catalog, below ``/<tenant>/api/v1``.
+
+Writes go through the commands of the screens, reads through the one scoped reader; what a person may do here is what the
+person may do there.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+import metaloom.api.messages  # noqa: F401  (registers the sentences)
+from metaloom.api import actions, bulk, door, files, openapi, person, problems, records
+
+ROOT = "/api/v1"
+# endpoint name → (method, path below ROOT, view)
+ROUTES = {
+    "login": ("POST", "/auth/login", door.login),
+    "refresh": ("POST", "/auth/refresh", door.refresh),
+    "me": ("GET", "/me", person.me),
+    "menu": ("GET", "/menu", person.menu),
+    "openapi": ("GET", "/openapi.json", openapi.document),
+    "upload": ("POST", "/files", files.upload),
+    "download": ("GET", "/files/<id>", files.download),
+    "list": ("GET", "/<entity>", records.list_records),
+    "create": ("POST", "/<entity>", records.create),
+    "bulk": ("POST", "/<entity>/bulk", bulk.bulk),
+    "lookup": ("GET", "/<entity>/lookup", records.lookup),
+    "export": ("GET", "/<entity>/export", records.export),
+    "read": ("GET", "/<entity>/<id>", records.read_record),
+    "change": ("PATCH", "/<entity>/<id>", records.change),
+    "delete": ("DELETE", "/<entity>/<id>", records.delete),
+    "act_on_list": ("POST", "/<entity>/<action>", actions.act_on_list),
+    "restore": ("POST", "/<entity>/<id>/restore", records.restore),
+    "transfer": ("POST", "/<entity>/<id>/transfer", records.transfer),
+    "history": ("GET", "/<entity>/<id>/history", records.history),
+    "actions": ("GET", "/<entity>/<id>/actions", actions.offered),
+    "related": ("GET", "/<entity>/<id>/related/<tab>", records.related),
+    "act": ("POST", "/<entity>/<id>/<action>", actions.act),
+}
+
+
+def register_api(app: Flask) -> None:
+    """Mount the endpoints on ``app``; needs the tenant of the request in ``g.metaloom``."""
+    blueprint = Blueprint("api", __name__, url_prefix=ROOT)
+    for name, (method, path, view) in ROUTES.items():
+        blueprint.add_url_rule(path, name, view, methods=[method])
+    problems.register_problems(blueprint)
+    blueprint.before_request(door.identify)
+    app.before_request(_unrouted)
+    app.register_blueprint(blueprint)
+
+
+def _unrouted() -> Response | None:
+    """An address below the API that no endpoint has: a problem document too, not a page."""
+    wrong = request.routing_exception
+    if not isinstance(wrong, HTTPException) or not request.path.startswith(ROOT + "/") or g.get("metaloom") is None:
+        return None
+    return problems.http(wrong)
+
+
+__all__ = ["ROOT", "ROUTES", "register_api"]

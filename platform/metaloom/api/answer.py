@@ -1,0 +1,69 @@
+"""Values as JSON answers. The same value is always the same bytes, so that a repeated request gets the same body."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+
+from flask import Response, request
+
+from metaloom.api.speech import locale
+from metaloom.base.messages import Message
+from metaloom.base.text import Text
+from metaloom.command import ActionDone, Saved
+
+
+def answer(body: object, status: int = 200, **headers: str) -> Response:
+    """``body`` as JSON; header names are written with ``_`` for ``-``."""
+    made = Response(json.dumps(body, ensure_ascii=False, default=plain) + "\n", status, mimetype="application/json")
+    for name, value in headers.items():
+        made.headers[name.replace("_", "-")] = value
+    return made
+
+
+def plain(value: object) -> object:
+    """Exact numbers as text, instants in UTC, words in the reader's language."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value.tzinfo else value.isoformat()
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, (Text, Message)):
+        return value.say(locale())
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value, key=str)
+    raise TypeError(type(value).__name__)
+
+
+def etag(row_version: int) -> str:
+    """A record's ETag is its version."""
+    return f'"{row_version}"'
+
+
+def saved(result: Saved, status: int = 200) -> Response:
+    """What a command stored: id, version, and the sentence that the screens would show."""
+    body = {"id": result.id, "row_version": result.row_version, "title": result.title, "message": result.message.say(locale())}
+    made = answer(body, status, ETag=etag(result.row_version))
+    if status == 201:
+        made.headers["Location"] = f"{request.script_root}/api/v1/{result.entity}/{result.id}"
+    return _replayed(made, result.replayed)
+
+
+def done(result: ActionDone) -> Response:
+    """What an action did, with its named results."""
+    body = {"id": result.id, "row_version": result.row_version, "message": result.message.say(locale()), "results": dict(result.results)}
+    made = answer(body)
+    if result.row_version is not None:
+        made.headers["ETag"] = etag(result.row_version)
+    return _replayed(made, result.replayed)
+
+
+def _replayed(made: Response, replayed: bool) -> Response:
+    if replayed:
+        made.headers["Idempotency-Replayed"] = "true"
+    return made

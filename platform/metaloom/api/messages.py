@@ -1,0 +1,38 @@
+"""What the REST door says by itself; everything else is said by the commands and the reader."""
+
+from metaloom.base.messages import register
+
+register({
+    "api.json": ("请求内容不是有效的 JSON：{reason}", "The body is not acceptable JSON: {reason}"),
+    "api.json_size": ("请求内容不能超过 {limit} KB。", "The body may hold at most {limit} KB."),
+    "api.json_object": ("请求内容须为 JSON 对象。", "The body must be a JSON object."),
+    "api.json_type": ("请使用 Content-Type: application/json。", "Send Content-Type: application/json."),
+    "api.unknown_key": ("没有这个参数。", "There is no such parameter."),
+    "api.repeated": ("参数“{name}”只能出现一次。", "The parameter “{name}” may stand once only."),
+    "api.not_number": ("须为整数。", "This must be a whole number."),
+    "api.not_flag": ("须为 true 或 false。", "This must be true or false."),
+    "api.not_filter": ("filter 须为 JSON 列表，每项含 path、op、value。", "filter must be a JSON list of objects with path, op and value."),
+    "api.page_size": ("每页 1 至 {limit} 条。", "A page holds 1 to {limit} records."),
+    "api.page_and_cursor": ("page 与 cursor 不能同时使用。", "Use either page or cursor."),
+    "api.unknown_list": ("没有名为“{name}”的列表。", "There is no list “{name}”."),
+    "api.unknown_tab": ("没有名为“{name}”的页签。", "There is no tab “{name}”."),
+    "api.bad_version": ("If-Match 须为记录的 ETag，例如 \"3\"。", "If-Match must be the record's ETag, such as \"3\"."),
+    "api.token": ("令牌无效或已过期，请重新登录。", "The token is not valid or has expired; log in again."),
+    "api.key": ("API 密钥无效、已过期或已撤销。", "The API key is not valid, has expired or was revoked."),
+    "api.csrf": ("使用浏览器会话时，修改请求须带 X-CSRFToken。", "With a browser session, a change needs the header X-CSRFToken."),
+    "api.wrong_login": ("用户名或密码不正确。", "The user name or password is not correct."),
+    "api.bulk_kind": ("operation 须为 create、change、action 之一。", "operation must be create, change or action."),
+    "api.bulk_items": ("items 须为 1 至 {limit} 项的列表。", "items must be a list of 1 to {limit} objects."),
+    "api.bulk_version": ("每项须有 id 与 row_version。", "Every item needs id and row_version."),
+    "api.id": ("须为记录编号。", "This must be the id of a record."),
+    "api.file_missing": ("请以 multipart/form-data 的 file 字段上传一个文件。", "Upload one file in the field “file” of multipart/form-data."),
+    "api.bad_header": ("请求头“{name}”无效。", "The header “{name}” is not valid."),
+    "api.json_why.size": ("过大", "too large"),
+    "api.json_why.utf8": ("不是 UTF-8", "not UTF-8"),
+    "api.json_why.syntax": ("第 {position} 个字符处语法错误", "syntax error at character {position}"),
+    "api.json_why.double": ("重复的键“{key}”", "the key “{key}” stands twice"),
+    "api.json_why.constant": ("不允许 {name}", "{name} is not allowed"),
+    "api.json_why.number": ("数字过长", "a number is too long"),
+    "api.json_why.depth": ("嵌套过深", "nested too deeply"),
+    "api.json_why.text": ("含有不允许的字符", "it contains characters that are not allowed"),
+})

@@ -1,0 +1,390 @@
+"""The OpenAPI document of this tenant for this person: only entities, fields and actions that the person's rights reach.
+
+Made from the catalog, so that it cannot differ from what the endpoints do; kept per revision, rights and language.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, request
+
+import metaloom
+from metaloom.access import AccessPlan
+from metaloom.api.door import pinned
+from metaloom.api.question import LIMIT_MAX, OPERATORS, no_other_parameters
+from metaloom.api.records import plugins
+from metaloom.api.shapes import ID, LINK, Schema, action_input, input_schema_of, row_schema
+from metaloom.api.speech import locale, say
+from metaloom.base.text import Text
+from metaloom.command.run_action import moves_money
+from metaloom.model import Entity, Field, FieldLevel
+from metaloom.plugin.registry import Registry
+from metaloom.record import implicit_fields, operators
+
+KEPT = 200
+_DOCUMENTS: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
+_LOCK = threading.Lock()
+
+
+def document() -> Response:
+    """GET /openapi.json"""
+    no_other_parameters()
+    here = pinned()
+    key = (here.tenant.name, here.revision.digest, _rights(here.plan), locale(), request.script_root)
+    with _LOCK:
+        found = _DOCUMENTS.get(key)
+    if found is None:
+        book = Book(here.plan, here.tenant.label, request.script_root, plugins())
+        found = json.dumps(book.document(), ensure_ascii=False, default=str).encode()
+        with _LOCK:
+            _DOCUMENTS[key] = found
+            while len(_DOCUMENTS) > KEPT:
+                _DOCUMENTS.popitem(last=False)
+    return Response(found, mimetype="application/json")
+
+
+def _rights(plan: AccessPlan) -> str:
+    """A digest of what the person may do with which entity and field; people with equal rights share a document."""
+    known = plan.__dict__.get("_rights_digest")
+    if known is None:
+        digest = hashlib.sha256()
+        for address, entity in plan.catalog.entities.items():
+            actions = plan.actions(address)
+            if actions:
+                levels = [int(plan.field_level_anywhere(address, name)) for name in entity.fields]
+                digest.update(repr((address, sorted(actions), levels)).encode())
+        known = plan.__dict__["_rights_digest"] = digest.hexdigest()
+    return str(known)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What an endpoint says about itself."""
+
+    id: str
+    summary: str
+    answers: Mapping[str, Schema]
+    parameters: tuple[Schema, ...] = ()
+    body: Schema | None = None
+    body_required: bool = True
+
+
+class Book:
+    """Collects the document."""
+
+    def __init__(self, plan: AccessPlan, label: Text | str, root: str, registry: Registry) -> None:
+        self.plan, self.catalog, self.root = plan, plan.catalog, root
+        self.label = label
+        self.registry = registry
+        self.schemas: dict[str, Schema] = dict(COMMON_SCHEMAS)
+        self.paths: dict[str, dict[str, Any]] = {}
+
+    def document(self) -> dict[str, Any]:
+        self._general()
+        for address, entity in self.catalog.entities.items():
+            if self.plan.actions(address):
+                self._entity(entity)
+        title = say(self.label) if isinstance(self.label, Text) else str(self.label)
+        return {
+            "openapi": "3.1.0",
+            "info": {"title": f"{title} · REST", "version": metaloom.__version__, "description": INTRODUCTION[locale()]},
+            "servers": [{"url": f"{self.root}/api/v1"}],
+            "security": [{"bearer": []}],
+            "tags": [{"name": a, "description": say(e.label)} for a, e in self.catalog.entities.items() if self.plan.actions(a)],
+            "paths": self.paths,
+            "components": {"schemas": self.schemas, "responses": RESPONSES, "parameters": PARAMETERS, "headers": HEADERS, "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "JWT (POST /auth/login) / API key (mlk_…)"}}},
+        }
+
+    # -- endpoints without an entity
+
+    def _general(self) -> None:
+        self._add("/auth/login", "post", Operation(
+            "login", "Log in", {"200": _json(_ref("Tokens")), **_refusals("400", "401", "415", "429")}, body=_ref("Login")), open_=True)
+        self._add("/auth/refresh", "post", Operation(
+            "refresh", "Renew the token", {"200": _json(_ref("Tokens")), **_refusals("400", "401", "415")}, body=_ref("Refresh")), open_=True)
+        self._add("/me", "get", Operation("me", "Who am I", {"200": _json({"type": "object"}), **_refusals("400", "401")}))
+        self._add("/menu", "get", Operation("menu", "My menu", {"200": _json(_items({"type": "object"})), **_refusals("400", "401")}))
+        self._add("/openapi.json", "get", Operation("openapi", "This document", {"200": _json({"type": "object"}), **_refusals("400", "401")}))
+        upload = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}, "required": ["file"]}
+        self._add("/files", "post", Operation(
+            "upload", "Upload a file", {"201": _json(_ref("File"), headers=("Location",)), **_refusals("400", "401", "413")},
+            body={"content": {"multipart/form-data": {"schema": upload}}}))
+        binary = {"description": "OK", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+        self._add("/files/{id}", "get", Operation("download", "Download a file", {"200": binary, **_refusals("400", "401", "404")}, (_p("id"),)))
+
+    # -- endpoints of one entity
+
+    def _entity(self, entity: Entity) -> None:
+        address, may = entity.address, lambda action: bool(self.plan.may(entity.address, action))
+        self.schemas[address] = row_schema(self.catalog, entity, self._level(entity))
+        if may("list"):
+            self._lists(entity)
+        if may("list") or may("read"):
+            self._add(f"/{address}/lookup", "get", Operation(
+                f"{address}.lookup", f"Find · {say(entity.label)}", {"200": _json(_items(_ref("Found"))), **_refusals("400", "401", "403", "404")},
+                (_p("q"), _p("lookup_limit"))), tag=address)
+        if may("read"):
+            self._record(entity, may("history"))
+        if entity.storage == "table" and not entity.child_of:
+            self._writes(entity)
+        for operation, on_record in self._actions(entity):
+            where = f"/{address}/{{id}}/" if on_record else f"/{address}/"
+            self._add(where + operation.id.rpartition(".")[2], "post", operation, tag=address)
+
+    def _lists(self, entity: Entity) -> None:
+        address = entity.address
+        asked = (*self._list_parameters(entity), *(_p(n) for n in ("cursor", "page", "limit", "count", "totals")))
+        self._add(f"/{address}", "get", Operation(
+            f"{address}.list", f"List · {say(entity.label)}", {"200": _json(_page(_ref(address))), **_refusals("400", "401", "403", "404")}, asked),
+            tag=address)
+        if self.plan.may(address, "export"):
+            file = {"description": "OK", "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in (
+                "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")}}
+            self._add(f"/{address}/export", "get", Operation(
+                f"{address}.export", f"Export · {say(entity.label)}", {"200": file, **_refusals("400", "401", "403", "404")},
+                (*self._list_parameters(entity), _p("format"))), tag=address)
+
+    def _list_parameters(self, entity: Entity) -> tuple[Schema, ...]:
+        lists = [view.name for view in self.catalog.lists.values() if view.entity == entity.address]
+        view = self.catalog.lists.get(f"{entity.address}/main")
+        own = [_query("list", {"type": "string", "enum": lists})] if lists else []
+        if view is not None and view.tabs:
+            own.append(_query("tab", {"type": "string", "enum": list(view.tabs)}))
+        return (*own, *(_p(n) for n in ("q", "sort", "fields", "include", "archived", "filter")), *self._field_filters(entity))
+
+    def _field_filters(self, entity: Entity) -> Iterator[Schema]:
+        """The short form ``field=value`` for every field that can be compared; other operators are ``field__op``."""
+        for field in (*entity.fields.values(), *implicit_fields(entity)):
+            offered = operators(field) if field.stored else ()
+            if "eq" in offered and self._level(entity)(field.name) >= FieldLevel.READ:
+                ops = ", ".join(f"{field.name}__{op}" for op in offered if op != "eq")
+                yield _query(field.name, {"type": "string"}, f"{say(field.label)} (=; {ops})")
+
+    def _record(self, entity: Entity, with_history: bool) -> None:
+        address = entity.address
+        self._add(f"/{address}/{{id}}", "get", Operation(
+            f"{address}.read", f"Read · {say(entity.label)}",
+            {"200": _json(_ref(address), headers=("ETag",)), **_refusals("400", "401", "403", "404")}, (_p("id"), _p("fields"))), tag=address)
+        self._add(f"/{address}/{{id}}/actions", "get", Operation(
+            f"{address}.actions", f"What is possible now · {say(entity.label)}",
+            {"200": _json(_items(_ref("Offered"))), **_refusals("400", "401", "403", "404")}, (_p("id"),)), tag=address)
+        if with_history:
+            self._add(f"/{address}/{{id}}/history", "get", Operation(
+                f"{address}.history", f"History · {say(entity.label)}",
+                {"200": _json(_items(_ref("HistoryEntry"))), **_refusals("400", "401", "403", "404")},
+                (_p("id"), _p("history_limit"), _p("before"))), tag=address)
+        for tab, target in entity.related.items():
+            other = target.rpartition(".")[0]
+            if self.plan.may(other, "list"):
+                self._add(f"/{address}/{{id}}/related/{tab}", "get", Operation(
+                    f"{address}.related.{tab}", f"{say(entity.related_labels.get(tab)) or tab} · {say(entity.label)}",
+                    {"200": _json(_page(_ref(other))), **_refusals("400", "401", "403", "404")},
+                    (_p("id"), *(_p(n) for n in ("q", "sort", "fields", "include", "filter", "cursor", "page", "limit")))), tag=address)
+
+    def _writes(self, entity: Entity) -> None:
+        address, label, may = entity.address, say(entity.label), lambda action: bool(self.plan.may(entity.address, action))
+        key = _p("idempotency_key")
+        stored = {"200": _json(_ref("Saved"), headers=("ETag", "Idempotency-Replayed"))}
+        changing = _refusals("400", "401", "403", "404", "409", "412", "415", "422", "428")
+        if may("create"):
+            self.schemas[f"{address}.create"] = input_schema_of(self.catalog, entity, "create", self._level(entity))
+            self._add(f"/{address}", "post", Operation(
+                f"{address}.create", f"Create · {label}",
+                {"201": _json(_ref("Saved"), headers=("ETag", "Location", "Idempotency-Replayed")),
+                 **_refusals("400", "401", "403", "404", "409", "415", "422")}, (key,), _ref(f"{address}.create")), tag=address)
+        if may("edit") and not entity.append_only:
+            self.schemas[f"{address}.change"] = input_schema_of(self.catalog, entity, "edit", self._level(entity))
+            self._add(f"/{address}/{{id}}", "patch", Operation(
+                f"{address}.change", f"Change · {label}", {**stored, **changing}, (_p("id"), _p("if_match"), key), _ref(f"{address}.change")),
+                tag=address)
+        if may("delete") and entity.delete != "never":
+            self._add(f"/{address}/{{id}}", "delete", Operation(
+                f"{address}.delete", f"Delete · {label}", {**stored, **changing}, (_p("id"), _p("if_match"), key), _ref("Reason"), False), tag=address)
+        if may("restore") and entity.archivable:
+            self._add(f"/{address}/{{id}}/restore", "post", Operation(
+                f"{address}.restore", f"Restore · {label}", {**stored, **changing}, (_p("id"), _p("if_match"), key), _ref("Reason"), False),
+                tag=address)
+        if may("transfer") and entity.ownership.owned_by:
+            self._add(f"/{address}/{{id}}/transfer", "post", Operation(
+                f"{address}.transfer", f"Transfer · {label}", {**stored, **changing}, (_p("id"), _p("if_match"), key), _ref("Transfer")), tag=address)
+        if may("create") or may("edit") or any(a.bulk for a in self.catalog.actions_of(address)):
+            answers = {"200": _json(_ref("BulkDone")), **_refusals("400", "401", "403", "404", "409", "415", "422")}
+            self._add(f"/{address}/bulk", "post", Operation(f"{address}.bulk", f"Many at once · {label}", answers, (key,), _ref("Bulk")), tag=address)
+
+    def _actions(self, entity: Entity) -> Iterator[tuple[Operation, bool]]:
+        """Actions and plugin commands that the person holds the right for."""
+        for action in self.catalog.actions_of(entity.address):
+            if self.plan.may(entity.address, action.permission or action.name):
+                yield self._action(entity, action.name, action.label, action.input.fields, action.on == "record",
+                                   asks_reason=action.asks_reason, money=moves_money(self, action)), action.on == "record"  # type: ignore[arg-type]
+        named = {action.name for action in self.catalog.actions_of(entity.address)}
+        for command in self.registry.commands_on(entity.address):
+            if command.name not in named and self.plan.may(entity.address, command.permission):
+                yield self._action(entity, command.name, command.label, command.input, True, asks_reason=command.asks_reason,
+                                   money=command.money), True
+
+    def _action(self, entity: Entity, name: str, label: Text, fields: Mapping[str, Field], on_record: bool, *, asks_reason: bool,
+                money: bool) -> Operation:
+        schema = f"{entity.address}.{name}.input"
+        self.schemas[schema] = action_input(self.catalog, entity, fields, asks_reason=asks_reason)
+        key = _p("idempotency_key_required" if money else "idempotency_key")
+        parameters = (_p("id"), _p("if_match"), key) if on_record else (key,)
+        refusals = ("400", "401", "403", "404", "409", "415", "422", *(("412", "428") if on_record else ()))
+        answers = {"200": _json(_ref("Done"), headers=("ETag", "Idempotency-Replayed")), **_refusals(*sorted(refusals))}
+        return Operation(f"{entity.address}.{name}", f"{say(label)} · {say(entity.label)}", answers, parameters, _ref(schema),
+                         "required" in self.schemas[schema])
+
+    @property
+    def plugins(self) -> Registry:
+        return self.registry
+
+    # -- helpers
+
+    def _level(self, entity: Entity) -> Any:
+        levels = self.plan.rights(entity.address).levels(frozenset(range(len(self.plan.rights(entity.address).scopes))))
+        creating = {name for held in self.plan.rights(entity.address).held if "create" in held.grant.actions for name in entity.fields
+                    if self.plan.rights(entity.address).grant_level(held, name) >= FieldLevel.WRITE}
+        return lambda name: FieldLevel.WRITE if name in creating else levels.get(name, FieldLevel.HIDDEN)
+
+    def _add(self, path: str, method: str, operation: Operation, *, tag: str = "", open_: bool = False) -> None:
+        entry: dict[str, Any] = {"operationId": operation.id, "summary": operation.summary, "responses": {
+            **operation.answers, "503": {"$ref": "#/components/responses/503"}}}
+        if tag:
+            entry["tags"] = [tag]
+        if operation.parameters:
+            entry["parameters"] = list(operation.parameters)
+        if operation.body is not None:
+            content = operation.body.get("content") or {"application/json": {"schema": operation.body}}
+            entry["requestBody"] = {"required": operation.body_required, "content": content}
+        if open_:
+            entry["security"] = []
+        self.paths.setdefault(path, {})[method] = entry
+
+
+# -- pieces that every document shares
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _p(name: str) -> Schema:
+    return {"$ref": f"#/components/parameters/{name}"}
+
+
+def _query(name: str, schema: Schema, description: str = "") -> Schema:
+    return {"name": name, "in": "query", "schema": schema, **({"description": description} if description else {})}
+
+
+def _json(schema: Schema, headers: tuple[str, ...] = ()) -> Schema:
+    named = {name: {"$ref": f"#/components/headers/{name}"} for name in (*headers, "X-Request-Id")}
+    return {"description": "OK", "headers": named, "content": {"application/json": {"schema": schema}}}
+
+
+def _refusals(*codes: str) -> dict[str, Schema]:
+    return {code: {"$ref": f"#/components/responses/{code}"} for code in codes}
+
+
+def _items(schema: Schema) -> Schema:
+    return {"type": "object", "properties": {"items": {"type": "array", "items": schema}}, "required": ["items"]}
+
+
+def _page(schema: Schema) -> Schema:
+    cursor = {"type": ["string", "null"]}
+    return {"type": "object", "required": ["items", "next_cursor", "prev_cursor", "has_more", "narrowed"], "properties": {
+        "items": {"type": "array", "items": schema}, "next_cursor": cursor, "prev_cursor": cursor, "has_more": {"type": "boolean"},
+        "narrowed": {"type": "boolean"},
+        "count": {"type": "object", "properties": {"number": {"type": "integer"}, "exact": {"type": "boolean"}}},
+        "totals": {"type": "object", "additionalProperties": {"type": ["string", "null"]}}}}
+
+
+_TEXT, _INT = {"type": "string"}, {"type": "integer"}
+_NULL_TEXT, _NULL_INT = {"type": ["string", "null"]}, {"type": ["integer", "null"]}
+COMMON_SCHEMAS: dict[str, Schema] = {
+    "Link": LINK,
+    "Problem": {"type": "object", "required": ["type", "title", "status", "code", "message"], "properties": {
+        "type": _TEXT, "title": _TEXT, "status": _INT, "code": _TEXT, "message": _TEXT, "row_version": _INT, "request_id": _TEXT,
+        "problems": {"type": "array", "items": {"type": "object", "required": ["field", "message"], "properties": {
+            "field": _TEXT, "message": _TEXT}}}}},
+    "Saved": {"type": "object", "required": ["id", "row_version", "title", "message"], "properties": {
+        "id": ID, "row_version": _INT, "title": _TEXT, "message": _TEXT}},
+    "Done": {"type": "object", "required": ["id", "row_version", "message", "results"], "properties": {
+        "id": _NULL_INT, "row_version": _NULL_INT, "message": _TEXT, "results": {"type": "object"}}},
+    "BulkDone": {"type": "object", "required": ["done", "failed", "items"], "properties": {
+        "done": _INT, "failed": _INT, "items": {"type": "array", "items": {"type": "object", "required": ["index", "status", "message"],
+        "properties": {"index": _INT, "status": _INT, "id": _NULL_INT, "row_version": _NULL_INT, "code": _TEXT, "message": _TEXT,
+                       "problems": {"type": "array", "items": {"type": "object"}}}}}}},
+    "Bulk": {"type": "object", "required": ["operation", "items"], "additionalProperties": False, "properties": {
+        "operation": {"type": "string", "enum": ["create", "change", "action"]}, "action": _TEXT, "input": {"type": "object"},
+        "reason": {"type": "string", "maxLength": 2000}, "items": {"type": "array", "minItems": 1, "maxItems": 200, "items": {"type": "object"}}}},
+    "Tokens": {"type": "object", "required": ["access_token", "token_type", "expires_in"], "properties": {
+        "access_token": _TEXT, "refresh_token": _TEXT, "token_type": _TEXT, "expires_in": _INT}},
+    "Login": {"type": "object", "required": ["username", "password"], "additionalProperties": False, "properties": {
+        "username": {"type": "string", "minLength": 1}, "password": {"type": "string", "minLength": 1, "format": "password"}}},
+    "Refresh": {"type": "object", "required": ["refresh_token"], "additionalProperties": False, "properties": {"refresh_token": _TEXT}},
+    "Reason": {"type": "object", "additionalProperties": False, "properties": {"reason": {"type": "string", "maxLength": 2000}}},
+    "Transfer": {"type": "object", "additionalProperties": False, "minProperties": 1, "properties": {
+        "company": ID, "org_unit": ID, "user": ID, "reason": {"type": "string", "maxLength": 2000}}},
+    "Found": {"type": "object", "required": ["id", "title"], "properties": {"id": ID, "title": _TEXT, "subtitle": _TEXT}},
+    "File": {"type": "object", "required": ["id", "name", "size", "media_type"], "properties": {
+        "id": ID, "name": _TEXT, "size": _INT, "media_type": _TEXT}},
+    "Offered": {"type": "object", "required": ["name", "label", "enabled"], "properties": {
+        "name": _TEXT, "label": _TEXT, "enabled": {"type": "boolean"}, "reason": _NULL_TEXT, "asks": {"type": "boolean"},
+        "money": {"type": "boolean"}, "confirm": _NULL_TEXT}},
+    "HistoryEntry": {"type": "object", "required": ["id", "at", "command", "changes"], "properties": {
+        "id": _INT, "at": {"type": "string", "format": "date-time"}, "channel": _TEXT, "command": _TEXT, "reason": _NULL_TEXT,
+        "revision": _NULL_INT, "actor": {"type": "object", "properties": {"id": _NULL_INT, "name": _NULL_TEXT}},
+        "changes": {"type": "array", "items": {"type": "object", "required": ["field", "before", "after"], "properties": {
+            "field": _TEXT, "before": {}, "after": {}}}}}},
+}
+_FILTER = {"type": "array", "maxItems": 30, "items": {"type": "object", "required": ["path"], "additionalProperties": False, "properties": {
+    "path": _TEXT, "op": {"type": "string", "enum": list(OPERATORS)}, "value": {}}}}
+_FLAG = {"type": "boolean", "default": False}
+PARAMETERS: dict[str, Schema] = {
+    "id": {"name": "id", "in": "path", "required": True, "schema": ID},
+    "q": _query("q", {"type": "string", "maxLength": 100}, "words in title, subtitle or number"),
+    "sort": _query("sort", _TEXT, "fields, comma-separated; - in front: descending"),
+    "fields": _query("fields", _TEXT, "only these fields, comma-separated; paths along links too (customer.name)"),
+    "include": _query("include", _TEXT, "these paths along links besides the entity's own fields"),
+    "archived": _query("archived", _FLAG, "the archived records instead of the live ones"),
+    "filter": {"name": "filter", "in": "query", "content": {"application/json": {"schema": _FILTER}}},
+    "cursor": _query("cursor", _TEXT, "next_cursor or prev_cursor of a page"),
+    "page": _query("page", {"type": "integer", "minimum": 1, "maximum": 400}),
+    "limit": _query("limit", {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": 20}),
+    "lookup_limit": _query("limit", {"type": "integer", "minimum": 1, "maximum": 50, "default": 20}),
+    "history_limit": _query("limit", {"type": "integer", "minimum": 1, "maximum": 200, "default": 200}),
+    "before": _query("before", {"type": "integer", "minimum": 1, "maximum": 10**12}, "entries before this one"),
+    "count": _query("count", _FLAG, "also how many there are"),
+    "totals": _query("totals", _TEXT, "sums of these fields over all pages"),
+    "format": _query("format", {"type": "string", "enum": ["csv", "xlsx"], "default": "csv"}),
+    "if_match": {"name": "If-Match", "in": "header", "required": True, "schema": {"type": "string", "pattern": '^"[0-9]{1,18}"$'},
+                 "description": "the ETag that was read"},
+    "idempotency_key": {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"}},
+    "idempotency_key_required": {"name": "Idempotency-Key", "in": "header", "required": True,
+                                 "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"}},
+}
+HEADERS: dict[str, Schema] = {
+    "ETag": {"schema": _TEXT, "description": "the record's version"}, "Location": {"schema": _TEXT},
+    "X-Request-Id": {"schema": _TEXT}, "Idempotency-Replayed": {"schema": {"type": "string", "enum": ["true"]}},
+}
+_WORDS = {
+    "400": "the request is not acceptable; `problems` says what to correct", "401": "no valid token, key or session",
+    "403": "you may not; `message` names the missing right", "404": "no such record, or not yours to see",
+    "409": "not possible now; `message` says why", "412": "the record changed since that ETag", "413": "the file is too large",
+    "415": "send application/json", "422": "the idempotency key was used for another request", "428": "If-Match is missing",
+    "429": "too many failed logins", "503": "busy; nothing was changed; see Retry-After",
+}
+RESPONSES: dict[str, Schema] = {
+    code: {"description": words, "content": {"application/problem+json": {"schema": _ref("Problem")}}} for code, words in _WORDS.items()}
+INTRODUCTION = {
+    "zh": "本文档按您的权限生成。修改须带 If-Match；涉及资金的操作须带 Idempotency-Key。金额为字符串。",
+    "en": "Made for your rights. Changes need If-Match; operations that move money need Idempotency-Key. Amounts are text.",
+}
