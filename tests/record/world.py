@@ -72,6 +72,7 @@ access:
   own: {scope: self, actions: [list, read, create, edit, export, history]}
   office: {scope: company, actions: [list, read, export, history]}
   masked_reader: {scope: company, actions: [list, read], fields: {income: hidden}}
+  all_clients: {scope: all, actions: [list, read, export]}
 """
 PROJECT = """
 entity:
@@ -169,7 +170,7 @@ entity:
   fields:
     title: {type: text, required: true, label: {zh: 标题, en: Title}}
 access:
-  office: {scope: company, actions: [list, read]}
+  office: {scope: all, actions: [list, read]}
 """
 DEMO = """
 pack: {version: 1.0.0, format: 1, label: {zh: 演示, en: Demo}}
@@ -185,6 +186,7 @@ roles:
   big: {label: {zh: 大额, en: Big}}
   nobody: {label: {zh: 无, en: Nobody}}
   masked_reader: {label: {zh: 脱敏, en: Masked reader}}
+  all_clients: {label: {zh: 全部客户, en: All clients}}
 choices:
   level: {label: {zh: 级别, en: Level}, items: {gold: {label: {zh: 金, en: Gold}, colour: yellow}, iron: {label: {zh: 铁, en: Iron}}, lead: {label: {zh: 铅, en: Lead}, hidden: true}}}
   kind: {label: {zh: 类型, en: Kind}, items: {build: {label: {zh: 建设, en: Build}}, fix: {label: {zh: 维修, en: Fix}}}}

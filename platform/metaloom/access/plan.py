@@ -179,8 +179,7 @@ class EntityRights:
             for held in self._holding(holding):
                 for name, level in self._grant_levels[id(held)].items():
                     best[name] = max(best[name], level)
-            if holding:
-                best.update(dict.fromkeys(ALWAYS_READABLE, FieldLevel.READ))
+            best.update(dict.fromkeys(ALWAYS_READABLE, FieldLevel.READ if holding else FieldLevel.HIDDEN))
             found = self._levels[holding] = MappingProxyType(best)
         return found
 

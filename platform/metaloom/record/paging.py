@@ -76,6 +76,8 @@ class Order:
         if value is None:  # forwards nothing but nulls follows a null; backwards every value stands before it
             rest = sa.and_(column.is_(None), self._after(index + 1, values, reverse, phase))
             return sa.or_(column.is_not(None), rest) if reverse else rest
+        if isinstance(value, bool):  # SQLAlchemy compares a bare True with IS only
+            value = sa.literal(value, column.type)
         down = key.descending != reverse
         beyond = column < value if down else column > value
         if nullable and not reverse:

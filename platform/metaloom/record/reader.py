@@ -270,7 +270,8 @@ class Reader:
             return [path for path in known if frame.readable(path, FieldLevel.MASKED)[1]]
         if len(paths) > 100:
             raise Invalid([Problem("columns", message("record.too_many_values", limit=100))])
-        return [self._visible(frame, text, "columns") for text in dict.fromkeys(paths)]
+        found = {path.text: path for path in (self._visible(frame, text, "columns") for text in paths)}
+        return [*found.values()]
 
     def _visible(self, frame: Frame, text: Any, where: str, level: FieldLevel = FieldLevel.MASKED) -> Path:
         try:

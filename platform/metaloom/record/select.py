@@ -112,7 +112,8 @@ class Frame:
             return False
         if any(rights.scopes[i].covers_all for i in holding) or (place.within and set(place.within) <= set(holding)):
             return True
-        conditions.append(rights.any_of(holding, place.table, self.env))
+        clause = rights.any_of(holding, place.table, self.env)
+        conditions.append(sa.or_(clause, place.table.c.id.is_(None)) if place.prefix else clause)  # no link: nothing to hide
         return True
 
 

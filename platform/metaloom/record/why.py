@@ -48,16 +48,20 @@ class Why:
 
 
 def explain(reader: Reader, user: int, entity: str, id: int, field: str) -> Why:
-    """The verdicts for ``user``; the asker must be allowed to see the record or to read people's role assignments."""
-    if user != reader.plan.actor.user_id and not reader.plan.may("platform.user", "explain"):
+    """The verdicts for ``user``. Asking about others needs the right to read role assignments, or to read the record.
+
+    Without that right, a record that the asked-about person may not see is told like one that never existed.
+    """
+    privileged = bool(reader.plan.may("platform.role_assignment", "read"))
+    if user != reader.plan.actor.user_id and not privileged:
         reader.require(entity, id)
     plan = plan_for(reader.conn, reader.revision, user)
     covering = _covering(reader, plan, entity, id)
-    exists = covering is not None
     holding = covering or frozenset()
     verdicts = tuple(_verdict(plan, entity, held, holding, field) for held in plan.grants(entity))
     rights = plan.rights(entity)
     visible = any(v.covers_row and {"read", "list"} & set(v.actions) for v in verdicts)
+    exists = covering is not None if privileged or user != reader.plan.actor.user_id else visible
     level = rights.levels(holding).get(field, FieldLevel.HIDDEN) if visible else FieldLevel.HIDDEN
     return Why(user, entity, id, field, exists, visible, level, verdicts, _summary(plan, entity, visible, level))
 
