@@ -10,8 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from metaloom.storage.engine import job_run, outbox
+from metaloom.storage.hooks import after_commit
 from metaloom.storage.tenancy import Tenancy, Tenant
-from metaloom.storage.types import UtcDateTime, utc_now
+from metaloom.storage.types import utc_now
 
 LEASE_SECONDS = 120
 ATTEMPTS_MAX = 12
@@ -47,11 +48,11 @@ class Row:
         Raising is the point: the transaction rolls back, and the effect with it.
         """
         _finish(conn, self, "done")
-        self.settled = True
+        after_commit(conn, lambda: setattr(self, "settled", True))
 
     def extend(self, conn: sa.Connection, seconds: int = LEASE_SECONDS) -> None:
         """Keep the lease for another while (before something slow). LeaseLost when it is gone."""
-        _must_hit(conn.execute(outbox.update().where(*_mine(self)).values(lease_until=_in_seconds(conn, seconds))), self)
+        _must_hit(conn.execute(outbox.update().where(*_mine(self)).values(lease_until=utc_now(seconds))), self)
 
 
 Handler = Callable[[Tenant, Row], object]
@@ -60,7 +61,7 @@ Handler = Callable[[Tenant, Row], object]
 def claim(tenant: Tenant, worker: str, *, kinds: Iterable[str] | None = None, limit: int = 10, seconds: int = LEASE_SECONDS) -> tuple[Row, ...]:
     """Take up to ``limit`` rows that are due or whose lease ran out, oldest first. No row goes to two claimants at once."""
     with tenant.write() as conn:
-        now = _in_seconds(conn, 0)
+        now = utc_now()
         due = sa.or_(
             sa.and_(outbox.c.state == "pending", outbox.c.run_after <= now),
             sa.and_(outbox.c.state == "running", outbox.c.lease_until <= now),
@@ -72,7 +73,7 @@ def claim(tenant: Tenant, worker: str, *, kinds: Iterable[str] | None = None, li
             ids = ids.with_for_update(skip_locked=True)
         taken = conn.execute(
             outbox.update().where(outbox.c.id.in_(conn.scalars(ids).all())).values(
-                state="running", lease_owner=worker[:120], lease_until=_in_seconds(conn, seconds),
+                state="running", lease_owner=worker[:120], lease_until=utc_now(seconds),
                 fence=outbox.c.fence + 1, attempts=outbox.c.attempts + 1, updated_at=utc_now(),
             ).returning(outbox.c.id, outbox.c.kind, outbox.c.payload, outbox.c.key, outbox.c.attempts, outbox.c.fence)
         ).all()  # fmt: skip
@@ -95,7 +96,7 @@ def failed(tenant: Tenant, row: Row, error: BaseException, started: object, *, f
     with tenant.write() as conn:
         values: dict[str, object] = {"state": state, "last_error": text, "lease_owner": None, "lease_until": None, "updated_at": utc_now()}
         if state == "pending":
-            values["run_after"] = _in_seconds(conn, back_off(row.attempts))
+            values["run_after"] = utc_now(back_off(row.attempts))
         else:
             values["finished_at"] = utc_now()
         _must_hit(conn.execute(outbox.update().where(*_mine(row)).values(**values)), row)
@@ -133,7 +134,7 @@ def due_tenants(tenancy: Tenancy) -> tuple[str, ...]:
 
 def _has_due(tenant: Tenant) -> bool:
     with tenant.read() as conn:
-        now = _in_seconds(conn, 0)
+        now = utc_now()
         return conn.scalar(sa.select(outbox.c.id).where(
             outbox.c.state.in_(("pending", "running")),
             sa.or_(sa.and_(outbox.c.state == "pending", outbox.c.run_after <= now),
@@ -162,12 +163,3 @@ def _note(conn: sa.Connection, row: Row, outcome: str, started: object, *, error
         kind=row.kind, key=row.key, outbox_id=row.id, outcome=outcome, attempt=row.attempts, worker=row.worker[:120],
         started_at=started, finished_at=utc_now(), error=error, facts=dict(facts) if facts else None,
     ))  # fmt: skip
-
-
-def _in_seconds(conn: sa.Connection, seconds: float) -> sa.ColumnElement[Any]:
-    """The database's clock, ``seconds`` from now."""
-    if conn.dialect.name == "sqlite":
-        later = sa.func.strftime("%Y-%m-%dT%H:%M:%f000Z", "now", f"{seconds:+.3f} seconds")
-    else:
-        later = sa.func.clock_timestamp() + sa.cast(f"{seconds:.3f} seconds", sa.Interval())
-    return sa.type_coerce(later, UtcDateTime())

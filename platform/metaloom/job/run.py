@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from metaloom.base.errors import Busy, MetaloomError
 from metaloom.job.outbox import LEASE_SECONDS, GiveUp, Handler, LeaseLost, Row, claim, failed, finished, release
 from metaloom.storage.tenancy import Tenant
-from metaloom.storage.types import UtcDateTime, utc_now
+from metaloom.storage.types import utc_now
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +67,7 @@ def _handle(tenant: Tenant, row: Row, handler: Handler, started: object) -> None
             log.exception("outbox row %s of %s is done, but a later step failed", row.id, row.tenant)
             finished(tenant, row, started)
             return
-        for_good = isinstance(error, GiveUp) or (isinstance(error, MetaloomError) and not isinstance(error, Busy))
-        state = failed(tenant, row, error, started, for_good=for_good)
+        state = failed(tenant, row, error, started, for_good=isinstance(error, GiveUp))
         log.log(logging.WARNING if state == "pending" else logging.ERROR, "outbox row %s of %s: %s, now %s",
                 row.id, row.tenant, error, state, exc_info=not isinstance(error, MetaloomError))
         return
@@ -77,4 +76,4 @@ def _handle(tenant: Tenant, row: Row, handler: Handler, started: object) -> None
 
 def _now(tenant: Tenant) -> object:
     with tenant.read() as conn:
-        return conn.scalar(sa.select(sa.type_coerce(utc_now(), UtcDateTime())))
+        return conn.scalar(sa.select(utc_now()))

@@ -83,10 +83,7 @@ class FileStore:
 
     def sweep(self, conn: sa.Connection, *, staging_seconds: int = STAGING_SECONDS) -> int:
         """Forget uploads that no record took for a day, and bytes that no row names; how many files of bytes went."""
-        cutoff = sa.func.strftime("%Y-%m-%dT%H:%M:%f000Z", "now", f"-{staging_seconds} seconds")
-        if conn.dialect.name == "postgresql":
-            cutoff = utc_now() - sa.text(f"interval '{int(staging_seconds)} seconds'")
-        old = sa.and_(file_table.c.state == "staging", file_table.c.created_at <= sa.type_coerce(cutoff, sa.NullType()))
+        old = sa.and_(file_table.c.state == "staging", file_table.c.created_at <= utc_now(-staging_seconds))
         conn.execute(file_table.delete().where(old))
         kept = set(conn.scalars(sa.select(file_table.c.digest)))
         gone = [path for path in self._all() if path.name not in kept and time() - path.stat().st_mtime >= staging_seconds]

@@ -49,20 +49,22 @@ def _text(type_: object, compiler: object, **kw: object) -> str:
 
 
 class utc_now(FunctionElement[datetime]):  # noqa: N801 - spelled like an SQL function
-    """The database's own clock, now, in the spelling of :class:`UtcDateTime`."""
+    """The database's own clock, in the spelling of :class:`UtcDateTime`; ``utc_now(90)`` is in 90 seconds, ``utc_now(-5)`` was."""
 
     inherit_cache = True
     name = "utc_now"
 
 
 @compiles(utc_now, "sqlite")
-def _now_sqlite(element: object, compiler: object, **kw: object) -> str:
-    return "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+def _now_sqlite(element: utc_now, compiler: Any, **kw: object) -> str:
+    later = "".join(f", printf('%+.3f seconds', {compiler.process(clause, **kw)})" for clause in element.clauses)
+    return f"strftime('%Y-%m-%dT%H:%M:%f000Z', 'now'{later})"
 
 
 @compiles(utc_now, "postgresql")
-def _now_postgresql(element: object, compiler: object, **kw: object) -> str:
-    return "clock_timestamp()"
+def _now_postgresql(element: utc_now, compiler: Any, **kw: object) -> str:
+    later = "".join(f" + make_interval(secs => {compiler.process(clause, **kw)})" for clause in element.clauses)
+    return f"(clock_timestamp(){later})"
 
 
 class ExactDecimal(TypeDecorator[Decimal]):
@@ -168,6 +170,9 @@ class Time(TypeDecorator[time]):
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> time | None:
         return time.fromisoformat(value) if isinstance(value, str) else value
+
+
+utc_now.type = UtcDateTime()
 
 
 class JsonText(TypeDecorator[Any]):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
+from metaloom import command
 from metaloom.base.clock import Clock
 from metaloom.job import Handler
 from metaloom.plugin.registry import Registry
 
 
 def handlers(registry: Registry, clock: Clock) -> Mapping[str, Handler]:
-    """By kind. Every handler settles its row in the transaction of its effect, so that a replay changes nothing."""
-    from metaloom import command
-
-    return command.outbox_handlers(registry, clock)
+    """By kind. A handler's effect has an idempotency key made of the row, so that a replay changes nothing."""
+    return {"call": partial(command.handle_call, plugins=registry, clock=clock)}

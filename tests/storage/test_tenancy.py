@@ -1,0 +1,267 @@
+"""Tenants are apart, named explicitly, and their transactions do what they promise."""
+
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from metaloom.base.errors import Busy, Conflict, NotFound, NotPossible
+from metaloom.schema_change import publish
+from metaloom.storage import Settings, Tenancy, after_commit
+from metaloom.storage.engine import setting
+from metaloom.storage.settings import new_key
+from metaloom.storage.types import utc_now
+from tests.storage.sources import NAME, entity, label, shop
+
+
+@pytest.mark.parametrize("name", [None, "", "nobody", "../x", "T1", "t1;drop", "t" * 31, "名"])
+def test_a_missing_or_unknown_tenant_is_an_error(tenancy, name):
+    with pytest.raises(NotFound):
+        tenancy.open(name)
+
+
+@pytest.mark.parametrize("name", ["", "Ab", "a-b", "1a", "../etc", "a" * 31, "static", "public", "control", "a b", 'a"b'])
+def test_a_bad_tenant_name_is_refused(tenancy, name):
+    with pytest.raises(NotPossible):
+        tenancy.create(name, "x")
+    assert tenancy.names() == ()
+
+
+def test_a_tenant_is_made_once(tenancy, tenant):
+    with pytest.raises(Conflict):
+        tenancy.create(tenant.name, "again")
+    assert tenancy.names() == (tenant.name,)
+
+
+def test_a_tenant_without_published_revision_says_so(tenant):
+    with pytest.raises(NotPossible, match="Nothing is published"):
+        tenant.revision()
+
+
+def test_a_creation_that_failed_can_be_made_again(tenancy):
+    def fails(conn):
+        raise RuntimeError("disk on fire")
+
+    with pytest.raises(RuntimeError):
+        tenancy.create("halfway", "x", after_create=[fails])
+    with pytest.raises(NotPossible):
+        tenancy.open("halfway")
+    assert tenancy.names() == ()
+    assert tenancy.create("halfway", "x").name == "halfway"
+
+
+def test_a_dropped_tenant_is_gone_and_its_name_free(tenancy, tenant):
+    with tenant.write() as conn:
+        conn.execute(setting.insert().values(name="a", value=1))
+    tenancy.drop(tenant.name)
+    with pytest.raises(NotFound):
+        tenancy.open(tenant.name)
+    again = tenancy.create(tenant.name, "x")
+    with again.read() as conn:
+        assert conn.scalar(sa.select(sa.func.count()).select_from(setting)) == 0
+
+
+def test_two_tenants_do_not_see_each_other(tenancy, tenant):
+    other = tenancy.create("other", "x")
+    with tenant.write() as conn:
+        conn.execute(setting.insert().values(name="mine", value=1))
+    with other.read() as conn:
+        assert conn.scalar(sa.select(sa.func.count()).select_from(setting)) == 0
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_statement_that_names_another_tenants_schema_is_refused(tenancy, tenant):
+    other = tenancy.create("other", "x")
+    for statement in ("SELECT * FROM t_other.ml_setting", "INSERT INTO t_other.ml_setting (name) VALUES ('x')",
+                      "CREATE TABLE mine (id int)", "DROP TABLE ml_setting", "DELETE FROM ml_audit"):
+        with pytest.raises(sa.exc.ProgrammingError, match="permission denied|must be owner"), tenant.write() as conn:
+            conn.exec_driver_sql(statement)
+    with pytest.raises(sa.exc.ProgrammingError, match="does not exist"), tenant.write() as conn:
+        conn.exec_driver_sql("SELECT * FROM ml_tenant")
+    assert other.name in tenancy.names()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_transaction_without_tenant_is_refused(tenancy, tenant):
+    from metaloom.storage import postgresql
+
+    engine = postgresql._shared_engine(str(tenancy.settings.database_url))
+    with pytest.raises(RuntimeError, match="without naming a tenant"), engine.begin() as conn:
+        conn.exec_driver_sql("SELECT 1")
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_without_the_right_to_make_roles_the_search_path_still_separates(settings, tmp_path, caplog):
+    admin = sa.create_engine(settings.database_url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    role = f"plain_{settings.database_url.rpartition('_')[2]}_{tmp_path.name[-6:]}".lower()
+    url = sa.make_url(settings.database_url)
+    with admin.connect() as conn:
+        conn.exec_driver_sql(f'CREATE ROLE "{role}" LOGIN PASSWORD \'x\' NOCREATEROLE')
+        conn.exec_driver_sql(f'GRANT CREATE ON DATABASE "{url.database}" TO "{role}"')
+        conn.exec_driver_sql("DROP SCHEMA IF EXISTS ml_control CASCADE")
+    plain = Tenancy(replace(
+        settings, database_url=url.set(username=role, password="x").render_as_string(hide_password=False), home=tmp_path
+    ))  # fmt: skip
+    try:
+        one, two = plain.create("plain1", "x"), plain.create("plain2", "x")
+        assert "may not create roles" in caplog.text
+        with one.write() as conn:
+            conn.execute(setting.insert().values(name="mine", value=1))
+        with two.read() as conn:
+            assert conn.scalar(sa.select(sa.func.count()).select_from(setting)) == 0
+        for name in plain.names():
+            plain.drop(name)
+    finally:
+        plain.close()
+        with admin.connect() as conn:
+            conn.exec_driver_sql("DROP SCHEMA IF EXISTS ml_control CASCADE")
+            conn.exec_driver_sql(f'DROP OWNED BY "{role}"')
+            conn.exec_driver_sql(f'DROP ROLE "{role}"')
+
+
+def test_the_same_column_may_be_typed_differently_in_two_tenants(tenancy, tenant):
+    other = tenancy.create("other", "x")
+    publish(tenant, shop(entity("thing", NAME + "\nsize: {type: integer, " + label("s") + "}")))
+    publish(other, shop(entity("thing", NAME + "\nsize: {type: text, " + label("s") + "}")))
+    for number in range(12):
+        for one, value in ((tenant, number), (other, f"text {number}")):
+            table = one.revision().tables.of("shop.thing")
+            with one.write() as conn:
+                conn.execute(table.insert().values(size=value, created_at=utc_now(), updated_at=utc_now()))
+            with one.read() as conn:
+                assert conn.scalar(sa.select(table.c.size).order_by(table.c.id.desc()).limit(1)) == value
+
+
+def test_a_read_refuses_to_write(tenant):
+    with pytest.raises((sa.exc.OperationalError, sa.exc.InternalError, Busy)), tenant.read() as conn:
+        conn.execute(setting.insert().values(name="a", value=1))
+
+
+def test_a_read_shows_one_picture(tenant):
+    with tenant.read() as conn:
+        before = conn.scalar(sa.select(sa.func.count()).select_from(setting))
+        with tenant.write() as other:
+            other.execute(setting.insert().values(name="a", value=1))
+        assert conn.scalar(sa.select(sa.func.count()).select_from(setting)) == before
+    with tenant.read() as conn:
+        assert conn.scalar(sa.select(sa.func.count()).select_from(setting)) == before + 1
+
+
+def test_a_write_that_fails_leaves_nothing_and_calls_nobody(tenant):
+    called = []
+    with pytest.raises(ZeroDivisionError), tenant.write() as conn:
+        conn.execute(setting.insert().values(name="a", value=1))
+        after_commit(conn, lambda: called.append("first"))
+        raise ZeroDivisionError
+    with tenant.write() as conn:
+        after_commit(conn, lambda: called.append("second"))
+        after_commit(conn, lambda: 1 / 0)
+        after_commit(conn, lambda: called.append("third"))
+        assert called == []
+        assert conn.scalar(sa.select(sa.func.count()).select_from(setting)) == 0
+    assert called == ["second", "third"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_locked_file_answers_busy_after_a_while(tenant, monkeypatch):
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(f"""
+        import sqlite3, sys, time
+        held = sqlite3.connect({str(tenant.settings.home / "tenants" / (tenant.name + ".db"))!r}, isolation_level=None)
+        held.execute("BEGIN IMMEDIATE")
+        print("held", flush=True)
+        time.sleep(30)
+    """)], stdout=subprocess.PIPE, text=True)  # fmt: skip
+    try:
+        assert process.stdout.readline() == "held\n"
+        begun = time.monotonic()
+        with pytest.raises(Busy), tenant.write():
+            pass
+        assert 4 < time.monotonic() - begun < 8
+        with tenant.read() as conn:
+            assert conn.scalar(sa.select(sa.func.count()).select_from(setting)) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_second_write_in_the_same_thread_says_so_at_once(tenant):
+    with tenant.write(), pytest.raises(RuntimeError, match="already open"), tenant.write():
+        pass
+
+
+def test_many_threads_add_up(tenant):
+    with tenant.write() as conn:
+        conn.execute(setting.insert().values(name="count", value=0))
+
+    def add():
+        for _ in range(10):
+            with tenant.write() as conn:
+                lock = sa.select(setting.c.value).where(setting.c.name == "count")
+                now = conn.scalar(lock.with_for_update() if tenant.dialect == "postgresql" else lock)
+                conn.execute(setting.update().where(setting.c.name == "count").values(value=now + 1))
+
+    threads = [threading.Thread(target=add) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with tenant.read() as conn:
+        assert conn.scalar(sa.select(setting.c.value).where(setting.c.name == "count")) == 60
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_connection_that_died_is_replaced_without_anyone_noticing(tenancy, tenant):
+    with tenant.read() as conn:
+        conn.exec_driver_sql("SELECT 1")
+    admin = sa.create_engine(tenancy.settings.database_url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with admin.connect() as conn:
+        conn.exec_driver_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'metaloom'"
+                             " AND datname = current_database()")
+    with tenant.write() as conn:
+        conn.execute(setting.insert().values(name="a", value=1))
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_tenant_file_that_vanished_is_an_error_not_a_new_tenant(tenancy, tenant):
+    tenancy.close()
+    path = tenant.settings.home / "tenants" / f"{tenant.name}.db"
+    path.rename(path.with_suffix(".away"))
+    again = Tenancy(tenancy.settings)
+    with pytest.raises(Busy), again.open(tenant.name).read():
+        pass
+    assert not path.exists()
+    path.with_suffix(".away").rename(path)
+    again.close()
+
+
+def test_keys_are_made_once_with_mode_0600(tmp_path):
+    first = Settings.from_env({"METALOOM_HOME": str(tmp_path)})
+    second = Settings.from_env({"METALOOM_HOME": str(tmp_path)})
+    assert (first.master_key, first.secret_key) == (second.master_key, second.secret_key)
+    for name in ("master.key", "secret.key"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("METALOOM_MASTER_KEY", "short"), ("METALOOM_SECRET_KEY", "short"), ("METALOOM_DATABASE_URL", "mysql://x"),
+])  # fmt: skip
+def test_bad_settings_are_refused_with_the_cure(tmp_path, name, value):
+    with pytest.raises(ValueError, match="32|postgresql://"):
+        Settings.from_env({"METALOOM_HOME": str(tmp_path), name: value})
+
+
+def test_a_given_master_key_is_taken(tmp_path):
+    key = new_key()
+    settings = Settings.from_env({"METALOOM_HOME": str(tmp_path), "METALOOM_MASTER_KEY": key})
+    assert len(settings.master_key) == 32
+    assert not (tmp_path / "master.key").exists()
