@@ -143,3 +143,13 @@ def test_a_rule_of_three_comparisons_runs_a_million_times_a_second() -> None:
 def test_instants_with_any_offset_compare_as_instants() -> None:
     shanghai = timezone(timedelta(hours=8))
     assert value("at == until", at=datetime(2026, 1, 1, 8, tzinfo=shanghai), until=datetime(2026, 1, 1, tzinfo=UTC)) is True
+
+
+def test_a_computed_negative_zero_is_found_among_the_members_on_sqlite() -> None:
+    engine = sqlite_engine()
+    for text in ("n * 0 in [0, 7]", "amount * 0 in [0.0, 7.5]"):
+        clause = to_sql(compile(text, make_scope()), ThingResolver(), "sqlite", ENV)
+        with engine.connect() as connection:
+            connection.execute(THINGS.insert(), {"id": 1, "n": -3, "amount": D("-2.50")})
+            assert connection.execute(sa.select(clause)).scalar() == 1
+            connection.rollback()

@@ -68,7 +68,8 @@ def _scaled(value: int, scale: int) -> str | None:
 
 
 def _canonical(value: SqliteValue) -> str | None:
-    return text(exact.EXACT.normalize(number(value)))
+    """One spelling for equal numbers, so that `IN` may compare texts."""
+    return text(exact.EXACT.normalize(number(value))) if number(value) else "0"
 
 
 def _int_out(value: SqliteValue) -> int | None:
