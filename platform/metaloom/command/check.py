@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaloom.base.errors import Problem
 from metaloom.base.messages import message, words
+from metaloom.base.text import Text
 from metaloom.command import rows
 from metaloom.command.evaluate import fails, filter_holds, holds
 from metaloom.command.live import Live
@@ -62,6 +63,8 @@ def _check_presence(unit: Unit, entity: Entity, field: Field, record: Live, befo
         return
     if found not in EMPTY or field.type in (FieldType.AUTO_NUMBER, FieldType.STATE) or field.computed:
         return
+    if entity.child_of and field.name == entity.parent_field:
+        return  # known once the parent is stored
     needed = field.required or (field.required_when and holds(unit, entity, field.required_when, record, env))
     if needed and not any(problem.field == path for problem in problems):
         problems.append(Problem(path, message("field.required")))
@@ -112,10 +115,10 @@ def check_rules(unit: Unit, entity: Entity, record: Live, env: Env, problems: li
     for rule in entity.rules.values():
         if on in rule.on and (not rule.when or holds(unit, entity, rule.when, record, env)) and fails(
                 unit, entity, rule.check, record, env):
-            problems.append(Problem(prefix + rule.field if rule.field else "", words(rule.message, **_slots(unit, rule.message, record))))
+            problems.append(Problem(prefix + rule.field if rule.field else "", words(rule.message, **slots_of(rule.message, record))))
 
 
-def _slots(unit: Unit, text: Any, record: Mapping[str, Any]) -> dict[str, Any]:
+def slots_of(text: Text, record: Mapping[str, Any]) -> dict[str, Any]:
     """Values for ``{amount}`` and ``{product.amount_min}`` in the words of a rule."""
     names = {name for said in (text.zh, text.en) for _, name, _, _ in Formatter().parse(said) if name}
     return {name: found for name in names if (found := _along(record, name)) is not None}

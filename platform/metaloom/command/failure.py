@@ -11,7 +11,7 @@ from metaloom.base.messages import Message, message, words
 from metaloom.base.text import Text
 from metaloom.model import Catalog, Entity
 from metaloom.storage import Violation, violation
-from metaloom.storage.columns import table_name
+from metaloom.storage.columns import key_column, table_name
 
 
 def told(revision: Any, error: sa.exc.DBAPIError) -> MetaloomError | None:
@@ -43,14 +43,19 @@ def _doubled(revision: Any, found: Violation) -> MetaloomError:
 
 
 def _broken_rule(entity: Entity, found: Violation) -> tuple[str, Message]:
-    """(field, sentence) of the unique field or rule behind a constraint: by its name, else by its columns."""
+    """(field, sentence) of the unique rule or field behind a constraint: by its name, else by its columns."""
+    columns = set(found.columns) - {"company_id"}
     for rule in entity.unique.values():
-        if f"__{rule.name}__uq" in found.name:
+        if f"__{rule.name}__uq" in found.name or (columns and columns == {_key(entity, name) for name in rule.fields}):
             return rule.fields[0], words(rule.message) if rule.message else _same(entity, rule.fields)
     for field in entity.fields.values():
-        if f"__{field.name}__uq" in found.name or {field.column, f"{field.name}__bx"} & set(found.columns):
+        if f"__{field.name}__uq" in found.name or _key(entity, field.name) in columns:
             return field.name, _same(entity, (field.name,))
     return "", _same(entity, entity.natural_key)
+
+
+def _key(entity: Entity, name: str) -> str:
+    return key_column(entity.fields[name]) if name in entity.fields else name
 
 
 def _same(entity: Entity, names: tuple[str, ...]) -> Message:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from metaloom.base.errors import Invalid, NotFound, Problem
-from metaloom.base.messages import Message, message, words
+from metaloom.base.messages import message, words
+from metaloom.command.check import slots_of
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.inputs import read_fields, refuse_same_person, refuse_unless
 from metaloom.command.run_command import run_command_on
 from metaloom.command.steps import Run, results_of, run_steps
-from metaloom.command.store import check_version, locked_for, title_of
+from metaloom.command.store import check_version, locked_for
 from metaloom.command.unit import Unit, perform, permit
 from metaloom.compile import prefixed_scopes, values_scope, with_names
 from metaloom.compile.scope import record_scope
@@ -98,8 +99,7 @@ def _input_scope(unit: Unit, action: Action) -> Scope:
 
 def _done(unit: Unit, entity: Entity, action: Action, frame: Run) -> ActionDone:
     record = frame.record
-    said: Message = words(action.done) if action.done else message("command.done", action=action.label)
-    if record is not None:
-        said = words(action.done, title=title_of(entity, record)) if action.done else said
+    said = (words(action.done, **slots_of(action.done, frame.names())) if action.done
+            else message("command.done", action=action.label))
     return ActionDone(entity.address, record["id"] if record else None, record["row_version"] if record else None, said,
                       results_of(frame))

@@ -10,7 +10,7 @@ from metaloom import expression
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message, words
 from metaloom.command import rows
-from metaloom.command.check import _slots
+from metaloom.command.check import slots_of
 from metaloom.command.evaluate import PYTHON, fitted, run
 from metaloom.command.live import Linked, Live, Loose, Names, children_of
 from metaloom.command.store import change_stored, new_record
@@ -124,7 +124,7 @@ def _inside(frame: Run, steps: tuple[Step, ...], lets: Mapping[str, Let]) -> Non
 
 def _check(frame: Run, step: Step) -> None:
     if not frame.holds(step.expression):
-        raise NotPossible(words(step.message, **_slots(frame.unit, step.message, frame.names())) if step.message
+        raise NotPossible(words(step.message, **slots_of(step.message, frame.names())) if step.message
                           else message("command.check_failed"))
 
 
@@ -215,7 +215,7 @@ def _update(frame: Run, step: Step) -> None:
     found = rows.find_where(unit, step.entity, frame.condition(step.where, step.entity), frame.env(), lock=True,
                             limit=UPDATE_ROWS_MAX)
     if step.expect == "one" and len(found) != 1:
-        raise NotPossible(words(step.message, **_slots(unit, step.message, frame.names())) if step.message
+        raise NotPossible(words(step.message, **slots_of(step.message, frame.names())) if step.message
                           else message("command.expected_one", found=len(found)))
     for stored in found:
         unit.step()

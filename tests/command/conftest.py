@@ -1,0 +1,13 @@
+"""One club per database and module; tests make members of their own."""
+
+import pytest
+
+from tests.command.club import Club
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def club(request, tmp_path_factory):
+    url = request.getfixturevalue("pg_url") if request.param == "postgresql" else ""
+    made = Club(tmp_path_factory.mktemp("home"), url, "c_" + request.module.__name__.rpartition("_")[2][:20])
+    yield made
+    made.close()
