@@ -12,6 +12,7 @@ from flask import current_app, g, request
 from metaloom.base.text import DEFAULT_LOCALE, LOCALES, Text
 from metaloom.command import Context
 from metaloom.command.session import Pinned, Visit
+from metaloom.plugin.registry import installed
 
 __all__ = ["Current", "Visit", "current", "locale", "say", "site", "url"]
 
@@ -23,6 +24,11 @@ class Current(Pinned):
         """The context in which commands of this request run; the read transaction is ended first."""
         own = {"locale": locale(), "idempotency_key": request.headers.get("Idempotency-Key"), "plugins": site().registry}
         return super().context(**{**own, **given})
+
+    def looking(self) -> Context:
+        """The same for questions (which buttons, which file): the request's own read transaction stays open."""
+        return Context(tenant=self.tenant, revision=self.revision, actor=self.actor, plan=self.plan, channel=self.channel, locale=locale(),
+                       clock=self.clock, request_id=self.request_id, plugins=site().registry or installed())
 
 
 def current() -> Current:

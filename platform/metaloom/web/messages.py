@@ -21,10 +21,10 @@ register({
     "web.login.locked": ("登录失败次数过多,请在 {minutes} 分钟后再试。", "Too many failed logins; please try again in {minutes} minutes."),
     "web.password.wrong": ("当前密码不正确。", "The current password is not correct."),
     "web.password.differ": ("两次输入的新密码不一致。", "The two new passwords differ."),
-    "web.password.weak": ("新密码至少 10 个字符,并同时包含字母和数字,且不能包含用户名。",
-                          "The new password needs at least 10 characters with letters and digits, and must not contain the user name."),
     "web.password.same": ("新密码不能与当前密码相同。", "The new password must differ from the current one."),
     "web.password.changed": ("密码已修改,其他设备上的登录已退出。", "The password was changed; logins on other devices were ended."),
     "web.session.ended": ("已结束该登录。", "That login was ended."),
+    "web.not_editable": ("当前状态“{state}”不能修改。", "It cannot be changed in the state “{state}”."),
+    "web.no_such_file": ("没有找到这个文件。", "This file does not exist."),
     "web.saved": ("已保存。", "Saved."),
 })
