@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (tables of questions read better in long lines)
 """What a person may ask of a list, and what it answers: filters, sort, pages, totals, search; and what is refused."""
 
 import random

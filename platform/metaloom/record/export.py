@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+import xlsxwriter
 from rustpy_xlsxwriter import FastExcel
 
 from metaloom.base.errors import Invalid, NotAllowed, Problem
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 # First characters that make a spreadsheet run a text as a formula, in their ASCII and full-width forms.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "|", "%")
 _EXCEL_TEXT_MAX = 32_767
+_NOT_IN_XML = re.compile(r"[\x00-\x08\x0b-\x1f]")
 _EXCEL_DIGITS_MAX = 15
 FORMATS = ("csv", "xlsx")
 
@@ -122,8 +126,12 @@ def _write_xlsx(reader: Reader, columns: Sequence[Path], headers: Sequence[str],
     handle, name = tempfile.mkstemp(suffix=".xlsx")
     os.close(handle)
     try:
-        book = FastExcel(name, columns=list(headers)).format(bold_headers=True, datetime_format="yyyy-mm-dd hh:mm:ss")
-        book.sheet("Sheet1", records()).save()
+        first = next(source := records(), None)
+        if first is None:
+            _write_header_only(name, headers)
+        else:
+            book = FastExcel(name, columns=list(headers)).format(bold_headers=True, datetime_format="yyyy-mm-dd hh:mm:ss")
+            book.sheet("Sheet1", chain((first,), source)).save()
         with open(name, "rb") as made:
             while chunk := made.read(1 << 20):
                 file.write(chunk)
@@ -134,6 +142,12 @@ def _write_xlsx(reader: Reader, columns: Sequence[Path], headers: Sequence[str],
 
 class _Counted:
     number = 0
+
+
+def _write_header_only(name: str, headers: Sequence[str]) -> None:
+    """The fast writer takes its header from the first row; without rows the other writer makes the sheet."""
+    with xlsxwriter.Workbook(name, {"strings_to_formulas": False, "strings_to_urls": False}) as book:
+        book.add_worksheet("Sheet1").write_row(0, 0, headers, book.add_format({"bold": True}))
 
 
 def _xlsx_cell(reader: Reader, path: Path) -> Callable[[Row], Any]:
@@ -153,7 +167,7 @@ def _xlsx_cell(reader: Reader, path: Path) -> Callable[[Row], Any]:
         if kind is FieldType.DATETIME:
             return _local(value, zone)
         words = display_cell(catalog, path, row, value, locale, zone)
-        return None if words == EMPTY else words[:_EXCEL_TEXT_MAX]
+        return None if words == EMPTY else _NOT_IN_XML.sub(" ", words)[:_EXCEL_TEXT_MAX]
 
     return cell
 

@@ -154,7 +154,7 @@ def whole_number(raw: Any, limit: int, *, from_sheet: bool = False) -> int:
     """An int from an int or plain ASCII digits; True, 1.5, ``1e3`` and Arabic digits are refused."""
     if from_sheet and isinstance(raw, float) and raw.is_integer() and abs(raw) < 2**53:
         raw = int(raw)
-    if isinstance(raw, Decimal) and raw.is_finite() and raw == raw.to_integral_value() and abs(raw) <= limit:
+    if isinstance(raw, Decimal) and raw.is_finite() and raw == raw.to_integral_value() and abs(raw) <= limit and (raw or not raw.is_signed()):
         raw = int(raw)
     if isinstance(raw, str) and _INTEGER.fullmatch(raw) and raw != "-0":
         raw = int(raw)
@@ -278,13 +278,13 @@ def _code(field: Field, raw: Any, how: Reading) -> str:
     if how.by_label and code is not None and code not in items:
         code = next((item.code for item in items.values() if code in (item.label.zh, item.label.en)), None)
     if code is None or code not in items or (how.offered_only and items[code].hidden):
-        raise bad("record.not_choice", value=str(raw)[:40])
+        raise bad("record.not_choice", value=raw[:40] if isinstance(raw, str) else type(raw).__name__)
     return code
 
 
 def _state(field: Field, raw: Any, how: Reading) -> str:
     if not isinstance(raw, str) or not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", raw):
-        raise bad("record.not_choice", value=str(raw)[:40])
+        raise bad("record.not_choice", value=raw[:40] if isinstance(raw, str) else type(raw).__name__)
     return raw
 
 
