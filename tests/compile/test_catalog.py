@@ -5,12 +5,12 @@ from decimal import Decimal
 from types import MappingProxyType
 
 import pytest
+
 from metaloom import expression as ex
 from metaloom.base.diagnostic import MetadataRefused
 from metaloom.base.text import Text
 from metaloom.compile import action_scope, compile_catalog, entity_scope
 from metaloom.model import FieldLevel, FieldType
-
 from tests.compile.shop import NO_PLUGINS, SHOP, catalog, findings, shop, sources
 
 

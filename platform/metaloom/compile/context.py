@@ -44,6 +44,7 @@ class Context:
 
     def _check_depends(self, full: str, node: Node, pack: str, address: str) -> None:
         other = full.partition(".")[0]
+        pack = self.effective.authors.get(node.position.file, pack)  # an overlay may stand in another pack than what it changes
         if other == pack or other == "platform" or node.layer not in ("engine", "pack"):
             return
         if other not in depends_of(self.effective.packs.get(pack)):

@@ -13,7 +13,7 @@ from metaloom.compile.layout import NAME, Place, place_of, where_kind_belongs
 from metaloom.compile.load import load
 from metaloom.compile.node import Node
 from metaloom.compile.schema import _did_you_mean, kinds, shape_of, validate
-from metaloom.compile.source import Source
+from metaloom.compile.source import MAX_BYTES, Source
 from metaloom.compile.upgrade import CURRENT_FORMAT, upgraded
 
 
@@ -28,13 +28,13 @@ class Document:
 
 def read(source: Source, format: int, report: Callable[[Diagnostic], None]) -> Document | None:
     """The document of a file written in ``format``; None when it could not be read at all. Findings go to ``report``."""
-    document, problems = _read(source, format)
+    document, problems = _read(source, format) if len(source.text) <= MAX_BYTES else _read.__wrapped__(source, format)
     for problem in problems:
         report(problem)
     return document
 
 
-@lru_cache(maxsize=2_000)
+@lru_cache(maxsize=1_000)
 def _read(source: Source, format: int) -> tuple[Document | None, tuple[Diagnostic, ...]]:
     problems: list[Diagnostic] = []
     place = _place(source, problems)

@@ -38,17 +38,18 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 def load(source: Source, report: Callable[[Diagnostic], None]) -> Node | None:
     """The document of one file, or None when anything in it was reported. The same text is parsed once per process."""
+    refusal = _refuse_text(source.file, source.text)
+    if refusal is not None:
+        report(refusal)
+        return None
     node, problems = _load(source.layer, source.file, source.text)
     for problem in problems:
         report(problem)
     return None if problems else node
 
 
-@lru_cache(maxsize=2_000)
+@lru_cache(maxsize=1_000)
 def _load(layer: str, file: str, text: str) -> tuple[Node | None, tuple[Diagnostic, ...]]:
-    refusal = _refuse_text(file, text)
-    if refusal:
-        return None, (refusal,)
     reader = _Reader(layer, file, text)
     try:
         node = reader.document()

@@ -62,6 +62,7 @@ class Effective:
     entities: dict[str, Folder] = field(default_factory=dict)
     tenant: Node | None = None
     history: list[Applied] = field(default_factory=list)
+    authors: dict[str, str] = field(default_factory=dict)  # file → the pack in whose folder it lies
 
     def is_locked(self, folder: Folder) -> bool:
         """Whether the folder's pack, or its entity, says ``locked: true``."""
@@ -81,6 +82,7 @@ def merge(documents: Iterable[Document], report: Report) -> Effective:
         by_layer[document.source.layer].append(document)
     effective = Effective()
     for layer in LAYERS:
+        effective.authors.update((d.source.file, d.place.pack) for d in by_layer[layer])
         for document in by_layer[layer]:
             _lay(effective, document, report)
         for document in by_layer[layer]:

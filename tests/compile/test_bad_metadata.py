@@ -1,0 +1,482 @@
+"""Bad metadata of every kind (reliability §2a): refused at its line, with its code. A comment ``# ← CODE`` marks the line."""
+
+import time
+import tracemalloc
+
+import pytest
+
+from metaloom.base.diagnostic import MetadataRefused
+from metaloom.base.text import Text
+from metaloom.compile import PluginCommand, PluginManifest, Source, compile_catalog, document, load
+from metaloom.compile.codes import CODES
+from metaloom.model import Field, FieldType
+from tests.compile.shop import NO_PLUGINS, SHOP, edited, findings, marked, places, shop, sources
+
+CUSTOMER, ORDER, LINE = (f"shop/sales/{n}/entity.yaml" for n in ("customer", "order_form", "order_line"))
+LIFE, ACTIONS, SCREENS = (f"shop/sales/order_form/{n}.yaml" for n in ("lifecycle", "actions", "screens"))
+PRODUCT, BASICS, PACK = "shop/sales/product/entity.yaml", "shop/basics.yaml", "shop/pack.yaml"
+
+
+def field(text: str) -> dict[str, str]:
+    """The customer with one more field on a line of its own."""
+    return edited(CUSTOMER, "    born_on:", f"    {text}\n    born_on:")
+
+
+def step(text: str) -> dict[str, str]:
+    """The action ``sell`` with one more step at its end."""
+    return edited(ACTIONS, "      - transition: sell\n", f"      - transition: sell\n{text}\n")
+
+
+CASES: dict[str, dict[str, str]] = {
+    # -- text and shape (14-18, 40)
+    "alias": edited(CUSTOMER, "title: name", "title: *x  # ← ML-LOAD-004"),
+    "anchor": edited(CUSTOMER, "title: name", "title: &a name  # ← ML-LOAD-004"),
+    "merge key": edited(CUSTOMER, "title: name", "<<: {title: name}  # ← ML-LOAD-004"),
+    "python tag": edited(CUSTOMER, "title: name", "title: !!python/object/apply:os.system ['id']  # ← ML-LOAD-005"),
+    "binary tag": edited(CUSTOMER, "title: name", "title: !!binary aGk=  # ← ML-LOAD-005"),
+    "timestamp tag": edited(CUSTOMER, "title: name", "title: !!timestamp 2026-01-01  # ← ML-LOAD-005"),
+    "own tag": edited(CUSTOMER, "title: name", "title: !secret name  # ← ML-LOAD-005"),
+    "directive": {PACK: "%YAML 1.1 # ← ML-LOAD-005\n---\n" + SHOP[PACK]},
+    "duplicate key": edited(CUSTOMER, "title: name", "title: name\n  title: level  # ← ML-LOAD-010"),
+    "second document": edited(PACK, "pack:", "pack:\n---  # ← ML-LOAD-008\npack:"),
+    "list as file": {PACK: "- pack  # ← ML-LOAD-009\n"},
+    "list as key": edited(CUSTOMER, "title: name", "[a]: name  # ← ML-LOAD-011"),
+    "syntax": edited(CUSTOMER, "title: name", "title: [name\n  owned: ]  # ← ML-LOAD-003"),
+    "octal": edited(CUSTOMER, "length: 20", "length: 0x14  # ← ML-LOAD-012\n     "),
+    "exponent": edited(CUSTOMER, "max: 100000", "max: 1e999999 # ← ML-LOAD-012\n     "),
+    "not a number": edited(CUSTOMER, "max: 100000", "max: .nan # ← ML-LOAD-012\n     "),
+    "5,000 digits": edited(CUSTOMER, "max: 100000", f"max: {'9' * 5000} # ← ML-LOAD-013\n     "),
+    "yes is no boolean": edited(CUSTOMER, "required: true", "required: yes # ← ML-SCHEMA-001\n     "),
+    "unknown key": edited(CUSTOMER, "title: name", "title: name\n  readonly: true  # ← ML-SCHEMA-003"),
+    "missing key": {CUSTOMER: SHOP[CUSTOMER].replace("entity:\n", "entity: # ← ML-SCHEMA-002\n").replace("  title: name\n", "")},
+    "unknown kind": edited(CUSTOMER, "access:", "acess:  # ← ML-PATH-003"),
+    "kind in the wrong folder": edited(PACK, "pack:", "entity: {}  # ← ML-PATH-002\npack:"),
+    "unknown type": edited(CUSTOMER, "type: money", "type: mony # ← ML-SCHEMA-004\n     "),
+    "one language": edited(CUSTOMER, "{zh: 生日, en: Born}", "{zh: 生日}  # ← ML-SCHEMA-002\n     "),
+    "comma in words": edited(ACTIONS, "done: {zh: 已出售, en: Sold}", "done: {zh: 已出售, 谢谢, en: Sold}  # ← ML-SCHEMA-003"),
+    "step without verb": step("      - {message: {zh: 无, en: None}}  # ← ML-SCHEMA-006"),
+    "step with two verbs": step("      - {check: 'total > 0', transition: sell}  # ← ML-SCHEMA-006"),
+    "empty choices": edited(BASICS, "    label: {zh: 等级, en: Level}\n    items:\n      normal: {label: {zh: 普通, en: Normal}, colour: grey}\n      vip: {label: {zh: 贵宾, en: VIP}, colour: purple}",
+                            "    label: {zh: 等级, en: Level}\n    items: {}  # ← ML-SCHEMA-007"),
+    "name twice in a list": edited(SCREENS, "[customer, note]", "[customer, note, customer]  # ← ML-SCHEMA-008\n     "),
+    "page size": edited(SCREENS, "  sort: [-created_at]", "  sort: [-created_at]\n  page_size: 100000  # ← ML-SCHEMA-009"),
+    "help of 10 MB": edited(CUSTOMER, "title: name", f"title: name\n  help: {{zh: {'长' * 3000}, en: x}}  # ← ML-QUOTA-002"),
+    "colour that is code": edited(BASICS, "colour: grey", "colour: 'red\"><svg/onload=alert(1)>' # ← ML-SCHEMA-004\n       "),
+    "icon that is code": edited(BASICS, "icon: cart", "icon: 'x\" onload=\"y'  # ← ML-SCHEMA-005"),
+    "menu leads to javascript": edited(BASICS, "list: order_form/big,", "url: 'javascript:alert(1)', # ← ML-SCHEMA-003\n       "),
+    "raw SQL slot": edited(SCREENS, "  sort: [-created_at]", "  sort: ['created_at; DROP TABLE ab_user']  # ← ML-SCHEMA-005"),
+    # -- names (20, 21, 29)
+    "name with quotes": field("'loan\"; DROP TABLE ab_user;--': {type: text, label: {zh: 甲, en: A}}  # ← ML-NAME-001"),
+    "name of 200": field(f"{'a' * 200}: {{type: text, label: {{zh: 甲, en: A}}}}  # ← ML-NAME-001"),
+    "name with Cyrillic": field("lоan: {type: text, label: {zh: 甲, en: A}}  # ← ML-NAME-001"),
+    "name with underscores": field("x__bx: {type: text, label: {zh: 甲, en: A}}  # ← ML-NAME-002"),
+    "dunder": field("__table__: {type: text, label: {zh: 甲, en: A}}  # ← ML-NAME-001"),
+    "select": field("select: {type: text, label: {zh: 甲, en: A}}  # ← ML-NAME-002"),
+    "id": field("id: {type: text, label: {zh: 甲, en: A}}  # ← ML-NAME-002"),
+    "tenant_id": field("tenant_id: {type: text, label: {zh: 甲, en: A}}  # ← ML-NAME-002"),
+    "query": field("query: {type: text, label: {zh: 甲, en: A}}  # ← ML-NAME-002"),
+    "metadata": field("metadata: {type: text, label: {zh: 甲, en: A}}  # ← ML-NAME-002"),
+    "created_at": field("created_at: {type: datetime, label: {zh: 甲, en: A}}  # ← ML-NAME-002"),
+    "python word": field("lambda: {type: text, label: {zh: 甲, en: A}}  # ← ML-NAME-002"),
+    "owner of an owned entity": field("owner: {type: user, label: {zh: 甲, en: A}}  # ← ML-NAME-002"),
+    "user": field("user: {type: user, label: {zh: 甲, en: A}}  # ← ML-NAME-002"),
+    "link and its column": edited(CUSTOMER, "    born_on:", "    friend: {type: link, entity: customer, label: {zh: 甲, en: A}}\n    friend_id: {type: integer, label: {zh: 甲, en: A}}  # ← ML-NAME-004\n    born_on:"),
+    "action called edit": edited(ACTIONS, "  cancel:", "  edit:  # ← ML-NAME-002") | edited(SCREENS, "[list, read, cancel]", "[list, read]"),
+    "engine table": edited(ACTIONS, "- update: product", "- update: product  # ← ML-ACTION-009") | edited(PRODUCT, "shared: true", "shared: true\n  storage: engine  # ← ML-ENTITY-010\n  table: ab_user  # ← ML-ENTITY-010 ML-NAME-004"),
+    "link into another tenant": field("t: {type: link, entity: t2.borrower, label: {zh: 甲, en: A}}  # ← ML-REF-001"),
+    # -- expressions (7, 8, 11, 12)
+    "import": edited(CUSTOMER, 'check: "credit > 0"', "check: \"__import__('os').system('id')\"  # ← ML-EXPR-001"),
+    "power": field("p: {type: integer, default: '9**9**9', label: {zh: 甲, en: A}}  # ← ML-EXPR-001"),
+    "unknown name": edited(CUSTOMER, 'check: "credit > 0"', 'check: "credi > 0"  # ← ML-EXPR-002'),
+    "wrong type": edited(CUSTOMER, 'check: "credit > 0"', 'check: "credit + 1"  # ← ML-EXPR-003'),
+    "unknown choice": edited(CUSTOMER, "when: \"level == 'vip'\"", "when: \"level == 'vpi'\"  # ← ML-EXPR-005"),
+    "default of the wrong type": field("d: {type: date, default: \"'today'\", label: {zh: 甲, en: A}}  # ← ML-EXPR-003"),
+    "encrypted field in a filter": edited(SCREENS, 'filter: "total > 1000"', "filter: \"customer.mobile == '13800000000'\" # ← ML-EXPR-004\n     "),
+    "computed circle": edited(CUSTOMER, "    born_on:", "    a: {type: integer, computed: 'b + 1', label: {zh: 甲, en: A}}  # ← ML-FIELD-008\n"
+                              "    b: {type: integer, computed: 'a + 1', label: {zh: 乙, en: B}}\n    born_on:"),
+    "computed circle over children": edited(LINE, 'computed: "product.price * quantity"', 'computed: "order_form.total * quantity"') | edited(
+        ORDER, '    total: {type: money, computed: "sum(lines.amount)", label: {zh: 合计, en: Total}}', '    total: {type: money, computed: "sum(lines.amount)", label: {zh: 合计, en: Total}}  # ← ML-FIELD-008'),
+    # -- fields
+    "length of a date": field("d: {type: date, length: 5, label: {zh: 甲, en: A}}  # ← ML-FIELD-001"),
+    "link without entity": field("l: {type: link, label: {zh: 甲, en: A}}  # ← ML-FIELD-002"),
+    "computed and default": field("c: {type: integer, computed: '1', default: 2, label: {zh: 甲, en: A}}  # ← ML-FIELD-003"),
+    "min above max": field("m: {type: money, min: 5, max: 1, label: {zh: 甲, en: A}}  # ← ML-FIELD-004"),
+    "min of zero above max": field("m: {type: money, min: 0, max: -1, label: {zh: 甲, en: A}}  # ← ML-FIELD-004"),
+    "scale above precision": field("s: {type: decimal, precision: 2, scale: 4, label: {zh: 甲, en: A}}  # ← ML-FIELD-005"),
+    "contains over cipher text": field("x: {type: text, encrypted: true, search: contains, label: {zh: 甲, en: A}}  # ← ML-FIELD-006"),
+    "pinyin of a masked name": field("x: {type: text, mask: name, pinyin: true, label: {zh: 甲, en: A}}  # ← ML-FIELD-006"),
+    "pattern that never ends": field("x: {type: text, pattern: '(a+)+$', label: {zh: 甲, en: A}}  # ← ML-FIELD-007"),
+    "pattern that is none": field("x: {type: text, pattern: '(', label: {zh: 甲, en: A}}  # ← ML-FIELD-007"),
+    "half an integer": field("x: {type: integer, min: 0.5, label: {zh: 甲, en: A}}  # ← ML-FIELD-009"),
+    "unknown choices": field("x: {type: choice, choices: levels, label: {zh: 甲, en: A}}  # ← ML-REF-001"),
+    "unknown series": field("x: {type: auto_number, series: nothing, label: {zh: 甲, en: A}}  # ← ML-REF-001"),
+    "fill of an unknown field": field("x: {type: text, fill: {nothing: '1'}, label: {zh: 甲, en: A}}  # ← ML-REF-002"),
+    # -- entities
+    "nobody's records": {PRODUCT: SHOP[PRODUCT].replace("entity:", "entity:  # ← ML-ENTITY-001").replace("  shared: true\n", "")},
+    "two owners": {
+        PRODUCT: SHOP[PRODUCT].replace("  shared: true", "  owned_by: [company]\n  shared: true  # ← ML-ENTITY-001")},
+    "scope from a text": edited(ORDER, "scope_from: customer", "scope_from: note  # ← ML-ENTITY-002"),
+    "scope in a circle": {CUSTOMER: SHOP[CUSTOMER].replace("  owned_by: [company, org_unit, user]", "  scope_from: best  # ← ML-ENTITY-003").replace(
+        "    born_on:", "    best: {type: link, entity: customer, label: {zh: 甲, en: A}}\n    born_on:").replace("scope: self", "scope: all").replace("scope: company", "scope: all"),
+        SCREENS: SHOP[SCREENS].replace("scope: self", "scope: all").replace("scope: company", "scope: all").replace("total > 1000 and customer.company == user.company", "total > 1"),
+        ORDER: SHOP[ORDER].replace("scope_from: customer", "shared: true")},
+    "child without a link": edited(LINE, "field: order_form}", "field: product}  # ← ML-ENTITY-004"),
+    "child that does not know its parent": field("kids: {type: child, entity: product, label: {zh: 甲, en: A}}  # ← ML-ENTITY-005"),
+    "other parent field": {
+        ORDER: SHOP[ORDER].replace("{type: child, entity: order_line, label: {zh: 明细, en: Lines}}", "{type: child, entity: order_line, parent_field: product, label: {zh: 明细, en: Lines}}  # ← ML-ENTITY-006")},
+    "parent without child field": {PRODUCT: SHOP[PRODUCT].replace("  shared: true", "  child_of: {entity: customer, field: customer}  # ← ML-ENTITY-007").replace(
+                                       "    stock:", "    customer: {type: link, entity: customer, label: {zh: 甲, en: A}}\n    stock:")},
+    "title that is a list": edited(ORDER, "title: order_no", "title: lines  # ← ML-ENTITY-009"),
+    "journal that changes": edited(PRODUCT, "shared: true", "shared: true\n  bulk: journal  # ← ML-ENTITY-013"),
+    "related without link": {
+        CUSTOMER: SHOP[CUSTOMER].replace("field: customer, label: {zh: 订单, en: Orders}}", "field: note, label: {zh: 订单, en: Orders}}  # ← ML-ENTITY-012")},
+    "unknown title": edited(CUSTOMER, "title: name", "title: nam  # ← ML-REF-002"),
+    "unknown header": edited(CUSTOMER, "header: [customer_no, level]", "header: [customer_no, levle]  # ← ML-REF-002"),
+    "unique over children": edited(ORDER, "{fields: [customer],", "{fields: [customer, lines], # ← ML-ENTITY-009\n             "),
+    "rename onto a living field": edited(CUSTOMER, "title: name", "title: name\n  renamed_fields: {level: credit}  # ← ML-NAME-004"),
+    # -- lifecycle (36)
+    "transition to nowhere": {
+        LIFE: SHOP[LIFE].replace("to: sold,", "to: solt, # ← ML-LIFE-003\n          ").replace("    sold:", "    sold: # ← ML-LIFE-004\n     ")},
+    "unreachable state": edited(LIFE, "    void:", "    lost: {label: {zh: 丢失, en: Lost}, final: true}  # ← ML-LIFE-004\n    void:"),
+    "final with an exit": edited(LIFE, "    draft: {label: {zh: 草稿, en: Draft},", "    draft: {final: true, label: {zh: 草稿, en: Draft}, # ← ML-LIFE-005\n           "),
+    "state without exit": edited(LIFE, "colour: green, final: true}", "colour: green}  # ← ML-LIFE-006"),
+    "two initial states": edited(LIFE, "initial: draft", "initial: draft\n  initial: sold  # ← ML-LOAD-010"),
+    "list of initial states": edited(LIFE, "initial: draft", "initial: [draft, sold]  # ← ML-SCHEMA-001"),
+    "transition nobody fires": edited(LIFE, "    cancel:", "    lose: {from: [draft], to: void}  # ← ML-LIFE-007\n    cancel:"),
+    "lifecycle over a text": {
+        LIFE: SHOP[LIFE].replace("field: status", "field: note  # ← ML-LIFE-001")},
+    "state without lifecycle": field("s: {type: state, label: {zh: 甲, en: A}}  # ← ML-LIFE-002"),
+    # -- actions
+    "unknown transition": step("      - transition: sel  # ← ML-ACTION-001"),
+    "transition of a text": step("      - {transition: sell, of: note}  # ← ML-ACTION-002"),
+    "create without required": step("      - {create: product, values: {name: \"'x'\"}}  # ← ML-ACTION-003"),
+    "for each text": step("      - {for_each: note, as: n, steps: [{transition: sell}]}  # ← ML-ACTION-004"),
+    "set of a computed field": step("      - {set: {total: '1'}}  # ← ML-ACTION-010"),
+    "set of the state": step("      - {set: {status: \"'sold'\"}}  # ← ML-ACTION-010"),
+    "set of nothing": step("      - {set: {totl: '1'}}  # ← ML-REF-002"),
+    "create of an engine row": step("      - {create: platform.audit_entry, values: {command: \"'x'\"}}  # ← ML-ACTION-009"),
+    "update of an engine row": step("      - {update: platform.ledger_entry, where: 'id == 1', set: {memo: \"'x'\"}}  # ← ML-ACTION-006 ML-ACTION-009 ML-EXPR-003"),
+    "unknown plugin command": step("      - {run: loans.pay}  # ← ML-REF-001"),
+    "let that hides a field": step("      - {get: product, where: 'stock > 0', let: customer}  # ← ML-NAME-002"),
+    "input that cannot be typed": edited(ACTIONS, "    input:\n", "    input:\n      kids: {type: child, entity: order_line, label: {zh: 甲, en: A}}  # ← ML-ACTION-011\n"),
+    "list action with a selection": edited(ACTIONS, "    asks_reason: true\n    steps:\n      - transition: cancel", "    bulk: true  # ← ML-ACTION-012\n    on: list\n    steps:\n      - transition: cancel  # ← ML-ACTION-005"),
+    "maker who is no user": edited(ACTIONS, "maker_is_not: created_by", "maker_is_not: customer  # ← ML-ACTION-013"),
+    "record of a list action": edited(ACTIONS, "    asks_reason: true\n    steps:\n      - transition: cancel", "    on: list\n    steps:\n      - {check: 'total > 0', message: {zh: 无, en: No}}  # ← ML-EXPR-002\n      - transition: cancel  # ← ML-ACTION-005"),
+    # -- screens
+    "unknown column": {SCREENS: SHOP[SCREENS].replace("columns: [order_no, customer.name, total, status, created_at]", "columns: [order_no, customer.nmae, total]  # ← ML-REF-002")},
+    "column through a text": {SCREENS: SHOP[SCREENS].replace("columns: [order_no, customer.name, total, status, created_at]", "columns: [order_no, note.name]  # ← ML-REF-003")},
+    "children as a column": {SCREENS: SHOP[SCREENS].replace("columns: [order_no, customer.name, total, status, created_at]", "columns: [order_no, lines]  # ← ML-SCREEN-001")},
+    "sum of a text": edited(SCREENS, "  totals: [total]", "  totals: [note]  # ← ML-SCREEN-001"),
+    "sort by cipher text": edited(SCREENS, "  sort: [-created_at]", "  sort: [customer.mobile]  # ← ML-SCREEN-001"),
+    "search in the unknown": edited(SCREENS, "  search: [order_no, customer, status]", "  search: [order, customer]  # ← ML-REF-002"),
+    "field in two sections": edited(SCREENS, "fields: [lines, total],", "fields: [lines, note], # ← ML-SCREEN-002\n     "),
+    "unknown form field": edited(SCREENS, "fields: [customer, note]}", "fields: [customer, noet]}  # ← ML-REF-002"),
+    "required field in no section": {SCREENS: SHOP[SCREENS].replace("fields: [customer, note]}", "fields: [note]}").replace("  sections:\n", "  sections:  # ← ML-SCREEN-004\n")},
+    "menu to two places": edited(BASICS, "order: {list: order_form, label: {zh: 订单, en: Orders}}", "order: {list: order_form, page: workbench, label: {zh: 订单, en: Orders}}  # ← ML-SCREEN-005"),
+    "menu to an unknown list": edited(BASICS, "list: order_form/big,", "list: order_form/huge, # ← ML-REF-001\n       "),
+    "menu to an unknown page": edited(BASICS, "list: order_form/big,", "page: workbensh, # ← ML-REF-001\n       "),
+    "tile creates a child": edited(BASICS, "create: order_form, roles: [clerk]}", "create: order_line, roles: [clerk]}  # ← ML-SCREEN-006"),
+    "tile for an unknown role": edited(BASICS, "roles: [clerk]}", "roles: [clark]}  # ← ML-REF-001"),
+    # -- access (26, 28)
+    "unknown role": {PRODUCT: SHOP[PRODUCT].replace("  clerk: {scope: all, actions: [list, read]}", "  clark: {scope: all, actions: [list, read]}  # ← ML-REF-001")},
+    "unknown action": edited(PRODUCT, "clerk: {scope: all, actions: [list, read]}", "clerk: {scope: all, actions: [list, raed]}  # ← ML-ACCESS-001"),
+    "scope without owner": edited(PRODUCT, "clerk: {scope: all, actions: [list, read]}", "clerk: {scope: company, actions: [list, read]}  # ← ML-ACCESS-002"),
+    "condition without expression": edited(PRODUCT, "clerk: {scope: all, actions: [list, read]}", "clerk: {scope: all, condition: 'stock > 0', actions: [list, read]}  # ← ML-ACCESS-003"),
+    "expression without condition": edited(PRODUCT, "clerk: {scope: all, actions: [list, read]}", "clerk: {scope: expression, actions: [list, read]}  # ← ML-ACCESS-003"),
+    "nobody may list": {PRODUCT: SHOP[PRODUCT].replace("entity:", "entity:  # ← ML-ACCESS-004").replace("[list, read", "[read")},
+    "unmask without mask": edited(PRODUCT, "clerk: {scope: all, actions: [list, read]}", "clerk: {scope: all, actions: [list, read, unmask]}  # ← ML-ACCESS-005"),
+    "level of an unknown field": edited(CUSTOMER, 'fields: {"*": write, mobile: masked}}', 'fields: {"*": write, mobil: masked}}  # ← ML-REF-002'),
+    "masked without mask": edited(CUSTOMER, 'fields: {"*": write, mobile: masked}}', 'fields: {"*": write, name: masked}}  # ← ML-ACCESS-006'),
+    "assigned to a customer": {SCREENS: SHOP[SCREENS].replace("clerk: {scope: self, actions: [list, read, create, edit, sell]}", "clerk: {scope: assigned, assigned_field: customer, actions: [list, read]}  # ← ML-ACTION-013")},
+    # -- series, ledger, sentences
+    "series without counter": {BASICS: SHOP[BASICS].replace('order_no: {pattern: "DD{yyyyMMdd}{seq:5}", per: [company, day], mode: gapless, label: {zh: 单号, en: Number}}', 'order_no: {pattern: "DD{yyyyMMdd}", per: [day]}  # ← ML-SERIES-001')},
+    "series with a strange slot": {BASICS: SHOP[BASICS].replace('order_no: {pattern: "DD{yyyyMMdd}{seq:5}", per: [company, day], mode: gapless, label: {zh: 单号, en: Number}}', "order_no: {pattern: \"DD{dateadd(d,1,'day')}{seq:5}\", per: []}  # ← ML-SERIES-002")},
+    "series that repeats": {BASICS: SHOP[BASICS].replace('order_no: {pattern: "DD{yyyyMMdd}{seq:5}", per: [company, day], mode: gapless, label: {zh: 单号, en: Number}}', 'order_no: {pattern: "DD{MM}{seq:5}", per: [month]}  # ← ML-SERIES-003')},
+    "leg to no account": edited(BASICS, '- {account: "6001", side: credit, amount: total}', '- {account: "6002", side: credit, amount: total}  # ← ML-REF-001'),
+    "legs on one side": {BASICS: SHOP[BASICS].replace("    legs:\n", "    legs:  # ← ML-LEDGER-001\n").replace("side: credit", "side: debit")},
+    "rule that is never reached": {
+        BASICS: SHOP[BASICS].replace("  sold:\n", "  every: {event: sold, label: {zh: 全, en: All}, legs: [{account: '1001', side: debit, amount: a}, {account: '6001', side: credit, amount: a}]}\n  sold:  # ← ML-LEDGER-002\n")},
+    "braces of a template": edited(CUSTOMER, 'en: "A VIP needs credit, has {credit}"', 'en: "{{ config.SECRET_KEY }} {credit.__class__}"  # ← ML-TEXT-001\n              '),
+    "sentence about nothing": edited(CUSTOMER, 'en: "A VIP needs credit, has {credit}"', 'en: "A VIP needs credit, has {credits}"  # ← ML-TEXT-002\n              '),
+    # -- packs and folders
+    "dependency missing": edited(PACK, '{platform: ">=1.0"}', '{platform: ">=1.0", bank: ">=2.0"}  # ← ML-PACK-002'),
+    "dependency too old": edited(PACK, '{platform: ">=1.0"}', '{platform: ">=9.1"}  # ← ML-PACK-002'),
+    "module without card": {"shop/other/thing/entity.yaml": "# ← ML-PACK-006\n" + SHOP[PRODUCT]},
+    "folder without entity": {"shop/sales/thing/list.yaml": "# ← ML-PACK-007\nlist: {columns: [name]}\n"},
+    "entity twice": {"shop/sales/product/second.yaml": "entity:  # ← ML-MERGE-001\n  label: {zh: 商品, en: Product}\n  title: name\n  shared: true\n  fields:\n    name: {type: text, label: {zh: 甲, en: A}}\n"},
+    "role twice": {"shop/more.yaml": "roles:\n  clerk: {label: {zh: 店员, en: Clerk}}  # ← ML-MERGE-001\n"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_refused_at_its_line(name: str) -> None:
+    files = CASES[name]
+    expected = marked(files)
+    assert expected, "the case marks no line"
+    begin = time.perf_counter()
+    found = findings(shop(files))
+    assert time.perf_counter() - begin < 1
+    assert places(found) == expected, "\n".join(map(str, found))
+
+
+def test_every_finding_names_a_cure_or_says_what_was_expected() -> None:
+    """Over all cases: nobody is left with a bare refusal."""
+    for name, files in CASES.items():
+        for found in findings(shop(files)):
+            assert found.hint or len(found.message) > 20, (name, str(found))
+            assert found.position.line >= 1 and found.position.file in {**SHOP, **files}, (name, str(found))
+
+
+def test_the_cases_reach_most_codes() -> None:
+    """Codes that no case reaches stand here with the test that does."""
+    reached = {code for files in CASES.values() for mark in marked(files) for code in mark.split()[1:]}
+    elsewhere = {
+        "ML-PATH-001", "ML-PATH-004", "ML-PATH-005", "ML-PATH-006", "ML-LOAD-001", "ML-LOAD-002", "ML-LOAD-006", "ML-LOAD-007",  # below
+        "ML-QUOTA-001", "ML-QUOTA-003", "ML-NAME-003", "ML-REF-004", "ML-ACCESS-005", "ML-ACTION-007", "ML-ACTION-008", "ML-EXPR-006",  # below
+        "ML-MERGE-002", "ML-PACK-001", "ML-PACK-003", "ML-PACK-004", "ML-PACK-008", "ML-ENTITY-008", "ML-ENTITY-011", "ML-SCREEN-003",  # below
+        "ML-OVERLAY-001", "ML-OVERLAY-002", "ML-OVERLAY-003", "ML-OVERLAY-004", "ML-OVERLAY-005", "ML-OVERLAY-006", "ML-OVERLAY-007",
+        "ML-OVERLAY-008",  # test_overlays
+        "ML-PACK-005",  # test_catalog
+    }
+    assert CODES.keys() - reached - elsewhere == set()
+
+
+# -- bombs: refused quickly and in little memory (14, 18) ------------------------------------------------------------
+
+BILLION = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9))
+BOMBS = {
+    "alias bomb": (BILLION, "ML-LOAD-004"),
+    "self alias": ("a: &a [*a]\n", "ML-LOAD-004"),
+    "merge bomb": ("a: &a {x: 1}\n" + "".join(f"b{i}: &b{i} {{<<: [*a, *a]}}\n" for i in range(30)), "ML-LOAD-004"),
+    "2,000 deep": ("[" * 2000 + "]" * 2000, "ML-LOAD-006"),
+    "deep block": ("".join(f"{' ' * i}a:\n" for i in range(500)), "ML-LOAD-006"),
+    "200k keys": ("\n".join(f"k{i}: 1" for i in range(100_000)), "ML-LOAD-007"),
+    "2 MB hex": ("a: 0x" + "f" * 2_000_000, "ML-LOAD-001"),
+    "50 MB": ("a: " + "x" * 50_000_000, "ML-LOAD-001"),
+    "wide characters": ("a: " + "长" * 400_000, "ML-LOAD-001"),
+    "NUL": ("entity:\n  title: a\x00b\n", "ML-LOAD-002"),
+    "byte order mark": ("\ufeffentity: {}\n", "ML-LOAD-002"),
+    "bidi is text, control is not": ("entity: \x1b[31m\n", "ML-LOAD-002"),
+    "5,000 digits in a list": ("roles: [" + "9" * 5000 + "]\n", "ML-LOAD-013"),
+    "hex of 900 kB": ("a: 0x" + "f" * 900_000, "ML-LOAD-012"),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_quickly(name: str) -> None:
+    text, code = BOMBS[name]
+    source = Source("pack", "shop/bomb.yaml", text)
+    begin = time.perf_counter()
+    found = findings([source])
+    seconds = time.perf_counter() - begin
+    for cache in (load._load, document._read):
+        cache.cache_clear()
+    tracemalloc.start()
+    findings([source])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert code in {d.code for d in found}
+    assert len(found) <= 3
+    assert seconds < (0.05 if "MB" not in name and "200k" not in name and "kB" not in name else 1.5), seconds
+    assert peak < 6 * len(text) + 8_000_000
+
+
+@pytest.mark.parametrize(("data", "where"), [
+    (b"\xff\xfee\x00n\x00", 1), (b"\xef\xbb\xbfentity: {}\n", 1), (b"roles:\n  a: \xff\xfe\n", 2), ("roles:\n  é: 1\n".encode("latin-1"), 2),
+])
+def test_bytes_that_are_no_utf_8_are_refused_with_their_line(tmp_path, data: bytes, where: int) -> None:
+    from metaloom.compile import read_sources
+
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "pack.yaml").write_bytes(data)
+    found = findings(read_sources({"pack": tmp_path}, ("shop",)))
+    assert [(d.code, d.position.line) for d in found if d.code == "ML-LOAD-002"] == [("ML-LOAD-002", where)]
+
+
+@pytest.mark.parametrize("name", ["evil.py", "lib.so", "data.pkl", "entity.yml"])
+def test_code_may_not_lie_among_metadata(tmp_path, name: str) -> None:
+    from metaloom.compile import read_sources
+
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / name).write_text("x")
+    with pytest.raises(MetadataRefused) as caught:
+        read_sources({"pack": tmp_path}, ("shop",))
+    assert [d.code for d in caught.value.diagnostics] == ["ML-PATH-004"]
+
+
+def test_a_symbolic_link_is_not_followed(tmp_path) -> None:
+    from metaloom.compile import read_sources
+
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "x.yaml").symlink_to("/etc/passwd")
+    with pytest.raises(MetadataRefused) as caught:
+        read_sources({"pack": tmp_path}, ("shop",))
+    assert [d.code for d in caught.value.diagnostics] == ["ML-PATH-004"]
+
+
+@pytest.mark.parametrize(("path", "code"), [
+    ("shop/a/b/c/d.yaml", "ML-PATH-001"), ("Shop/pack.yaml", "ML-PATH-006"), ("shop/../x/pack.yaml", "ML-PATH-006"), ("shop/sales/select it/entity.yaml", "ML-PATH-006"),
+])
+def test_a_file_in_a_strange_place_is_refused(path: str, code: str) -> None:
+    assert code in {d.code for d in findings(sources({path: "roles: {}\n"}))}
+
+
+def test_a_missing_client_is_refused(tmp_path) -> None:
+    from metaloom.compile import tenant_sources
+
+    with pytest.raises(MetadataRefused) as caught:
+        tenant_sources(tmp_path, tmp_path, "nobody")
+    assert [d.code for d in caught.value.diagnostics] == ["ML-PATH-005"]
+
+
+# -- quotas (40) -----------------------------------------------------------------------------------------------------
+
+
+def test_quota_of_fields() -> None:
+    many = "".join(f"    f{i}: {{type: text, label: {{zh: 甲, en: A}}}}\n" for i in range(501))
+    found = findings(shop(edited(CUSTOMER, "    born_on:", many + "    born_on:")))
+    assert {d.code for d in found} == {"ML-QUOTA-001"}
+
+
+def test_quota_of_choice_items() -> None:
+    many = "".join(f"      c{i}: {{label: {{zh: 甲, en: A}}}}\n" for i in range(5_001))
+    assert {d.code for d in findings(shop({"shop/many.yaml": f"choices:\n  many:\n    label: {{zh: 多, en: Many}}\n    items:\n{many}"}))} == {"ML-QUOTA-001"}
+
+
+def test_quota_of_entities() -> None:
+    text = "entity: {label: {zh: 甲, en: A}, title: n, shared: true, fields: {n: {type: text, label: {zh: 甲, en: A}}}}\n"
+    files = {f"shop/sales/e{i}/entity.yaml": text for i in range(2_000)}
+    begin = time.perf_counter()
+    assert "ML-QUOTA-003" in {d.code for d in findings(shop(files))}
+    assert time.perf_counter() - begin < 10
+
+
+def test_a_table_name_fits_every_database() -> None:
+    long = "a" * 48
+    found = findings(shop({f"shop/sales/{long}/entity.yaml": SHOP[PRODUCT]}))
+    assert found == ()
+    pack = {path.replace("shop/", f"{'s' * 40}/", 1): text for path, text in SHOP.items()}
+    files = {**pack, f"{'s' * 40}/sales/{long}/entity.yaml": SHOP[PRODUCT]}
+    found = findings((*shop(), *sources(files)))
+    assert {d.code for d in found} == {"ML-NAME-003"}
+
+
+# -- several packs, plugins, layers ---------------------------------------------------------------------------------
+
+SECOND = {
+    "bank/pack.yaml": "pack:\n  version: 1.0.0\n  format: 1\n  label: {zh: 银行, en: Bank}\n",
+    "bank/core/module.yaml": "module: {label: {zh: 核心, en: Core}}\n",
+    "bank/core/account/entity.yaml": """entity:
+  label: {zh: 账户, en: Account}
+  title: name
+  shared: true
+  fields:
+    name: {type: text, label: {zh: 名称, en: Name}}
+    buyer: {type: link, entity: shop.customer, label: {zh: 客户, en: Buyer}}
+access:
+  platform.admin: {scope: all, actions: [list, read]}
+""",
+}
+
+
+def test_a_reference_into_a_pack_needs_a_dependency() -> None:
+    found = findings((*shop(), *sources(SECOND)))
+    assert places(found) == {"bank/core/account/entity.yaml:7 ML-REF-004"}
+    files = {**SECOND, "bank/pack.yaml": SECOND["bank/pack.yaml"] + '  depends: {shop: ">=1.2"}\n'}
+    assert findings((*shop(), *sources(files))) == ()
+
+
+def test_packs_that_depend_on_each_other_are_refused() -> None:
+    files = {**SECOND, "bank/pack.yaml": SECOND["bank/pack.yaml"] + '  depends: {shop: ">=1.0"}\n'}
+    both = shop({PACK: SHOP[PACK].replace('">=1.0"}', '">=1.0", bank: "==1.0"}')})
+    found = findings((*both, *sources(files)))
+    assert {d.code for d in found} == {"ML-PACK-003"} and "shop → bank → shop" in found[0].message + found[-1].message or "bank → shop → bank" in found[0].message
+
+
+def test_a_pack_without_card_is_refused() -> None:
+    assert "ML-PACK-001" in {d.code for d in findings(shop({PACK: None}))}
+
+
+def test_a_pack_that_poses_as_the_engine_is_refused() -> None:
+    fake = "pack:\n  version: 9.0.0\n  format: 1\n  label: {zh: 平台, en: Platform}\n"
+    assert {d.code for d in findings(sources({"platform/pack.yaml": fake}))} == {"ML-PACK-008"}
+    assert "ML-MERGE-002" in {d.code for d in findings((*shop(), *sources({"platform/pack.yaml": fake})))}
+    entity = {"platform/organisation/mine/entity.yaml": SHOP[PRODUCT].replace("clerk:", "admin:").replace("boss:", "auditor:")}
+    assert {d.code for d in findings((*shop(), *sources(entity, "client")))} == {"ML-PACK-008"}
+
+
+def test_a_pack_the_tenant_names_must_be_there() -> None:
+    card = "tenant:\n  label: {zh: 甲, en: A}\n  packs: [platform, shop, shopp]\n"
+    assert places(findings((*shop(), *sources({"tenant.yaml": card}, "client")))) == {"tenant.yaml:3 ML-PACK-004"}
+
+
+def test_children_that_form_a_circle_are_refused() -> None:
+    def one(name: str, other: str) -> str:
+        return f"""entity:
+  label: {{zh: 甲, en: A}}
+  title: n
+  child_of: {{entity: {other}, field: up}}
+  fields:
+    n: {{type: text, label: {{zh: 甲, en: A}}}}
+    up: {{type: link, entity: {other}, label: {{zh: 甲, en: A}}}}
+    down: {{type: child, entity: {other}, label: {{zh: 甲, en: A}}}}
+"""
+    found = findings(shop({"shop/sales/aa/entity.yaml": one("aa", "bb"), "shop/sales/bb/entity.yaml": one("bb", "aa")}))
+    assert {d.code for d in found} == {"ML-ENTITY-008"}
+
+
+def test_the_link_to_the_parent_is_not_in_the_form_of_a_child() -> None:
+    text = SHOP[LINE] + "form:\n  sections:\n    basic: {label: {zh: 甲, en: A}, fields: [order_form, product, quantity]}\n"
+    assert {d.code for d in findings(shop({LINE: text}))} == {"ML-SCREEN-003"}
+
+
+def money(name: str, **more) -> Field:
+    return Field(name, FieldType.MONEY, Text("金额", "Amount"), **more)
+
+
+PAY = PluginManifest({"till.pay": PluginCommand("till.pay", "shop.order_form", {"amount": money("amount", required=True)}, {"rest": money("rest")}, "pay")})
+
+
+@pytest.mark.parametrize(("text", "codes"), [
+    ("      - {run: till.pay, values: {amount: total}, let: paid}\n      - {check: 'paid.rest == 0', message: {zh: 有余, en: Rest}}", set()),
+    ("      - {run: till.pay, values: {amount: note}}", {"ML-EXPR-003"}),
+    ("      - {run: till.pay, values: {amount: total, amuont: total}}", {"ML-ACTION-007"}),
+    ("      - {run: till.pay}", {"ML-ACTION-008"}),
+    ("      - {run: till.pya, values: {amount: total}}", {"ML-REF-001"}),
+    ("      - {run: till.pay, values: {amount: total}, let: paid}\n      - {check: 'paid.rset == 0', message: {zh: 有余, en: Rest}}", {"ML-EXPR-002"}),
+])
+def test_run_is_held_against_the_plugins(text: str, codes: set[str]) -> None:
+    assert {d.code for d in findings(shop(step(text)), PAY)} == codes
+
+
+def test_a_plugin_command_may_be_granted_and_its_transitions_count_as_fired() -> None:
+    files = {**edited(SCREENS, "edit, sell]}", "edit, sell, pay]}"), **edited(LIFE, "    cancel:", "    lose: {from: [draft], to: void}\n    cancel:")}
+    assert {d.code for d in findings(shop(files), PAY)} == {"ML-LIFE-007"}
+    fires = PluginManifest({"till.pay": PluginCommand("till.pay", "shop.order_form", permission="pay", transitions=frozenset({"shop.order_form/lose"}))})
+    assert findings(shop(files), fires) == ()
+
+
+@pytest.mark.parametrize(("entity", "action"), [
+    ("audit_entry", "edit"), ("audit_entry", "delete"), ("ledger_entry", "edit"), ("ledger_entry", "create"), ("ledger_leg", "delete"),
+    ("outbox", "edit"), ("revision", "import"), ("job_run", "create"), ("file", "edit"), ("user", "delete"),
+])
+def test_nobody_can_be_granted_to_change_what_the_engine_writes(entity: str, action: str) -> None:
+    """Reliability 28: the tables of ledger, audit and outbox stay as the engine wrote them."""
+    for layer in ("pack", "client"):
+        over = f"overlay:\n- {{add: platform.{entity}/access/shop.boss, value: {{scope: all, actions: [list, {action}]}}}}\n"
+        found = findings((*shop(), *sources({"shop/rights.yaml": over}, layer)))
+        assert {d.code for d in found} == {"ML-ACCESS-005"}, found
+
+
+def test_a_function_without_sql_cannot_filter_a_list() -> None:
+    found = findings(shop(edited(SCREENS, 'filter: "total > 1000"', "filter: \"id_card_birthday(order_no) is null\"")))
+    assert {d.code for d in found} == {"ML-EXPR-006"}
+
+
+def test_the_running_catalog_is_untouched_by_a_refusal() -> None:
+    good = compile_catalog(shop())
+    before = good.digest, len(good.entities["shop.customer"].fields)
+    with pytest.raises(MetadataRefused):
+        compile_catalog(shop(field("select: {type: text, label: {zh: 甲, en: A}}")))
+    assert (good.digest, len(good.entities["shop.customer"].fields)) == before
+    assert compile_catalog(shop(), plugins=NO_PLUGINS).digest == before[0]
