@@ -8,11 +8,15 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from metaloom.plugin import Environment
 from metaloom.plugin.data_provider import DataReply, DataRequest
 
 
 class SandboxBureau:
     """Knows a blacklist; fails when the mobile number asks for it."""
+
+    def __init__(self, environment: Environment | None = None) -> None:
+        del environment  # nothing to set up
 
     def methods(self) -> tuple[str, ...]:
         return ("blacklist",)

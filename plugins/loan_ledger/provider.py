@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+from metaloom.plugin import Environment
 from metaloom.plugin.ledger_posting import Happening, Posting
 
 PAYOUT = ("principal",)
@@ -13,6 +14,9 @@ REPAYMENT = ("received", "from_suspense", "principal", "interest", "fee", "surpl
 
 class LoanLedger:
     """Payout and repayment, domain specification §6."""
+
+    def __init__(self, environment: Environment | None = None) -> None:
+        del environment  # nothing to set up
 
     def happenings(self) -> tuple[str, ...]:
         return ("payout", "repayment")
