@@ -37,6 +37,9 @@ class Person(Protocol):
     def do(self, key: str, entity: str, id: int, action: str, input: Values | None = None, reason: str = "") -> None:
         """An action or a plugin's command on a record, once per ``key``."""
 
+    def ask(self, entity: str, id: int, action: str, input: Values | None = None) -> Values:
+        """The results of a command that changes nothing (a quote). Every run asks anew."""
+
     def read(self, entity: str, id: int) -> Values:
         """One record as this person sees it (masked where it is masked for them). Links are ids."""
 
