@@ -7,7 +7,16 @@ import pytest
 import sqlalchemy as sa
 
 from metaloom.storage import violation
-from metaloom.storage.engine import APPEND_ONLY, METADATA, audit, ledger_entry, ledger_leg, make_engine_tables, seal, user
+from metaloom.storage.engine import (
+    APPEND_ONLY,
+    METADATA,
+    audit,
+    ledger_entry,
+    ledger_leg,
+    make_engine_tables,
+    seal,
+    user,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = date(2026, 1, 1)

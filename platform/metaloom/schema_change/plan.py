@@ -123,7 +123,9 @@ class _Planner:
         self.there: Physical = look(self.conn)
         wanted = layout_of(self.after, self.dialect, trigrams=self.there.trigrams)
         for table in wanted.values():
-            self._table(table, wanted)
+            self._place(table, wanted)
+        for table in wanted.values():
+            self._columns(table)
         for table in wanted.values():
             self._indexes(table)
             self._checks(table)
@@ -135,17 +137,20 @@ class _Planner:
 
     # ---- tables and columns
 
-    def _table(self, table: TableSpec, wanted: Mapping[str, TableSpec]) -> None:
+    def _place(self, table: TableSpec, wanted: Mapping[str, TableSpec]) -> None:
+        """Where the table is now: under its name, under a former one, or nowhere."""
         self.table_now[table.name] = table.name
-        if table.name not in self.there.columns:
-            former = self._former_table(table, wanted)
-            if former is None:
-                self._create(table)
-                return
+        former = None if table.name in self.there.columns else self._former_table(table, wanted)
+        if former is not None:
             self.table_now[table.name] = former
             self.swapped.add(table.name)
             self._add("swap", "rename_table", table.name, former=former,
                       sql=(f"ALTER TABLE {q(former)} RENAME TO {q(table.name)}",))
+
+    def _columns(self, table: TableSpec) -> None:
+        if self.table_now[table.name] not in self.there.columns:
+            self._create(table)
+            return
         entity = self.after.entities[table.entity]
         for spec in table.columns.values():
             self._column(table, entity, spec)
@@ -237,8 +242,11 @@ class _Planner:
     def _retype(self, table: TableSpec, new: ColumnSpec, old: ColumnSpec, now_column: str) -> None:
         """Change what the column holds, the mildest way there is."""
         table_now = self.table_now[table.name]
+        remembered = old
+        if new.references and self.table_now.get(new.references) == old.references:
+            old = replace(old, references=new.references)        # the target was renamed; the key follows by itself
         if _same_storage(old, new):
-            if old != new:
+            if remembered != new:
                 self._add("swap", "remember", table.name, new.name, spec=_json(new))
             return
         rows = filled_rows(self.conn, table_now, now_column)
