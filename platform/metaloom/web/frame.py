@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from metaloom.access import AccessPlan
 from metaloom.base.errors import MetaloomError
 from metaloom.model import Catalog, MenuItem
+from metaloom.record.sanitise import sanitise
 from metaloom.web import i18n
 from metaloom.web.current import Current, locale, say, site, url
 
@@ -162,6 +163,7 @@ def register_frame(app: Flask) -> None:
     app.context_processor(_names)
     app.after_request(_finish)
     app.jinja_env.globals.update(icon=icon, csrf=_csrf_field, csrf_token=_csrf_token, url=url, static=_static)
+    app.jinja_env.filters["sanitised"] = lambda text: Markup(sanitise(text))
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 

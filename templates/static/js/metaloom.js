@@ -41,6 +41,7 @@
     if ((hit = t.closest("[data-more]"))) {
       var bar = hit.closest(".searchbar"), open = bar.classList.toggle("open"); hit.setAttribute("aria-expanded", open); return;
     }
+    if ((hit = t.closest("[data-why]"))) { e.preventDefault(); if (hit.dataset.why) toast(hit.dataset.why, "warn"); return; }
     if (!t.closest(".pop")) closePops();
   });
   function togglePop(button) {
@@ -89,6 +90,7 @@
   // ---- double submit: the second press of the same form does nothing
   document.addEventListener("submit", function (e) {
     var f = e.target;
+    if (f.dataset.ask && !confirm(f.dataset.ask)) { e.preventDefault(); return; }
     if (f.dataset.sent === "1") { e.preventDefault(); return; }
     if (e.defaultPrevented || f.method.toLowerCase() !== "post" || f.hasAttribute("hx-post")) return;
     f.dataset.sent = "1"; setTimeout(function () { delete f.dataset.sent; }, 8000);

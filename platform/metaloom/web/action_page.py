@@ -1,0 +1,281 @@
+"""Doing something with a record: its actions, plugin commands, archive, restore, delete, transfer. POST only."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, make_response, redirect, render_template, request
+
+from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, NotPossible, Problem, Stale
+from metaloom.base.text import Text
+from metaloom.model import Entity, Field, FieldLevel
+from metaloom.model.entity import LINK_TYPES
+from metaloom.plugin.registry import installed
+from metaloom.record.paths import OWNERS
+from metaloom.record.schema import schema_of
+from metaloom.web.current import Current, current, locale, site, url
+from metaloom.web.detail_page import detail
+from metaloom.web.errors import wants_fragment
+from metaloom.web.form_model import Source, make_field, raw_values
+from metaloom.web.form_page import MAX_ID
+from metaloom.web.form_rules import action_rules, for_page
+from metaloom.web.frame import list_url, record_url, toast
+from metaloom.web.security import inside
+
+blueprint = Blueprint("action", __name__)
+REASON_MAX = 2000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an action wants to know, whether metadata or a plugin declares it."""
+
+    name: str
+    label: Text
+    fields: Mapping[str, Field]
+    asks_reason: bool
+    confirm: Text | None
+    help: Text | None
+    style: str
+    permission: str
+    on: str
+    action: Any = None
+
+
+def _asked(pinned: Current, entity: str, name: str) -> Asked:
+    found = pinned.catalog.actions.get(f"{entity}/{name}")
+    if found is not None:
+        return Asked(name, found.label, found.input.fields, found.asks_reason, found.confirm, found.help, found.style, found.permission or name, found.on, found)
+    declared = next((c for c in (site().registry or installed()).commands_on(entity) if c.name == name), None)
+    if declared is None:
+        raise NotFound
+    return Asked(name, declared.label, declared.input, declared.asks_reason, declared.confirm, declared.help, declared.style, declared.permission, "record")
+
+
+# --------------------------------------------------------------------------------------------------------- asking
+
+
+@blueprint.get("/e/<entity>/<int:id>/ask/<name>")
+@blueprint.get("/e/<entity>/ask/<name>")
+def ask(entity: str, name: str, id: int | None = None) -> Any:
+    """The dialog of an action: its input, its reason, its consequences."""
+    pinned = current()
+    definition = pinned.entity(entity)
+    asked = _asked(pinned, entity, name)
+    row = _row_for(pinned, entity, id, asked.permission)
+    return _dialog(pinned, definition, asked, row, None, ())
+
+
+def _row_for(pinned: Current, entity: str, id: int | None, permission: str) -> Any:
+    if id is None:
+        verdict = pinned.plan.may(entity, permission)
+        if not verdict:
+            raise NotAllowed(verdict.reason)
+        return None
+    if id > MAX_ID:
+        raise NotFound
+    row = pinned.reader.get(entity, id)
+    if permission not in row.actions:
+        verdict = pinned.plan.may(entity, permission)
+        raise NotAllowed(None if verdict else verdict.reason)
+    return row
+
+
+def _dialog(pinned: Current, definition: Entity, asked: Asked, row: Any, sent: Any, problems: tuple[Problem, ...], status: int = 200) -> Any:
+    levels = dict.fromkeys(asked.fields, FieldLevel.WRITE)
+    values = {} if sent is not None else _defaults(pinned, asked, row)
+    titles = _titles(pinned, asked.fields, sent, values)
+    source = Source("action", values, titles, levels, sent=sent, problems=problems)
+    fields = [make_field(pinned, definition, one, source, one.name, False) for one in asked.fields.values() if not one.computed]
+    rules = for_page(pinned, action_rules(pinned, asked.action), _record(asked, row), asked.fields) if asked.action is not None else {}
+    where = record_url(definition.address, row.id) if row is not None else url(f"/e/{definition.address}")
+    return make_response(render_template(
+        "detail/ask.html", asked=asked, fields=fields, row=row, post=f"{where}/do/{asked.name}", rules=json.dumps(rules, ensure_ascii=False),
+        version=request.form.get("_version") or (str(row.row_version) if row is not None else ""), key=request.form.get("_key") or secrets.token_hex(16),
+        reason=request.form.get("_reason", ""), next=request.form.get("_next", ""),
+        problems=[p.message.say(locale()) for p in problems if p.field not in asked.fields]), status)
+
+
+def _defaults(pinned: Current, asked: Asked, row: Any) -> dict[str, Any]:
+    """Defaults of the input, worked out over the record where they can be."""
+    from metaloom.compile import values_scope
+    from metaloom.compile.scope import record_scope
+    from metaloom.expression import ExpressionError, Scope, compile, to_python
+
+    own = values_scope(pinned.catalog, asked.fields)
+    base = record_scope(pinned.catalog, asked.action) if asked.action is not None else Scope()
+    scope = Scope({**base.fields, **own.fields}, {**base.links, **own.links}, base.children, base.user or own.user, base.functions or own.functions)
+    known = {**dict.fromkeys(scope.fields), **({k: v for k, v in row.values.items() if "." not in k} if row is not None else {})}
+    found = {}
+    for one in asked.fields.values():
+        if not one.default:
+            continue
+        try:
+            found[one.name] = to_python(compile(one.default, scope))(known, pinned.env)
+        except (ExpressionError, LookupError, TypeError, AttributeError, ArithmeticError):
+            continue
+    return found
+
+
+def _titles(pinned: Current, fields: Mapping[str, Field], sent: Any, values: Mapping[str, Any]) -> dict[str, str]:
+    from metaloom.record.paths import target_of
+
+    found = {}
+    for one in fields.values():
+        if one.type not in LINK_TYPES:
+            continue
+        raw = str((sent.get(one.name) if sent is not None else values.get(one.name)) or "")
+        if raw.isdigit() and len(raw) < 19:
+            try:
+                found |= {one.name: hit.title for hit in pinned.reader.lookup(target_of(one), ids=[int(raw)], limit=1)}
+            except MetaloomError:
+                continue
+    return found
+
+
+def _record(asked: Asked, row: Any) -> dict[str, Any]:
+    from metaloom.expression import browser_value
+
+    own = {k: browser_value(v) for k, v in row.values.items() if "." not in k and not isinstance(v, tuple)} if row is not None else {}
+    return {**own, **dict.fromkeys(asked.fields)}
+
+
+# ---------------------------------------------------------------------------------------------------------- doing
+
+
+@blueprint.post("/e/<entity>/<int:id>/do/<name>")
+@blueprint.post("/e/<entity>/do/<name>")
+def do(entity: str, name: str, id: int | None = None) -> Any:
+    """Run the action on the version that was shown."""
+    from metaloom import command
+
+    pinned = current()
+    definition = pinned.entity(entity)
+    asked = _asked(pinned, entity, name)
+    if id is not None and id > MAX_ID:
+        raise NotFound
+    try:
+        values = schema_of(pinned.revision, asked.fields, source="form").load(raw_values(asked.fields, request.form, {}), zone=pinned.zone)
+        done = command.run_action(pinned.context().with_key(request.form.get("_key") or None), entity, id, name, values, _version(),
+                                  request.form.get("_reason", "")[:REASON_MAX])
+    except Invalid as refused:
+        if not wants_fragment():
+            return _refused(pinned, definition, id, refused)
+        return _dialog(pinned, definition, asked, _row_for(pinned, entity, id, asked.permission), request.form, refused.problems, 400)
+    except NotPossible as refused:
+        return _refused(pinned, definition, id, refused)
+    return _after(pinned, entity, id, done.message.say(locale()))
+
+
+def _version() -> int | None:
+    text = request.form.get("_version", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _refused(pinned: Current, definition: Entity, id: int | None, refused: MetaloomError) -> Any:
+    """Not now: the record as it stands, with the reason on top; inside a dialog as a message that leaves it open."""
+    words = [refused.message.say(locale()), *(p.message.say(locale()) for p in getattr(refused, "problems", ()))]
+    if wants_fragment() and not isinstance(refused, Stale):
+        raise refused
+    if id is None:
+        raise refused
+    pinned.release()
+    page = detail(pinned, definition.address, id, notice=" ".join(words))
+    if wants_fragment():
+        answer = make_response("", 409)
+        answer.headers["HX-Redirect"] = record_url(definition.address, id)
+        return toast(answer, words[0], "bad")
+    return page, refused.status
+
+
+def _after(pinned: Current, entity: str, id: int | None, sentence: str) -> Any:
+    """To the page the person came from, or the record; to the list when the record left the person's scope."""
+    target = inside(request.form["_next"]) if request.form.get("_next") else _landing(pinned, entity, id)
+    if wants_fragment():
+        answer = make_response("", 204)
+        answer.headers["HX-Redirect"] = target
+        return toast(answer, sentence)
+    return toast(redirect(target, 303), sentence)
+
+
+def _landing(pinned: Current, entity: str, id: int | None) -> str:
+    if id is None:
+        return list_url(entity)
+    pinned.release()
+    try:
+        pinned.reader.require(entity, id)
+    except MetaloomError:
+        return list_url(entity)
+    return record_url(entity, id)
+
+
+# ------------------------------------------------------------------------------------------ the record as a thing
+
+
+def _keep(entity: str, id: int, verb: str) -> Any:
+    from metaloom import command
+
+    pinned = current()
+    definition = pinned.entity(entity)
+    if id > MAX_ID:
+        raise NotFound
+    run = {"archive": command.archive_record, "restore": command.restore_record, "delete": command.delete_record}[verb]
+    try:
+        saved = run(pinned.context(), entity, id, _version(), request.form.get("_reason", "")[:REASON_MAX])
+    except (Invalid, NotPossible) as refused:
+        return _refused(pinned, definition, id, refused)
+    return _after(pinned, entity, id, saved.message.say(locale()))
+
+
+@blueprint.post("/e/<entity>/<int:id>/archive")
+def archive(entity: str, id: int) -> Any:
+    return _keep(entity, id, "archive")
+
+
+@blueprint.post("/e/<entity>/<int:id>/restore")
+def restore(entity: str, id: int) -> Any:
+    return _keep(entity, id, "restore")
+
+
+@blueprint.post("/e/<entity>/<int:id>/delete")
+def delete(entity: str, id: int) -> Any:
+    return _keep(entity, id, "delete")
+
+
+@blueprint.get("/e/<entity>/<int:id>/transfer")
+def ask_transfer(entity: str, id: int) -> Any:
+    """The dialog for a new owner."""
+    pinned = current()
+    definition = pinned.entity(entity)
+    row = _row_for(pinned, entity, id, "transfer")
+    source = Source("action", {}, {}, dict.fromkeys(OWNERS, FieldLevel.WRITE))
+    fields = [make_field(pinned, definition, OWNERS[n], source, n, False) for n in _owner_names(definition)]
+    label = Text("移交", "Transfer")
+    asked = Asked("transfer", label, {}, True, None, None, "primary", "transfer", "record")
+    return render_template("detail/ask.html", asked=asked, fields=fields, row=row, post=record_url(entity, id, "/transfer"), rules="{}", version=row.row_version,
+                           key="", reason="", next="", problems=())
+
+
+def _owner_names(definition: Entity) -> list[str]:
+    return ["owner" if name == "user" else name for name in definition.ownership.owned_by]
+
+
+@blueprint.post("/e/<entity>/<int:id>/transfer")
+def transfer(entity: str, id: int) -> Any:
+    from metaloom import command
+
+    pinned = current()
+    definition = pinned.entity(entity)
+    if id > MAX_ID:
+        raise NotFound
+    chosen = {name: int(v) for name in _owner_names(definition) if (v := request.form.get(name, "")).isdigit() and len(v) < 19}
+    try:
+        saved = command.transfer_record(pinned.context(), entity, id, company=chosen.get("company"), org_unit=chosen.get("org_unit"), user=chosen.get("owner"),
+                                        row_version=_version(), reason=request.form.get("_reason", "")[:REASON_MAX])
+    except (Invalid, NotPossible) as refused:
+        return _refused(pinned, definition, id, refused)
+    return _after(pinned, entity, id, saved.message.say(locale()))

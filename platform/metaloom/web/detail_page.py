@@ -1,0 +1,541 @@
+"""One record of any entity: facts, what can be done with it, its fields, its related lists, its history."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flask import Blueprint, g, make_response, redirect, render_template, request
+
+from metaloom import command
+from metaloom.base.errors import Invalid, MetaloomError, NotFound, NotPossible, Problem
+from metaloom.base.text import Text
+from metaloom.command.input_asked import InputAsked, input_asked
+from metaloom.model import Entity, Field, FieldLevel, FieldType
+from metaloom.model.entity import FILE_TYPES, LINK_TYPES
+from metaloom.record.encode import display
+from metaloom.record.paths import UnknownPath, field_of, target_of
+from metaloom.web.cells import Cell, cell, heads, path_label, resolve
+from metaloom.web.current import Current, current, locale, say, url
+from metaloom.web.file_page import file_facts
+from metaloom.web.form_model import FormField, Source, make_field, raw_values
+from metaloom.web.frame import list_url, record_url, toast
+
+blueprint = Blueprint("detail", __name__)
+MAX_ID = 2**63 - 1
+RELATED_ROWS = 20
+HISTORY_ROWS = 30
+STAMPS = ("company", "org_unit", "owner", "created_by", "created_at", "updated_by", "updated_at")
+WIDE = frozenset({FieldType.LONG_TEXT, FieldType.RICH_TEXT, FieldType.JSON, *FILE_TYPES})
+
+
+@dataclass(frozen=True)
+class Fact:
+    label: str
+    cell: Cell
+    big: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A field as a line of the detail page."""
+
+    label: str
+    cell: Cell
+    full: bool = False
+    files: tuple[Mapping[str, Any], ...] = ()
+    copy: bool = False
+
+
+@dataclass(frozen=True)
+class Block:
+    """A section, or a child grid (``columns`` and ``rows``)."""
+
+    label: str
+    lines: tuple[Shown, ...] = ()
+    columns: tuple[Any, ...] = ()
+    rows: tuple[tuple[Cell, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Tab:
+    name: str
+    label: str
+
+
+# ---------------------------------------------------------------------------------------------------------- the page
+
+
+@blueprint.get("/e/<entity>/<int:id>")
+def show(entity: str, id: int) -> Any:
+    """The whole page; the first tab's content stands in it, the others come when they are opened."""
+    pinned, definition = _entity(entity, id)
+    row = pinned.reader.get(entity, id)
+    g.menu_here = f"list:{entity}/main"
+    tabs = _tabs(pinned, definition, row)
+    picked = request.args.get("tab", "")
+    opened = picked if picked in {tab.name for tab in tabs} else "info"
+    return render_template(
+        "detail/page.html", entity=definition, row=row, tabs=tabs, opened=opened, facts=_facts(pinned, definition, row),
+        subtitle=_words(pinned, definition, row, definition.subtitle), state=_state(pinned, definition, row),
+        blocks=_blocks(pinned, definition, row), panel="" if opened == "info" else _panel(pinned, definition, row, opened),
+        here_url=record_url(entity, id), **_buttons(pinned, definition, row),
+        crumbs=[(say(definition.label), list_url(entity)), (row.title, "")],
+    )
+
+
+@blueprint.get("/e/<entity>/<int:id>/tab/<name>")
+def show_tab(entity: str, id: int, name: str) -> Any:
+    """The content of one tab."""
+    pinned, definition = _entity(entity, id)
+    row = pinned.reader.get(entity, id)
+    if name not in {tab.name for tab in _tabs(pinned, definition, row)}:
+        raise NotFound
+    if name == "info":
+        return render_template("detail/info.html", blocks=_blocks(pinned, definition, row), entity=definition, row=row)
+    return _panel(pinned, definition, row, name)
+
+
+@blueprint.get("/e/<entity>/<int:id>/menu")
+def row_menu(entity: str, id: int) -> Any:
+    """What a row of a list offers: the buttons of its page."""
+    pinned, definition = _entity(entity, id)
+    row = pinned.reader.get(entity, id, children=False)
+    return render_template("detail/menu.html", entity=definition, row=row, here_url=record_url(entity, id), **_buttons(pinned, definition, row))
+
+
+def _entity(entity: str, id: int) -> tuple[Current, Entity]:
+    pinned = current()
+    definition = pinned.entity(entity)
+    if id > MAX_ID:
+        raise NotFound
+    return pinned, definition
+
+
+# ------------------------------------------------------------------------------------------------------ head of the page
+
+
+def _facts(pinned: Current, definition: Entity, row: Any) -> list[Fact]:
+    """The first questions answered: the header fields of the metadata that this person may see."""
+    paths = [text for text in definition.header if resolve(pinned, definition, text) is not None]
+    far = [text for text in paths if "." in text]
+    seen = pinned.reader.get(definition.address, row.id, paths=far, children=False) if far else row
+    found = []
+    for text in paths:
+        path = resolve(pinned, definition, text)
+        holder = seen if "." in text else row
+        if path is not None and text in holder.values and path.field.type is not FieldType.STATE:
+            big = path.field.type in (FieldType.MONEY, FieldType.INTEGER, FieldType.RATE, FieldType.DATE)
+            found.append(Fact(path_label(pinned, definition, path) + _unit(path.field), cell(pinned, path, holder), big))
+    return found
+
+
+def _unit(field: Field) -> str:
+    return f" ({say(field.unit)})" if field.unit else ""
+
+
+def _state(pinned: Current, definition: Entity, row: Any) -> Cell | None:
+    lifecycle = pinned.catalog.lifecycles.get(definition.address)
+    path = resolve(pinned, definition, lifecycle.field) if lifecycle else None
+    return cell(pinned, path, row) if path and lifecycle and lifecycle.field in row.values else None
+
+
+def _words(pinned: Current, definition: Entity, row: Any, name: str) -> str:
+    path = resolve(pinned, definition, name) if name else None
+    words = cell(pinned, path, row).text if path and name in row.values else ""
+    return "" if words in ("-", row.title) else words
+
+
+def _buttons(pinned: Current, definition: Entity, row: Any) -> dict[str, Any]:
+    """Actions and commands by importance: two stand open, the rest under *more*; grey ones say why."""
+    ctx = pinned.looking()
+    offered = command.available_actions(ctx, definition.address, row, pinned.conn)
+    ready = [o for o in offered if o.enabled]
+    first = [o for o in ready if o.style == "primary"][:2] or [o for o in ready if o.style != "danger"][:1]
+    may = row.actions
+    return {
+        "first": first, "others": [o for o in ready if o not in first], "grey": [o for o in offered if not o.enabled],
+        "edit_url": record_url(definition.address, row.id, "/edit") if command.may_edit(ctx, definition.address, row) else "",
+        "may_delete": _deletable(definition, row) and "delete" in may, "archives": definition.archivable,
+        "may_restore": row.archived and "restore" in may,
+        "may_transfer": bool(definition.ownership.owned_by) and not row.archived and "transfer" in may,
+    }
+
+
+def _deletable(definition: Entity, row: Any) -> bool:
+    return definition.storage == "table" and definition.delete != "never" and not definition.child_of and not row.archived
+
+
+# --------------------------------------------------------------------------------------------------------------- tabs
+
+
+def _tabs(pinned: Current, definition: Entity, row: Any) -> list[Tab]:
+    tabs = [Tab("info", _t("detail.info"))]
+    for name, target in definition.related.items():
+        other = target.rpartition(".")[0]
+        if pinned.plan.may(other, "list"):
+            label = definition.related_labels.get(name)
+            tabs.append(Tab(name, say(label or pinned.catalog.entities[other].label)))
+    if "history" in row.actions:
+        tabs.append(Tab("history", _t("detail.history")))
+    return tabs
+
+
+def _panel(pinned: Current, definition: Entity, row: Any, name: str) -> Any:
+    if name == "history":
+        return _history(pinned, definition, row)
+    return _related(pinned, definition, row, name)
+
+
+def _related(pinned: Current, definition: Entity, row: Any, name: str) -> Any:
+    """Rows of the other entity that point here, as its own list shows them, without the column that says so."""
+    other, _, link = definition.related[name].rpartition(".")
+    target = pinned.catalog.entities[other]
+    view = pinned.catalog.lists.get(f"{other}/main")
+    page = pinned.reader.related(definition.address, row.id, name, view=view, limit=RELATED_ROWS, cursor=request.args.get("cursor") or None)
+    columns = [h for h in heads(pinned, target, page.paths, view) if h.path != link and not h.path.startswith(link + ".")]
+    rows = [(record_url(other, r.id) if "read" in r.actions else "", tuple(cell(pinned, h.resolved, r) for h in columns), r) for r in page.rows]
+    creatable = target.storage == "table" and not target.child_of and not target.append_only and link in target.fields and pinned.plan.may(other, "create")
+    new = f"{url('/e/' + other + '/new')}?{link}={row.id}&next={record_url(definition.address, row.id)}?tab={name}" if creatable else ""
+    return render_template("detail/related.html", entity=target, columns=columns, rows=rows, page=page, new_url=new, all_url=f"{list_url(other)}?f.{link}={row.id}",
+                           more_url=f"{record_url(definition.address, row.id, '/tab/' + name)}?cursor={page.next_cursor}" if page.next_cursor else "",
+                           part=bool(request.args.get("cursor")))
+
+
+def _blocks(pinned: Current, definition: Entity, row: Any) -> list[Block]:
+    """The sections of the form as lines, then what no form holds, then where the record comes from."""
+    form = pinned.catalog.forms.get(definition.address)
+    files = file_facts(pinned, [i for f in definition.fields.values() if f.type in FILE_TYPES for i in row.values.get(f.name) or ()])
+    blocks, placed = [], set()
+    for section in form.sections.values() if form else ():
+        lines, grids = [], []
+        for name in section.fields:
+            placed.add(name)
+            one = definition.fields.get(name)
+            if one is None or row.levels.get(name, FieldLevel.HIDDEN) is FieldLevel.HIDDEN:
+                continue
+            if one.type is FieldType.CHILD:
+                grids.append(_grid(pinned, one, row))
+            elif line := _line(pinned, definition, row, name, files):
+                lines.append(line)
+        if lines:
+            blocks.append(Block(say(section.label), tuple(lines)))
+        blocks += [grid for grid in grids if grid]
+    rest = [n for n, f in definition.fields.items() if n not in placed and f.type is not FieldType.CHILD]
+    blocks += _rest(pinned, definition, row, rest, files)
+    return blocks
+
+
+def _rest(pinned: Current, definition: Entity, row: Any, names: Sequence[str], files: Mapping[int, Mapping[str, Any]]) -> list[Block]:
+    lines = [line for name in names if (line := _line(pinned, definition, row, name, files))]
+    stamps = [line for name in STAMPS if name not in definition.fields and (line := _line(pinned, definition, row, name, files))]
+    return [Block(_t(key), tuple(part)) for key, part in (("detail.more", lines), ("detail.record", stamps)) if part]
+
+
+def _line(pinned: Current, definition: Entity, row: Any, name: str, files: Mapping[int, Mapping[str, Any]]) -> Shown | None:
+    path = resolve(pinned, definition, name)
+    if path is None or name not in row.values:
+        return None
+    one = path.field
+    attached = tuple(files[i] for i in row.values.get(name) or () if i in files) if one.type in FILE_TYPES else ()
+    shown = Shown(say(one.label) + _unit(one), cell(pinned, path, row), one.type in WIDE, attached, one.type is FieldType.AUTO_NUMBER)
+    return shown
+
+
+def _grid(pinned: Current, one: Field, row: Any) -> Block | None:
+    """The rows of a child field as a small table."""
+    child = pinned.catalog.entities[one.entity]
+    names = [f.name for f in child.fields.values() if f.name != child.parent_field and f.type is not FieldType.CHILD]
+    rows = row.children.get(one.name, ())
+    columns = [h for h in heads(pinned, child, names) if not rows or any(h.path in r.values for r in rows)]
+    return Block(say(one.label), (), tuple(columns), tuple(tuple(cell(pinned, h.resolved, r) for h in columns) for r in rows))
+
+
+# ------------------------------------------------------------------------------------------------------------ history
+
+
+@dataclass(frozen=True)
+class Moment:
+    when: str
+    who: str
+    what: str
+    channel: str
+    reason: str
+    changes: tuple[tuple[str, str, str], ...]
+
+
+def _history(pinned: Current, definition: Entity, row: Any) -> Any:
+    before = request.args.get("before", type=int)
+    entries = pinned.reader.history(definition.address, row.id, limit=HISTORY_ROWS + 1, before=before)
+    shown = entries[:HISTORY_ROWS]
+    titles = _link_titles(pinned, definition, shown)
+    more = f"{record_url(definition.address, row.id, '/tab/history')}?before={shown[-1].id}" if len(entries) > HISTORY_ROWS else ""
+    return render_template("detail/history.html", moments=[_moment(pinned, definition, e, titles) for e in shown], more_url=more, part=before is not None)
+
+
+def _moment(pinned: Current, definition: Entity, entry: Any, titles: Mapping[tuple[str, int], str]) -> Moment:
+    changes = tuple((say(field_of(definition, c.field).label), _said(pinned, definition, c.field, c.before, titles), _said(pinned, definition, c.field, c.after, titles))
+                    for c in entry.changes)
+    return Moment(entry.at.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M:%S"), entry.actor_name or _t("detail.system"),
+                  _what(pinned, definition, entry.command), _t(f"channel.{entry.channel}"), entry.reason, tuple(c for c in changes if c[1] != c[2]))
+
+
+def _what(pinned: Current, definition: Entity, name: str) -> str:
+    """A command's name in words: a standard verb, an action, or a plugin command."""
+    kind, _, tail = name.partition(":")
+    key = f"did.{name}"
+    words = _t(key)
+    if words != key:
+        return words
+    action = pinned.catalog.actions.get(f"{definition.address}/{tail or kind}")
+    if action is not None:
+        return say(action.label)
+    from metaloom.web.current import site
+
+    declared = site().registry.command(name) if site().registry else None
+    return say(declared.label) if declared is not None else name
+
+
+def _said(pinned: Current, definition: Entity, name: str, value: Any, titles: Mapping[tuple[str, int], str]) -> str:
+    one = field_of(definition, name)
+    if value is None or value == "" or value == []:
+        return "-"
+    if one.type in LINK_TYPES:
+        return titles.get((target_of(one), value), f"#{value}")
+    if one.type in FILE_TYPES:
+        return _t("detail.files", n=len(value))
+    try:
+        return display(pinned.catalog, one, _typed(one, value), locale(), entity=definition.address, zone=pinned.zone)
+    except (TypeError, ValueError, AttributeError, ArithmeticError):
+        return str(value)
+
+
+def _typed(one: Field, value: Any) -> Any:
+    """Audit keeps JSON: text becomes again what the field holds."""
+    from datetime import date, datetime, time
+    from decimal import Decimal
+
+    from metaloom.model.entity import EXACT_TYPES
+
+    if not isinstance(value, str):
+        return tuple(value) if isinstance(value, list) else value
+    readers: dict[FieldType, Any] = {**dict.fromkeys(EXACT_TYPES, Decimal), FieldType.DATE: date.fromisoformat, FieldType.DATETIME: datetime.fromisoformat,
+                                     FieldType.TIME: time.fromisoformat}
+    return readers[one.type](value) if one.type in readers else value
+
+
+def _link_titles(pinned: Current, definition: Entity, entries: Sequence[Any]) -> dict[tuple[str, int], str]:
+    """Names of linked records that the entries speak of, as far as this person may find them."""
+    wanted: dict[str, set[int]] = {}
+    for change in (c for e in entries for c in e.changes):
+        try:
+            one = field_of(definition, change.field)
+        except UnknownPath:
+            continue
+        if one.type in LINK_TYPES:
+            wanted.setdefault(target_of(one), set()).update(v for v in (change.before, change.after) if isinstance(v, int))
+    found: dict[tuple[str, int], str] = {}
+    for target, ids in wanted.items():
+        try:
+            found |= {(target, hit.id): hit.title for hit in pinned.reader.lookup(target, ids=sorted(ids)[:200], limit=200)}
+        except MetaloomError:
+            continue
+    return found
+
+
+# ------------------------------------------------------------------------------------------------------------ actions
+
+
+@blueprint.get("/e/<entity>/<int:id>/do/<name>")
+def ask(entity: str, id: int, name: str) -> Any:
+    """The dialog of an action: what it asks for, what it warns of."""
+    pinned, definition = _entity(entity, id)
+    row = pinned.reader.get(entity, id, children=False)
+    return _dialog(pinned, definition, row, name)
+
+
+@blueprint.post("/e/<entity>/<int:id>/do/<name>")
+def act(entity: str, id: int, name: str) -> Any:
+    """Runs it; a refusal comes back in the dialog with everything that was typed."""
+    pinned, definition = _entity(entity, id)
+    row = pinned.reader.get(entity, id, children=False)
+    asked = input_asked(pinned.looking(), entity, id, name, pinned.conn)
+    given = _given(asked)
+    version = request.form.get("_version", "")
+    ctx = pinned.context().with_key(request.form.get("_key") or None)
+    try:
+        done = command.run_action(ctx, entity, id, name, given, int(version) if version.isdigit() and len(version) < 19 else None,
+                                  request.form.get("_reason", "")[:2000])
+    except (Invalid, NotPossible) as refused:
+        return _refused_dialog(pinned, definition, row, name, refused)
+    return _done(done.message.say(locale()), _results(pinned, definition, name, done.results), record_url(entity, id), say(asked.label))
+
+
+@blueprint.get("/e/<entity>/do/<name>")
+def ask_list(entity: str, name: str) -> Any:
+    pinned = current()
+    return _dialog(pinned, pinned.entity(entity), None, name)
+
+
+@blueprint.post("/e/<entity>/do/<name>")
+def act_on_list(entity: str, name: str) -> Any:
+    pinned = current()
+    definition = pinned.entity(entity)
+    asked = input_asked(pinned.looking(), entity, None, name, pinned.conn)
+    ctx = pinned.context().with_key(request.form.get("_key") or None)
+    try:
+        done = command.run_action(ctx, entity, None, name, _given(asked), None, request.form.get("_reason", "")[:2000])
+    except (Invalid, NotPossible) as refused:
+        return _refused_dialog(pinned, definition, None, name, refused)
+    return _done(done.message.say(locale()), _results(pinned, definition, name, done.results), list_url(entity), say(asked.label))
+
+
+def _given(asked: InputAsked) -> dict[str, Any]:
+    """What was typed; an input that was left empty is not given."""
+    return {name: value for name, value in raw_values(asked.fields, request.form, {}).items() if value not in ("", [])}
+
+
+def _dialog(pinned: Current, definition: Entity, row: Any, name: str, problems: tuple[Problem, ...] = (), refused: str = "", version: str = "") -> Any:
+    asked = input_asked(pinned.looking(), definition.address, row.id if row is not None else None, name, pinned.conn)
+    if asked.permission not in (row.actions if row is not None else pinned.plan.actions(definition.address)):
+        raise NotFound
+    source = Source("action", asked.defaults, _titles(pinned, asked), {}, sent=request.form if request.method == "POST" else None, problems=problems)
+    source = replace(source, titles={**source.titles, **_sent_titles(pinned, asked)})
+    fields = [_input(pinned, definition, one, source, row) for one in asked.fields.values()]
+    general = [p.message.say(locale()) for p in problems if p.field not in asked.fields and p.field != "reason"]
+    reason = " ".join(p.message.say(locale()) for p in problems if p.field == "reason")
+    return render_template("detail/dialog.html", entity=definition, row=row, name=name, asked=asked, fields=fields, general=[*general, *([refused] if refused else [])],
+                           reason_problem=reason, reason=request.form.get("_reason", ""), version=version or (str(row.row_version) if row is not None else ""),
+                           key=request.form.get("_key") or secrets.token_hex(16),
+                           post_url=(record_url(definition.address, row.id, "/do/" + name) if row is not None else url(f"/e/{definition.address}/do/{name}")))
+
+
+def _input(pinned: Current, definition: Entity, one: Field, source: Source, row: Any) -> FormField:
+    return replace(make_field(pinned, definition, one, source, one.name, False), source=definition.address)
+
+
+def _refused_dialog(pinned: Current, definition: Entity, row: Any, name: str, refused: MetaloomError) -> Any:
+    problems = tuple(refused.problems) if isinstance(refused, Invalid) else ()
+    words = "" if problems else refused.message.say(locale())
+    if row is not None:
+        row = pinned.reader.get(definition.address, row.id, children=False)
+    answer = make_response(_dialog(pinned, definition, row, name, problems, words), refused.status)
+    answer.headers["HX-Retarget"], answer.headers["HX-Reswap"] = "#dialog", "innerHTML"
+    return answer
+
+
+def _titles(pinned: Current, asked: InputAsked) -> dict[str, str]:
+    return _names(pinned, asked, {n: v for n, v in asked.defaults.items() if isinstance(v, int)})
+
+
+def _sent_titles(pinned: Current, asked: InputAsked) -> dict[str, str]:
+    return _names(pinned, asked, {n: int(v) for n in asked.fields if (v := request.form.get(n, "")).isdigit() and len(v) < 19})
+
+
+def _names(pinned: Current, asked: InputAsked, ids: Mapping[str, int]) -> dict[str, str]:
+    found = {}
+    for name, id in ids.items():
+        one = asked.fields[name]
+        if one.type in LINK_TYPES:
+            try:
+                found |= {name: hit.title for hit in pinned.reader.lookup(target_of(one), ids=[id], limit=1)}
+            except MetaloomError:
+                continue
+    return found
+
+
+def _results(pinned: Current, definition: Entity, name: str, results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a plugin command answered, in the words of its output fields; links and codes of the engine stay out."""
+    declared = next((c for c in pinned.looking().plugins.commands_on(definition.address) if c.name == name), None)
+    if declared is None:
+        return []
+    return [(say(one.label), display(pinned.catalog, one, results[key], locale(), zone=pinned.zone)) for key, one in declared.output.items()
+            if one.type not in LINK_TYPES and results.get(key) is not None]
+
+
+def _done(said: str, results: Sequence[tuple[str, str]], back: str, label: str) -> Any:
+    """Numbers are shown before the page goes on; without any the page simply goes on and says so."""
+    if request.headers.get("HX-Request"):
+        if results:
+            return render_template("detail/done.html", said=said, results=results, back=back, label=label)
+        answer = make_response("", 204)
+        answer.headers["HX-Redirect"] = back
+        return toast(answer, said)
+    return toast(redirect(back, 303), said)
+
+
+# ------------------------------------------------------------------------------- archive, restore, delete, hand over
+
+
+@blueprint.post("/e/<entity>/<int:id>/archive")
+def archive(entity: str, id: int) -> Any:
+    return _standing(entity, id, "archive")
+
+
+@blueprint.post("/e/<entity>/<int:id>/restore")
+def restore(entity: str, id: int) -> Any:
+    return _standing(entity, id, "restore")
+
+
+def _standing(entity: str, id: int, verb: str) -> Any:
+    pinned, definition = _entity(entity, id)
+    version = request.form.get("_version", "")
+    ctx = pinned.context()
+    number = int(version) if version.isdigit() and len(version) < 19 else None
+    if verb == "restore":
+        saved = command.restore_record(ctx, entity, id, number)
+    elif definition.archivable:
+        saved = command.archive_record(ctx, entity, id, number)
+    else:
+        saved = command.delete_record(ctx, entity, id, number)
+    back = list_url(entity) if verb == "archive" and not definition.archivable else record_url(entity, id)
+    return toast(redirect(back, 303), saved.message.say(locale()))
+
+
+@blueprint.get("/e/<entity>/<int:id>/transfer")
+def ask_transfer(entity: str, id: int) -> Any:
+    pinned, definition = _entity(entity, id)
+    row = pinned.reader.get(entity, id, children=False)
+    return _transfer_dialog(pinned, definition, row, ())
+
+
+@blueprint.post("/e/<entity>/<int:id>/transfer")
+def transfer(entity: str, id: int) -> Any:
+    """Hands the record to other people: the owner columns that its metadata declares."""
+    pinned, definition = _entity(entity, id)
+    row = pinned.reader.get(entity, id, children=False)
+    owners = {key: int(v) for key in definition.ownership.owned_by if (v := request.form.get(key, "")).isdigit() and len(v) < 19}
+    ctx = pinned.context()
+    try:
+        saved = command.transfer_record(ctx, entity, id, **owners)
+    except (Invalid, NotPossible) as refused:
+        problems = tuple(refused.problems) if isinstance(refused, Invalid) else (Problem("", refused.message),)
+        answer = make_response(_transfer_dialog(pinned, definition, row, problems), refused.status)
+        answer.headers["HX-Retarget"] = "#dialog"
+        return answer
+    return _done(saved.message.say(locale()), (), list_url(entity), "")
+
+
+OWNER_FIELDS = {"company": ("company", FieldType.COMPANY), "org_unit": ("org_unit", FieldType.ORG_UNIT), "user": ("owner", FieldType.USER)}
+
+
+def _transfer_dialog(pinned: Current, definition: Entity, row: Any, problems: tuple[Problem, ...]) -> Any:
+    source = Source("action", {}, {}, {}, sent=request.form if request.method == "POST" else None, problems=problems)
+    fields = []
+    for key in definition.ownership.owned_by:
+        name, kind = OWNER_FIELDS[key]
+        label = field_of(definition, name).label
+        now = row.titles.get(name)
+        one = Field(key, kind, label, help=Text(f"当前：{now}", f"Now: {now}") if now else None)
+        fields.append(make_field(pinned, definition, one, source, key, False))
+    return render_template("detail/transfer.html", entity=definition, row=row, fields=fields, general=[p.message.say(locale()) for p in problems],
+                           post_url=record_url(definition.address, row.id, "/transfer"))
+
+
+def _t(key: str, **slots: Any) -> str:
+    from metaloom.web import i18n
+    from metaloom.web.current import site
+
+    return i18n.translate(site().templates, locale(), key, **slots)
