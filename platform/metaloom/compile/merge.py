@@ -269,7 +269,7 @@ def _check_lock(effective: Effective, folder: Folder, op: Op) -> None:
         return
     if _is_presentation(op.path):
         return
-    if op.verb == "add" and op.path[:-1] in EXTENSIBLE:
+    if op.verb == "add" and (op.path[:-1] in EXTENSIBLE or (op.path[0], *op.path[2:-1]) == ("menu", "items")):
         return
     raise _Impossible(finding("ML-OVERLAY-005", op.where, address=folder.address, path=op.shown, what=folder.address))
 
