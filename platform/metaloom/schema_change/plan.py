@@ -116,7 +116,7 @@ class _Planner:
     impacts: list[Impact] = field(default_factory=list)
     renamed: dict[tuple[str, str], str] = field(default_factory=dict)   # (table, new column) -> column that is there now
     table_now: dict[str, str] = field(default_factory=dict)             # new table name -> name that is there now
-    swapped: set[str] = field(default_factory=set)                      # tables whose columns change in the swap
+    moved: set[tuple[str, str]] = field(default_factory=set)            # (table, column) that is there only after the swap
 
     def plan(self) -> Plan:
         self.dialect = self.conn.dialect.name
@@ -143,7 +143,6 @@ class _Planner:
         former = None if table.name in self.there.columns else self._former_table(table, wanted)
         if former is not None:
             self.table_now[table.name] = former
-            self.swapped.add(table.name)
             self._add("swap", "rename_table", table.name, former=former,
                       sql=(f"ALTER TABLE {q(former)} RENAME TO {q(table.name)}",))
 
@@ -182,7 +181,7 @@ class _Planner:
             self._add_column(table, now, entity, spec)
             return
         self.renamed[(table.name, spec.name)] = former
-        self.swapped.add(table.name)
+        self.moved.add((table.name, spec.name))
         self._add("swap", "rename_column", table.name, spec.name, former=former,
                   sql=(f"ALTER TABLE {q(table.name)} RENAME COLUMN {q(former)} TO {q(spec.name)}",))
         known = self.there.known.get((now, former))
@@ -190,8 +189,6 @@ class _Planner:
             self._retype(table, spec, replace(known, name=spec.name), former)
 
     def _add_column(self, table: TableSpec, now: str, entity: Entity, spec: ColumnSpec) -> None:
-        if now != table.name:           # the table is renamed in the swap; its new columns are there before, under its present name
-            self.swapped.add(table.name)
         self._add("expand", "add_column", now, spec.name, sql=(ddl.add_column(now, spec, self.dialect),), spec=_json(spec))
         if spec.references and self.dialect == "postgresql":
             self._later_in_expand(now, spec, checked=False)
@@ -327,7 +324,7 @@ class _Planner:
     def _replace_empty(self, table: TableSpec, new: ColumnSpec, old: ColumnSpec) -> None:
         """The column holds nothing: set it aside under another name and make it anew."""
         aside = self._free_name(table, new.name)
-        self.swapped.add(table.name)
+        self.moved.add((table.name, new.name))
         keys = [ddl.add_foreign_key(table.name, new, checked=True)] if new.references and self.dialect == "postgresql" else []
         drop_key = (f"ALTER TABLE {q(table.name)} DROP CONSTRAINT IF EXISTS {q(ddl.foreign_key_name(table.name, new.name))}",)
         self._add("swap", "set_aside", table.name, new.name, former=aside, spec=_json(new), sql=(
@@ -363,10 +360,10 @@ class _Planner:
         return ddl.drop_index(name, concurrently=self.dialect == "postgresql")
 
     def _create_index(self, table: TableSpec, index: IndexSpec, is_new: bool) -> None:
-        in_swap = table.name in self.swapped
+        waits = self.table_now[table.name] != table.name or any((table.name, column) in self.moved for column in index.columns)
         if is_new:
             phase = "expand"
-        elif in_swap:
+        elif waits:
             phase = "tidy"
         else:
             phase = "validate" if index.unique else "index"

@@ -296,9 +296,12 @@ def _point(conn: sa.Connection, work: _Work) -> None:
 
 def _tidy(tenant: Tenant, entry: int, steps: Sequence[Step]) -> None:
     """Every statement here may be repeated, and one that fails does not take the served revision back."""
-    notes = []
+    notes: list[str] = []
+    unmade: set[str] = set()
     makes_first = sorted(steps, key=lambda step: {"create_index": 0, "validate": 1, "drop_index": 2}.get(step.action, 3))
     for step in makes_first:
+        if step.action == "drop_index" and step.table in unmade:
+            continue                    # its successor could not be made: the old one still holds
         try:
             _one_by_one(tenant, (step,))
             if step.action == "drop_column":
@@ -308,6 +311,7 @@ def _tidy(tenant: Tenant, entry: int, steps: Sequence[Step]) -> None:
             if step.action == "drop_column" and not _has_column(tenant, step):
                 continue
             notes.append(f"{step.say()}: {error}")
+            unmade.add(step.table)
     _close(tenant, entry, "done", "\n".join(notes)[:4000])
 
 

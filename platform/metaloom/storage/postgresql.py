@@ -137,7 +137,10 @@ class Access:
             with engine.connect() as conn:
                 if not conn.scalar(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": key}):
                     raise Conflict(message("publish.running"))
-                yield
+                try:
+                    yield
+                finally:        # at once; the end of the connection would do it only a moment later
+                    conn.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": key})
         finally:
             engine.dispose()
 
