@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -83,7 +83,7 @@ def untyped(value: Any) -> Any:
     return [untyped(item) for item in value] if isinstance(value, list) else value
 
 
-_READ = {"decimal": Decimal, "date": date.fromisoformat, "datetime": datetime.fromisoformat, "time": time.fromisoformat}
+_READ: Mapping[str, Callable[[str], Any]] = {"decimal": Decimal, "date": date.fromisoformat, "datetime": datetime.fromisoformat, "time": time.fromisoformat}
 
 
 def masked_values(entity: Entity, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,13 +36,21 @@ def bulk_action(ctx: Context, entity: str, ids: Sequence[int], name: str, input:
         label = action.label if action is not None else name
         raise NotPossible(message("command.not_bulk", action=label))
     versions = _all_visible(ctx, entity, ids)
-    return tuple(_one(ctx, id, lambda own, id=id: run_action(own, entity, id, name, input, versions[id], reason).message) for id in versions)
+
+    def run(own: Context, id: int) -> Message:
+        return run_action(own, entity, id, name, input, versions[id], reason).message
+
+    return tuple(_one(ctx, id, run) for id in versions)
 
 
 def bulk_archive(ctx: Context, entity: str, ids: Sequence[int], reason: str = "") -> tuple[Outcome, ...]:
     """Archives every record; refusals as in :func:`bulk_action`."""
     versions = _all_visible(ctx, entity, ids)
-    return tuple(_one(ctx, id, lambda own, id=id: archive_record(own, entity, id, versions[id], reason).message) for id in versions)
+
+    def run(own: Context, id: int) -> Message:
+        return archive_record(own, entity, id, versions[id], reason).message
+
+    return tuple(_one(ctx, id, run) for id in versions)
 
 
 def _all_visible(ctx: Context, entity: str, ids: Sequence[int]) -> dict[int, int]:
@@ -58,9 +66,9 @@ def _all_visible(ctx: Context, entity: str, ids: Sequence[int]) -> dict[int, int
         return {id: reader.get(entity, id).row_version for id in wanted}
 
 
-def _one(ctx: Context, id: int, run: Callable[[Context], Message]) -> Outcome:
+def _one(ctx: Context, id: int, run: Callable[[Context, int], Message]) -> Outcome:
     own = ctx.with_key(f"{ctx.idempotency_key}/{id}") if ctx.idempotency_key else ctx
     try:
-        return Outcome(id, run(own))
+        return Outcome(id, run(own, id))
     except MetaloomError as error:
         return Outcome(id, error.message, error)

@@ -21,7 +21,7 @@ from metaloom.record.values import BadValue, Reading, read
 if TYPE_CHECKING:
     from metaloom.command.unit import Unit
 
-EMPTY = (None, "", (), [])
+EMPTY: tuple[Any, ...] = (None, "", (), [])
 FILE = "platform.file"
 
 
@@ -76,13 +76,17 @@ def check_link(unit: Unit, entity: Entity, field: Field, record: Live, env: Env,
     target, record_id = target_of(field), record.raw[field.name]
     if target not in unit.catalog.entities:
         return
-    found = rows.fetch(unit, target, record_id)
     path = prefix + field.name
-    if found is None or not (trusted or unit.ctx.system or visible(unit, target, record_id)):
+    if trusted:
+        if not rows.exists(unit, target, record_id):
+            problems.append(Problem(path, message("field.link")))
+        return
+    found = rows.fetch(unit, target, record_id)
+    if found is None or not (unit.ctx.system or visible(unit, target, record_id)):
         problems.append(Problem(path, message("field.link")))
-    elif found.get("archived_at") is not None and not trusted:
+    elif found.get("archived_at") is not None:
         problems.append(Problem(path, message("field.link_archived")))
-    elif field.filter and not trusted and not filter_holds(
+    elif field.filter and not filter_holds(
             unit, entity, field, Live(unit, unit.entity(target), found), record, env):
         problems.append(Problem(path, message("field.link_filter")))
 

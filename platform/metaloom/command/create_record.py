@@ -39,10 +39,10 @@ def refuse_outside_own_rows(unit: Unit, address: str, record_id: int) -> None:
     if unit.ctx.system:
         return
     try:
-        row = rows.reader(unit).get(address, record_id)
+        actions, _ = rows.standing(unit, address, record_id)
     except NotFound:
         if unit.ctx.plan.may(address, "read") or unit.ctx.plan.may(address, "list"):
             raise NotAllowed(message("command.outside_own_rows")) from None
         return
-    if "create" not in row.actions:
+    if "create" not in actions:
         raise NotAllowed(message("command.outside_own_rows"))

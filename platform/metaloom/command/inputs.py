@@ -62,9 +62,7 @@ def read_fields(unit: Unit, fields: Mapping[str, Field], given: Mapping[str, Any
     problems = [Problem(name, message("field.unknown")) for name in given if name not in fields]
     values: dict[str, Any] = {
         name: check.read_value(unit, field, given.get(name), problems, name, offered_only=not trusted) for name, field in fields.items()}
-    live = Live(unit, entity, record) if entity is not None and record is not None else None
-    names = Names({**_each(unit, fields, values), "input": Loose(unit, fields, values), **({"record": live} if live else {})}, live)
-    env = _env(unit, record)
+    names, env = names_of(unit, fields, values, entity, record)
 
     def found(text: str) -> Any:
         return to_python(compile(text, scope, None, frozenset({"python"})))(names, env)
@@ -78,6 +76,14 @@ def read_fields(unit: Unit, fields: Mapping[str, Field], given: Mapping[str, Any
     if problems:
         raise Invalid(problems)
     return values
+
+
+def names_of(unit: Unit, fields: Mapping[str, Field], values: Mapping[str, Any], entity: Entity | None,
+             record: Mapping[str, Any] | None) -> tuple[Names, Any]:
+    """What expressions of an input see: the inputs bare and behind ``input``, the record bare and behind ``record``."""
+    live = Live(unit, entity, record) if entity is not None and record is not None else None
+    names = Names({**_each(unit, fields, values), "input": Loose(unit, fields, values), **({"record": live} if live else {})}, live)
+    return names, _env(unit, record)
 
 
 def _each(unit: Unit, fields: Mapping[str, Field], values: Mapping[str, Any]) -> dict[str, Any]:

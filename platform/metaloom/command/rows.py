@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from metaloom.access.condition import TableResolver
 from metaloom.base.errors import NotFound
 from metaloom.expression import Checked, Env, to_sql
-from metaloom.model import Entity, Field
+from metaloom.model import Entity, Field, FieldLevel
 from metaloom.model.entity import LIST_TYPES
 from metaloom.record import Reader, Writer
 from metaloom.record.paths import column_of, field_of, implicit_fields, target_of
@@ -37,6 +37,17 @@ def reader(unit: Unit) -> Reader:
     return found
 
 
+def standing(unit: Unit, address: str, record_id: int) -> tuple[frozenset[str], Mapping[str, FieldLevel]]:
+    """The actions and field levels that the person has on this row, in one statement; NotFound outside what may be read."""
+    rights, table = unit.ctx.plan.rights(address), unit.tables.of(address)
+    clauses = [rights.clause(index, table, unit.env()).label(f"s{index}") for index in range(len(rights.scopes))]
+    flags = unit.conn.execute(sa.select(*clauses).where(table.c.id == record_id)).one_or_none() if clauses else None
+    holding = frozenset(index for index, flag in enumerate(flags or ()) if flag)
+    if not holding & set(rights.scopes_for("read")):
+        raise NotFound
+    return rights.actions_in(holding), rights.levels(holding)
+
+
 def nothing(entity: Entity) -> dict[str, Any]:
     """A record without values: every name, None."""
     return dict.fromkeys((*(f.name for f in implicit_fields(entity)), *(f.name for f in entity.fields.values() if f.stored)))
@@ -54,6 +65,15 @@ def missing() -> NoReturn:
 def fetch(unit: Unit, address: str, record_id: int, *, lock: bool = False) -> dict[str, Any] | None:
     """One row, or None."""
     return writer(unit).stored(address, record_id, lock=lock)
+
+
+def exists(unit: Unit, address: str, record_id: int) -> bool:
+    """Whether there is such a row; remembered for the length of the unit, in which nothing a link may name disappears."""
+    key = ("exists", address, record_id)
+    if key not in unit.memory:
+        unit.memory[key] = fetch(unit, address, record_id) is not None
+    found: bool = unit.memory[key]
+    return found
 
 
 def find(unit: Unit, address: str, where: Mapping[str, Any], *, order: Sequence[str] = (), limit: int | None = None,
@@ -112,6 +132,11 @@ def _equals(unit: Unit, entity: Entity, table: sa.Table, name: str, value: Any) 
 
 def insert(unit: Unit, entity: Entity, values: Mapping[str, Any]) -> int:
     return writer(unit).insert(entity.address, values)
+
+
+def insert_many(unit: Unit, entity: Entity, values: Sequence[Mapping[str, Any]]) -> list[int]:
+    """New rows in one statement; ids in the same order."""
+    return writer(unit).insert_many(entity.address, values) if values else []
 
 
 def update(unit: Unit, entity: Entity, record_id: int, changes: Mapping[str, Any], row_version: int) -> int:

@@ -84,10 +84,10 @@ def _refuse_without_reason(unit: Unit, action: Action) -> None:
 def read_input(unit: Unit, action: Action, record: Mapping[str, Any] | None, given: Mapping[str, Any]) -> dict[str, Any]:
     """The action's input, complete and checked. Conditions of its fields see the other inputs bare."""
     return read_fields(unit, action.input.fields, given, entity=unit.entity(action.entity), record=record,
-                       scope=_input_scope(unit, action))
+                       scope=input_scope(unit, action))
 
 
-def _input_scope(unit: Unit, action: Action) -> Scope:
+def input_scope(unit: Unit, action: Action) -> Scope:
     scopes = unit.catalog.__dict__.setdefault("_input_scopes", {})
     if action.address not in scopes:
         base, own = record_scope(unit.catalog, action), values_scope(unit.catalog, action.input.fields)

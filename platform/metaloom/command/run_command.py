@@ -114,7 +114,7 @@ def run_inside(unit: Unit, name: str, entity: str, record: Mapping[str, Any] | N
 def _run(unit: Unit, declared: CommandDeclaration, entity: Entity | None, record: Mapping[str, Any] | None,
          given: Mapping[str, Any], *, trusted: bool) -> dict[str, Any]:
     """Reads the input, calls the handler, believes nothing it returns before it is checked."""
-    values = read_fields(unit, declared.input, given, entity=entity, record=record, scope=_scope(unit, declared, entity), trusted=trusted)
+    values = read_fields(unit, declared.input, given, entity=entity, record=record, scope=input_scope(unit, declared, entity), trusted=trusted)
     company = record.get("company") if record is not None else None
     work = PluginWork(unit, declared.plugin, declared.address, (entity.address, record["id"]) if entity and record else None,
                       company if isinstance(company, int) else None)
@@ -128,7 +128,7 @@ def _run(unit: Unit, declared: CommandDeclaration, entity: Entity | None, record
     return checked_output(unit, declared, output)
 
 
-def _scope(unit: Unit, declared: CommandDeclaration, entity: Entity | None) -> Scope:
+def input_scope(unit: Unit, declared: CommandDeclaration, entity: Entity | None) -> Scope:
     scopes = unit.catalog.__dict__.setdefault("_command_scopes", {})
     if declared.address not in scopes:
         own = values_scope(unit.catalog, declared.input)

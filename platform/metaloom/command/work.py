@@ -24,7 +24,7 @@ from metaloom.command.environment import business_date
 from metaloom.command.numbers import next_number
 from metaloom.command.providers import environment_for
 from metaloom.command.steps import move
-from metaloom.command.store import change_stored, new_record
+from metaloom.command.store import change_stored, new_record, new_records
 from metaloom.command.unit import Unit
 from metaloom.compile import entity_scope
 from metaloom.plugin import PluginFault
@@ -127,13 +127,8 @@ class PluginWork:
 
     @final
     def insert_many(self, entity: str, rows: Sequence[Mapping[str, Any]]) -> list[int]:
-        entity_ = self._unit.entity(entity)
-        before = len(self._unit.entries)
-        ids: list[int] = [new_record(self._unit, entity, row, trusted=True)["id"] for row in rows]
-        if entity_.bulk and ids:
-            del self._unit.entries[before:]
-            self._unit.log(entity_, None, None, {"rows": len(ids), "first": ids[0], "last": ids[-1]})
-        return ids
+        self._unit.step()
+        return new_records(self._unit, entity, rows)
 
     @final
     def transition(self, entity: str, id: int, name: str) -> None:
