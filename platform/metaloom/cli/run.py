@@ -1,0 +1,74 @@
+"""``metaloom run``: serve the application on this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import click
+
+from metaloom.base.text import Text
+from metaloom.cli._house import house
+from metaloom.storage import Settings, Tenancy
+
+DEMO = "demo"
+
+
+@click.command("run")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+@click.option("--workers", type=int, help="Processes; 1 on SQLite, 2 on PostgreSQL.")
+@click.option("--threads", default=8, show_default=True, help="Threads of each process.")
+@click.option("--demo", is_flag=True, help="Make the demo tenant first where there is none; its data arrives while you look around.")
+def command(host: str, port: int, workers: int | None, threads: int, demo: bool) -> None:
+    """Serve every tenant. Without Redis the outbox is drained in the same processes; with it start metaloom worker as well."""
+    with house() as tenancy:
+        settings, names = tenancy.settings, tenancy.names()
+        filler = _demo(tenancy) if demo and DEMO not in names else None
+        names = tenancy.names()
+    if not names:
+        click.echo("there is no tenant yet: metaloom tenant create <name> --client <folder under tenants/>, or run with --demo")
+    for name in names:
+        click.secho(f"http://{host}:{port}/{name}/", fg="green")
+    try:
+        _serve(settings, host, port, workers or (2 if settings.database_url else 1), threads)
+    finally:
+        if filler is not None and filler.poll() is None:
+            filler.terminate()
+
+
+def _demo(tenancy: Tenancy) -> subprocess.Popen[bytes] | None:
+    """The demo tenant with its tables; people and records are made by a process of their own, beside the server."""
+    if find_spec("metaloom.cli._tenant_demo") is None:
+        raise click.ClickException("this installation has no demo")
+    return subprocess.Popen([sys.executable, "-c", "from metaloom.cli import main; main()", "tenant", "demo"], env=os.environ.copy())
+
+
+def _serve(settings: Settings, host: str, port: int, workers: int, threads: int) -> None:
+    from gunicorn.app.base import BaseApplication
+
+    class Server(BaseApplication):  # type: ignore[misc]
+        def load_config(self) -> None:
+            for key, value in _config(host, port, workers, threads).items():
+                self.cfg.set(key, value)
+
+        def load(self) -> Callable[..., Any]:
+            from metaloom.app import create_app
+            from metaloom.plugin.registry import installed
+
+            return create_app(settings, registry=installed(), worker=settings.redis_url is None)
+
+    Server().run()
+
+
+def _config(host: str, port: int, workers: int, threads: int) -> dict[str, object]:
+    """The application is made in each worker process, so that no connection or thread is shared over a fork."""
+    return {
+        "bind": f"{host}:{port}", "workers": workers, "threads": threads, "worker_class": "gthread", "preload_app": False,
+        "timeout": 120, "graceful_timeout": 20, "keepalive": 5, "loglevel": os.environ.get("METALOOM_LOG", "warning").lower(),
+        "proc_name": "metaloom",
+    }  # fmt: skip

@@ -1,0 +1,146 @@
+"""The words about tenants do what they say and refuse with a reason and exit code 1."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from metaloom.cli import main
+from metaloom.storage import Tenancy
+from tests.storage.sources import NAME, entity, label, shop
+
+
+@pytest.fixture
+def run(settings, tmp_path, monkeypatch):
+    """Runs ``metaloom …`` against an installation of its own with the client ``acme``; ``run.files(…)`` writes its metadata."""
+    monkeypatch.setenv("METALOOM_HOME", str(settings.home))
+    monkeypatch.setenv("METALOOM_DATABASE_URL", settings.database_url or "")
+    monkeypatch.setenv("METALOOM_REDIS_URL", "")
+    monkeypatch.setenv("METALOOM_METADATA", str(tmp_path / "metadata"))
+    monkeypatch.setenv("METALOOM_TENANTS", str(tmp_path / "tenants"))
+    write(tmp_path / "metadata" / "platform" / "pack.yaml",
+          "pack: {version: 1.0.0, format: 1, label: {zh: 平台, en: Platform}}\n")
+    write(tmp_path / "tenants" / "acme" / "tenant.yaml",
+          "tenant: {label: {zh: 极致, en: Acme}, packs: [platform, shop]}\n")
+
+    def invoke(*words, code=0, text=None):
+        result = CliRunner().invoke(main, [str(word) for word in words], input=text)
+        assert result.exit_code == code, result.output + repr(result.exception)
+        return result.output
+
+    def files(*entities):
+        for _, path, text in shop(*entities):
+            write(tmp_path / "metadata" / path, text)
+
+    invoke.files = files
+    invoke.files(entity("thing", NAME))
+    yield invoke
+    tenancy = Tenancy(settings)
+    for name in tenancy.names():
+        tenancy.drop(name)
+    tenancy.close()
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def test_a_tenant_lives_from_create_to_drop(run):
+    assert "revision 1 is served" in run("tenant", "create", "acme")
+    assert "exists already" in run("tenant", "create", "acme", code=1)
+    assert "acme" in run("tenant", "list")
+    assert "nothing was dropped" in run("tenant", "drop", "acme", code=1, text="acne\n")
+    assert "gone" in run("tenant", "drop", "acme", "--yes", "acme")
+    assert "no tenant" in run("plan", "acme", code=1)
+
+
+def test_plan_apply_and_rollback(run):
+    run("tenant", "create", "acme")
+    run.files(entity("thing", f"{NAME}\nsize: {{type: integer, {label('s')}}}"))
+    planned = run("plan", "acme", "--sql")
+    assert "add_column shop__thing.size" in planned
+    assert 'ALTER TABLE "shop__thing" ADD COLUMN "size"' in planned
+    assert '"refused": false' in run("plan", "acme", "--json")
+    assert "revision 2 is served" in run("apply", "acme", "--reason", "size")
+    assert "the tables stay as they are" in run("plan", "acme")
+    assert "revision 1 is served" in run("rollback", "acme", 1)
+    shown = run("revision", "list", "acme")
+    assert "*    1" in shown
+    assert "size" in shown
+    assert "shop/sales/thing/entity.yaml" in run("revision", "show", "acme", 2)
+
+
+def test_refused_metadata_is_shown_with_file_and_line_and_changes_nothing(run):
+    run("tenant", "create", "acme")
+    run.files(entity("thing", f"{NAME}\nsize: {{type: integr, {label('s')}}}"))
+    shown = run("apply", "acme", code=1)
+    assert "entity.yaml:" in shown
+    assert "nothing was changed" in shown
+    assert "*    1" in run("revision", "list", "acme")
+
+
+def test_a_loss_needs_its_word(run, settings):
+    run.files(entity("thing", f"{NAME}\nsize: {{type: integer, {label('s')}}}"))
+    run("tenant", "create", "acme")
+    run.files(entity("thing", NAME))
+    run("apply", "acme")
+    planned = run("plan", "acme", "--allow", "drop:shop.thing/size")
+    assert "drop_column shop__thing.size (destructive)" in planned
+    assert "size" in run("plan", "acme")
+
+
+def test_apply_on_an_old_base_is_refused(run):
+    run("tenant", "create", "acme")
+    run.files(entity("thing", f"{NAME}\nsize: {{type: integer, {label('s')}}}"))
+    run("apply", "acme", "--base", 1)
+    run.files(entity("thing", f"{NAME}\nmore: {{type: integer, {label('s')}}}"))
+    assert "Compare and publish again" in run("apply", "acme", "--base", 1, code=1)
+
+
+def test_secrets_are_set_listed_and_rotated_but_never_shown(run):
+    run("tenant", "create", "acme")
+    assert "geheim" not in run("secret", "set", "acme", "gateway.key", "--from-stdin", text="geheim\n")
+    assert run("secret", "list", "acme") == "gateway.key\n"
+    run("secret", "rotate", "acme")
+    assert "METALOOM_OLD_MASTER_KEY" in run("secret", "rotate", "acme", "--master", code=1)
+    assert len(run("secret", "new-key").strip()) == 44
+
+
+def test_the_worker_runs_what_is_due_and_job_shows_what_waits(run):
+    run("tenant", "create", "acme")
+    assert run("job", "list", "acme") == ""
+    assert "0 rows were run" in run("worker", "--once")
+    assert "0 rows will be tried again" in run("job", "retry", "acme", 1)
+
+
+@pytest.mark.parametrize("word", ["plan", "apply", "rollback", "revision", "secret", "worker", "job", "tenant", "run"])
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_every_word_explains_itself(run, word):
+    shown = run(word, "--help")
+    assert "Usage:" in shown
+    assert len(shown.split("\n\n")) > 1
+
+
+@pytest.mark.parametrize("words", [("plan", "nobody"), ("apply", "../x"), ("rollback", "nobody", "1"), ("tenant", "drop", "nobody"),
+                                   ("secret", "list", "nobody"), ("revision", "list", "nobody"), ("tenant", "create", "BAD")])
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_an_unknown_tenant_is_refused_in_one_line(run, words):
+    shown = run(*words, code=1)
+    assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_bad_settings_are_said_with_the_cure(run, monkeypatch):
+    monkeypatch.setenv("METALOOM_DATABASE_URL", "mysql://x")
+    assert "postgresql://" in run("tenant", "list", code=1)
+
+
+def test_a_word_is_imported_only_when_used():
+    import subprocess
+
+    code = "import sys; from metaloom.cli import main; main(['--version'], standalone_mode=False); print('sqlalchemy' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.strip().endswith("False")
+
