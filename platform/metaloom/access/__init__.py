@@ -8,9 +8,9 @@ revision: in Python for a single question, in SQL (a row predicate, and one bool
 from metaloom.access.actor import Actor, Assignment, load_actor, plan_for
 from metaloom.access.org import OrgTree, Unit, load_org_tree
 from metaloom.access.plan import AccessPlan, Denied, EntityRights, HeldGrant, Permitted
-from metaloom.access.scope import RowScope, linked_table
+from metaloom.access.scope import RowScope, aliased
 
 __all__ = [
     "AccessPlan", "Actor", "Assignment", "Denied", "EntityRights", "HeldGrant", "OrgTree", "Permitted", "RowScope", "Unit",
-    "linked_table", "load_actor", "load_org_tree", "plan_for",
+    "aliased", "load_actor", "load_org_tree", "plan_for",
 ]

@@ -67,10 +67,15 @@ class AccessPlan:
         self.org = org or OrgTree()
         self.env = env
         self._rights: dict[str, EntityRights] = {}
+        self.memory = Memory(200)
 
     @property
     def catalog(self) -> Catalog:
         return self.revision.catalog
+
+    def asks_environment(self, entity: str) -> bool:
+        """Whether a scope of the actor on ``entity`` is an expression, whose SQL may change with the day or the hour."""
+        return any(scope.kind == "expression" for scope in self.rights(entity).scopes)
 
     def rights(self, entity: str) -> EntityRights:
         """The actor's rights on ``entity``; KeyError when the catalog has no such entity."""
@@ -131,6 +136,19 @@ class AccessPlan:
                        action=self.action_label(entity, action))
 
 
+class Memory(dict[Any, Any]):
+    """A bounded memory of things that are quick to use and slow to make; full, it forgets everything."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if len(self) >= self._limit:
+            self.clear()
+        super().__setitem__(key, value)
+
+
 class EntityRights:
     """The actor's grants on one entity: the distinct row scopes, and what holds where."""
 
@@ -140,6 +158,7 @@ class EntityRights:
         self.held = tuple(_held_grants(plan, entity))
         self.scopes: tuple[RowScope, ...] = tuple(dict.fromkeys(held.scope for held in self.held if held.scope.kind != "none"))
         self._index = {scope: i for i, scope in enumerate(self.scopes)}
+        self._clauses = Memory(50)
         self._levels: dict[frozenset[int], Mapping[str, FieldLevel]] = {}
         self._actions: dict[frozenset[int], frozenset[str]] = {}
         self._grant_levels = {id(held): _grant_levels(entity, held.grant) for held in self.held}
@@ -161,7 +180,15 @@ class EntityRights:
         return tuple(everything[:1] or sorted(found))
 
     def clause(self, index: int, table: Any, env: Any = None) -> sa.ColumnElement[bool]:
-        """SQL of one scope over ``table``."""
+        """SQL of one scope over ``table``; a clause that asks nothing of the environment is made once."""
+        if self.scopes[index].kind == "expression":
+            return self._clause(index, table, env)
+        found = self._clauses.get((index, table))
+        if found is None:
+            found = self._clauses[index, table] = self._clause(index, table, env)
+        return found
+
+    def _clause(self, index: int, table: Any, env: Any) -> sa.ColumnElement[bool]:
         revision, environment = self.plan.revision, env if env is not None else self.plan.env
         return scope_clause(revision, self.scopes[index], self.entity, table,
                             lambda address, text, target: condition_clause(revision, address, text, target, environment))

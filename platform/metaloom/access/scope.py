@@ -103,7 +103,7 @@ def _through(
     test: Callable[[Entity, Any], sa.ColumnElement[bool]],
 ) -> sa.ColumnElement[bool]:
     """EXISTS over the linked row; the condition follows the link in SQL, so it is as fresh as the target."""
-    above = linked_table(revision.tables.of(target))
+    above = aliased(revision.tables.of(target), f"{getattr(table, 'name', 't')}_{link}")
     return sa.exists(
         sa.select(sa.literal(1)).select_from(above)
         .where(above.c.id == table.c[_link_column(entity, link)], test(revision.catalog.entities[target], above))
@@ -111,10 +111,13 @@ def _through(
     )
 
 
-def linked_table(table: Any) -> Any:
-    """A fresh alias of ``table``."""
-    return table.alias()
-
+def aliased(table: Any, name: str) -> Any:
+    """The alias ``name`` of ``table``, made once: an alias copies every column, which costs more than the query's own text."""
+    made = table.info.setdefault("aliases", {})
+    found = made.get(name)
+    if found is None:
+        found = made[name] = table.alias(name)
+    return found
 
 
 def _link_column(entity: Entity, name: str) -> str:

@@ -63,7 +63,7 @@ class Reader:
         asked = Asked(entity, view, tuple(filters), q, tab, archived, **more)
         self._permit(entity, asked.action)
         size = _limit(limit, view)
-        return self._page(asked, self._columns(asked, paths), sort, cursor, _page_number(page), size)
+        return self._page(asked, paths, sort, cursor, _page_number(page), size)
 
     def count(self, entity: str, *, cap: int = COUNT_CAP, view: ListView | None = None, filters: Sequence[Filter] = (),
               q: str | None = None, tab: str | None = None, archived: bool = False, **more: Any) -> Count:
@@ -335,28 +335,55 @@ class Reader:
         selection.add_flags()
         return selection
 
-    def _page(self, asked: Asked, paths: Paths, sort: Sequence[str], cursor: str | None, number: int | None, size: int) -> Page:
-        inner, clauses, narrowed = self._rows(asked)
-        order, sort_clauses = self._order(inner, asked, sort)
-        clauses += sort_clauses
-        bound = f"{self.tenant.name}|{asked.entity}"
+    def _page(self, asked: Asked, given: Sequence[str] | None, sort: Sequence[str], cursor: str | None, number: int | None, size: int) -> Page:
+        window = self._window(asked, given, sort)
+        order, bound = window.order, f"{self.tenant.name}|{asked.entity}"
         marker = unseal(order, cursor, bound_to=bound, sign=self._sign) if cursor else None
-        outer = Frame(self.plan, asked.entity, self.env, action=asked.action)
-        window = _Window(self, inner, outer, self._selection(outer, paths), order, clauses)
         offset = (number - 1) * size if number and not marker else 0
-        raws = window.fetch(marker, size + 1, offset)
+        raws = window.fetch(self.conn, marker, size + 1, offset)
         more = len(raws) > size
         backwards = marker is not None and marker.backwards
         raws = raws[:size][::-1] if backwards else raws[:size]
-        rows = tuple(window.decode(raw) for raw in raws)
+        rows = tuple([window.decode(raw) for raw in raws])
         has_next = bool(rows) and (more if not backwards else True)
         has_prev = bool(rows) and (more if backwards else marker is not None or offset > 0)
         return Page(
-            rows, tuple(path.text for path in paths),
+            rows, window.paths,
             seal(order, window.key_values(raws[-1]), backwards=False, bound_to=bound, sign=self._sign) if has_next else None,
             seal(order, window.key_values(raws[0]), backwards=True, bound_to=bound, sign=self._sign) if has_prev else None,
-            has_next, narrowed or bool(sort_clauses),
+            has_next, window.narrowed,
         )
+
+    def _window(self, asked: Asked, given: Sequence[str] | None, sort: Sequence[str]) -> _Window:
+        """The list's statements; kept with the actor's plan where the same question will have the same SQL."""
+        key = self._window_key(asked, given, sort)
+        found: _Window | None = self.plan.memory.get(key) if key is not None else None
+        if found is not None:
+            return found
+        paths = self._columns(asked, given)
+        inner, clauses, narrowed = self._rows(asked)
+        order, sort_clauses = self._order(inner, asked, sort)
+        outer = Frame(self.plan, asked.entity, self.env, action=asked.action)
+        made = _Window(inner, outer, self._selection(outer, paths), order, [*clauses, *sort_clauses], tuple(path.text for path in paths),
+                       narrowed or bool(sort_clauses))
+        if key is not None and inner.lasting and outer.lasting:
+            self.plan.memory[key] = made
+        return made
+
+    def _window_key(self, asked: Asked, given: Sequence[str] | None, sort: Sequence[str]) -> Any:
+        """What a list's SQL depends on; None where it must be made anew (conditions that may ask the environment)."""
+        if asked.where or self._fixed_conditions(asked):
+            return None
+        view = (asked.view.address, asked.view.sort, asked.view.search, asked.view.more,
+                tuple((c.path, c.hidden) for c in asked.view.columns.values())) if asked.view else None
+        filters = tuple((f.path, f.op, tuple(f.value) if isinstance(f.value, list) else f.value) for f in asked.filters)
+        key = ("list", asked.entity, view, filters, asked.q, asked.tab, asked.archived, asked.action,
+               tuple(given) if given is not None else None, tuple(sort), self.locale, id(self.tenant.secrets))
+        try:
+            hash(key)
+        except TypeError:
+            return None
+        return key
 
     def _sign(self, text: str) -> str:
         return self.tenant.secrets.blind("record/cursor", text)
@@ -372,15 +399,29 @@ class Reader:
     def _one(self, entity: str, id: int, action: str, paths: Sequence[str] | None) -> Row:
         if not _is_id(id) or not self.plan.rights(entity).scopes_for(action):
             raise NotFound
+        statement, decode = self._detail(entity, action, paths)
+        raw = self.conn.execute(statement, {"record_id": id}).first()
+        if raw is None:
+            raise NotFound
+        return self._with_child_levels(decode(raw), self.plan.catalog.entities[entity])
+
+    def _detail(self, entity: str, action: str, paths: Sequence[str] | None) -> Any:
+        """(statement of one record by ``record_id``, decoder), kept with the actor's plan."""
+        key = ("detail", entity, action, tuple(paths) if paths is not None else None, self.locale, id(self.tenant.secrets))
+        found = self.plan.memory.get(key)
+        if found is not None:
+            return found
         frame = Frame(self.plan, entity, self.env, action=action)
         definition = self.plan.catalog.entities[entity]
         wanted = [*_all_paths(definition, with_implicit=True), *(p for p in definition.header if "." in p)] if paths is None else paths
         known = [self._path(entity, text) for text in dict.fromkeys(wanted)]
-        shown = [path for path in known if frame.readable(path, FieldLevel.MASKED)[1]]
-        rows = self._read(frame, [frame.table.c.id == id, frame.predicate()], shown, 1)
-        if not rows:
-            raise NotFound
-        return self._with_child_levels(rows[0], definition)
+        selection = self._selection(frame, [path for path in known if frame.readable(path, FieldLevel.MASKED)[1]])
+        by_id = frame.table.c.id == sa.bindparam("record_id", type_=frame.table.c.id.type)
+        statement = sa.select(*selection.statement_columns()).select_from(frame.source()).where(by_id, frame.predicate())
+        made = (statement, selection.decoder())
+        if frame.lasting:
+            self.plan.memory[key] = made
+        return made
 
     def _with_child_levels(self, row: Row, entity: Entity) -> Row:
         """Levels of child fields: they have no column, so the row's own scopes decide."""
@@ -446,28 +487,30 @@ class Reader:
 
 
 class _Window:
-    """One page's worth of statements: the rows are limited first, links are joined afterwards (late join)."""
+    """The statements of one list: the rows are limited first, links are joined afterwards (late join)."""
 
-    def __init__(self, reader: Reader, inner: Frame, outer: Frame, selection: Selection, order: Order, clauses: list[Any]) -> None:
-        self._conn, self._inner, self._outer, self._order, self._clauses = reader.conn, inner, outer, order, clauses
-        self._selection, self.decode = selection, selection.decoder()
+    def __init__(self, inner: Frame, outer: Frame, selection: Selection, order: Order, clauses: list[Any], paths: tuple[str, ...],
+                 narrowed: bool) -> None:
+        self._inner, self._outer, self._clauses, self._selection = inner, outer, clauses, selection
+        self.order, self.decode, self.paths, self.narrowed = order, selection.decoder(), paths, narrowed
         self._width = len(selection.columns)
+        self._made: dict[Any, Any] = {}
 
-    def fetch(self, marker: Marker | None, limit: int, offset: int) -> list[Any]:
+    def fetch(self, conn: sa.Connection, marker: Marker | None, limit: int, offset: int) -> list[Any]:
         """Up to ``limit`` raw rows in reading direction (reversed for a backwards marker)."""
-        if not self._order.phased:
-            return self._run(marker, None, limit, offset)
-        if offset:
-            found = self._run(None, True, limit, offset)
-            return found if len(found) == limit else self._run(None, None, limit, offset)
         backwards = marker is not None and marker.backwards
+        if not self.order.phased:
+            return self._run(conn, marker, None, limit, offset, backwards)
+        if offset:
+            found = self._run(conn, None, True, limit, offset, False)
+            return found if len(found) == limit else self._run(conn, None, None, limit, offset, False)
         phases = [False, True] if backwards else [True, False]
         if marker is not None and (marker.values[0] is None) != (phases[0] is False):
             phases = phases[1:]
         rows: list[Any] = []
         for phase in phases:
             here = marker if marker is not None and (marker.values[0] is None) == (phase is False) else None
-            rows += self._run(here, phase, limit - len(rows), 0, backwards=backwards)
+            rows += self._run(conn, here, phase, limit - len(rows), 0, backwards)
             if len(rows) >= limit:
                 break
         return rows
@@ -475,9 +518,16 @@ class _Window:
     def key_values(self, raw: Any) -> tuple[Any, ...]:
         return tuple(raw[self._width:])
 
-    def _run(self, marker: Marker | None, phase: bool | None, limit: int, offset: int, *, backwards: bool | None = None) -> list[Any]:
-        reverse = backwards if backwards is not None else marker is not None and marker.backwards
-        order, clauses = self._order, list(self._clauses)
+    def _run(self, conn: sa.Connection, marker: Marker | None, phase: bool | None, limit: int, offset: int, reverse: bool) -> list[Any]:
+        if marker is not None:
+            return list(conn.execute(self._statement(marker, phase, limit, offset, reverse)))
+        key = (phase, limit, offset, reverse)
+        if key not in self._made:
+            self._made[key] = self._statement(None, phase, limit, offset, reverse)
+        return list(conn.execute(self._made[key]))
+
+    def _statement(self, marker: Marker | None, phase: bool | None, limit: int, offset: int, reverse: bool) -> Any:
+        order, clauses = self.order, list(self._clauses)
         first = order.keys[0].column
         if phase is not None:
             clauses.append(first.is_not(None) if phase else first.is_(None))
@@ -488,11 +538,11 @@ class _Window:
                   .order_by(*order.by(reverse=reverse, phase=phase)).limit(limit).offset(offset or None)).subquery("p")
         table = self._outer.table
         source = window.join(table, table.c.id == window.c[f"k{len(keys) - 1}"])
-        for target, on in self._outer._joins:
+        for target, on in self._outer.joins:
             source = source.outerjoin(target, on)
         outer_order = Order(tuple(Key(k.name, window.c[f"k{i}"], k.descending, k.nullable, k.field) for i, k in enumerate(order.keys)))
-        statement = sa.select(*self._selection.statement_columns(), *(window.c[f"k{i}"] for i in range(len(keys)))).select_from(source)
-        return list(self._conn.execute(statement.order_by(*outer_order.by(reverse=reverse, phase=phase))))
+        columns = (*self._selection.statement_columns(), *(window.c[f"k{i}"] for i in range(len(keys))))
+        return sa.select(*columns).select_from(source).order_by(*outer_order.by(reverse=reverse, phase=phase))
 
 
 def _all_paths(entity: Entity, *, with_implicit: bool) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from metaloom.access import AccessPlan, EntityRights
+from metaloom.access import AccessPlan, EntityRights, aliased
 from metaloom.model import Entity, FieldLevel
 from metaloom.model.entity import LIST_TYPES
 from metaloom.record.encode import display
@@ -52,7 +52,7 @@ class Frame:
         self.plan, self.env, self.revision = plan, env, plan.revision
         self.entity = plan.catalog.entities[entity]
         rights = plan.rights(entity)
-        table = self.revision.tables.of(entity).alias("t")
+        table = aliased(self.revision.tables.of(entity), "t")
         self.base = Place(self.entity, table, rights, rights.scopes_for(action), ())
         self.places: dict[Prefix, Place] = {(): self.base}
         self._joins: list[tuple[Any, Any]] = []
@@ -60,6 +60,16 @@ class Frame:
     @property
     def table(self) -> Any:
         return self.base.table
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the frame's SQL stays right from request to request (no scope of it asks the environment)."""
+        return not any(self.plan.asks_environment(place.entity.address) for place in self.places.values())
+
+    @property
+    def joins(self) -> tuple[tuple[Any, Any], ...]:
+        """(table, condition) of every link followed, in order."""
+        return tuple(self._joins)
 
     def source(self) -> Any:
         """The FROM clause with an outer join per link."""
@@ -79,7 +89,7 @@ class Frame:
             prefix = (*current.prefix, hop.field.name)
             known = self.places.get(prefix)
             if known is None:
-                table = self.revision.tables.of(hop.target).alias(f"j{len(self._joins)}")
+                table = aliased(self.revision.tables.of(hop.target), f"j{len(self._joins)}")
                 self._joins.append((table, table.c.id == current.table.c[hop.column]))
                 rights = self.plan.rights(hop.target)
                 known = self.places[prefix] = Place(self.plan.catalog.entities[hop.target], table, rights, (), prefix)

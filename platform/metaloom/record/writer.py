@@ -18,10 +18,28 @@ from metaloom.model import Entity, Field
 from metaloom.model.entity import LIST_TYPES
 from metaloom.record import pinyin
 from metaloom.record.filters import last4_address
-from metaloom.record.paths import column_of, implicit_fields
+from metaloom.record.paths import PerRevision, column_of, implicit_fields
 from metaloom.record.select import secret_address
 
 FETCH_MAX = 1_000
+
+
+class _Shape:
+    """How a stored row of an entity is read: where each field stands among the columns, and the statement for one id."""
+
+    def __init__(self, entity: Entity, table: sa.Table) -> None:
+        columns = list(table.c.keys())
+        fields = [f for f in (*implicit_fields(entity), *(f for f in entity.fields.values() if f.stored)) if column_of(f) in table.c]
+        self.places = tuple((field.name, columns.index(column_of(field))) for field in fields)
+        self.lists = tuple(field.name for field in fields if field.type in LIST_TYPES and not field.encrypted)
+        self.secrets = tuple((field.name, secret_address(entity.address, field)) for field in fields if field.encrypted)
+        self._one = sa.select(table).where(table.c.id == sa.bindparam("id"))
+
+    def one(self, *, lock: bool) -> sa.Select[Any]:
+        return self._one.with_for_update() if lock else self._one
+
+
+SHAPES: PerRevision[dict[str, _Shape]] = PerRevision(lambda revision: {})
 
 
 class Writer:
@@ -34,12 +52,13 @@ class Writer:
 
     def nothing(self, address: str) -> dict[str, Any]:
         """A record without values: every name, None."""
-        return dict.fromkeys(name for name, _ in self._columns(address))
+        return dict.fromkeys(name for name, _ in self._shape(address).places)
 
     def stored(self, address: str, id: int, *, lock: bool = False) -> dict[str, Any] | None:
         """The record whoever asks, or None. ``lock``: other transactions that lock it wait for this one."""
-        found = self._select(address, lambda table: [table.c.id == id], lock=lock)
-        return found[0] if found else None
+        shape = self._shape(address)
+        row = self.conn.execute(shape.one(lock=lock and self.revision.dialect == "postgresql"), {"id": id}).one_or_none()
+        return None if row is None else self._decoded(shape, row)
 
     def stored_many(self, address: str, ids: Iterable[int], *, lock: bool = False) -> dict[int, dict[str, Any]]:
         """Several records by id, locked in the order of their ids."""
@@ -168,21 +187,22 @@ class Writer:
             found[companions["py"]] = None if text is None else pinyin.companion(text)
         return found
 
-    def decode(self, address: str, raw: Any) -> dict[str, Any]:
+    def _decoded(self, shape: _Shape, row: Any) -> dict[str, Any]:
         """A stored row as values by field name."""
-        return {name: self._value(address, field, raw[column_of(field)]) for name, field in self._columns(address)}
+        found = {name: row[place] for name, place in shape.places}
+        for name in shape.lists:
+            if found[name] is not None:
+                found[name] = tuple(found[name])
+        for name, address in shape.secrets:
+            if found[name] is not None:
+                found[name] = self.tenant.secrets.decrypt(address, found[name])
+        return found
 
-    def _value(self, address: str, field: Field, raw: Any) -> Any:
-        if raw is None:
-            return None
-        if field.encrypted:
-            return self.tenant.secrets.decrypt(secret_address(address, field), raw)
-        return tuple(raw) if field.type in LIST_TYPES else raw
-
-    def _columns(self, address: str) -> list[tuple[str, Field]]:
-        entity, table = self._entity(address), self.revision.tables.of(address)
-        fields = (*implicit_fields(entity), *(f for f in entity.fields.values() if f.stored))
-        return [(field.name, field) for field in fields if column_of(field) in table.c]
+    def _shape(self, address: str) -> _Shape:
+        shapes = SHAPES.of(self.revision)
+        if address not in shapes:
+            shapes[address] = _Shape(self._entity(address), self.revision.tables.of(address))
+        return shapes[address]
 
     def _new_row(self, entity: Entity, values: Mapping[str, Any]) -> dict[str, Any]:
         reserved = {"row_version": 1, "created_at": self.now, "created_by": self.user_id, "updated_at": self.now, "updated_by": self.user_id}
@@ -196,7 +216,8 @@ class Writer:
             statement = statement.limit(limit)
         if lock and self.revision.dialect == "postgresql":
             statement = statement.with_for_update()
-        return [self.decode(address, row) for row in self.conn.execute(statement).mappings()]
+        shape = self._shape(address)
+        return [self._decoded(shape, row) for row in self.conn.execute(statement)]
 
     def _entity(self, address: str) -> Entity:
         entity: Entity = self.revision.catalog.entities[address]
