@@ -23,6 +23,8 @@ from metaloom.app.sessions import LoginStore, TenantSessions
 from metaloom.app.tenancy import TenantPath
 from metaloom.base.clock import Clock, SystemClock
 from metaloom.base.messages import message
+from metaloom.plugin.registry import installed
+from metaloom.storage import Tenancy
 from metaloom.web import register_web
 from metaloom.web.assets import Assets
 from metaloom.web.current import Current, locale
@@ -51,12 +53,11 @@ class Site:
 
 def create_app(settings: Any, *, tenancy: Any = None, clock: Clock | None = None, registry: Any = None, worker: bool = False) -> Flask:
     """The application. ``worker`` starts the embedded worker thread (without Redis); ``tenancy`` and ``clock`` are for tests."""
-    from metaloom.storage.tenancy import Tenancy
-
     _refuse_weak_key(settings.secret_key)
-    clock = clock or SystemClock()
+    clock, registry = clock or SystemClock(), registry or installed()
     templates = templates_root()
-    site = Site(settings, tenancy or Tenancy(settings), clock, LoginStore(clock), Assets(templates / "static"), templates, registry)
+    tenancy = tenancy or Tenancy(settings, manifest=registry.manifest())
+    site = Site(settings, tenancy, clock, LoginStore(clock), Assets(templates / "static"), templates, registry)
     app = Flask("metaloom", static_folder=None, template_folder=str(templates))
     app.config.update(_config(settings))
     app.extensions["metaloom"] = site
@@ -204,7 +205,7 @@ def _start_worker(site: Site) -> None:
         return
     from metaloom import worker
 
-    worker.start_embedded(site.settings, site.tenancy, site.registry, stopping=site.stopping)
+    worker.start_embedded(site.settings, site.tenancy, site.registry, stopping=site.stopping, clock=site.clock)
 
 
 __all__ = ["Site", "create_app"]

@@ -1,0 +1,5 @@
+"""``python -m metaloom`` is the command ``metaloom``."""
+
+from metaloom.cli import main
+
+main()
