@@ -1,3 +1,4 @@
+# ruff: noqa: E501 — a case stands on one line
 """Metadata that somebody typed at random: the compiler answers with findings, never with a crash, and soon."""
 
 import random
@@ -5,10 +6,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
 from metaloom.base.diagnostic import MetadataRefused
 from metaloom.compile import compile_catalog
 from metaloom.compile.load import load
-
 from tests.compile.shop import NO_PLUGINS, SHOP, shop, sources
 
 VALUES = ("null", "true", "0", "-1", "1.5", "''", "x", "select", "[]", "{}", "[a, b]", "{zh: 甲, en: A}", "{zh: 甲}", "999999999999999999", "'{amount'", "'{{ 7*7 }}'",

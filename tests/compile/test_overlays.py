@@ -1,11 +1,11 @@
-# ruff: noqa: E501 — a case of the table stands on one line
+# ruff: noqa: E501, UP031 — a case of the table stands on one line
 """Overlays change what a lower layer says, by name, and say what they saw (T01, T02)."""
 
 import pytest
+
 from metaloom.base.text import Text
 from metaloom.compile import explain
 from metaloom.model import Catalog, FieldLevel
-
 from tests.compile.shop import SHOP, catalog, edited, findings, places, shop
 
 CUSTOMER, ORDER, PACK, MODULE = "shop/sales/customer/x.yaml", "shop/sales/order_form/x.yaml", "shop/x.yaml", "shop/sales/x.yaml"

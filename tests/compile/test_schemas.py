@@ -5,10 +5,10 @@ import json
 import jsonschema
 import pytest
 import yaml
+
 from metaloom.compile.load import load
 from metaloom.compile.schema import SCHEMAS, bundle, documents, kinds, shape_of, validate
 from metaloom.compile.source import Source
-
 from tests.compile.shop import ENGINE, SHOP, sources
 from tests.compile.test_fuzz import mutations
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from metaloom.cli import main
 
+from metaloom.cli import main
 from tests.compile.shop import METADATA, SHOP
 
 

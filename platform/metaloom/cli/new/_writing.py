@@ -17,7 +17,8 @@ from metaloom.compile.layout import NAME
 
 def options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every new thing."""
-    function = click.option("--root", type=click.Path(file_okay=False, path_type=Path), help="The metadata folder (default: the one of this checkout).")(function)
+    folder = click.Path(file_okay=False, path_type=Path)
+    function = click.option("--root", type=folder, help="The metadata folder (default: the one of this checkout).")(function)
     function = click.option("--en", help="English label.")(function)
     return click.option("--zh", help="Chinese label.")(function)
 
