@@ -213,3 +213,13 @@ def test_a_publish_is_live_in_every_process_within_a_second_and_nobody_sees_half
     assert counts["read"] > 20
     assert counts["written"] > 5
     assert took < 1.0, f"live after {took:.2f} s"
+
+
+def test_a_request_of_the_old_revision_that_meets_a_rename_may_come_again(started):
+    old = started.revision().tables.of("shop.thing")
+    publish(started, AFTER)
+    with pytest.raises(Busy), started.read() as conn:
+        conn.execute(sa.select(old)).all()
+    with pytest.raises(sa.exc.DBAPIError), started.read() as conn:      # a mistake stays a mistake once that is long ago
+        started._revisions._switched_at = -1000.0
+        conn.execute(sa.select(old)).all()

@@ -52,6 +52,14 @@ def _answered_sqlite(error: OperationalError) -> Busy | None:
     return None
 
 
+def names_what_is_gone(error: BaseException) -> bool:
+    """The statement speaks of a table or column that is not there (any more)."""
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    return state in ("42703", "42P01") or "no such column" in str(error.orig) or "no such table" in str(error.orig)
+
+
 @dataclass(frozen=True)
 class Violation:
     """Which constraint refused. ``kind``: unique | foreign_key | check | not_null | append_only | balance.

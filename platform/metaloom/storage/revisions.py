@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from metaloom.storage.tenancy import Tenant
 
 STAMP_SECONDS = 0.3
+_LATELY_SECONDS = 10.0
 _KEPT = 64
 
 register({
@@ -59,6 +60,7 @@ class Revisions:
         self._current: Revision | None = None
         self._stamp: tuple[int, int] | None = None
         self._looked_at = 0.0
+        self._switched_at = 0.0
         self._loading = Lock()
 
     def current(self) -> Revision:
@@ -80,6 +82,12 @@ class Revisions:
     def refresh(self) -> None:
         self._looked_at = 0.0
 
+    def switched_lately(self) -> bool:
+        """Whether another revision came to be served within the last seconds, so that someone may still work under the old one."""
+        self.refresh()
+        self.current()
+        return monotonic() - self._switched_at < _LATELY_SECONDS
+
     def _look(self) -> Revision:
         with self._tenant.read() as conn:
             row = conn.execute(sa.select(pointer.c.revision_number, pointer.c.stamp)).one_or_none()
@@ -89,6 +97,8 @@ class Revisions:
             if self._current is None or stamp != self._stamp:
                 found = self._load(conn, row.revision_number)
                 self._tenant.secrets.origins = found.origins
+                if self._current is not None:
+                    self._switched_at = monotonic()
                 self._current, self._stamp = found, stamp
         self._looked_at = monotonic()
         return self._current

@@ -1,7 +1,7 @@
 """SQLite: one file per tenant, WAL, every commit on the disk before it is answered.
 
-Readers use connections that cannot write; writers begin IMMEDIATE and stand in a fair queue inside the process, because
-SQLite's own waiting is a lottery.
+Readers use connections that cannot write; writers begin IMMEDIATE and queue inside the process, because
+SQLite itself waits by looking again and again.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Access:
 
     @contextmanager
     def queue(self) -> Iterator[None]:
-        """One writer at a time in this process, in the order of arrival."""
+        """One writer at a time in this process: the others wait here instead of polling the file."""
         if self._holder == get_ident():
             raise RuntimeError("a write transaction is already open in this thread; use its connection")
         if not self._queue.acquire(timeout=WAIT_SECONDS):

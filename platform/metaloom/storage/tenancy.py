@@ -21,7 +21,7 @@ from metaloom.base.text import Text
 from metaloom.compile import EMPTY, PluginManifest
 from metaloom.storage import engine, hooks, postgresql, sqlite
 from metaloom.storage.control import Control, TenantRow
-from metaloom.storage.failures import answered
+from metaloom.storage.failures import Contended, answered, names_what_is_gone
 from metaloom.storage.files import FileStore
 from metaloom.storage.revisions import Compiler, Revision, Revisions, compiler_with
 from metaloom.storage.secrets import Secrets, make_keys
@@ -207,7 +207,7 @@ class Tenant:
 
     @contextmanager
     def _transaction(self, source: sa.Engine) -> Iterator[sa.Connection]:
-        with _answering():
+        with _answering(self):
             conn = _begun(source)
             try:
                 yield conn
@@ -221,11 +221,13 @@ class Tenant:
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
+def _answering(tenant: Tenant | None = None) -> Iterator[None]:
     try:
         yield
     except sa.exc.SQLAlchemyError as error:
         answer = answered(error)
+        if answer is None and tenant is not None and names_what_is_gone(error) and tenant._revisions.switched_lately():
+            answer = Contended()        # a publish renamed it meanwhile; under the new revision the request will do
         if answer is None:
             raise
         log.warning("database busy: %s", error)
