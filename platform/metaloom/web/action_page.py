@@ -15,6 +15,7 @@ from metaloom.base.text import Text
 from metaloom.model import Entity, Field, FieldLevel
 from metaloom.model.entity import LINK_TYPES
 from metaloom.plugin.registry import installed
+from metaloom.record.encode import display
 from metaloom.record.paths import OWNERS
 from metaloom.record.schema import schema_of
 from metaloom.web.current import Current, current, locale, site, url
@@ -87,7 +88,7 @@ def _row_for(pinned: Current, entity: str, id: int | None, permission: str) -> A
 
 def _dialog(pinned: Current, definition: Entity, asked: Asked, row: Any, sent: Any, problems: tuple[Problem, ...], status: int = 200) -> Any:
     levels = dict.fromkeys(asked.fields, FieldLevel.WRITE)
-    values = {} if sent is not None else _defaults(pinned, asked, row)
+    values = {} if sent is not None else _defaults(pinned, definition, asked, row)
     titles = _titles(pinned, asked.fields, sent, values)
     source = Source("action", values, titles, levels, sent=sent, problems=problems)
     fields = [make_field(pinned, definition, one, source, one.name, False) for one in asked.fields.values() if not one.computed]
@@ -100,25 +101,13 @@ def _dialog(pinned: Current, definition: Entity, asked: Asked, row: Any, sent: A
         problems=[p.message.say(locale()) for p in problems if p.field not in asked.fields]), status)
 
 
-def _defaults(pinned: Current, asked: Asked, row: Any) -> dict[str, Any]:
-    """Defaults of the input, worked out over the record where they can be."""
-    from metaloom.compile import values_scope
-    from metaloom.compile.scope import record_scope
-    from metaloom.expression import ExpressionError, Scope, compile, to_python
+def _defaults(pinned: Current, definition: Entity, asked: Asked, row: Any) -> dict[str, Any]:
+    """Defaults of the input, worked out over the record."""
+    from metaloom.command.input_asked import input_asked
 
-    own = values_scope(pinned.catalog, asked.fields)
-    base = record_scope(pinned.catalog, asked.action) if asked.action is not None else Scope()
-    scope = Scope({**base.fields, **own.fields}, {**base.links, **own.links}, base.children, base.user or own.user, base.functions or own.functions)
-    known = {**dict.fromkeys(scope.fields), **({k: v for k, v in row.values.items() if "." not in k} if row is not None else {})}
-    found = {}
-    for one in asked.fields.values():
-        if not one.default:
-            continue
-        try:
-            found[one.name] = to_python(compile(one.default, scope))(known, pinned.env)
-        except (ExpressionError, LookupError, TypeError, AttributeError, ArithmeticError):
-            continue
-    return found
+    if not any(one.default for one in asked.fields.values()):
+        return {}
+    return dict(input_asked(pinned.looking(), definition.address, row.id if row is not None else None, asked.name, pinned.conn).defaults)
 
 
 def _titles(pinned: Current, fields: Mapping[str, Field], sent: Any, values: Mapping[str, Any]) -> dict[str, str]:
@@ -168,7 +157,19 @@ def do(entity: str, name: str, id: int | None = None) -> Any:
         return _dialog(pinned, definition, asked, _row_for(pinned, entity, id, asked.permission), request.form, refused.problems, 400)
     except NotPossible as refused:
         return _refused(pinned, definition, id, refused)
+    shown = _results(pinned, entity, name, done.results)
+    if shown and wants_fragment():
+        return render_template("detail/done.html", said=done.message.say(locale()), results=shown, back=_landing(pinned, entity, id), label=asked.label.say(locale()))
     return _after(pinned, entity, id, done.message.say(locale()))
+
+
+def _results(pinned: Current, entity: str, name: str, results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a plugin command answered, in the words of its output fields; ids of the engine stay out."""
+    declared = next((c for c in (site().registry or installed()).commands_on(entity) if c.name == name), None)
+    if declared is None:
+        return []
+    return [(one.label.say(locale()), display(pinned.catalog, one, results[key], locale(), zone=pinned.zone)) for key, one in declared.output.items()
+            if one.type not in LINK_TYPES and results.get(key) is not None]
 
 
 def _version() -> int | None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, g, make_response, redirect, render_template, request
+from flask import Blueprint, g, render_template, request
 
 from metaloom import command
-from metaloom.base.errors import Invalid, MetaloomError, NotFound, NotPossible, Problem
-from metaloom.base.text import Text
-from metaloom.command.input_asked import InputAsked, input_asked
+from metaloom.base.errors import MetaloomError, NotFound
 from metaloom.model import Entity, Field, FieldLevel, FieldType
 from metaloom.model.entity import FILE_TYPES, LINK_TYPES
 from metaloom.record.encode import display
@@ -20,8 +17,7 @@ from metaloom.record.paths import UnknownPath, field_of, target_of
 from metaloom.web.cells import Cell, cell, heads, path_label, resolve
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.file_page import file_facts
-from metaloom.web.form_model import FormField, Source, make_field, raw_values
-from metaloom.web.frame import list_url, record_url, toast
+from metaloom.web.frame import list_url, record_url
 
 blueprint = Blueprint("detail", __name__)
 MAX_ID = 2**63 - 1
@@ -71,7 +67,14 @@ class Tab:
 @blueprint.get("/e/<entity>/<int:id>")
 def show(entity: str, id: int) -> Any:
     """The whole page; the first tab's content stands in it, the others come when they are opened."""
-    pinned, definition = _entity(entity, id)
+    return detail(current(), entity, id)
+
+
+def detail(pinned: Current, entity: str, id: int, notice: str = "") -> str:
+    """The page of a record as it stands now; ``notice`` says on top why something was refused."""
+    definition = pinned.entity(entity)
+    if id > MAX_ID:
+        raise NotFound
     row = pinned.reader.get(entity, id)
     g.menu_here = f"list:{entity}/main"
     tabs = _tabs(pinned, definition, row)
@@ -81,7 +84,7 @@ def show(entity: str, id: int) -> Any:
         "detail/page.html", entity=definition, row=row, tabs=tabs, opened=opened, facts=_facts(pinned, definition, row),
         subtitle=_words(pinned, definition, row, definition.subtitle), state=_state(pinned, definition, row),
         blocks=_blocks(pinned, definition, row), panel="" if opened == "info" else _panel(pinned, definition, row, opened),
-        here_url=record_url(entity, id), **_buttons(pinned, definition, row),
+        here_url=record_url(entity, id), notice=notice, **_buttons(pinned, definition, row),
         crumbs=[(say(definition.label), list_url(entity)), (row.title, "")],
     )
 
@@ -343,195 +346,6 @@ def _link_titles(pinned: Current, definition: Entity, entries: Sequence[Any]) ->
         except MetaloomError:
             continue
     return found
-
-
-# ------------------------------------------------------------------------------------------------------------ actions
-
-
-@blueprint.get("/e/<entity>/<int:id>/do/<name>")
-def ask(entity: str, id: int, name: str) -> Any:
-    """The dialog of an action: what it asks for, what it warns of."""
-    pinned, definition = _entity(entity, id)
-    row = pinned.reader.get(entity, id, children=False)
-    return _dialog(pinned, definition, row, name)
-
-
-@blueprint.post("/e/<entity>/<int:id>/do/<name>")
-def act(entity: str, id: int, name: str) -> Any:
-    """Runs it; a refusal comes back in the dialog with everything that was typed."""
-    pinned, definition = _entity(entity, id)
-    row = pinned.reader.get(entity, id, children=False)
-    asked = input_asked(pinned.looking(), entity, id, name, pinned.conn)
-    given = _given(asked)
-    version = request.form.get("_version", "")
-    ctx = pinned.context().with_key(request.form.get("_key") or None)
-    try:
-        done = command.run_action(ctx, entity, id, name, given, int(version) if version.isdigit() and len(version) < 19 else None,
-                                  request.form.get("_reason", "")[:2000])
-    except (Invalid, NotPossible) as refused:
-        return _refused_dialog(pinned, definition, row, name, refused)
-    return _done(done.message.say(locale()), _results(pinned, definition, name, done.results), record_url(entity, id), say(asked.label))
-
-
-@blueprint.get("/e/<entity>/do/<name>")
-def ask_list(entity: str, name: str) -> Any:
-    pinned = current()
-    return _dialog(pinned, pinned.entity(entity), None, name)
-
-
-@blueprint.post("/e/<entity>/do/<name>")
-def act_on_list(entity: str, name: str) -> Any:
-    pinned = current()
-    definition = pinned.entity(entity)
-    asked = input_asked(pinned.looking(), entity, None, name, pinned.conn)
-    ctx = pinned.context().with_key(request.form.get("_key") or None)
-    try:
-        done = command.run_action(ctx, entity, None, name, _given(asked), None, request.form.get("_reason", "")[:2000])
-    except (Invalid, NotPossible) as refused:
-        return _refused_dialog(pinned, definition, None, name, refused)
-    return _done(done.message.say(locale()), _results(pinned, definition, name, done.results), list_url(entity), say(asked.label))
-
-
-def _given(asked: InputAsked) -> dict[str, Any]:
-    """What was typed; an input that was left empty is not given."""
-    return {name: value for name, value in raw_values(asked.fields, request.form, {}).items() if value not in ("", [])}
-
-
-def _dialog(pinned: Current, definition: Entity, row: Any, name: str, problems: tuple[Problem, ...] = (), refused: str = "", version: str = "") -> Any:
-    asked = input_asked(pinned.looking(), definition.address, row.id if row is not None else None, name, pinned.conn)
-    if asked.permission not in (row.actions if row is not None else pinned.plan.actions(definition.address)):
-        raise NotFound
-    source = Source("action", asked.defaults, _titles(pinned, asked), {}, sent=request.form if request.method == "POST" else None, problems=problems)
-    source = replace(source, titles={**source.titles, **_sent_titles(pinned, asked)})
-    fields = [_input(pinned, definition, one, source, row) for one in asked.fields.values()]
-    general = [p.message.say(locale()) for p in problems if p.field not in asked.fields and p.field != "reason"]
-    reason = " ".join(p.message.say(locale()) for p in problems if p.field == "reason")
-    return render_template("detail/dialog.html", entity=definition, row=row, name=name, asked=asked, fields=fields, general=[*general, *([refused] if refused else [])],
-                           reason_problem=reason, reason=request.form.get("_reason", ""), version=version or (str(row.row_version) if row is not None else ""),
-                           key=request.form.get("_key") or secrets.token_hex(16),
-                           post_url=(record_url(definition.address, row.id, "/do/" + name) if row is not None else url(f"/e/{definition.address}/do/{name}")))
-
-
-def _input(pinned: Current, definition: Entity, one: Field, source: Source, row: Any) -> FormField:
-    return replace(make_field(pinned, definition, one, source, one.name, False), source=definition.address)
-
-
-def _refused_dialog(pinned: Current, definition: Entity, row: Any, name: str, refused: MetaloomError) -> Any:
-    problems = tuple(refused.problems) if isinstance(refused, Invalid) else ()
-    words = "" if problems else refused.message.say(locale())
-    if row is not None:
-        row = pinned.reader.get(definition.address, row.id, children=False)
-    answer = make_response(_dialog(pinned, definition, row, name, problems, words), refused.status)
-    answer.headers["HX-Retarget"], answer.headers["HX-Reswap"] = "#dialog", "innerHTML"
-    return answer
-
-
-def _titles(pinned: Current, asked: InputAsked) -> dict[str, str]:
-    return _names(pinned, asked, {n: v for n, v in asked.defaults.items() if isinstance(v, int)})
-
-
-def _sent_titles(pinned: Current, asked: InputAsked) -> dict[str, str]:
-    return _names(pinned, asked, {n: int(v) for n in asked.fields if (v := request.form.get(n, "")).isdigit() and len(v) < 19})
-
-
-def _names(pinned: Current, asked: InputAsked, ids: Mapping[str, int]) -> dict[str, str]:
-    found = {}
-    for name, id in ids.items():
-        one = asked.fields[name]
-        if one.type in LINK_TYPES:
-            try:
-                found |= {name: hit.title for hit in pinned.reader.lookup(target_of(one), ids=[id], limit=1)}
-            except MetaloomError:
-                continue
-    return found
-
-
-def _results(pinned: Current, definition: Entity, name: str, results: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a plugin command answered, in the words of its output fields; links and codes of the engine stay out."""
-    declared = next((c for c in pinned.looking().plugins.commands_on(definition.address) if c.name == name), None)
-    if declared is None:
-        return []
-    return [(say(one.label), display(pinned.catalog, one, results[key], locale(), zone=pinned.zone)) for key, one in declared.output.items()
-            if one.type not in LINK_TYPES and results.get(key) is not None]
-
-
-def _done(said: str, results: Sequence[tuple[str, str]], back: str, label: str) -> Any:
-    """Numbers are shown before the page goes on; without any the page simply goes on and says so."""
-    if request.headers.get("HX-Request"):
-        if results:
-            return render_template("detail/done.html", said=said, results=results, back=back, label=label)
-        answer = make_response("", 204)
-        answer.headers["HX-Redirect"] = back
-        return toast(answer, said)
-    return toast(redirect(back, 303), said)
-
-
-# ------------------------------------------------------------------------------- archive, restore, delete, hand over
-
-
-@blueprint.post("/e/<entity>/<int:id>/archive")
-def archive(entity: str, id: int) -> Any:
-    return _standing(entity, id, "archive")
-
-
-@blueprint.post("/e/<entity>/<int:id>/restore")
-def restore(entity: str, id: int) -> Any:
-    return _standing(entity, id, "restore")
-
-
-def _standing(entity: str, id: int, verb: str) -> Any:
-    pinned, definition = _entity(entity, id)
-    version = request.form.get("_version", "")
-    ctx = pinned.context()
-    number = int(version) if version.isdigit() and len(version) < 19 else None
-    if verb == "restore":
-        saved = command.restore_record(ctx, entity, id, number)
-    elif definition.archivable:
-        saved = command.archive_record(ctx, entity, id, number)
-    else:
-        saved = command.delete_record(ctx, entity, id, number)
-    back = list_url(entity) if verb == "archive" and not definition.archivable else record_url(entity, id)
-    return toast(redirect(back, 303), saved.message.say(locale()))
-
-
-@blueprint.get("/e/<entity>/<int:id>/transfer")
-def ask_transfer(entity: str, id: int) -> Any:
-    pinned, definition = _entity(entity, id)
-    row = pinned.reader.get(entity, id, children=False)
-    return _transfer_dialog(pinned, definition, row, ())
-
-
-@blueprint.post("/e/<entity>/<int:id>/transfer")
-def transfer(entity: str, id: int) -> Any:
-    """Hands the record to other people: the owner columns that its metadata declares."""
-    pinned, definition = _entity(entity, id)
-    row = pinned.reader.get(entity, id, children=False)
-    owners = {key: int(v) for key in definition.ownership.owned_by if (v := request.form.get(key, "")).isdigit() and len(v) < 19}
-    ctx = pinned.context()
-    try:
-        saved = command.transfer_record(ctx, entity, id, **owners)
-    except (Invalid, NotPossible) as refused:
-        problems = tuple(refused.problems) if isinstance(refused, Invalid) else (Problem("", refused.message),)
-        answer = make_response(_transfer_dialog(pinned, definition, row, problems), refused.status)
-        answer.headers["HX-Retarget"] = "#dialog"
-        return answer
-    return _done(saved.message.say(locale()), (), list_url(entity), "")
-
-
-OWNER_FIELDS = {"company": ("company", FieldType.COMPANY), "org_unit": ("org_unit", FieldType.ORG_UNIT), "user": ("owner", FieldType.USER)}
-
-
-def _transfer_dialog(pinned: Current, definition: Entity, row: Any, problems: tuple[Problem, ...]) -> Any:
-    source = Source("action", {}, {}, {}, sent=request.form if request.method == "POST" else None, problems=problems)
-    fields = []
-    for key in definition.ownership.owned_by:
-        name, kind = OWNER_FIELDS[key]
-        label = field_of(definition, name).label
-        now = row.titles.get(name)
-        one = Field(key, kind, label, help=Text(f"当前：{now}", f"Now: {now}") if now else None)
-        fields.append(make_field(pinned, definition, one, source, key, False))
-    return render_template("detail/transfer.html", entity=definition, row=row, fields=fields, general=[p.message.say(locale()) for p in problems],
-                           post_url=record_url(definition.address, row.id, "/transfer"))
 
 
 def _t(key: str, **slots: Any) -> str:
