@@ -74,7 +74,8 @@ BAD: list[tuple[FieldType, list[object]]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "raw"), [(kind, raw) for kind, values in BAD for raw in values if kind is not T.CHILD], ids=lambda v: repr(v)[:30])
+@pytest.mark.parametrize(("kind", "raw"), [(kind, raw) for kind, values in BAD for raw in values if kind is not T.CHILD],
+                         ids=[f"{kind}-{n}" for kind, values in BAD for n, _ in enumerate(values) if kind is not T.CHILD])
 def test_bad_values_are_refused_with_a_sentence_in_both_languages(kind, raw):
     with pytest.raises(Invalid) as refused:
         load(kind, raw)
