@@ -242,9 +242,10 @@ def _line(pinned: Current, definition: Entity, row: Any, name: str, files: Mappi
     if path is None or name not in row.values:
         return None
     one = path.field
+    if one.visible_when and row.values[name] in (None, "", ()):
+        return None  # a field for other kinds of records: its form would not ask for it here
     attached = tuple(files[i] for i in row.values.get(name) or () if i in files) if one.type in FILE_TYPES else ()
-    shown = Shown(say(one.label) + _unit(one), cell(pinned, path, row), one.type in WIDE, attached, one.type is FieldType.AUTO_NUMBER)
-    return shown
+    return Shown(say(one.label) + _unit(one), cell(pinned, path, row), one.type in WIDE, attached, one.type is FieldType.AUTO_NUMBER)
 
 
 def _grid(pinned: Current, one: Field, row: Any) -> Block | None:
