@@ -202,7 +202,8 @@ def _related(pinned: Current, definition: Entity, row: Any, name: str) -> Any:
     rows = [(record_url(other, r.id) if "read" in r.actions else "", tuple(cell(pinned, h.resolved, r) for h in columns), r) for r in page.rows]
     creatable = target.storage == "table" and not target.child_of and not target.append_only and link in target.fields and pinned.plan.may(other, "create")
     new = f"{url('/e/' + other + '/new')}?{link}={row.id}&next={record_url(definition.address, row.id)}?tab={name}" if creatable else ""
-    return render_template("detail/related.html", entity=target, columns=columns, rows=rows, page=page, new_url=new, all_url=f"{list_url(other)}?f.{link}={row.id}",
+    return render_template("detail/related.html", entity=target, columns=columns, rows=rows, page=page, new_url=new,
+                           all_url=f"{list_url(other)}?f.{link}={row.id}",
                            more_url=f"{record_url(definition.address, row.id, '/tab/' + name)}?cursor={page.next_cursor}" if page.next_cursor else "",
                            part=bool(request.args.get("cursor")))
 
@@ -280,7 +281,7 @@ def _history(pinned: Current, definition: Entity, row: Any) -> Any:
 
 
 def _moment(pinned: Current, definition: Entity, entry: Any, titles: Mapping[tuple[str, int], str]) -> Moment:
-    changes = tuple((say(field_of(definition, c.field).label), _said(pinned, definition, c.field, c.before, titles), _said(pinned, definition, c.field, c.after, titles))
+    changes = tuple((say(field_of(definition, c.field).label), *(_said(pinned, definition, c.field, v, titles) for v in (c.before, c.after)))
                     for c in entry.changes)
     return Moment(entry.at.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M:%S"), entry.actor_name or _t("detail.system"),
                   _what(pinned, definition, entry.command), _t(f"channel.{entry.channel}"), entry.reason, tuple(c for c in changes if c[1] != c[2]))
