@@ -63,8 +63,16 @@ def missing() -> NoReturn:
 
 
 def fetch(unit: Unit, address: str, record_id: int, *, lock: bool = False) -> dict[str, Any] | None:
-    """One row, or None."""
-    return writer(unit).stored(address, record_id, lock=lock)
+    """One row, or None. Read once per unit until it is changed or locked: what is locked is read as it is now."""
+    key = ("row", address, record_id)
+    if lock or key not in unit.memory:
+        unit.memory[key] = writer(unit).stored(address, record_id, lock=lock)
+    found: dict[str, Any] | None = unit.memory[key]
+    return None if found is None else dict(found)
+
+
+def _changed(unit: Unit, address: str, record_id: int) -> None:
+    unit.memory.pop(("row", address, record_id), None)
 
 
 def exists(unit: Unit, address: str, record_id: int) -> bool:
@@ -141,11 +149,13 @@ def insert_many(unit: Unit, entity: Entity, values: Sequence[Mapping[str, Any]])
 
 def update(unit: Unit, entity: Entity, record_id: int, changes: Mapping[str, Any], row_version: int) -> int:
     """Stores changes of a locked row and returns its new version."""
+    _changed(unit, entity.address, record_id)
     return writer(unit).update(entity.address, record_id, changes, row_version)
 
 
 def remove(unit: Unit, entity: Entity, record_id: int, row_version: int) -> None:
     """Takes a row away: a child row that archives is archived, everything else is gone."""
+    _changed(unit, entity.address, record_id)
     writer(unit).delete(entity.address, record_id, row_version)
 
 
@@ -164,12 +174,14 @@ def engine_update(unit: Unit, address: str, record_id: int, values: Mapping[str,
     table = unit.tables.of(address)
     encoded = {**writer(unit).encode(unit.entity(address), values), **extra, **_reserved(unit, table, new=False),
                "row_version": row_version + 1}
+    _changed(unit, address, record_id)
     unit.conn.execute(table.update().where(table.c.id == record_id).values(**encoded))
     return row_version + 1
 
 
 def engine_delete(unit: Unit, address: str, record_id: int) -> None:
     table = unit.tables.of(address)
+    _changed(unit, address, record_id)
     unit.conn.execute(table.delete().where(table.c.id == record_id))
 
 
