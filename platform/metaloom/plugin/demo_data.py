@@ -18,7 +18,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Size:
-    """How much to make. ``customers``: people or firms that something is done for; ``cases``: pieces of work (loans,
+    """How much to make. ``customers``: people or firms that something is done for; ``cases``: pieces of work (contracts,
     orders, …) of the finished kind; unfinished ones come in addition. ``first``: how many of each until ``Stage.ready``."""
 
     customers: int = 2000

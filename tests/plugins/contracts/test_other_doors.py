@@ -1,0 +1,57 @@
+"""What every gateway, data provider and posting provider must keep, whatever it is asked."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from metaloom.plugin.data_provider import OUTCOMES as FOUND
+from metaloom.plugin.data_provider import DataRequest
+from metaloom.plugin.ledger_posting import Happening
+from metaloom.plugin.payment_gateway import OUTCOMES, PayRequest
+
+
+def request(reference, amount="10.00"):
+    return PayRequest(reference=reference, amount=Decimal(amount), account_no="6222020200112233445", account_name="张三", purpose="contract")
+
+
+def test_a_payment_has_one_of_the_four_outcomes_and_speaks_of_its_reference(payment_gateway):
+    reply = payment_gateway.pay(request("contract-1"))
+    assert reply.outcome in OUTCOMES
+    assert reply.reference in ("", "contract-1")
+
+
+def test_the_same_reference_again_is_the_same_payment(payment_gateway):
+    first = payment_gateway.pay(request("contract-2"))
+    again = payment_gateway.pay(request("contract-2"))
+    if first.outcome != "unknown" and again.outcome != "unknown":
+        assert (first.gateway_no, first.amount) == (again.gateway_no, again.amount)
+
+
+def test_an_unknown_reference_is_never_a_failed_payment(payment_gateway):
+    reply = payment_gateway.query("never-sent")
+    assert reply.outcome == "unknown"
+
+
+def test_the_statement_of_a_day_without_payments_is_empty_or_refused(payment_gateway):
+    try:
+        assert payment_gateway.statement(date(2001, 1, 1)) == ()
+    except OSError:
+        pytest.skip("the gateway is not reachable here")
+
+
+def test_a_question_has_one_of_the_three_outcomes(data_provider):
+    for method in data_provider.methods():
+        reply = data_provider.fetch(DataRequest(reference="contract-1", method=method, subject={}))
+        assert reply.outcome in FOUND
+    assert data_provider.methods()
+
+
+def test_an_unknown_question_is_no_answer(data_provider):
+    assert data_provider.fetch(DataRequest(reference="contract-2", method="nonsense", subject={})).outcome == "unavailable"
+
+
+def test_an_unknown_happening_is_a_value_error(ledger_posting):
+    assert ledger_posting.happenings()
+    with pytest.raises(ValueError):
+        ledger_posting.postings(Happening(name="nonsense", amounts={"principal": Decimal("1.00")}))
