@@ -42,7 +42,7 @@ def build_action(context: Context, folder: Folder, name: str, node: Node) -> Act
 
     for field, n in entries(node.get("input")):
         inputs[field] = build_field(context, folder.pack, f"{address}/input/{field}", field, n, _input_scope(input_names, lambda: action))
-    action = Action(
+    action: Action = Action(
         address=address, entity=folder.address, name=name, label=words(node.get("label")), on=on, icon=string(node.get("icon")),
         style=string(node.get("style")), permission=string(node.get("permission"), name),
         when=want(context, node.get("when"), address, lambda catalog: record_scope(catalog, action)),

@@ -161,7 +161,7 @@ class _Reader:
         return event.value, self._position(event)
 
     def _list(self, depth: int) -> list[Node]:
-        out = []
+        out: list[Node] = []
         while True:
             event = self.parser.get_event()
             if isinstance(event, yaml.SequenceEndEvent):

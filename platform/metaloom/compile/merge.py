@@ -385,7 +385,7 @@ def _with_container(root: Node, op: Op) -> Node:
         if not empty and "array" not in types and "object" not in types and not (shape and shape.branches):
             raise _missing(root, op)
         made = Node(empty, op.where, op.where, op.node.layer)
-        root = replace(root, value={**root.value, path[0]: made}) if depth == 1 else _edit(root, path[:-1], lambda n, m=made, k=path[-1]: _put(n, k, m))
+        root = replace(root, value={**root.value, path[0]: made}) if depth == 1 else _edit(root, path[:-1], _putter(path[-1], made))
     return root
 
 
@@ -404,6 +404,10 @@ def _put(node: Node, name: str, value: Node) -> Node:
     index = index_in(node, name)
     assert index is not None, name
     return replace(node, value=[*node.value[:index], value, *node.value[index + 1:]])
+
+
+def _putter(name: str, value: Node) -> Callable[[Node], Node]:
+    return lambda node: _put(node, name, value)
 
 
 def _without(node: Node, name: str) -> Node:
@@ -442,7 +446,8 @@ def _of_maps(node: Node) -> bool:
 
 
 def _missing(root: Node, op: Op) -> _Impossible:
-    node, seen = root, []
+    node = root
+    seen: list[str] = []
     for segment in op.path:
         inner = child(node, segment)
         if inner is None:
