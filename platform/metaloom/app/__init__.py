@@ -33,8 +33,8 @@ from metaloom.web.security import TenantSecurity, TenantSession, require_login
 
 log = logging.getLogger("metaloom.app")
 
-# Flask-AppBuilder's own sample key begins with the last of these.
-WEAK_KEYS = re.compile(r"(?i)^(secret|change|default|test|password|\\\\2\\\\1thisismy)")
+# The last one stands in Flask-AppBuilder's sample configuration.
+WEAK_KEYS = re.compile(r"(?i)^(secret|change|default|test|password)|thisismyscretkey")
 
 
 @dataclass
@@ -89,7 +89,7 @@ def templates_root() -> Path:
 
 
 def _refuse_weak_key(key: str) -> None:
-    if len(key.encode()) < 32 or WEAK_KEYS.match(key) or len(set(key)) < 8:
+    if len(key.encode()) < 32 or WEAK_KEYS.search(key) or len(set(key)) < 8:
         raise ValueError("SECRET_KEY is missing, a default, or shorter than 32 bytes; set METALOOM_SECRET_KEY to at least 32 random bytes, "
                          "for example the output of: python -c 'import secrets; print(secrets.token_urlsafe(48))'")
 

@@ -136,7 +136,7 @@ class PasswordView(ResetMyPasswordView):
         session.clear()
         session.visit = None
         login_user(user, remember=False)
-        self.appbuilder.sm.stamp_session(user_id)
+        self.appbuilder.sm.stamp_session(user.username)
         return toast(redirect(url("/userinfo/")), message("web.password.changed").say(locale()))
 
     def _page(self, problems: Any) -> str:
@@ -203,10 +203,10 @@ class TenantSecurity(SecurityManager):
         session["tenant"] = current().tenant.name
         session["auth_stamp"] = auth_stamp
 
-    def stamp_session(self, user_id: int) -> None:
-        """Bind the fresh session to the account's present stamp."""
-        pinned = current()
-        login = site().logins.login(pinned, pinned.tenant and self.load_user(user_id).username)
+    def stamp_session(self, username: str) -> None:
+        """Bind the fresh session to the tenant and to the account's present stamp."""
+        login = site().logins.login(current(), username)
+        assert login is not None
         self._stamp(login.auth_stamp)
 
     def load_user(self, pk: Any) -> Any:
