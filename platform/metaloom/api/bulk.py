@@ -15,9 +15,9 @@ from metaloom.api.answer import answer
 from metaloom.api.body import json_object, only, refused
 from metaloom.api.door import pinned
 from metaloom.api.question import no_other_parameters
-from metaloom.api.records import ID_MAX, context, known_entity, read_input, reason_of
+from metaloom.api.records import ID_MAX, context, known_entity, permitted, read_input, reason_of
 from metaloom.api.speech import locale
-from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, Problem, Stale
+from metaloom.base.errors import Invalid, MetaloomError, NotFound, Problem, Stale
 from metaloom.base.messages import Message, message
 from metaloom.command import bulk_action, change_record, create_record
 from metaloom.command.context import Context, Saved
@@ -53,14 +53,14 @@ def _items(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _create(entity: Entity, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    _permit(entity, "create")
+    permitted(entity.address, "create")
     ctx = _context()
     return [_outcome(index, None, lambda own, item=item: create_record(own, entity.address, read_input(entity, "create", item)), ctx)
             for index, item in enumerate(items)]
 
 
 def _change(entity: Entity, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    _permit(entity, "edit")
+    permitted(entity.address, "edit")
     known = [_named(index, item, ("id", "row_version", "values")) for index, item in enumerate(items)]
     _refuse_unseen(entity, [id for id, _ in known])
     ctx = _context()
@@ -96,12 +96,6 @@ def _named(index: int, item: dict[str, Any], keys: tuple[str, ...], *, with_vers
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= ID_MAX
-
-
-def _permit(entity: Entity, action: str) -> None:
-    verdict = pinned().plan.may(entity.address, action)
-    if not verdict:
-        raise NotAllowed(verdict.reason)
 
 
 def _refuse_unseen(entity: Entity, ids: list[int]) -> None:

@@ -187,7 +187,7 @@ class Book:
                 self._add(f"/{address}/{{id}}/related/{tab}", "get", Operation(
                     f"{address}.related.{tab}", f"{say(entity.related_labels.get(tab)) or tab} · {say(entity.label)}",
                     {"200": _json(_page(_ref(other))), **_refusals("400", "401", "403", "404")},
-                    (_p("id"), *(_p(n) for n in ("q", "sort", "fields", "include", "filter", "cursor", "page", "limit")))), tag=address)
+                    (_p("id"), *(_p(n) for n in ("q", "sort", "fields", "include", "filter", "cursor", "page", "limit", "archived")))), tag=address)
 
     def _writes(self, entity: Entity) -> None:
         address, label, may = entity.address, say(entity.label), lambda action: bool(self.plan.may(entity.address, action))

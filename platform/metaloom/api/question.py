@@ -16,6 +16,7 @@ from metaloom.record import Filter, UnknownPath, implicit_fields, path
 
 LIMIT_MAX, LIMIT = 200, 20
 LIST_KEYS = ("list", "tab", "filter", "q", "sort", "cursor", "page", "limit", "fields", "include", "count", "totals", "archived")
+RELATED_KEYS = ("list", "filter", "q", "sort", "cursor", "page", "limit", "fields", "include", "archived")
 EXPORT_KEYS = ("list", "tab", "filter", "q", "sort", "fields", "include", "archived", "format")
 ALIASES = {"gte": "ge", "lte": "le"}
 OPERATORS = ("eq", "ne", "lt", "le", "gt", "ge", "between", "in", "contains", "prefix", "empty", "last4")

@@ -11,7 +11,7 @@ from flask import Response, current_app, request, send_file
 from metaloom.api.answer import answer, etag, saved
 from metaloom.api.body import json_object, only, refused
 from metaloom.api.door import pinned
-from metaloom.api.question import EXPORT_KEYS, Question, no_other_parameters, number, read_question
+from metaloom.api.question import EXPORT_KEYS, RELATED_KEYS, Question, no_other_parameters, number, read_question
 from metaloom.api.speech import locale
 from metaloom.audit import untyped
 from metaloom.base.errors import Invalid, NotAllowed, NotFound, Problem, VersionMissing
@@ -25,9 +25,9 @@ from metaloom.command import (
     transfer_record,
 )
 from metaloom.command.context import Context
-from metaloom.model import Entity
+from metaloom.model import Entity, FieldLevel
 from metaloom.plugin.registry import Registry, installed
-from metaloom.record import HistoryEntry, Page, Reader, Row, UnknownPath, encode_json
+from metaloom.record import HistoryEntry, Page, Reader, Row, UnknownPath, encode_json, path
 from metaloom.record.encode import json_value
 from metaloom.record.paths import field_of
 from metaloom.record.schema import input_schema
@@ -62,9 +62,21 @@ def _page(source: Reader, entity: Entity, asked: Question) -> dict[str, Any]:
         count = source.count(entity.address, **asked.asked)
         out["count"] = {"number": count.number, "exact": count.exact}
     if asked.totals:
+        _refuse_hidden_totals(source, entity, asked.totals)
         totals = source.totals(entity.address, asked.totals, **asked.asked)
         out["totals"] = {name: None if value is None else str(value) for name, value in totals.items()}
     return out
+
+
+def _refuse_hidden_totals(source: Reader, entity: Entity, names: tuple[str, ...]) -> None:
+    """A field that is readable nowhere is as unknown as one that does not exist."""
+    for name in names:
+        try:
+            found = path(source.revision, entity.address, name)
+        except UnknownPath:
+            continue
+        if source.plan.field_level_anywhere(found.entity, found.field.name) < FieldLevel.READ:
+            raise Invalid([Problem("totals", message("record.unknown_column", path=name[:60]))])
 
 
 def page_out(page: Page) -> dict[str, Any]:
@@ -134,10 +146,11 @@ def related(entity: str, id: str, tab: str) -> Response:
     if target is None:
         raise NotFound
     other = known_entity(target.rpartition(".")[0])
-    asked = read_question(pinned().revision, other)
+    asked = read_question(pinned().revision, other, RELATED_KEYS)
+    rows = {name: value for name, value in asked.asked.items() if name != "tab"}
     try:
         page = reader().related(found.address, key, tab, sort=asked.sort, cursor=asked.cursor, page=asked.page, limit=asked.limit,
-                                paths=asked.columns, **asked.asked)
+                                paths=asked.columns, **rows)
     except Invalid as wrong:
         raise _renamed(wrong) from None
     return answer(page_out(page))
@@ -176,7 +189,7 @@ def export(entity: str) -> Response:
 def create(entity: str) -> Response:
     """POST /<entity>"""
     no_other_parameters()
-    found = known_entity(entity)
+    found = permitted(entity, "create")
     values = read_input(found, "create", json_object())
     return saved(create_record(context(), found.address, values), 201)
 
@@ -184,23 +197,20 @@ def create(entity: str) -> Response:
 def change(entity: str, id: str) -> Response:
     """PATCH /<entity>/<id>"""
     no_other_parameters()
-    found, key, version = known_entity(entity), record_id(id), wanted_version()
+    found, key, version = permitted(entity, "edit"), record_id(id), wanted_version()
     values = read_input(found, "edit", json_object())
     return saved(change_record(context(), found.address, key, values, version))
 
 
 def read_input(entity: Entity, purpose: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The body as typed values, for someone who may do this to any row at all (else the right is what is told)."""
-    verdict = pinned().plan.may(entity.address, purpose)
-    if not verdict:
-        raise NotAllowed(verdict.reason)
+    """The body as typed values; Invalid lists every problem."""
     return input_schema(pinned().revision, entity.address, purpose, source="json").load(body, zone=pinned().zone)
 
 
 def delete(entity: str, id: str) -> Response:
     """DELETE /<entity>/<id>: archived or destroyed, as the entity says."""
     no_other_parameters()
-    found, key, version = known_entity(entity), record_id(id), wanted_version()
+    found, key, version = permitted(entity, "delete"), record_id(id), wanted_version()
     body = json_object(empty=True)
     only(body, ("reason",))
     command = delete_record if found.delete == "physical" else archive_record
@@ -210,7 +220,7 @@ def delete(entity: str, id: str) -> Response:
 def restore(entity: str, id: str) -> Response:
     """POST /<entity>/<id>/restore"""
     no_other_parameters()
-    found, key, version = known_entity(entity), record_id(id), wanted_version()
+    found, key, version = permitted(entity, "restore"), record_id(id), wanted_version()
     body = json_object(empty=True)
     only(body, ("reason",))
     return saved(restore_record(context(), found.address, key, version, reason=reason_of(body)))
@@ -219,7 +229,7 @@ def restore(entity: str, id: str) -> Response:
 def transfer(entity: str, id: str) -> Response:
     """POST /<entity>/<id>/transfer"""
     no_other_parameters()
-    found, key, version, body = known_entity(entity), record_id(id), wanted_version(), json_object()
+    found, key, version, body = permitted(entity, "transfer"), record_id(id), wanted_version(), json_object()
     only(body, TRANSFER_KEYS)
     owners = {name: _owner(body, name) for name in ("company", "org_unit", "user") if body.get(name) is not None}
     if not owners:
@@ -257,6 +267,15 @@ def plugins() -> Registry:
 def known_entity(address: str) -> Entity:
     """The entity; NotFound for one that does not exist or on which the person has no right at all."""
     return pinned().entity(address)
+
+
+def permitted(address: str, action: str) -> Entity:
+    """The entity, for someone who may do this to some of its records: the missing right is told before anything else."""
+    found = known_entity(address)
+    verdict = pinned().plan.may(found.address, action)
+    if not verdict:
+        raise NotAllowed(verdict.reason)
+    return found
 
 
 def record_id(text: str) -> int:
