@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import click
@@ -27,8 +26,8 @@ DEMO = "demo"
 def command(host: str, port: int, workers: int | None, threads: int, demo: bool) -> None:
     """Serve every tenant. Without Redis the outbox is drained in the same processes; with it start metaloom worker as well."""
     with house() as tenancy:
-        settings, names = tenancy.settings, tenancy.names()
-        filler = _demo(tenancy) if demo and DEMO not in names else None
+        settings = tenancy.settings
+        filler = _demo(tenancy) if demo else None
         names = tenancy.names()
     if not names:
         click.echo("there is no tenant yet: metaloom tenant create <name> --client <folder under tenants/>, or run with --demo")
@@ -42,10 +41,15 @@ def command(host: str, port: int, workers: int | None, threads: int, demo: bool)
 
 
 def _demo(tenancy: Tenancy) -> subprocess.Popen[bytes] | None:
-    """The demo tenant with its tables; people and records are made by a process of their own, beside the server."""
-    if find_spec("metaloom.cli._tenant_demo") is None:
-        raise click.ClickException("this installation has no demo")
-    return subprocess.Popen([sys.executable, "-c", "from metaloom.cli import main; main()", "tenant", "demo"], env=os.environ.copy())
+    """The demo tenant with its people and enough to look around; the rest is made by a process of its own beside the server."""
+    from metaloom.cli.demo import fill, show_logins
+
+    unfinished = fill(tenancy, DEMO, first_only=True)
+    show_logins(DEMO)
+    if not unfinished:
+        return None
+    line = "import os; os.nice(10); from metaloom.cli import main; main()"
+    return subprocess.Popen([sys.executable, "-c", line, "demo", DEMO], env=os.environ.copy())
 
 
 def _serve(settings: Settings, host: str, port: int, workers: int, threads: int) -> None:

@@ -12,6 +12,7 @@ from metaloom.base.text import Text
 from metaloom.cli._house import author, house, remember_client
 from metaloom.cli._metadata import client_sources
 from metaloom.schema_change import publish
+from metaloom.storage import Tenancy
 
 _PREFIX = "_tenant_"
 
@@ -43,15 +44,19 @@ def command() -> None:
 def create(name: str, client: str | None, label: str | None, url: str | None, empty: bool) -> None:
     """Make the tenant NAME and publish its client's metadata."""
     with house() as tenancy:
-        folder = client or name
-        sources = () if empty else client_sources(folder)
-        made = tenancy.create(name, Text(label or name, label or name), after_create=_login_tables(), url=url)
-        if sources:
-            revision = publish(made, sources, author(), "created")
-            remember_client(made, folder)
-            click.secho(f"{name}: created, revision {revision.number} is served", fg="green")
-        else:
-            click.secho(f"{name}: created, nothing is published yet (metaloom apply {name} --client …)", fg="green")
+        make_tenant(tenancy, name, client or name, label=label, url=url, empty=empty)
+
+
+def make_tenant(tenancy: Tenancy, name: str, client: str, *, label: str | None = None, url: str | None = None, empty: bool = False) -> None:
+    """The tenant with its tables and, unless ``empty``, the published metadata of its client."""
+    sources = () if empty else client_sources(client)
+    made = tenancy.create(name, Text(label or name, label or name), after_create=_login_tables(), url=url)
+    if sources:
+        revision = publish(made, sources, author(), "created")
+        remember_client(made, client)
+        click.secho(f"{name}: created, revision {revision.number} is served", fg="green")
+    else:
+        click.secho(f"{name}: created, nothing is published yet (metaloom apply {name} --client …)", fg="green")
 
 
 def _login_tables():  # type: ignore[no-untyped-def]
