@@ -143,7 +143,7 @@ def test_who_lost_the_lease_changes_nothing(tenant):
         conn.execute(setting.insert().values(name="effect", value="quick"))
         quick.settle(conn)
     with tenant.read() as conn:
-        assert conn.scalars(sa.select(setting.c.value)).all() == ["quick"]
+        assert conn.scalars(sa.select(setting.c.value).where(setting.c.name == "effect")).all() == ["quick"]
     assert states(tenant) == {"done": 1}
 
 
@@ -251,7 +251,7 @@ def test_processes_share_the_work_and_a_killed_one_is_replaced(tenant, tmp_path)
                 one.wait()
     assert states(tenant) == {"done": count}
     with tenant.read() as conn:
-        effects = conn.scalars(sa.select(setting.c.name)).all()
+        effects = conn.scalars(sa.select(setting.c.name).where(setting.c.name.like("row %"))).all()
     assert len(effects) == len(set(effects)) == count
 
 

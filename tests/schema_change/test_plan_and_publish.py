@@ -1,5 +1,6 @@
 """From catalog to catalog: values are kept, losses need a word, bad rows are counted."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -7,7 +8,7 @@ import sqlalchemy as sa
 
 from metaloom.base.diagnostic import MetadataRefused
 from metaloom.base.errors import Conflict, NotFound
-from metaloom.schema_change import PlanRefused, plan_for, publish, rollback, sources_of, with_site_layer
+from metaloom.schema_change import PlanRefused, apply, plan_for, publish, rollback, sources_of, with_site_layer
 from metaloom.schema_change.publish import Author
 from metaloom.storage import violation
 from metaloom.storage.columns import NAME_BYTES_MAX
@@ -450,3 +451,60 @@ def test_indexes_follow_the_metadata(tenant):
 
 def test_pack_is_the_only_needed_thing(tenant):
     assert publish(tenant, (PACK,)).catalog.entities == {}
+
+
+def test_a_drift_is_found_and_mended(tenant):
+    sources = thing(field("code", "text", "unique: true"))
+    publish(tenant, sources)
+    with tenant.ddl() as conn:
+        name, = (index["name"] for index in sa.inspect(conn).get_indexes("shop__thing") if "__code__uq" in index["name"])
+        conn.exec_driver_sql(f'DROP INDEX "{name}"')
+    made, _ = plan_for(tenant, sources)
+    assert [step.action for step in made.steps] == ["create_index"]
+    apply(tenant, made)
+    assert plan_for(tenant, sources)[0].steps == ()
+    assert tenant.revision().number == 1
+    insert(tenant, code="x")
+    with pytest.raises(sa.exc.IntegrityError):
+        insert(tenant, code="x")
+
+
+def test_a_table_of_the_engine_takes_further_columns(tenancy, tenant):
+    """The compiler refuses such fields today; the tables are ready for them (decision 7)."""
+    user = ("engine", "platform/organisation/user/entity.yaml",
+            "entity:\n  label: {zh: 用户, en: User}\n  title: username\n  shared: true\n  storage: engine\n  table: ab_user\n"
+            "  fields:\n    username: {type: text, label: {zh: 用户名, en: User name}}\n")
+    pack = ("engine", "platform/pack.yaml", "pack: {version: 1.0.0, format: 1, label: {zh: 平台, en: Platform}}\n")
+    module = ("engine", "platform/organisation/module.yaml", "module: {label: {zh: 组织, en: Organisation}}\n")
+    compiler = tenancy.compiler
+
+    def with_nickname(sources):
+        catalog = compiler([source for source in sources if source[0] != "site"])
+        if len(sources) == 3:
+            return catalog
+        known = catalog.entities["platform.user"]
+        more = replace(known.fields["username"], name="nickname", address="platform.user/field/nickname")
+        return replace(catalog, entities={"platform.user": replace(known, fields={**known.fields, "nickname": more})})
+
+    tenancy.compiler = with_nickname
+    tenant._revisions._compiler = with_nickname
+    publish(tenant, (pack, module, user))
+    with tenant.write() as conn:
+        conn.execute(table(tenant, "platform.user").insert().values(username="li", email="l@x"))
+    publish(tenant, (pack, module, user, ("site", "nickname", "")))
+    with tenant.write() as conn:
+        conn.execute(table(tenant, "platform.user").update().values(nickname="小李"))
+    assert values(tenant, "username", "nickname", address="platform.user") == [("li", "小李")]
+    rollback(tenant, 1)
+    assert "nickname" not in table(tenant, "platform.user").c
+    assert values(tenant, "username", address="platform.user") == [("li",)]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_contains_search_has_a_trigram_index_where_the_server_can(tenant):
+    publish(tenant, shop(entity("thing", NAME.replace("length: 20", "length: 20, search: contains, pinyin: true"))))
+    with tenant.read() as conn:
+        definitions = conn.exec_driver_sql("SELECT indexdef FROM pg_indexes WHERE tablename = 'shop__thing'").scalars().all()
+        extension = conn.scalar(sa.text("SELECT to_regtype('ext.gtrgm') IS NOT NULL"))
+    assert sum("gin_trgm_ops" in text for text in definitions) == (2 if extension else 0)

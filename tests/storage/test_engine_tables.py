@@ -11,6 +11,7 @@ from metaloom.storage.engine import (
     APPEND_ONLY,
     METADATA,
     audit,
+    engine_tables_are_current,
     ledger_entry,
     ledger_leg,
     make_engine_tables,
@@ -138,6 +139,7 @@ def test_a_newer_engine_adds_its_columns_and_making_tables_twice_is_harmless(ten
         conn.exec_driver_sql("ALTER TABLE ab_user DROP COLUMN theme")
         conn.exec_driver_sql("ALTER TABLE ml_outbox DROP COLUMN attempts")
         make_engine_tables(conn)
+        assert engine_tables_are_current(conn)
     with tenant.read() as conn:
         assert conn.execute(sa.select(user.c.mobile, user.c.theme)).one() == ("1", None)
         columns = {column["name"] for column in sa.inspect(conn).get_columns("ml_outbox")}

@@ -62,16 +62,19 @@ def test_a_dropped_tenant_is_gone_and_its_name_free(tenancy, tenant):
     with pytest.raises(NotFound):
         tenancy.open(tenant.name)
     again = tenancy.create(tenant.name, "x")
-    with again.read() as conn:
-        assert conn.scalar(sa.select(sa.func.count()).select_from(setting)) == 0
+    assert setting_names(again) == []
 
 
 def test_two_tenants_do_not_see_each_other(tenancy, tenant):
     other = tenancy.create("other", "x")
     with tenant.write() as conn:
         conn.execute(setting.insert().values(name="mine", value=1))
-    with other.read() as conn:
-        assert conn.scalar(sa.select(sa.func.count()).select_from(setting)) == 0
+    assert setting_names(other) == []
+
+
+def setting_names(tenant):
+    with tenant.read() as conn:
+        return conn.scalars(sa.select(setting.c.name).where(setting.c.name.not_like("engine.%"))).all()
 
 
 @pytest.mark.postgres
@@ -115,8 +118,7 @@ def test_without_the_right_to_make_roles_the_search_path_still_separates(setting
         assert "may not create roles" in caplog.text
         with one.write() as conn:
             conn.execute(setting.insert().values(name="mine", value=1))
-        with two.read() as conn:
-            assert conn.scalar(sa.select(sa.func.count()).select_from(setting)) == 0
+        assert setting_names(two) == []
         for name in plain.names():
             plain.drop(name)
     finally:
@@ -166,7 +168,7 @@ def test_a_write_that_fails_leaves_nothing_and_calls_nobody(tenant):
         after_commit(conn, lambda: 1 / 0)
         after_commit(conn, lambda: called.append("third"))
         assert called == []
-        assert conn.scalar(sa.select(sa.func.count()).select_from(setting)) == 0
+        assert setting_names(tenant) == []
     assert called == ["second", "third"]
 
 
@@ -185,8 +187,7 @@ def test_a_locked_file_answers_busy_after_a_while(tenant, monkeypatch):
         with pytest.raises(Busy), tenant.write():
             pass
         assert 4 < time.monotonic() - begun < 8
-        with tenant.read() as conn:
-            assert conn.scalar(sa.select(sa.func.count()).select_from(setting)) == 0
+        assert setting_names(tenant) == []
     finally:
         process.kill()
         process.wait()
@@ -265,3 +266,30 @@ def test_a_given_master_key_is_taken(tmp_path):
     settings = Settings.from_env({"METALOOM_HOME": str(tmp_path), "METALOOM_MASTER_KEY": key})
     assert len(settings.master_key) == 32
     assert not (tmp_path / "master.key").exists()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+def test_a_tenant_may_have_a_database_of_its_own(tenancy, pg_url, tmp_path):
+    server = sa.create_engine(pg_url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    name = f"{sa.make_url(pg_url).database}_own"
+    with server.connect() as conn:
+        conn.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        conn.exec_driver_sql(f'CREATE DATABASE "{name}"')
+    own = sa.make_url(pg_url).set(database=name).render_as_string(hide_password=False)
+    try:
+        made = tenancy.create("regulated", "x", url=own)
+        assert made.dialect == "postgresql"
+        publish(made, shop(entity("thing", NAME)))
+        with sa.create_engine(own, poolclass=sa.NullPool).connect() as conn:
+            assert conn.scalar(sa.text("SELECT to_regclass('t_regulated.shop__thing') IS NOT NULL"))
+        again = Tenancy(tenancy.settings)
+        assert again.open("regulated").revision().number == 1
+        again.close()
+        if not tenancy.settings.database_url:
+            assert own.encode() not in (tenancy.settings.home / "control.db").read_bytes()
+        tenancy.drop("regulated")
+    finally:
+        tenancy.close()
+        with server.connect() as conn:
+            conn.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

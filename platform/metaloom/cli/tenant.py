@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Callable
 from importlib import import_module
 
 import click
+import sqlalchemy as sa
 
 import metaloom.cli
 from metaloom.base.text import Text
@@ -59,7 +61,7 @@ def make_tenant(tenancy: Tenancy, name: str, client: str, *, label: str | None =
         click.secho(f"{name}: created, nothing is published yet (metaloom apply {name} --client …)", fg="green")
 
 
-def _login_tables():  # type: ignore[no-untyped-def]
+def _login_tables() -> tuple[Callable[[sa.Connection], None], ...]:
     """The login library's own tables; only ``app`` knows it."""
     from metaloom.app.login_tables import make_login_tables
 

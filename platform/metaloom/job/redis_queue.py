@@ -126,7 +126,7 @@ def _answer_bell(tenancy: Tenancy, handlers: Mapping[str, Handler], settings: Se
         try:
             queue = rq.Queue(queue_name(settings), connection=connection, serializer=JSONSerializer)
             worker = _Worker([queue], connection=connection, serializer=JSONSerializer)
-            worker.work(burst=False, with_scheduler=False, logging_level=logging.WARNING)
+            worker.work(burst=False, with_scheduler=False, logging_level="WARNING")
         except (redis.RedisError, OSError) as error:
             log.warning("Redis is away, the outboxes are swept every few seconds meanwhile: %s", error)
         stopping.wait(_REST_SECONDS)

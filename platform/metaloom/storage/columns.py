@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.types import TypeEngine
@@ -48,7 +49,7 @@ class ColumnSpec:
     field: str = ""
     origin: str = ""
 
-    def sa_type(self) -> TypeEngine[object]:
+    def sa_type(self) -> TypeEngine[Any]:
         """The SQLAlchemy type."""
         if self.kind == "text":
             return ShortText(self.length)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from threading import Lock
 from time import monotonic
@@ -115,7 +116,7 @@ class Control:
     def close(self) -> None:
         self._engine.dispose()
 
-    def _begin(self):  # type: ignore[no-untyped-def]
+    def _begin(self) -> AbstractContextManager[sa.Connection]:
         if not self._made:
             with self._engine.begin() as conn:
                 METADATA.create_all(conn)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+from typing import Any
+
 import sqlalchemy as sa
 
 from metaloom.storage.types import (
@@ -22,7 +25,7 @@ OUTBOX_STATES = ("pending", "running", "done", "failed", "dead")
 
 def _table(name: str, *columns: sa.Column[object] | sa.Index | sa.Constraint, reserved: bool = True) -> sa.Table:
     """An engine table; with the reserved columns, so that generic lists and details read it like any other."""
-    kept = (
+    kept: tuple[sa.Column[Any], ...] = (
         sa.Column("row_version", BigInt(), nullable=False, server_default="1"),
         sa.Column("created_at", UtcDateTime(), nullable=False, server_default=utc_now()),
         sa.Column("created_by", BigInt()),
@@ -355,15 +358,31 @@ ledger_leg = _table(
 APPEND_ONLY = (audit, seal, revision, ledger_leg)
 
 
+def engine_tables_are_current(conn: sa.Connection) -> bool:
+    """Whether this engine's tables were made here already; looking is cheap and takes no lock."""
+    return conn.scalar(sa.select(setting.c.value).where(setting.c.name == _MARK)) == _fingerprint(conn)
+
+
 def make_engine_tables(conn: sa.Connection) -> None:
     """Create what is missing: tables, columns that a newer engine added (nullable or with a default), triggers."""
     METADATA.create_all(conn)
     _add_missing_columns(conn)
     for statement in (_SQLITE if conn.dialect.name == "sqlite" else _POSTGRESQL):
         run_statement(conn, statement)
+    conn.execute(setting.delete().where(setting.c.name == _MARK))
+    conn.execute(setting.insert().values(name=_MARK, value=_fingerprint(conn)))
 
 
-def run_statement(conn: sa.Connection, statement: str) -> sa.CursorResult[object]:
+_MARK = "engine.tables"
+
+
+def _fingerprint(conn: sa.Connection) -> str:
+    columns = [(table.name, column.name, str(column.type)) for table in METADATA.sorted_tables for column in table.columns]
+    statements = _SQLITE if conn.dialect.name == "sqlite" else _POSTGRESQL
+    return sha256(repr((columns, statements)).encode()).hexdigest()
+
+
+def run_statement(conn: sa.Connection, statement: str) -> sa.CursorResult[Any]:
     """Run SQL that was written by the engine, as it stands (the PostgreSQL driver would take % for a parameter)."""
     return conn.exec_driver_sql(statement if conn.dialect.name == "sqlite" else statement.replace("%", "%%"))
 
@@ -371,7 +390,7 @@ def run_statement(conn: sa.Connection, statement: str) -> sa.CursorResult[object
 def _add_missing_columns(conn: sa.Connection) -> None:
     inspector = sa.inspect(conn)
     quote = conn.dialect.identifier_preparer.quote
-    writer = conn.dialect.ddl_compiler(conn.dialect, None)
+    writer = conn.dialect.ddl_compiler(conn.dialect, None)  # type: ignore[arg-type]
     for table in METADATA.sorted_tables:
         present = {column["name"] for column in inspector.get_columns(table.name)}
         for column in table.columns:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from metaloom.base.errors import Conflict
 from metaloom.base.messages import message, register
@@ -25,7 +26,7 @@ def put(
 ) -> int:
     """Add one row and return its id. The same ``key`` again returns the first row's id; with other content it is a Conflict."""
     outbox = tables.engine.outbox
-    values = {"kind": kind, "payload": dict(payload), "key": key}
+    values: dict[str, object] = {"kind": kind, "payload": dict(payload), "key": key}
     if run_after is not None:
         values["run_after"] = run_after
     insert = _insert(conn, outbox).values(**values).on_conflict_do_nothing(index_elements=["key"]).returning(outbox.c.id)
@@ -39,9 +40,5 @@ def put(
     return int(row.id)
 
 
-def _insert(conn: sa.Connection, table: sa.Table):  # type: ignore[no-untyped-def]
-    if conn.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert
-    else:
-        from sqlalchemy.dialects.postgresql import insert
-    return insert(table)
+def _insert(conn: sa.Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    return sqlite.insert(table) if conn.dialect.name == "sqlite" else postgresql.insert(table)

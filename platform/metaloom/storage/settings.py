@@ -6,7 +6,7 @@ import base64
 import binascii
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,13 +90,13 @@ def _secret_key(given: str | None, file: Path) -> str:
     return key
 
 
-def _kept(file: Path, make: object) -> str:
+def _kept(file: Path, make: Callable[[], str]) -> str:
     """The key in ``file``; made by whoever comes first, also when several processes start at once."""
     if not file.exists():
         scratch = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as out:
-            out.write(make() + "\n")  # type: ignore[operator]
+            out.write(make() + "\n")
             out.flush()
             os.fsync(out.fileno())
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 from zoneinfo import ZoneInfo
 
@@ -183,7 +183,7 @@ class Tenant:
         with _answering(), self._access.autocommit() as conn:
             yield conn
 
-    def publishing(self):  # type: ignore[no-untyped-def]
+    def publishing(self) -> AbstractContextManager[None]:
         """A lock over processes and machines: at most one publisher at a time; Conflict when another one is at it.
 
         The lock dies with its holder, so a killed publisher blocks nobody.

@@ -172,7 +172,7 @@ class Time(TypeDecorator[time]):
         return time.fromisoformat(value) if isinstance(value, str) else value
 
 
-utc_now.type = UtcDateTime()
+utc_now.type = UtcDateTime()  # type: ignore[misc]
 
 
 class JsonText(TypeDecorator[Any]):
