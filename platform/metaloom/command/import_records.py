@@ -86,6 +86,7 @@ def _try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid
             if said is None or isinstance(said, Busy):
                 raise
             del unit.entries[logged:]
+            unit.memory.clear()  # what was read inside the savepoint is not there any more
             problems += [RowProblem(number, problem) for problem in problems_of(said)]
     return Imported(tuple(created), len(created), tuple(problems))
 

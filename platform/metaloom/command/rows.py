@@ -106,11 +106,12 @@ def find_where(unit: Unit, address: str, condition: Checked, env: Env, *, order:
 def _select(unit: Unit, entity: Entity, conditions: list[Any], order: Sequence[str], limit: int | None, lock: bool) -> list[Any]:
     """With a lock rows come (and are locked) by rising id and are put in order afterwards: no two commands lock crosswise."""
     table = unit.tables.of(entity.address)
-    if lock and order:
-        rows = writer(unit).where(entity.address, conditions, lock=True)
+    if lock:
+        rows = writer(unit).where(entity.address, conditions, limit=None if order else limit, lock=True)
+        unit.memory.update({("row", entity.address, row["id"]): row for row in rows})
         return _ordered(rows, order)[:limit]
     columns = [_order_column(entity, table, name) for name in order]
-    return writer(unit).where(entity.address, conditions, order=[*columns, table.c.id] if columns else (), limit=limit, lock=lock)
+    return writer(unit).where(entity.address, conditions, order=[*columns, table.c.id] if columns else (), limit=limit)
 
 
 def _order_column(entity: Entity, table: sa.Table, name: str) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -37,9 +39,7 @@ def command(door: str, plugin: str, root: Path | None, en: str | None, zh: str |
 
 
 def _plugins_root() -> Path:
-    import metaloom_plugins
-
-    return Path(metaloom_plugins.__path__[0])
+    return Path(import_module(PACKAGE).__path__[0])
 
 
 def _said(door: str) -> str:
@@ -89,8 +89,6 @@ def hello(work: Work, record: Values | None, input: Values) -> Values:
 
 def _provider_module(door: str, plugin: str) -> str:
     """The door's methods with their signatures and docstrings, each refusing until it is written."""
-    import inspect
-
     protocol = DOORS[door].protocol
     source = inspect.getsource(protocol)
     methods = re.split(r"\n(?=    def )", source)[1:]
