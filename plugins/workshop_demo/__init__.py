@@ -1,0 +1,1 @@
+"""A few weeks in an invented repair shop, played on the demo_data door."""
