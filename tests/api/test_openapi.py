@@ -51,11 +51,12 @@ def test_every_person_gets_the_document_of_the_own_rights(people):
 
 def test_what_the_document_offers_is_granted_and_what_it_leaves_out_is_refused(people):
     """Every operation on an entity × every role: offered ⇔ not 403/404 for want of rights."""
-    every = document(people["chief"])["paths"].keys() | document(people["cashier"])["paths"].keys()
+    paths = {role: document(people[role])["paths"] for role in (*ROLES, "nobody")}
+    every = paths["chief"].keys() | paths["cashier"].keys()
     cells = 0
     for role, path in itertools.product((*ROLES, "nobody"), sorted(p for p in every if p.startswith("/depot."))):
-        offered = document(people[role])["paths"].get(path, {})
-        for method in document(people["chief"])["paths"].get(path, {}).keys() | document(people["cashier"])["paths"].get(path, {}).keys():
+        offered = paths[role].get(path, {})
+        for method in paths["chief"].get(path, {}).keys() | paths["cashier"].get(path, {}).keys():
             if path.endswith("/bulk"):
                 continue
             where = path.replace("{id}", "999999999")

@@ -6,6 +6,7 @@ is looked up by its digest in the tenant's own database, so another tenant's key
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from metaloom.base.messages import message
 from metaloom.command.api_key import PREFIX, key_holder, note_use
 from metaloom.command.session import Pinned
 
+log = logging.getLogger("metaloom.api")
 OPEN_ENDPOINTS = frozenset({"api.login", "api.refresh"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 ACCESS, REFRESH = "access", "refresh"
@@ -71,8 +73,16 @@ def _enter_by_key(secret: str) -> None:
         raise LoginRequired(message("api.key"))
     if found.stale_use:
         here.release()
-        note_use(here.tenant, here.revision, found.key_id, here.clock.now())
+        _note_use(found.key_id)
     here.enter(found.user_id, "api")
+
+
+def _note_use(key_id: int) -> None:
+    here = pinned()
+    try:
+        note_use(here.tenant, here.revision, key_id, here.clock.now())
+    except Busy:  # the next request notes it
+        log.info("the use of a key was not noted: the database is busy")
 
 
 def enter_by_token(secret: str, kind: str) -> None:
@@ -113,8 +123,6 @@ def _browser() -> None:
 
 def login() -> Response:
     """POST /auth/login: a short token and one to renew it. Failed logins count together with those of the screens."""
-    if not pinned():
-        raise NotFound
     body = json_object()
     only(body, ("username", "password"))
     username, password = body.get("username"), body.get("password")
@@ -152,6 +160,3 @@ def _tokens(*, renewable: bool = True) -> dict[str, Any]:
     if renewable:
         tokens["refresh_token"] = create_refresh_token(who, additional_claims=claims)
     return tokens
-
-
-
