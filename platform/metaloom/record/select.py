@@ -99,20 +99,23 @@ class Frame:
     def column(self, path: Path) -> sa.ColumnElement[Any]:
         return self.place(path).table.c[path.column]
 
-    def readable(self, path: Path, level: FieldLevel) -> tuple[sa.ColumnElement[bool] | None, bool]:
-        """(condition, possible): the rows in which the path stands at ``level`` or better; None = all rows of the scope."""
+    def readable(self, path: Path, level: FieldLevel, *, linked: bool = False) -> tuple[sa.ColumnElement[bool] | None, bool]:
+        """(condition, possible): the rows in which the path stands at ``level`` or better; None = all rows of the scope.
+
+        A row without the link hides nothing and is in; with ``linked`` it is out, which plans better where it cannot match anyway.
+        """
         conditions: list[sa.ColumnElement[bool]] = []
         place = self.place(path)
         for index, hop in enumerate(path.hops):
-            if not self._narrow(self.places[path.prefix[:index]], hop.field.name, FieldLevel.READ, conditions):
+            if not self._narrow(self.places[path.prefix[:index]], hop.field.name, FieldLevel.READ, conditions, linked):
                 return None, False
         if place.directory and path.field.name == place.entity.title:
             return sa.and_(*conditions) if conditions else None, True
-        if not self._narrow(place, path.field.name, level, conditions):
+        if not self._narrow(place, path.field.name, level, conditions, linked):
             return None, False
         return sa.and_(*conditions) if conditions else None, True
 
-    def _narrow(self, place: Place, name: str, level: FieldLevel, conditions: list[sa.ColumnElement[bool]]) -> bool:
+    def _narrow(self, place: Place, name: str, level: FieldLevel, conditions: list[sa.ColumnElement[bool]], linked: bool) -> bool:
         """Add the condition under which ``name`` stands at ``level``; False where that can never be."""
         rights = place.rights
         if name in ("id", "row_version"):
@@ -123,7 +126,7 @@ class Frame:
         if any(rights.scopes[i].covers_all for i in holding) or (place.within and set(place.within) <= set(holding)):
             return True
         clause = rights.any_of(holding, place.table, self.env)
-        conditions.append(sa.or_(clause, place.table.c.id.is_(None)) if place.prefix else clause)  # no link: nothing to hide
+        conditions.append(sa.or_(clause, place.table.c.id.is_(None)) if place.prefix and not linked else clause)
         return True
 
 
