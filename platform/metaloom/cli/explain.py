@@ -18,7 +18,7 @@ from metaloom.compile import explain
 def command(address: str, tenant: str | None, json_out: bool) -> None:
     """Say what ADDRESS is, in which layer and file it was written, and which overlays touched it.
 
-    ADDRESS is such as lending.customer/field/name/label/zh, lending/choices/gender or tenant/settings.
+    ADDRESS is such as sales.customer/field/name/label/zh, sales/choices/gender or tenant/settings.
     """
     try:
         sources = client_sources(tenant) if tenant else pack_sources(metadata_root(), packs_in(metadata_root()))

@@ -71,7 +71,8 @@ def effective_document(sources: Iterable[Source], report: Any) -> Effective:
     documents = []
     for source in sources:
         place = place_of(source.path)
-        document = read(source, formats.get(place.pack if place else "", CURRENT_FORMAT), report)
+        own = place.pack if place and source.layer in ("engine", "pack") else ""
+        document = read(source, formats.get(own, CURRENT_FORMAT), report)
         if document is not None:
             documents.append(document)
     return merge(documents, report)

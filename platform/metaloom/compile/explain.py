@@ -34,8 +34,8 @@ class Explanation:
 
 
 def explain(sources: Iterable[Source], address_path: str) -> Explanation:
-    """The effective value at ``lending.customer/entity/fields/name/label/zh`` (the kind ``entity`` may be left out; ``field``,
-    ``action``, ``rule``, ``state``, ``transition`` are short forms), ``lending/choices/gender`` or ``tenant/settings``.
+    """The effective value at ``sales.customer/entity/fields/name/label/zh`` (the kind ``entity`` may be left out; ``field``,
+    ``action``, ``rule``, ``state``, ``transition`` are short forms), ``sales/choices/gender`` or ``tenant/settings``.
 
     Raises MetadataRefused when the sources cannot be merged or nothing stands there. Values that the engine fills in where
     metadata is silent (generated lists and forms, defaults) are no metadata and are not found here.
