@@ -10,7 +10,8 @@ from metaloom.base.errors import Invalid
 BODIES = {
     "nothing": b"", "noise": b"{", "word": b"x", "list": b"[]", "number": b"5", "text": b'"x"', "null": b"null", "duplicate": b'{"name": "a", "name": "b"}',
     "duplicate inside": b'{"extra": {"a": 1, "a": 2}}', "nan": b'{"amount": NaN}', "infinity": b'{"amount": -Infinity}', "trailing": b'{"a": 1} {}',
-    "deep": b'{"extra": ' + b"[" * 5000 + b"]" * 5000 + b"}", "deep objects": b'{"a":' * 3000 + b"1" + b"}" * 3000, "big": b'{"note": "' + b"x" * 1_100_000 + b'"}',
+    "deep": b'{"extra": ' + b"[" * 5000 + b"]" * 5000 + b"}", "deep objects": b'{"a":' * 3000 + b"1" + b"}" * 3000,
+    "big": b'{"note": "' + b"x" * 1_100_000 + b'"}',
     "long number": b'{"amount": ' + b"9" * 5000 + b"}", "huge exponent": b'{"amount": 1e999999999}', "tiny exponent": b'{"amount": 1e-999999999}',
     "latin-1": '{"note": "ü"}'.encode("latin-1"), "utf-16": '{"note": "x"}'.encode("utf-16"), "bom": b"\xef\xbb\xbf{}", "nul": b'{"note": "a\\u0000b"}',
     "surrogate": b'{"note": "\\ud800"}', "raw nul": b'{"note": "a\x00"}', "surrogate key": b'{"\\udfff": 1}', "comment": b'{/* */}', "single": b"{'a': 1}",

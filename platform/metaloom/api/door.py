@@ -19,7 +19,7 @@ from wtforms import ValidationError
 
 from metaloom.api.answer import answer
 from metaloom.api.body import json_object, only, refused
-from metaloom.base.errors import LoginRequired, NotFound
+from metaloom.base.errors import Busy, LoginRequired, NotFound
 from metaloom.base.messages import message
 from metaloom.command.api_key import PREFIX, key_holder, note_use
 from metaloom.command.session import Pinned
