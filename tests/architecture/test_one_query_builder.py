@@ -63,7 +63,8 @@ def test_an_exception_is_still_needed(name):
 
 @pytest.mark.parametrize("planted", [
     "import sqlalchemy as sa\nsa.select(x)", "import sqlalchemy\nsqlalchemy.text('x')", "from sqlalchemy import select", "from sqlalchemy.sql import text",
-    "def f(conn):\n    conn.execute(q)", "class A:\n    def f(self):\n        self.unit.conn.scalar(q)", "def f(session):\n    session.scalars(q)", "import psycopg\nfrom psycopg import connect",
+    "def f(conn):\n    conn.execute(q)", "class A:\n    def f(self):\n        self.unit.conn.scalar(q)", "def f(session):\n    session.scalars(q)",
+    "import psycopg\nfrom psycopg import connect",
 ])
 def test_the_check_can_fail(planted):
     assert list(sql_in(planted))

@@ -1,6 +1,7 @@
 # ruff: noqa: E501 (tables of questions read better in long lines)
 """What a person may ask of a list, and what it answers: filters, sort, pages, totals, search; and what is refused."""
 
+import contextlib
 import random
 import time
 from datetime import UTC, datetime, timedelta
@@ -167,10 +168,8 @@ def test_an_unknown_or_hidden_column_is_refused_alike_in_filter_sort_columns_and
             assert refused.value.problems[0].message.code == "record.unknown_column"
             assert time.perf_counter() - started < 0.5
         if isinstance(path, str):
-            try:
+            with contextlib.suppress(Invalid):
                 assert path not in reader.totals("demo.project", [path])
-            except Invalid:
-                pass
 
 
 def test_hidden_columns_of_the_list_fall_away_and_its_sort_tells_nothing(world):
