@@ -36,6 +36,8 @@ class Assets:
 
     def get(self, name: str) -> Asset:
         """The file ``name``; NotFound for anything outside the folder."""
+        if "\0" in name or len(name) > 200:
+            raise NotFound
         path = (self.root / name).resolve()
         inside = path.is_relative_to(self.root) and path.is_file() and path.relative_to(self.root).parts[0] not in HIDDEN_FOLDERS
         if not inside or any(part.startswith(".") for part in Path(name).parts):

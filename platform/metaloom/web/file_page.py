@@ -43,6 +43,8 @@ def download(id: int) -> Any:
     from metaloom import command
 
     pinned = current()
+    if id >= 2**63:
+        raise NotFound
     found = command.file_for(pinned.context(), id)
     path = pinned.tenant.files.path(found.digest)
     inline = found.media_type in INLINE and request.args.get("save") != "1"

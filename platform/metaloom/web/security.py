@@ -15,7 +15,7 @@ from flask import current_app, g, redirect, render_template, request, session
 from flask_appbuilder import BaseView, expose
 from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_appbuilder.security.views import AuthDBView, ResetMyPasswordView
-from flask_login import login_user, logout_user
+from flask_login import LoginManager, login_user, logout_user
 from werkzeug.security import check_password_hash
 from werkzeug.wrappers import Response
 
@@ -178,6 +178,13 @@ class TenantSecurity(SecurityManager):
         """The tables are the storage room's."""
 
     # -- who
+
+    def create_login_manager(self, app: Any) -> LoginManager:
+        """Without Flask-Login's name ``current_user`` in templates: it would read the account once more for every page."""
+        manager = LoginManager()
+        manager.init_app(app, add_context_processor=False)
+        manager.user_loader(self.load_user)
+        return manager
 
     def auth_user_db(self, username: str, password: str) -> Any:
         """The user for the right password; None for a wrong one; TooMany while locked. Answers take equally long."""

@@ -1,0 +1,285 @@
+"""The generic screens: what they show, what they refuse, what they never do."""
+
+import re
+from urllib.parse import quote
+
+import pytest
+import sqlalchemy as sa
+
+from tests.web.site import BUYERS, context_of
+
+HOSTILE = ("'", '"><script>alert(1)</script>', "%00", "\x00", "../../etc/passwd", "9" * 400, "-1", "1e999999", "NaN", "{{7*7}}", "${jndi:ldap://x}", "🦊" * 60, "\ud83d",
+           "1;DROP TABLE ab_user", "٣٤", "a" * 5000, "[]", "{", "&#0;", "%", "_", "\\", "2026-02-30", "0000-00-00", "true", "null")
+
+# What people typed stays as it is in English.
+DATA = (*BUYERS, "阿尔法商行", "东城分公司", "简体中文", "李雷", "螺丝", "扳手", "客户催货", "锤子", "李", "中")
+
+
+def statements(app, tenancy, ask):
+    """The SQL that `ask` makes, without BEGIN and SET."""
+    seen = []
+    engine = tenancy.open("alpha")._access.read
+
+    def note(conn, cursor, statement, parameters, context, executemany):
+        if not re.match(r"\s*(BEGIN|SET|PRAGMA|SAVEPOINT|RELEASE)", statement, re.IGNORECASE):
+            seen.append(statement)
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        answer = ask()
+    finally:
+        sa.event.remove(engine, "before_cursor_execute", note)
+    return answer, seen
+
+
+@pytest.mark.parametrize("path", ["/e/shop.sale/", "/e/shop.sale/?tab=draft&sort=-total&f.total~from=10", "/e/shop.buyer/", "/e/shop.sale/big/"])
+def test_a_list_costs_at_most_three_statements(app, tenancy, visitor, path):
+    person = visitor("li")
+    person.get("/")
+    (answer, seen) = statements(app, tenancy, lambda: person.get(path))
+    seen = [s for s in seen if "ml_pointer" not in s]
+    print(f"{path}: {len(seen)} statements")
+    assert answer.status_code == 200
+    assert 1 <= len(seen) <= 3, "\n\n".join(seen)
+
+
+def test_the_counter_of_statements_counts(app, tenancy, visitor):
+    person = visitor("li")
+    _, seen = statements(app, tenancy, lambda: [person.get("/e/shop.buyer/") for _ in range(3)])
+    assert len(seen) > 3
+
+
+def test_a_list_shows_rows_tags_and_amounts(visitor):
+    page = visitor("li").get("/e/shop.sale/").text
+    assert page.count("<tr") >= 21
+    assert 'class="tag grey">草稿' in page and 'class="tag blue">已发货' in page
+    assert re.search(r'class="num"[^>]*><span class="num">[\d,]+\.\d\d<', page)
+    assert "下一页" in page and "合计" in page
+
+
+def test_htmx_gets_the_table_alone(visitor):
+    person = visitor("li")
+    part = person.get("/e/shop.sale/?tab=draft", headers={"HX-Request": "true", "HX-Target": "listzone"}).text
+    assert "<html" not in part and "<table" in part
+    back = person.get("/e/shop.sale/?tab=draft", headers={"HX-Request": "true", "HX-Target": "listzone", "HX-History-Restore-Request": "true"}).text
+    assert "<html" in back
+
+
+def test_pages_follow_one_another_without_gap_or_repeat(visitor):
+    person, seen, path = visitor("li"), [], "/e/shop.sale/?size=10"
+    for _ in range(10):
+        page = person.get(path).text
+        seen += re.findall(r'data-pick aria-label="[^"]*?(DD\d+)"', page)
+        following = re.search(r'href="/alpha(/e/shop\.sale/\?[^"]*cursor=[^"]*)"[^>]*rel="next"', page)
+        if following is None:
+            break
+        path = following[1].replace("&amp;", "&")
+    assert len(seen) == len(set(seen)) >= 57
+
+
+def test_columns_hidden_from_a_role_leave_no_hole(visitor):
+    page = visitor("han").get("/e/shop.buyer/").text
+    assert "138****" in page.replace("•", "*") or re.search(r"1\d\d\*{4}\d{4}", page)
+    assert not re.search(r"1380000\d{4}", page), "the viewer sees masked numbers only"
+
+
+def test_who_may_nothing_sees_nothing(visitor):
+    person = visitor("nobody")
+    assert person.get("/").status_code == 200
+    assert "/e/shop.sale/" not in person.get("/").text
+    for path in ("/e/shop.sale/", "/e/shop.sale/1", "/e/shop.sale/new", "/e/shop.sale/1/edit", "/e/shop.sale/export"):
+        assert person.get(path).status_code == 404, path
+
+
+def test_a_viewer_may_look_and_not_touch(visitor):
+    person = visitor("han")
+    assert person.get("/e/shop.sale/1").status_code == 200
+    assert person.get("/e/shop.sale/new").status_code == 403
+    assert person.get("/e/shop.sale/1/edit").status_code == 403
+    assert person.get("/e/shop.sale/export").status_code == 403
+    assert person.post("/e/shop.sale/1/do/send", {"_version": "1"}).status_code == 403
+    assert "新增" not in person.get("/e/shop.sale/").text
+
+
+def test_a_foreign_row_and_a_row_that_never_was_are_answered_alike(visitor):
+    person = visitor("li")
+    bodies = {person.get(f"/e/shop.sale/{i}{tail}").text for i in (999_999, 888_888) for tail in ("", "/edit")}
+    stripped = {re.sub(r'csrf[^"]*"[^"]*"|value="[^"]*"|content="[^"]*"', "", b) for b in bodies}
+    assert len(stripped) == 1
+
+
+@pytest.mark.parametrize("path", ["/e/shop.sale/1/do/send", "/e/shop.sale/1/archive", "/e/shop.sale/1/delete", "/e/shop.sale/1/restore", "/e/shop.sale/bulk/send",
+                                  "/logout/", "/settings/locale", "/files"])
+def test_get_never_changes_anything(visitor, path):
+    assert visitor("li").get(path).status_code == 405
+
+
+SALE = {"buyer": "1", "ordered_on": "2026-11-20", "price": "12.50", "quantity": "4", "_grid.lines": "1",
+        "lines.0.goods": "锤子", "lines.0.price": "30", "lines.0.quantity": "2"}
+
+
+def make_sale(person, **changes):
+    answer = person.post("/e/shop.sale/new", {**SALE, **changes})
+    assert answer.status_code == 303, answer.text[:2000]
+    return int(answer.headers["Location"].rsplit("/", 1)[1])
+
+
+def stored(tenancy, id):
+    ctx = context_of(tenancy.open("alpha"), "li")
+    from metaloom.record import Reader
+
+    with tenancy.open("alpha").read() as conn:
+        return Reader(conn, ctx.tenant, ctx.revision, ctx.plan).get("shop.sale", id)
+
+
+def test_a_new_record_comes_from_the_form_with_its_rows(tenancy, visitor):
+    row = stored(tenancy, make_sale(visitor("li")))
+    assert str(row["total"]) == "50.00" and row["status"] == "draft"
+    assert [(r["goods"], str(r["amount"])) for r in row.children["lines"]] == [("锤子", "60.00")]
+
+
+def test_a_refused_form_comes_back_whole(visitor):
+    answer = visitor("li").post("/e/shop.sale/new", {**SALE, "price": "abc", "quantity": "0", "lines.0.goods": ""})
+    assert answer.status_code == 400
+    assert 'value="abc"' in answer.text and 'id="f-price-p"' in answer.text and 'href="#f-price-box"' in answer.text
+    assert "锤子" not in answer.text and 'name="lines.0.price" value="30"' in answer.text
+
+
+@pytest.mark.parametrize("name", ["id", "company_id", "company", "owner_id", "created_by", "row_version", "status", "total", "order_no", "archived_at", "is_admin"])
+@pytest.mark.parametrize("where", ["create", "edit"])
+def test_what_the_form_does_not_ask_is_refused_by_name(tenancy, visitor, name, where):
+    person = visitor("li")
+    if where == "create":
+        assert person.post("/e/shop.sale/new", {**SALE, name: "1"}).status_code == 400
+        return
+    id = make_sale(person)
+    before = stored(tenancy, id)
+    assert person.post(f"/e/shop.sale/{id}/edit", {"_version": str(before.row_version), "price": "99", name: "1"}).status_code == 400
+    assert stored(tenancy, id).row_version == before.row_version
+
+
+def test_a_stale_save_shows_both_and_loses_nothing(tenancy, visitor):
+    mine, theirs = visitor("li"), visitor("li")
+    id = make_sale(mine)
+    version = str(stored(tenancy, id).row_version)
+    assert theirs.post(f"/e/shop.sale/{id}/edit", {"_version": version, "price": "20.00"}).status_code == 303
+    answer = mine.post(f"/e/shop.sale/{id}/edit", {"_version": version, "price": "77.77"})
+    assert answer.status_code == 409
+    assert "77.77" in answer.text and "20.00" in answer.text
+    fresh = re.search(r'name="_version" value="(\d+)"', answer.text)[1]
+    assert mine.post(f"/e/shop.sale/{id}/edit", {"_version": fresh, "price": "77.77"}).status_code == 303
+    assert str(stored(tenancy, id)["price"]) == "77.77"
+
+
+def test_the_same_form_sent_twice_makes_one_record(visitor):
+    person = visitor("li")
+    first = person.post("/e/shop.sale/new", {**SALE, "_key": "k" * 32})
+    second = person.post("/e/shop.sale/new", {**SALE, "_key": "k" * 32})
+    assert first.headers["Location"] == second.headers["Location"]
+
+
+def test_an_action_runs_once_and_says_why_not_afterwards(tenancy, visitor):
+    person = visitor("li")
+    id = make_sale(person)
+    version = str(stored(tenancy, id).row_version)
+    assert person.post(f"/e/shop.sale/{id}/do/send", {"_version": version}).status_code == 303
+    again = person.post(f"/e/shop.sale/{id}/do/send", {"_version": str(stored(tenancy, id).row_version)})
+    assert again.status_code == 409 and "只有草稿可以发货" in again.text
+    assert stored(tenancy, id)["status"] == "sent"
+
+
+def test_an_action_that_asks_for_a_reason_gets_one(tenancy, visitor):
+    person = visitor("li")
+    id = make_sale(person)
+    person.post(f"/e/shop.sale/{id}/do/send", {"_version": str(stored(tenancy, id).row_version)})
+    version = str(stored(tenancy, id).row_version)
+    assert person.post(f"/e/shop.sale/{id}/do/finish", {"_version": version}).status_code in (400, 409)
+    assert stored(tenancy, id)["status"] == "sent"
+    assert person.post(f"/e/shop.sale/{id}/do/finish", {"_version": version, "_reason": "已签收"}).status_code == 303
+    assert "已签收" in person.get(f"/e/shop.sale/{id}/tab/history").text
+
+
+def test_export_holds_what_the_list_shows(visitor):
+    rows = visitor("li").get("/e/shop.sale/export?format=csv&tab=sent").data.decode("utf-8-sig").splitlines()
+    assert "已发货" in rows[1] and not any("草稿" in r for r in rows)
+    assert visitor("li").get("/e/shop.sale/export?format=exe").status_code == 404
+
+
+def test_files_are_sniffed_and_closed_to_others(visitor):
+    import io
+
+    person, other = visitor("li"), visitor("han")
+    up = person.client.post(person.url("/files"), data={"file": (io.BytesIO(b"%PDF-1.4 hello"), "合同.pdf"), "csrf_token": person.token()})
+    assert up.status_code == 201
+    got = person.client.get(up.get_json()["url"])
+    assert got.status_code == 200 and "sandbox" in got.headers["Content-Security-Policy"]
+    assert other.client.get(up.get_json()["url"]).status_code == 404
+    for name, body in (("x.html", b"<html><script>1</script>"), ("x.pdf", b"<html>"), ("x.svg", b"<svg/>"), ("x.pdf", b"")):
+        refused = person.client.post(person.url("/files"), data={"file": (io.BytesIO(body), name), "csrf_token": person.token()})
+        assert refused.status_code == 400, name
+
+
+def test_hostile_input_never_breaks_a_page(visitor):
+    person, asked = visitor("li"), 0
+    paths = ["/e/shop.sale/?{}", "/e/shop.sale/?f.order_no={}", "/e/shop.sale/?f.buyer={}", "/e/shop.sale/?f.total~from={}", "/e/shop.sale/?f.ordered_on~to={}", "/e/shop.sale/?f.status={}",
+             "/e/shop.sale/?f.{}=1", "/e/shop.sale/?sort={}", "/e/shop.sale/?cursor={}", "/e/shop.sale/?tab={}", "/e/shop.sale/?size={}", "/e/shop.sale/?q={}", "/e/{}/", "/e/shop.sale/{}/",
+             "/e/shop.sale/{}", "/e/shop.sale/1/tab/{}", "/e/shop.sale/1/ask/{}", "/e/shop.sale/linked/{}", "/e/shop.sale/linked/buyer?id={}", "/lookup/{}", "/lookup/shop.buyer?q={}",
+             "/lookup/shop.buyer?for={}&field=buyer", "/search?q={}", "/file/{}", "/capitals?amount={}", "/e/shop.sale/new?buyer={}", "/e/shop.sale/counts?tab={}", "/e/shop.sale/totals?f.total~to={}",
+             "/static/{}", "/e/shop.buyer/?f.mobile={}"]
+    for path in paths:
+        for value in HOSTILE:
+            answer = person.get(path.format(quote(value.encode("utf-8", "surrogatepass"))))
+            assert answer.status_code < 500, (path, value[:30])
+            assert "<script>alert(1)" not in answer.text
+            asked += 1
+    print(f"{asked} hostile questions")
+    assert asked > 700
+
+
+def test_hostile_forms_are_refused_without_breaking(tenancy, visitor):
+    person, asked = visitor("li"), 0
+    id = make_sale(person)
+    token = person.token()
+    for field in ("buyer", "ordered_on", "express", "price", "quantity", "papers", "lines", "lines.0.price", "lines.x.price", "lines.0.id", "lines.0.row_version", "_version", "_key", "_next"):
+        for value in HOSTILE:
+            data = {**SALE, field: value.encode("utf-8", "surrogatepass"), "csrf_token": token}
+            data.pop("_grid.lines", None)
+            for path in ("/e/shop.sale/new", f"/e/shop.sale/{id}/edit"):
+                answer = person.client.post(person.url(path), data=data)
+                assert answer.status_code < 500, (path, field, value[:30])
+                asked += 1
+    print(f"{asked} hostile forms")
+
+
+def test_an_unexpected_error_shows_a_request_id_and_nothing_else(app, visitor, monkeypatch, caplog):
+    from metaloom.record import Reader
+
+    person = visitor("li")
+    monkeypatch.setattr(Reader, "list", lambda *a, **k: 1 / 0)
+    answer = person.get("/e/shop.sale/")
+    assert answer.status_code == 500
+    assert answer.headers["X-Request-Id"] in answer.text
+    assert "ZeroDivision" not in answer.text and "Traceback" not in answer.text
+    assert "ZeroDivision" in caplog.text
+
+
+def test_a_saved_density_and_columns_stay_with_the_person(visitor):
+    person = visitor("li")
+    person.post("/settings/list/shop.sale/main", {"density": "dense"})
+    assert 'class="panel dense"' in person.get("/e/shop.sale/").text
+    person.post("/settings/list/shop.sale/main", {"columns": "total", "density": "normal"})
+    page = person.get("/e/shop.sale/").text
+    assert "下单日期" not in re.search(r"<thead>.*?</thead>", page, re.DOTALL)[0]
+    person.post("/settings/list/shop.sale/main", {"reset": "1"})
+    assert "下单日期" in re.search(r"<thead>.*?</thead>", person.get("/e/shop.sale/").text, re.DOTALL)[0]
+
+
+def test_english_is_complete_on_every_screen(visitor):
+    person = visitor("li")
+    person.post("/settings/locale", {"locale": "en", "next": "/alpha/"})
+    for path in ("/", "/e/shop.sale/", "/e/shop.sale/new", "/e/shop.sale/3", "/userinfo/", "/resetmypassword/form", "/e/shop.sale/999999"):
+        page = re.sub(r"<[^>]*>", " ", person.get(path).text)
+        for known in DATA:
+            page = page.replace(known, "")
+        left = re.findall(r"[一-鿿]+", page)
+        assert not left, (path, left[:10])
