@@ -92,10 +92,17 @@ def _csv_cell(reader: Reader, path: Path) -> Callable[[Row], str]:
     if path.field.type in EXACT_TYPES or path.field.type is FieldType.INTEGER:
         return lambda row: _number_text(row.values.get(text))
 
+    words_of: dict[str, str] = {}  # of the codes of a choice or state: the same few words again and again
+    remembers = path.field.type in (FieldType.CHOICE, FieldType.STATE)
+
     def cell(row: Row) -> str:
         value = row.values.get(text)
         if value is None:
             return ""
+        if remembers and row.levels.get(text) is not FieldLevel.MASKED:
+            if value not in words_of:
+                words_of[value] = neutral(display_cell(catalog, path, row, value, locale, zone))
+            return words_of[value]
         words = display_cell(catalog, path, row, value, locale, zone)
         return "" if words == EMPTY else neutral(words)
 

@@ -213,32 +213,33 @@ class Selection:
         entity, readers = self.frame.entity.address, [self._reader(cell) for cell in self._cells]
         titles = [(text, cell, self._reader(cell)) for text, cell in self._titles]
         title_cell, title_reader = self._title, self._reader(self._title) if self._title else None
-        plain = all(not holder.place.flags for holder in holders) and not base.place.flags
-        fixed = [holder.levels_of(()) for holder in holders] if plain else None
-        fixed_levels = (MappingProxyType({cell.path.text: _level(cell, fixed) for cell in self._cells})
-                        if fixed is not None else None)
+        cells = [(cell.path.text, cell.position, reader) for cell, reader in zip(self._cells, readers, strict=True)]
+        verdicts: dict[tuple[int, ...], tuple[Mapping[str, FieldLevel], list[FieldLevel], FieldLevel]] = {}
+
+        def judge(levels: list[Mapping[str, FieldLevel]]) -> tuple[Mapping[str, FieldLevel], list[FieldLevel], FieldLevel]:
+            """Levels of the cells, of the links' titles and of the row's title, for one combination of holding scopes."""
+            own = _level(title_cell, levels) if title_cell is not None else FieldLevel.HIDDEN
+            shown = MappingProxyType({cell.path.text: _level(cell, levels) for cell in self._cells})
+            return shown, [_level(cell, levels) for _, cell, _ in titles], own
 
         def decode(raw: Any) -> Row:
-            levels = fixed if fixed is not None else [holder.levels(raw) for holder in holders]
-            shown = fixed_levels if fixed_levels is not None else {c.path.text: _level(c, levels) for c in self._cells}
-            values = {}
-            for cell, reader in zip(self._cells, readers, strict=True):
-                level = shown[cell.path.text]
-                if level:
-                    values[cell.path.text] = reader(raw[cell.position], level)
+            levels = [holder.levels(raw) for holder in holders]
+            key = tuple([id(found) for found in levels])  # the rights keep these mappings, so an id names one for good
+            verdict = verdicts.get(key)
+            if verdict is None:
+                verdict = verdicts[key] = judge(levels)
+            shown, title_levels, own = verdict
+            values = {text: reader(raw[position], shown[text]) for text, position, reader in cells if shown[text]}
             words: dict[str, str] = {}
             struck = []
-            for text, cell, reader in titles:
-                level = _level(cell, levels)
+            for (text, cell, reader), level in zip(titles, title_levels, strict=True):
                 if level and raw[cell.position] is not None:
                     words[text] = self._words(cell, reader(raw[cell.position], level), level)
                     if cell.struck_position >= 0 and raw[cell.struck_position]:
                         struck.append(text)
             title = ""
-            if title_cell is not None and title_reader is not None:
-                level = _level(title_cell, levels)
-                if level:
-                    title = self._words(title_cell, title_reader(raw[title_cell.position], level), level)
+            if own and title_cell is not None and title_reader is not None:
+                title = self._words(title_cell, title_reader(raw[title_cell.position], own), own)
             return Row(
                 entity, raw[self._id], raw[self._version] if self._version >= 0 else 0, title or f"#{raw[self._id]}", values, shown,
                 words, base.actions(raw), self._archived >= 0 and raw[self._archived] is not None, frozenset(struck),
