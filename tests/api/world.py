@@ -158,7 +158,7 @@ FILES = {
 # username → (company, role); ids in this order from 1
 PEOPLE = {"clerk": (1, "clerk"), "chief": (1, "chief"), "reader": (1, "reader"), "cashier": (1, "cashier"), "clerk2": (1, "clerk"),
           "other": (2, "chief"), "nobody": (1, None),
-          "lockme": (1, "clerk")}
+          "lockme": (1, "clerk"), "keeper": (1, None)}
 _NUMBERS = itertools.count(1)
 ROLES = ("clerk", "chief", "reader", "cashier")
 
@@ -204,13 +204,14 @@ class World:
         secret = hashed(PASSWORD)
         company = revision.tables.of("platform.company")
         for number in (1, 2):
-            conn.execute(company.insert().values(id=number, code=f"C{number}", name=f"Company {number}", active=True, row_version=1,
+            conn.execute(company.insert().values(code=f"C{number}", name=f"Company {number}", active=True, row_version=1,
                                                  business_date=date(2026, 11, 20), created_at=NOW, updated_at=NOW))
         for id, (username, (place, role)) in enumerate(PEOPLE.items(), 1):
-            conn.execute(revision.tables.engine.user.insert().values(
-                id=id, username=username, display_name=username.title(), email=f"{username}@example.cn", company_id=place, active=True,
+            made = conn.execute(revision.tables.engine.user.insert().values(
+                username=username, display_name=username.title(), email=f"{username}@example.cn", company_id=place, active=True,
                 password=secret))
-            for held in (f"depot.{role}" if role else None, "platform.staff"):
+            assert made.inserted_primary_key[0] == id
+            for held in (f"depot.{role}" if role else None, "platform.staff", "platform.admin" if username == "keeper" else None):
                 if held:
                     conn.execute(revision.tables.engine.role_assignment.insert().values(user_id=id, role=held))
 

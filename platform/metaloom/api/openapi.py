@@ -17,6 +17,7 @@ from flask import Response, request
 
 import metaloom
 from metaloom.access import AccessPlan
+from metaloom.api import people
 from metaloom.api.door import pinned
 from metaloom.api.question import LIMIT_MAX, OPERATORS, no_other_parameters
 from metaloom.api.records import plugins
@@ -133,7 +134,7 @@ class Book:
                 (_p("q"), _p("lookup_limit"))), tag=address)
         if may("read"):
             self._record(entity, may("history"))
-        if entity.storage == "table" and not entity.child_of:
+        if not entity.child_of and (entity.storage == "table" or address in people.ACTIONS):
             self._writes(entity)
         for operation, on_record in self._actions(entity):
             where = f"/{address}/{{id}}/" if on_record else f"/{address}/"
@@ -190,12 +191,16 @@ class Book:
                     (_p("id"), *(_p(n) for n in ("q", "sort", "fields", "include", "filter", "cursor", "page", "limit", "archived")))), tag=address)
 
     def _writes(self, entity: Entity) -> None:
-        address, label, may = entity.address, say(entity.label), lambda action: bool(self.plan.may(entity.address, action))
+        address, label = entity.address, say(entity.label)
+        known = people.ACTIONS.get(address)
+        may = lambda action: bool(self.plan.may(address, action)) and (known is None or action in known)  # noqa: E731
         key = _p("idempotency_key")
         stored = {"200": _json(_ref("Saved"), headers=("ETag", "Idempotency-Replayed"))}
         changing = _refusals("400", "401", "403", "404", "409", "412", "415", "422", "428")
         if may("create"):
             self.schemas[f"{address}.create"] = input_schema_of(self.catalog, entity, "create", self._level(entity))
+            if address == people.USER:
+                self.schemas[f"{address}.create"]["properties"]["password"] = people.PASSWORD
             self._add(f"/{address}", "post", Operation(
                 f"{address}.create", f"Create · {label}",
                 {"201": _json(_ref("Saved"), headers=("ETag", "Location", "Idempotency-Replayed")),
@@ -205,7 +210,7 @@ class Book:
             self._add(f"/{address}/{{id}}", "patch", Operation(
                 f"{address}.change", f"Change · {label}", {**stored, **changing}, (_p("id"), _p("if_match"), key), _ref(f"{address}.change")),
                 tag=address)
-        if may("delete") and entity.delete != "never":
+        if may("delete") and (entity.delete != "never" or known):
             self._add(f"/{address}/{{id}}", "delete", Operation(
                 f"{address}.delete", f"Delete · {label}", {**stored, **changing}, (_p("id"), _p("if_match"), key), _ref("Reason"), False), tag=address)
         if may("restore") and entity.archivable:
@@ -215,7 +220,7 @@ class Book:
         if may("transfer") and entity.ownership.owned_by:
             self._add(f"/{address}/{{id}}/transfer", "post", Operation(
                 f"{address}.transfer", f"Transfer · {label}", {**stored, **changing}, (_p("id"), _p("if_match"), key), _ref("Transfer")), tag=address)
-        if may("create") or may("edit") or any(a.bulk for a in self.catalog.actions_of(address)):
+        if known is None and (may("create") or may("edit") or any(a.bulk for a in self.catalog.actions_of(address))):
             answers = {"200": _json(_ref("BulkDone")), **_refusals("400", "401", "403", "404", "409", "415", "422")}
             self._add(f"/{address}/bulk", "post", Operation(f"{address}.bulk", f"Many at once · {label}", answers, (key,), _ref("Bulk")), tag=address)
 

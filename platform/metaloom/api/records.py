@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Response, current_app, request, send_file
 
+from metaloom.api import people
 from metaloom.api.answer import answer, etag, saved
 from metaloom.api.body import json_object, only, refused
 from metaloom.api.door import pinned
@@ -189,8 +190,10 @@ def export(entity: str) -> Response:
 def create(entity: str) -> Response:
     """POST /<entity>"""
     no_other_parameters()
-    found = permitted(entity, "create")
-    values = read_input(found, "create", json_object())
+    found, body = permitted(entity, "create"), json_object()
+    if found.address in people.ACTIONS:
+        return saved(people.create(context, found.address, body, lambda given: read_input(found, "create", given)), 201)
+    values = read_input(found, "create", body)
     return saved(create_record(context(), found.address, values), 201)
 
 
@@ -199,6 +202,8 @@ def change(entity: str, id: str) -> Response:
     no_other_parameters()
     found, key, version = permitted(entity, "edit"), record_id(id), wanted_version()
     values = read_input(found, "edit", json_object())
+    if found.address == people.USER:
+        return saved(people.change(context, key, values, version))
     return saved(change_record(context(), found.address, key, values, version))
 
 
@@ -213,6 +218,8 @@ def delete(entity: str, id: str) -> Response:
     found, key, version = permitted(entity, "delete"), record_id(id), wanted_version()
     body = json_object(empty=True)
     only(body, ("reason",))
+    if found.address == people.ASSIGNMENT:
+        return saved(people.delete(context, reader(), key, version))
     command = delete_record if found.delete == "physical" else archive_record
     return saved(command(context(), found.address, key, version, reason=reason_of(body)))
 
