@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from metaloom.base.text import Text
 from metaloom.cli._house import house
 from metaloom.storage import Settings, Tenancy
 

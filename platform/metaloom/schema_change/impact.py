@@ -76,14 +76,15 @@ def _doubles(conn: sa.Connection, table: TableSpec, index: IndexSpec, names: _Na
     filled = " AND ".join([*(f"{q(column or '')} IS NOT NULL" for column in columns), *([where] if where else [])])
     try:
         with conn.begin_nested() if conn.dialect.name == "postgresql" else nullcontext():
-            found = run_statement(conn, (
-                f"SELECT count(*), min(id) FROM {q(names.table)} WHERE {filled} GROUP BY {quoted} HAVING count(*) > 1 LIMIT 1000"
-            )).all()  # fmt: skip
+            found = [(int(row.rows), int(row.first)) for row in run_statement(conn, (
+                f"SELECT count(*) AS rows, min(id) AS first FROM {q(names.table)} WHERE {filled} "
+                f"GROUP BY {quoted} HAVING count(*) > 1 ORDER BY min(id)"
+            ))]  # fmt: skip
     except sa.exc.DBAPIError:
         return          # the condition speaks of a column that does not exist yet: no row can break it
     if found:
         place = f"{table.entity}/{index.source.partition(':')[2] or index.source}"
-        yield Impact("unique", place, sum(row[0] for row in found), tuple(row[1] for row in found[:SAMPLES]), True,
+        yield Impact("unique", place, sum(rows for rows, _ in found), tuple(first for _, first in found[:SAMPLES]), True,
                      "correct the rows that are equal")
 
 

@@ -84,6 +84,8 @@ class Revisions:
 
     def switched_lately(self) -> bool:
         """Whether another revision came to be served within the last seconds, so that someone may still work under the old one."""
+        if self._current is None:
+            return False
         self.refresh()
         self.current()
         return monotonic() - self._switched_at < _LATELY_SECONDS
