@@ -18,6 +18,7 @@ def used_keys():
         found |= {key for call in re.findall(r"\bt\(([^()]*)", file.read_text(encoding="utf-8")) for key in re.findall(r"'([a-z0-9_.]+)'", call)}
     for file in WEB.rglob("*.py"):
         text = file.read_text(encoding="utf-8")
+        found |= set(re.findall(r'translate\(.*?, "([a-z0-9_.]+)"', text))
         found |= {key for call in re.findall(r"\b(?:_t|_words_of)\(([^()]*)", text) for key in re.findall(r'"([a-z0-9_.]+)"', call)}
         if file.name == "i18n.py":
             found |= set(re.findall(r'"((?:js\.)?[a-z_]+)"', text.split("JS_WORDS")[1].split(")")[0]))

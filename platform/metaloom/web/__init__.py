@@ -3,7 +3,7 @@
 from flask import Blueprint, Flask
 
 import metaloom.web.messages  # noqa: F401  (registers the sentences)
-from metaloom.web import action_page, detail_page, file_page, form_page, list_page, lookup, settings_page, workbench
+from metaloom.web import action_page, detail_page, file_page, form_page, import_page, list_page, lookup, settings_page, workbench
 from metaloom.web.assets import static_blueprint
 from metaloom.web.current import site
 from metaloom.web.errors import register_error_pages
@@ -20,5 +20,5 @@ def register_web(app: Flask) -> None:
     frame = Blueprint("frame", __name__)
     frame.get("/theme.css")(theme_css)
     app.register_blueprint(frame)
-    for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, settings_page):
+    for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, settings_page):
         app.register_blueprint(page.blueprint)

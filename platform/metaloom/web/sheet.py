@@ -1,0 +1,130 @@
+"""Spreadsheets from people: a header row of labels or names, then one record per row."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from metaloom.base.errors import Invalid, NotPossible, Problem
+from metaloom.base.messages import message, register
+from metaloom.model import Entity, Field, FieldType
+from metaloom.model.entity import FILE_TYPES
+from metaloom.record.schema import accepts
+
+register({
+    "sheet.kind": ("请上传 .xlsx 或 .csv 文件。", "Please upload an .xlsx or .csv file."),
+    "sheet.broken": ("文件无法读取，请用模板重新填写。", "The file cannot be read; please fill in the template again."),
+    "sheet.empty": ("文件中没有数据。", "The file holds no rows."),
+    "sheet.too_long": ("一次最多导入 {limit} 行。", "At most {limit} rows at a time."),
+    "sheet.unknown_columns": ("不认识这些列：{columns}。", "These columns are unknown: {columns}."),
+})
+ROWS_MAX = 5_000
+COLUMNS_MAX = 200
+
+
+def import_fields(entity: Entity, writable: Callable[[str], bool]) -> list[Field]:
+    """The fields a sheet may hold, required ones first."""
+    found = [f for f in entity.fields.values() if accepts(entity, f, "create") and f.type is not FieldType.CHILD and f.type not in FILE_TYPES and writable(f.name)]
+    return sorted(found, key=lambda f: not f.required)
+
+
+def template(fields: Sequence[Field], say: Callable[[Any], str], required: str) -> bytes:
+    """An empty sheet with the labels as its header; required ones are marked by a note."""
+    import xlsxwriter
+
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(out, {"in_memory": True})
+    sheet = book.add_worksheet()
+    plain, bold = book.add_format({"bold": True, "bg_color": "#eef2f7", "bottom": 1}), book.add_format({"bold": True, "bg_color": "#fde5e5", "bottom": 1})
+    for at, one in enumerate(fields):
+        sheet.write_string(0, at, say(one.label), bold if one.required else plain)
+        sheet.set_column(at, at, max(12, len(say(one.label)) * 2 + 4))
+        note = "\n".join(part for part in (required if one.required else "", say(one.help) if one.help else "") if part)
+        if note:
+            sheet.write_comment(0, at, note)
+    sheet.freeze_panes(1, 0)
+    book.close()
+    return out.getvalue()
+
+
+def read_rows(name: str, body: bytes) -> list[list[Any]]:
+    """All cells of the first sheet; NotPossible for what is no sheet or too long."""
+    kind = name.lower().rsplit(".", 1)[-1]
+    if kind not in ("xlsx", "csv"):
+        raise NotPossible(message("sheet.kind"))
+    try:
+        rows = list(_csv(body) if kind == "csv" else _xlsx(body))
+    except NotPossible:
+        raise
+    except Exception as broken:
+        raise NotPossible(message("sheet.broken")) from broken
+    if len(rows) < 2:
+        raise NotPossible(message("sheet.empty"))
+    return rows
+
+
+def _csv(body: bytes) -> Iterator[list[Any]]:
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            text = body.decode(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+    else:
+        raise NotPossible(message("sheet.broken"))
+    yield from _limited(csv.reader(io.StringIO(text, newline="")))
+
+
+def _xlsx(body: bytes) -> Iterator[list[Any]]:
+    from python_calamine import CalamineWorkbook
+
+    sheet = CalamineWorkbook.from_filelike(io.BytesIO(body)).get_sheet_by_index(0)
+    yield from _limited(sheet.iter_rows())
+
+
+def _limited(rows: Any) -> Iterator[list[Any]]:
+    """Rows with anything in them, at most ROWS_MAX besides the header."""
+    count = 0
+    for row in rows:
+        cells = [_cell(value) for value in row[:COLUMNS_MAX]]
+        if any(value not in (None, "") for value in cells):
+            count += 1
+            if count > ROWS_MAX + 1:
+                raise NotPossible(message("sheet.too_long", limit=ROWS_MAX))
+            yield cells
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, (datetime, date, int, float, bool)) or value is None:
+        return value
+    return str(value)
+
+
+def by_field(rows: Sequence[Sequence[Any]], fields: Sequence[Field]) -> list[dict[str, Any]]:
+    """Each row as ``{field: cell}``; NotPossible when a column of the header is unknown."""
+    names: dict[str, str] = {}
+    for one in fields:
+        names |= {one.name: one.name, one.label.zh: one.name, one.label.en: one.name}
+    header = [str(cell or "").strip().lstrip("*") for cell in rows[0]]
+    unknown = [words for words in header if words and words not in names]
+    if unknown:
+        raise NotPossible(message("sheet.unknown_columns", columns="、".join(unknown[:10])))
+    return [{names[words]: cell for words, cell in zip(header, row, strict=False) if words and cell not in (None, "")} for row in rows[1:]]
+
+
+def load_all(raw: Sequence[Mapping[str, Any]], load: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> list[Mapping[str, Any] | Invalid]:
+    """Each row read by the input schema, or the refusal of it."""
+    found: list[Mapping[str, Any] | Invalid] = []
+    for row in raw:
+        try:
+            found.append(load(row))
+        except Invalid as refused:
+            found.append(refused)
+        except (TypeError, ValueError):
+            found.append(Invalid([Problem("", message("sheet.broken"))]))
+    return found
