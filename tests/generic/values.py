@@ -29,7 +29,7 @@ def text_of(field: Field, mark: str, limit: int) -> str:
 
 def id_card() -> str:
     first = f"110101{1970 + next(NUMBERS) % 30}0{1 + next(NUMBERS) % 9}1{next(NUMBERS) % 9}{next(NUMBERS) % 1000:03d}"
-    return first + ric.calc_check_digit(first)
+    return first + ric.calc_check_digit(first + "0")
 
 
 def credit_code() -> str:

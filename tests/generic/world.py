@@ -82,7 +82,7 @@ class Place:
 class World:
     """The application over two tenants, ``alpha`` and ``beta``."""
 
-    def __init__(self, home: Path, url: str | None = None) -> None:
+    def __init__(self, home: Path, url: str | None = None, names: tuple[str, ...] = ("alpha", "beta")) -> None:
         from metaloom.app.login_tables import make_login_tables
 
         self.registry = installed()
@@ -91,7 +91,7 @@ class World:
         self.tenancy = Tenancy(self.settings, manifest=self.registry.manifest())
         self.sources = read_sources({"engine": ROOT / "metadata", "pack": ROOT / "metadata"}, PACKS)
         self.places: dict[str, Place] = {}
-        for name in ("alpha", "beta"):
+        for name in names:
             tenant = self.tenancy.create(name, name, after_create=(make_login_tables,))
             publish(tenant, self.sources)
             self.places[name] = _furnish(Place(tenant), self.registry)

@@ -323,6 +323,8 @@ def _grant_levels(entity: Entity, grant: AccessGrant) -> dict[str, FieldLevel]:
     rest = grant.fields.get("*", FieldLevel.WRITE if writes else FieldLevel.READ)
     levels = {name: _level(field_.mask, grant.fields.get(name), rest, writes) for name, field_ in entity.fields.items()}
     for name in IMPLICIT_FIELDS:
+        if name in levels:
+            continue  # a field of the entity's own, such as the company of a department
         levels[name] = min(grant.fields.get(name, rest), FieldLevel.READ)
     return levels
 
