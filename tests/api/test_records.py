@@ -142,3 +142,14 @@ def test_a_link_outside_the_own_scope_is_refused(people):
     assert answer.status_code == 400 and answer.json["problems"][0]["field"] == "buyer"
     absent = people["clerk"].post("/depot.sale", {"buyer": 10**9, "amount": "1.00"})
     assert absent.get_data() == answer.get_data()
+
+
+def test_the_answer_to_a_change_does_not_name_what_is_masked(world, people):
+    """Someone who may change a buyer but sees only part of the name learns nothing from saving."""
+    keeper, chief = people["keeper"], people["chief"]
+    path = f"/depot.buyer/{chief.buyer(name='Nathaniel')}"
+    keeper.post("/platform.role_assignment", {"user": 7, "role": "depot.packer"})
+    packer = world.client().login("nobody")
+    assert packer.get(path).json["title"] == "N********"
+    answer = packer.patch(path, {"mobile": "13812345678"}, If_Match='"1"')
+    assert answer.status_code == 200 and "Nathaniel" not in answer.get_data(as_text=True)

@@ -24,6 +24,7 @@ roles:
   chief: {label: {zh: 主管, en: Chief}}
   reader: {label: {zh: 查看, en: Reader}}
   cashier: {label: {zh: 出纳, en: Cashier}}
+  packer: {label: {zh: 打包, en: Packer}}
 choices:
   colour:
     label: {zh: 颜色, en: Colour}
@@ -51,7 +52,7 @@ entity:
     sales: {entity: sale, field: buyer, label: {zh: 订单, en: Orders}}
   fields:
     code: {type: text, length: 20, required: true, unique: true, fixed: true, label: {zh: 编号, en: Code}}
-    name: {type: text, length: 60, required: true, search: contains, label: {zh: 姓名, en: Name}}
+    name: {type: text, length: 60, required: true, mask: name, search: exact, label: {zh: 姓名, en: Name}}
     mobile: {type: phone, encrypted: true, mask: phone, search: last4, label: {zh: 手机, en: Mobile}}
     secret: {type: text, length: 60, label: {zh: 内部评语, en: Verdict}}
     photo: {type: attachment, label: {zh: 照片, en: Photo}}
@@ -59,8 +60,9 @@ list: {columns: [code, name], search: [name], sort: [code]}
 access:
   clerk: {scope: self, actions: [list, read, create, edit, history], fields: {"*": write, secret: hidden}}
   chief: {scope: company, actions: [list, read, create, edit, delete, restore, export, history, transfer], fields: {"*": write}}
-  reader: {scope: company, actions: [list, read], fields: {"*": read, secret: hidden, mobile: masked, photo: hidden}}
-  cashier: {scope: company, actions: [list, read], fields: {"*": read, secret: hidden, mobile: masked}}
+  reader: {scope: company, actions: [list, read], fields: {"*": read, secret: hidden, mobile: masked, photo: hidden, name: read}}
+  cashier: {scope: company, actions: [list, read], fields: {"*": read, secret: hidden, mobile: masked, name: read}}
+  packer: {scope: company, actions: [list, read, edit], fields: {"*": write, name: masked, secret: hidden}}
 """
 ORDER = """
 entity:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
-from flask import Response, request
+from flask import Response, g, request
 
 from metaloom.api.speech import locale
 from metaloom.base.messages import Message
 from metaloom.base.text import Text
 from metaloom.command import ActionDone, Saved
+from metaloom.model import FieldLevel
 
 
 def answer(body: object, status: int = 200, **headers: str) -> Response:
@@ -47,7 +49,8 @@ def etag(row_version: int) -> str:
 
 def saved(result: Saved, status: int = 200) -> Response:
     """What a command stored: id, version, and the sentence that the screens would show."""
-    body = {"id": result.id, "row_version": result.row_version, "title": result.title, "message": result.message.say(locale())}
+    title = result.title if titles_are_open(result.entity) else f"#{result.id}"
+    body = {"id": result.id, "row_version": result.row_version, "title": title, "message": told(result)}
     made = answer(body, status, ETag=etag(result.row_version))
     if status == 201:
         made.headers["Location"] = f"{request.script_root}/api/v1/{result.entity}/{result.id}"
@@ -56,11 +59,29 @@ def saved(result: Saved, status: int = 200) -> Response:
 
 def done(result: ActionDone) -> Response:
     """What an action did, with its named results."""
-    body = {"id": result.id, "row_version": result.row_version, "message": result.message.say(locale()), "results": dict(result.results)}
+    body = {"id": result.id, "row_version": result.row_version, "message": told(result), "results": dict(result.results)}
     made = answer(body)
     if result.row_version is not None:
         made.headers["ETag"] = etag(result.row_version)
     return _replayed(made, result.replayed)
+
+
+def told(result: Saved | ActionDone) -> str:
+    """The command's sentence; it names the record only to those who may read the name in every row they reach."""
+    said = result.message
+    if "title" in said.slots and not titles_are_open(result.entity):
+        said = replace(said, slots={**said.slots, "title": f"#{result.id}"})
+    return said.say(locale())
+
+
+def titles_are_open(address: str) -> bool:
+    """Whether the person reads the title of every record of the entity in the clear."""
+    plan = g.metaloom.plan
+    entity = plan.catalog.entities.get(address)
+    if entity is None or entity.title not in entity.fields:
+        return True
+    rights = plan.rights(address)
+    return all(rights.levels(frozenset({i}))[entity.title] >= FieldLevel.READ for i in range(len(rights.scopes)))
 
 
 def _replayed(made: Response, replayed: bool) -> Response:

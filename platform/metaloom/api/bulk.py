@@ -11,14 +11,14 @@ from typing import Any
 
 from flask import Response
 
-from metaloom.api.answer import answer
+from metaloom.api.answer import answer, titles_are_open, told
 from metaloom.api.body import json_object, only, refused
 from metaloom.api.door import pinned
 from metaloom.api.question import no_other_parameters
 from metaloom.api.records import ID_MAX, context, known_entity, permitted, read_input, reason_of
 from metaloom.api.speech import locale
 from metaloom.base.errors import Invalid, MetaloomError, NotFound, Problem, Stale
-from metaloom.base.messages import Message, message
+from metaloom.base.messages import message
 from metaloom.command import bulk_action, change_record, create_record
 from metaloom.command.context import Context, Saved
 from metaloom.command.run_action import moves_money
@@ -78,8 +78,10 @@ def _act(entity: Entity, items: list[dict[str, Any]], body: dict[str, Any]) -> l
         raise refused("action" if not isinstance(name, str) else "input", message("record.not_text"))
     ids = [_named(index, item, ("id",), with_version=False)[0] for index, item in enumerate(items)]
     ctx = _context(money=_moves_money(entity, name))
+    open_ = titles_are_open(entity.address)
     outcomes = bulk_action(ctx, entity.address, ids, name, given, reason_of(body))
-    return [_failure(index, o.id, o.error) if o.error else _success(index, o.id, None, o.message) for index, o in enumerate(outcomes)]
+    return [_failure(index, o.id, o.error) if o.error else _success(index, o.id, None, o.message.say(locale()) if open_ else "")
+            for index, o in enumerate(outcomes)]
 
 
 def _named(index: int, item: dict[str, Any], keys: tuple[str, ...], *, with_version: bool = True) -> tuple[int, int]:
@@ -126,11 +128,11 @@ def _outcome(index: int, id: int | None, run: Callable[[Context], Saved], ctx: C
         result = run(own)
     except MetaloomError as error:
         return _failure(index, id, error)
-    return _success(index, result.id, result.row_version, result.message)
+    return _success(index, result.id, result.row_version, told(result))
 
 
-def _success(index: int, id: int | None, row_version: int | None, said: Message) -> dict[str, Any]:
-    return {"index": index, "status": 200, "id": id, "row_version": row_version, "message": said.say(locale())}
+def _success(index: int, id: int | None, row_version: int | None, said: str) -> dict[str, Any]:
+    return {"index": index, "status": 200, "id": id, "row_version": row_version, "message": said}
 
 
 def _failure(index: int, id: int | None, error: MetaloomError) -> dict[str, Any]:
