@@ -15,7 +15,7 @@ from metaloom.compile.codes import CODES
 from metaloom.compile.layout import where_kind_belongs
 from metaloom.compile.merge import EXTENSIBLE, PRESENTATION
 from metaloom.compile.schema import documents, kinds
-from metaloom.compile.scope import FUNCTIONS, IMPLICIT, IMPLICIT_LINKS, OWNER_LINKS, USER_NAMES
+from metaloom.compile.scope import IMPLICIT, IMPLICIT_LINKS, OWNER_LINKS, USER_NAMES
 
 BLOCK = re.compile(r"<!-- table: ([^>]+?) -->\n.*?<!-- end -->", re.DOTALL)
 SHARED = ("field", "step", "grant", "list_view", "rule", "unique_rule", "state", "overlay_op")
@@ -116,7 +116,6 @@ def _names() -> str:
     rows += [(f"`{n}`", f"link to {t}", "every record") for n, t in IMPLICIT_LINKS.items()]
     rows += [(f"`{n}`", f"link to {t}", f"`owned_by` names {part}") for n, (part, t) in OWNER_LINKS.items()]
     rows += [(f"`user.{n}`", str(t), "everywhere") for n, t in USER_NAMES.items()]
-    rows += [(f"`{n}({', '.join(map(str, f.params))})`", str(f.result), "on the server") for n, f in FUNCTIONS.items()]
     return "\n".join(["| name | type | where |", "|---|---|---|", *(f"| {a} | {b} | {c} |" for a, b, c in rows)]) + "\n"
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import date
 from types import MappingProxyType
 
-from metaloom.base.identity import id_card_birthday, id_card_is_male
 from metaloom.expression import types as t
 from metaloom.expression.types import Scope, Type
 from metaloom.model import Action, Catalog, Entity, Field, FieldType
@@ -25,20 +23,6 @@ USER_NAMES: Mapping[str, Type] = MappingProxyType({
     "roles": t.multi(),
 })
 """What ``user.<name>`` may be in any expression; whoever makes an ``Env`` supplies exactly these."""
-
-def _birthday(number: str) -> date | None:
-    return id_card_birthday(number) if len(number) == 18 else None
-
-
-def _is_male(number: str) -> bool | None:
-    return id_card_is_male(number) if len(number) == 18 and number[16].isdigit() else None
-
-
-FUNCTIONS: Mapping[str, t.PluginFunction] = MappingProxyType({
-    "id_card_birthday": t.PluginFunction("id_card_birthday", (t.TEXT,), t.DATE, _birthday),
-    "id_card_is_male": t.PluginFunction("id_card_is_male", (t.TEXT,), t.BOOL, _is_male),
-})
-"""Functions of identity numbers, on the server only (what a form fills from one is asked of the server)."""
 
 IMPLICIT: Mapping[str, Type] = MappingProxyType({
     "row_version": t.INT,
@@ -95,7 +79,7 @@ def entity_scope(catalog: Catalog, entity: str, *, extra: Mapping[str, Type] | N
     if entity not in scopes:
         scopes[entity] = _entity_scope(catalog, catalog.entities[entity])
     scope = scopes[entity]
-    return Scope({**scope.fields, **extra}, scope.links, scope.children, scope.user, FUNCTIONS) if extra else scope
+    return Scope({**scope.fields, **extra}, scope.links, scope.children, scope.user) if extra else scope
 
 
 def _entity_scope(catalog: Catalog, entity: Entity) -> Scope:
@@ -114,7 +98,7 @@ def _entity_scope(catalog: Catalog, entity: Entity) -> Scope:
             fields[name] = kind
         if target := target_of(field):
             links[name] = _lazy(catalog, target)
-    return Scope(fields, links, children, USER_NAMES, FUNCTIONS)
+    return Scope(fields, links, children, USER_NAMES)
 
 
 def implicit_links(entity: Entity) -> Mapping[str, str]:
@@ -139,7 +123,7 @@ def action_scope(catalog: Catalog, action: Action, lets: Mapping[str, Scope] | N
 
 def record_scope(catalog: Catalog, action: Action) -> Scope:
     """The bare names of an action."""
-    return entity_scope(catalog, action.entity) if action.on == "record" else Scope(user=USER_NAMES, functions=FUNCTIONS)
+    return entity_scope(catalog, action.entity) if action.on == "record" else Scope(user=USER_NAMES)
 
 
 def prefixed_scopes(catalog: Catalog, action: Action, lets: Mapping[str, Scope] | None = None) -> dict[str, Scope]:
@@ -173,7 +157,7 @@ def with_names(base: Scope, prefixed: Mapping[str, Scope]) -> Scope:
         fields.pop(name, None)
         if "id" in scope.fields:
             fields[name] = scope.fields["id"]
-    return Scope(fields, links, base.children, base.user, FUNCTIONS)
+    return Scope(fields, links, base.children, base.user)
 
 
 def _constant(scope: Scope) -> Callable[[], Scope]:
