@@ -37,7 +37,7 @@ def screen_result(work: Work, query: Values | None, input: Values) -> None:
     application = work.lock(APPLICATION, query["application"])
     if application["status"] != "auto_review":
         return
-    opinion = {"found": f"命中第三方黑名单:{input['text']}", "not_found": "第三方黑名单无记录"}.get(
+    opinion = {"found": f"命中第三方黑名单：{input['text']}", "not_found": "第三方黑名单无记录"}.get(
         outcome, "第三方数据未返回，请人工核实")
     work.create("lending.credit_decision", {
         "application": application["id"], "node": "auto", "opinion": opinion, "amount": application["apply_amount"],

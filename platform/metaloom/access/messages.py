@@ -10,10 +10,10 @@ ACTION_WORDS = {
 }
 
 register({
-    "access.no_role": ("您还没有任何角色,请联系管理员为您分配。", "You hold no role yet; ask your administrator to assign one."),
-    "access.missing_action": ("您的角色({roles})没有“{entity}”的“{action}”权限,请联系管理员。",
+    "access.no_role": ("您还没有任何角色，请联系管理员为您分配。", "You hold no role yet; ask your administrator to assign one."),
+    "access.missing_action": ("您的角色({roles})没有“{entity}”的“{action}”权限，请联系管理员。",
                               "None of your roles ({roles}) grants “{action}” on “{entity}”; ask your administrator."),
-    "access.no_rows": ("您的角色授予了“{entity}”的“{action}”权限,但不包含任何数据范围。",
+    "access.no_rows": ("您的角色授予了“{entity}”的“{action}”权限，但不包含任何数据范围。",
                        "Your roles grant “{action}” on “{entity}”, but for no rows."),
     "access.unknown_entity": ("没有名为“{entity}”的业务对象。", "There is no entity named “{entity}”."),
     "access.row_outside": ("这条记录不在您的“{action}”数据范围内({scopes})。",
@@ -25,7 +25,7 @@ register({
     "access.scope.custom": ("指定部门数据({units})", "rows of the units {units}"),
     "access.scope.self": ("本人数据", "own rows"),
     "access.scope.assigned": ("指派给本人的数据", "rows assigned to the person"),
-    "access.scope.expression": ("符合条件的数据:{condition}", "rows that satisfy: {condition}"),
+    "access.scope.expression": ("符合条件的数据：{condition}", "rows that satisfy: {condition}"),
     "access.scope.none": ("无数据", "no rows"),
     "access.level.0": ("不可见", "hidden"),
     "access.level.1": ("脱敏显示", "masked"),

@@ -26,8 +26,8 @@ from metaloom.storage.layout import IndexSpec, TableSpec, layout_of
 PHASES = ("expand", "index", "backfill", "validate", "swap", "tidy")
 
 register({
-    "plan.refused": ("变更计划有 {count} 处不能执行:{first}", "The plan cannot be carried out in {count} places: {first}"),
-    "plan.words": ("需要明确许可:{words}", "This needs an explicit word: {words}"),
+    "plan.refused": ("变更计划有 {count} 处不能执行：{first}", "The plan cannot be carried out in {count} places: {first}"),
+    "plan.words": ("需要明确许可：{words}", "This needs an explicit word: {words}"),
 })
 
 

@@ -40,11 +40,11 @@ from metaloom.storage.types import utc_now
 
 register({
     "publish.moved_on": (
-        "在您编辑期间,他人已发布版本 {current}(您基于版本 {base})。请核对后重新发布。",
+        "在您编辑期间，他人已发布版本 {current}(您基于版本 {base})。请核对后重新发布。",
         "Someone published revision {current} while you worked on revision {base}. Compare and publish again.",
     ),
     "publish.duplicates": (
-        "数据中有重复的值,唯一性规则无法生效:{place}", "Rows hold equal values, so the unique rule cannot be put in force: {place}",
+        "数据中有重复的值，唯一性规则无法生效：{place}", "Rows hold equal values, so the unique rule cannot be put in force: {place}",
     ),
 })  # fmt: skip
 

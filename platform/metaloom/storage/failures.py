@@ -13,7 +13,7 @@ from metaloom.base.errors import Busy
 from metaloom.base.messages import message, register
 
 register({
-    "storage.full": ("存储空间不足,数据没有保存。请联系管理员。", "The storage is full; nothing was saved. Please tell your administrator."),
+    "storage.full": ("存储空间不足，数据没有保存。请联系管理员。", "The storage is full; nothing was saved. Please tell your administrator."),
 })
 
 _CONTENTION = ("40001", "40P01")

@@ -28,7 +28,7 @@ _KEPT = 64
 
 register({
     "revision.none": ("该租户还没有发布任何版本。", "Nothing is published for this tenant yet."),
-    "publish.running": ("另一位用户正在发布,请稍后再试。", "Someone else is publishing at this moment; please try again shortly."),
+    "publish.running": ("另一位用户正在发布，请稍后再试。", "Someone else is publishing at this moment; please try again shortly."),
 })
 
 SourceText = tuple[str, str, str]          # layer, path, text

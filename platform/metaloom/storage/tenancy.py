@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 register({
     "tenant.unknown": ("没有名为“{name}”的租户。", "There is no tenant named “{name}”."),
     "tenant.bad_name": (
-        "租户名只能由小写字母、数字和下划线组成,以字母开头,最多 30 个字符,且不能使用保留名称。",
+        "租户名只能由小写字母、数字和下划线组成，以字母开头，最多 30 个字符，且不能使用保留名称。",
         "A tenant name has lower-case letters, digits and underscores, begins with a letter, has at most 30 characters "
         "and is not a reserved word.",
     ),
