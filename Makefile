@@ -40,7 +40,7 @@ test: install-test
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadscope $(PYTEST_ARGS)
 
 shots: install-test
-	$(BIN)/python tests/shots.py
+	$(BIN)/python -m tests.journeys.shots
 
 bench: install-test
 	$(BIN)/python -m bench
