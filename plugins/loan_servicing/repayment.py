@@ -75,8 +75,10 @@ def _check_dates(work: Work, loan: Values, on: date, today: date) -> None:
 
 
 def _pay_due(work: Work, loan: Values, pool: Decimal, on: date) -> Split:
-    """Bills that have begun by ``on``; later periods are touched only by a settlement (domain specification §4.6)."""
-    bills = [_bill(row) for row in open_instalments(work, loan["id"]) if row["start_date"] <= on]
+    """Bills up to the one whose period holds ``on`` (a due date belongs to the period it ends); later periods are touched only
+    by a settlement, what is left over waits for the next bill (domain specification §4.6, E26)."""
+    bills = [_bill(row) for row in open_instalments(work, loan["id"])
+             if row["start_date"] < on or row["start_date"] == loan["disbursed_on"]]
     calculation: Calculation = work.provider("calculation")
     allocation = calculation.allocate(bills, pool, work.get(SNAPSHOT, loan["snapshot"])["allocation_rule"])
     return Split(allocation.parts, ZERO, allocation.surplus)

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from metaloom import command
 from metaloom.app.demo import DemoStage
+from metaloom.app.login_tables import make_login_tables
 from metaloom.base.clock import FixedClock
 from metaloom.compile import tenant_sources
 from metaloom.plugin import registry
@@ -44,7 +45,7 @@ def open_lender(home: Path, name: str, url: str | None = None) -> Iterator[Lende
     plugins = registry.load()
     assert not plugins.diagnostics
     tenancy = Tenancy(settings, manifest=plugins.manifest())
-    tenant = tenancy.create(name, "测试小贷")
+    tenant = tenancy.create(name, "测试小贷", after_create=(make_login_tables,))
     publish(tenant, tenant_sources(ROOT / "metadata", ROOT / "tenants", "demo"))
     try:
         yield Lender(tenant, plugins)
@@ -108,7 +109,7 @@ class Lender:
         with self.tenant.read() as conn:
             return conn.execute(sa.select(table).where(table.c.id == id)).mappings().one()
 
-    def rows(self, entity: str, **where: Any) -> list[Mapping[str, Any]]:
+    def rows(self, entity: str, /, **where: Any) -> list[Mapping[str, Any]]:
         table = self.tenant.revision().tables.of(entity if "." in entity else f"lending.{entity}")
         found = sa.select(table).where(*(table.c[name] == value for name, value in where.items())).order_by(table.c.id)
         with self.tenant.read() as conn:
