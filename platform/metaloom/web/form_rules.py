@@ -91,7 +91,7 @@ def _field_rules(fields: Iterable[Field], scope: Scope) -> dict[str, Any]:
 def _tree(text: str, scope: Scope, *, condition: bool = True) -> Mapping[str, Any] | None:
     """The expression for the browser; None where a function in it has no browser target (then only the server decides)."""
     try:
-        return to_browser(compile(text, scope, BOOL if condition else None))
+        return to_browser(compile(text, scope, BOOL if condition else None, frozenset({"browser"})))
     except ExpressionError:
         return None
 
