@@ -23,11 +23,11 @@ BODIES = {
 def test_a_body_that_is_not_strict_json_is_refused(people, name):
     clerk = people["clerk"]
     before = clerk.get("/depot.sale?count=true").json["count"]
-    began = time.perf_counter()
+    began = time.process_time()
     answer = clerk.call("POST", "/depot.sale", raw=BODIES[name])
     assert answer.status_code == 400, (name, answer.get_data(as_text=True)[:200])
     assert answer.json["code"].startswith("api.json")
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert clerk.get("/depot.sale?count=true").json["count"] == before
 
 
