@@ -1,0 +1,156 @@
+"""The screens in a real browser: a whole visit without a console error or a request to the outside."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.web.site import PASSWORD
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def seen(page, live):
+    """The page, and everything its browser complained about or fetched from elsewhere."""
+    page.troubles = []
+    page.weight = {}
+    page.on("console", lambda m: page.troubles.append(f"{m.type}: {m.text}") if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda e: page.troubles.append(f"error: {e}"))
+    page.on("request", lambda r: page.troubles.append(f"outside: {r.url}") if not r.url.startswith((live, "data:", "blob:")) else None)
+    page.on("requestfinished", lambda r: page.weight.setdefault(r.url, r.sizes()["responseBodySize"]))
+    page.set_default_timeout(20_000)
+    yield page
+    assert page.troubles == []
+
+
+def log_in(page, live):
+    page.goto(f"{live}/alpha/login/")
+    page.fill("#username", "li")
+    page.fill("#password", PASSWORD)
+    page.click("form[action*=login] button.primary")
+    page.wait_for_url("**/alpha/")
+
+
+def test_a_first_visit_is_light_enough(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/")
+    seen.wait_for_load_state("networkidle")
+    first = sum(seen.weight.values())
+    seen.weight.clear()
+    seen.goto(f"{live}/alpha/e/shop.sale/?tab=draft")
+    seen.wait_for_load_state("networkidle")
+    later = sum(seen.weight.values())
+    print(f"first visit {first // 1024} KB, later page {later // 1024} KB over the wire")
+    assert first <= 400 * 1024 and later <= 30 * 1024
+
+
+def test_searching_sorting_and_paging_change_the_table_and_the_address(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/")
+    expect(seen.locator("#count-draft")).to_have_text(re.compile(r"\d+"))
+    seen.click("text=下一页")
+    seen.wait_for_url("**cursor=**")
+    seen.click("th a:has-text('金额')")
+    seen.wait_for_url("**sort=total**")
+    amounts = [float(t.replace(",", "")) for t in seen.locator("tbody td.num").all_inner_texts()]
+    assert amounts == sorted(amounts)
+    seen.fill("[name='f.order_no']", "00007")
+    seen.press("[name='f.order_no']", "Enter")
+    expect(seen.locator("table.sheet tbody tr")).to_have_count(1)
+    assert "f.order_no=00007" in seen.url and "f.buyer" not in seen.url
+    seen.reload()
+    assert seen.locator("table.sheet tbody tr").count() == 1
+    expect(seen.locator("[data-total]").last).to_have_text(re.compile(r"[\d,]+\.\d\d"))
+
+
+def test_a_record_is_entered_by_keyboard_and_its_rules_live(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/new")
+    assert seen.locator("[data-field=express_reason]").is_hidden()
+    seen.check("#f-express")
+    assert seen.locator("[data-field=express_reason]").is_visible()
+    seen.fill("[name=express_reason]", "客户催货")
+    seen.click("#f-buyer-ts-control")
+    seen.keyboard.type("wangfang")
+    seen.click(".ts-dropdown .option:has-text('王芳')")
+    seen.fill("[name=price]", "123456.5")
+    seen.fill("[name=quantity]", "7")
+    assert seen.locator("[data-shown=total]").inner_text() == "864,195.50"
+    assert seen.locator("[data-field=price] [data-rule]").inner_text() == "金额不能超过 50 万"
+    expect(seen.locator("[data-echo=price]")).to_contain_text("壹拾贰万叁仟肆佰伍拾陆元伍角")
+    seen.fill("[name=quantity]", "2")
+    seen.click("[data-row-add]")
+    row = seen.locator("[data-grid=lines] tbody [data-row]").first
+    row.locator("[name$='.goods']").fill("锤子")
+    row.locator("[name$='.price']").fill("30")
+    row.locator("[name$='.quantity']").fill("2")
+    assert row.locator("[data-shown=amount]").inner_text() == "60.00"
+    row.locator("[name$='.quantity']").press("Enter")
+    assert seen.locator("[data-grid=lines] tbody [data-row]").count() == 2
+    seen.locator("[data-row-remove]").last.click()
+    seen.set_input_files("[data-upload] input[type=file]", {"name": "合同.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 text"})
+    seen.wait_for_selector("[data-file]")
+    seen.click(".actionbar button.primary")
+    seen.wait_for_url(re.compile(r"/e/shop\.sale/\d+$"))
+    assert "246,913.00" in seen.inner_text("main") and "锤子" in seen.inner_text("main") and "合同.pdf" in seen.inner_text("main")
+    assert seen.locator("[data-toast]").count() == 1
+
+
+def test_an_action_with_a_reason_is_done_in_its_dialog(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/?tab=sent")
+    seen.click("table.sheet tbody a >> nth=0")
+    seen.click(".facts-head button:has-text('完成')")
+    seen.wait_for_selector("dialog[open]")
+    seen.fill("dialog [name=_reason]", "已签收")
+    with seen.expect_navigation():
+        seen.click("dialog button.primary")
+    assert "完成" in seen.inner_text(".facts-head")
+    seen.click("[role=tab]:has-text('变更历史')")
+    seen.wait_for_selector("text=已签收")
+
+
+def test_a_phone_shows_cards_and_everything_fits(seen, live):
+    seen.set_viewport_size({"width": 390, "height": 844})
+    log_in(seen, live)
+    for path in ("/", "/e/shop.sale/", "/e/shop.sale/new", "/e/shop.sale/1", "/userinfo/"):
+        seen.goto(f"{live}/alpha{path}")
+        seen.wait_for_load_state("networkidle")
+        assert seen.evaluate("document.documentElement.scrollWidth") <= 390, path
+    seen.goto(f"{live}/alpha/e/shop.sale/")
+    assert seen.locator(".cards .card1").count() == 20 and seen.locator("table.sheet").is_hidden()
+    seen.click("[data-nav-open]")
+    assert seen.locator(".side").is_visible()
+
+
+def test_leaving_a_changed_form_asks_first(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/new")
+    asked = []
+    seen.on("dialog", lambda d: (asked.append(d.type), d.accept()))
+    seen.locator("[name=price]").press_sequentially("12")
+    seen.goto(f"{live}/alpha/")
+    assert asked == ["beforeunload"]
+
+
+def test_words_keep_their_contrast_in_light_and_dark(seen, live):
+    log_in(seen, live)
+    checks = """() => {
+      const lum = c => { const v = c.map(x => { x /= 255; return x <= .03928 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4; }); return .2126 * v[0] + .7152 * v[1] + .0722 * v[2]; };
+      const rgb = s => (s.match(/[\\d.]+/g) || []).map(Number);
+      const ground = e => { for (; e; e = e.parentElement) { const b = rgb(getComputedStyle(e).backgroundColor); if (b.length && (b.length < 4 || b[3] === 1)) return b.slice(0, 3); } return [255, 255, 255]; };
+      const bad = [];
+      for (const e of document.querySelectorAll('main *, .side *, .top *')) {
+        if (![...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()) || !e.offsetParent) continue;
+        const s = getComputedStyle(e), a = lum(rgb(s.color).slice(0, 3)), b = lum(ground(e)), r = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+        if (r < 4.5 && !e.closest('[disabled],[aria-disabled]')) bad.push(r.toFixed(2) + ' ' + e.className + ' ' + e.textContent.trim().slice(0, 20));
+      }
+      return [...new Set(bad)];
+    }"""
+    for theme in ("light", "dark"):
+        seen.context.add_cookies([{"name": "ml_theme", "value": theme, "url": f"{live}/alpha/"}])
+        for path in ("/", "/e/shop.sale/", "/e/shop.sale/new", "/e/shop.sale/1"):
+            seen.goto(f"{live}/alpha{path}")
+            seen.wait_for_load_state("networkidle")
+            assert seen.evaluate(checks) == [], (theme, path)
