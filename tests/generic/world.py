@@ -226,7 +226,7 @@ def _furnish(place: Place, registry: Any) -> Place:
     ctx = command.system_context(place.tenant, plugins=registry, clock=FixedClock(NOW))
     for code in ("C1", "C2"):
         place.companies[code] = command.create_record(ctx, "platform.company", {
-            "code": code, "name": f"ZZ-{place.tenant.name}-{code}", "business_date": date(2026, 11, 20)}).id
+            "code": code, "name": f"Company {code}", "business_date": date(2026, 11, 20)}).id
     for code, (company, parent) in UNITS.items():
         place.units[code] = command.create_record(ctx, "platform.org_unit", {
             "code": code, "name": f"Unit {code}", "company": place.companies[company], **({"parent": place.units[parent]} if parent else {})}).id

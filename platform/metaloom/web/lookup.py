@@ -8,7 +8,9 @@ from typing import Any
 
 from flask import Blueprint, render_template, request
 
-from metaloom.base.errors import MetaloomError, NotFound
+from metaloom.base.errors import MetaloomError
+from metaloom.compile import link_filter_scope
+from metaloom.expression import BOOL, compile
 from metaloom.model import Entity, FieldType
 from metaloom.model.entity import EXACT_TYPES
 from metaloom.record.paths import target_of
@@ -26,8 +28,7 @@ TEXT_MAX = 60
 def lookup(entity: str) -> Any:
     """``{items: [{id, title, subtitle}]}`` of the records a link may name; ``for`` and ``field`` apply the field's filter."""
     pinned = current()
-    if entity not in pinned.catalog.entities:
-        raise NotFound
+    pinned.entity(entity)
     text = request.args.get("q", "").strip()[:TEXT_MAX]
     condition, source, record = _filter(pinned, entity)
     hits = pinned.reader.lookup(entity, text, LOOKUP_MAX, condition, for_entity=source, record=record)
@@ -41,7 +42,25 @@ def _filter(pinned: Current, target: str) -> tuple[str, str, Mapping[str, Any]]:
     field = entity.fields.get(name) if entity else None
     if entity is None or field is None or not field.filter or target_of(field) != target:
         return "", "", {}
-    return field.filter, source, _record(pinned, entity)
+    record = _record(pinned, entity)
+    return field.filter, source, {**record, **_linked(pinned, entity, target, field.filter, record)}
+
+
+def _linked(pinned: Current, entity: Entity, target: str, filter: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the filter reads behind the links of the form (``record.limit.customer``), as far as the person may read it."""
+    paths = compile(filter, link_filter_scope(pinned.catalog, entity.address, target), BOOL).paths
+    deeper: dict[str, list[str]] = {}
+    for path in paths:
+        if len(path) > 2 and path[0] == "record" and isinstance(record.get(path[1]), int):
+            deeper.setdefault(path[1], []).append(".".join(path[2:]))
+    found: dict[str, Any] = {}
+    for name, behind in deeper.items():
+        try:
+            row = pinned.reader.get(target_of(entity.fields[name]), record[name], paths=behind, children=False)
+        except MetaloomError:
+            continue
+        found[name] = {"id": record[name], **{path: row.values.get(path) for path in behind}}
+    return found
 
 
 def _record(pinned: Current, entity: Entity) -> dict[str, Any]:
