@@ -144,3 +144,20 @@ def test_a_word_is_imported_only_when_used():
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip().endswith("False")
 
+
+
+def test_a_tenant_is_called_as_its_client_says_and_follows_it(run, tmp_path):
+    run("tenant", "create", "acme")
+    run("tenant", "create", "other", "--client", "acme", "--label", "别名")
+    assert "极致" in run("tenant", "list")
+    write(tmp_path / "tenants" / "acme" / "tenant.yaml", "tenant: {label: {zh: 卓越, en: Acme}, packs: [platform, shop]}\n")
+    run("apply", "acme")
+    run("apply", "other")
+    listed = run("tenant", "list")
+    assert "卓越" in listed and "极致" not in listed and "别名" in listed
+
+
+def test_a_tenant_of_refused_metadata_is_not_made(run):
+    run.files(entity("thing", f"{NAME}\nsize: {{type: integr, {label('s')}}}"))
+    assert "nothing was changed" in run("tenant", "create", "acme", code=1)
+    assert "acme" not in run("tenant", "list")

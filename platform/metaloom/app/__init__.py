@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.util import find_spec
@@ -23,8 +24,9 @@ from metaloom.app.sessions import LoginStore, TenantSessions
 from metaloom.app.tenancy import TenantPath
 from metaloom.base.clock import Clock, SystemClock
 from metaloom.base.messages import message
+from metaloom.job.redis_queue import ring_through
 from metaloom.plugin.registry import installed
-from metaloom.storage import Tenancy
+from metaloom.storage import Settings, Tenancy
 from metaloom.web import register_web
 from metaloom.web.assets import Assets
 from metaloom.web.current import Current, locale
@@ -48,11 +50,19 @@ class Site:
     assets: Assets
     templates: Path
     registry: Any = None
+    silence: Callable[[], None] = lambda: None
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
-def create_app(settings: Any, *, tenancy: Any = None, clock: Clock | None = None, registry: Any = None, worker: bool = False) -> Flask:
-    """The application. ``worker`` starts the embedded worker thread (without Redis); ``tenancy`` and ``clock`` are for tests."""
+def create_app(
+    settings: Settings | None = None, *, tenancy: Any = None, clock: Clock | None = None, registry: Any = None, worker: bool = False
+) -> Flask:
+    """The application of ``settings``, or of the METALOOM_* environment.
+
+    ``worker`` starts the embedded worker thread where no Redis is named; with Redis every change rings for the worker
+    processes. ``tenancy`` and ``clock`` are for tests.
+    """
+    settings = settings or Settings.from_env()
     _refuse_weak_key(settings.secret_key)
     clock, registry = clock or SystemClock(), registry or installed()
     templates = templates_root()
@@ -72,8 +82,7 @@ def create_app(settings: Any, *, tenancy: Any = None, clock: Clock | None = None
     _mount_api(app)
     _mount_health(app, site)
     app.wsgi_app = _outside(app.wsgi_app, site)  # type: ignore[method-assign]
-    if worker:
-        _start_worker(site)
+    _reach_workers(site, embedded=worker)
     return app
 
 
@@ -199,9 +208,10 @@ def _outside(inner: Any, site: Site) -> Any:
     return ProxyFix(app, x_for=hops, x_proto=hops, x_host=hops) if hops else app
 
 
-def _start_worker(site: Site) -> None:
-    """Drain the outbox in a thread of this process; with Redis the workers are processes of their own."""
-    if site.settings.redis_url:
+def _reach_workers(site: Site, *, embedded: bool) -> None:
+    """With Redis the bell rings in worker processes; without it a thread of this process drains the outbox, if asked for."""
+    site.silence = ring_through(site.settings)
+    if site.settings.redis_url or not embedded:
         return
     from metaloom import worker
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import getpass
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
 
 from metaloom.base.diagnostic import MetadataRefused
-from metaloom.base.errors import MetaloomError
+from metaloom.base.errors import MetaloomError, NotPossible
+from metaloom.base.text import Text
 from metaloom.cli._metadata import client_sources, plugin_manifest, show
 from metaloom.compile import Source
 from metaloom.schema_change import Author, Plan, PlanRefused
@@ -59,6 +60,23 @@ def remember_client(tenant: Tenant, client: str) -> None:
     with tenant.write() as conn:
         if conn.execute(setting.update().where(setting.c.name == "client").values(value=client)).rowcount == 0:
             conn.execute(setting.insert().values(name="client", value=client))
+
+
+def client_label(tenancy: Tenancy, sources: Sequence[Source]) -> Text | None:
+    """What the client's ``tenant.yaml`` calls it; None where these sources hold none."""
+    if not sources:
+        return None
+    label = tenancy.compiler([(source.layer, source.path, source.text) for source in sources]).settings.get("label")
+    return label if isinstance(label, Text) and label.zh else None
+
+
+def named_by_client(tenant: Tenant) -> bool:
+    """Whether the tenant is called as its client's ``tenant.yaml`` says, and not by a name that somebody gave it."""
+    try:
+        known = tenant.revision().catalog.settings.get("label")
+    except NotPossible:
+        known = None
+    return tenant.label in (known, Text(tenant.name, tenant.name))
 
 
 def file_sources(tenant: Tenant, given: str | None) -> tuple[Source, ...]:

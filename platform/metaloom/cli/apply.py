@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from metaloom.cli._house import author, client_of, file_sources, house, remember_client
+from metaloom.base.text import Text
+from metaloom.cli._house import author, client_of, file_sources, house, named_by_client, remember_client
 from metaloom.schema_change import publish, with_site_layer
 
 
@@ -19,6 +20,9 @@ def command(tenant: str, client: str | None, reason: str, allow: tuple[str, ...]
     with house() as tenancy:
         opened = tenancy.open(tenant)
         sources = with_site_layer(opened, file_sources(opened, client))
+        follows = named_by_client(opened)
         revision = publish(opened, sources, author(), reason, allow=allow, base=base)
         remember_client(opened, client_of(opened, client))
+        if follows and isinstance(label := revision.catalog.settings.get("label"), Text):
+            tenancy.relabel(tenant, label)
         click.secho(f"{tenant}: revision {revision.number} is served (digest {revision.digest[:12]})", fg="green")

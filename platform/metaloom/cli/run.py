@@ -61,9 +61,8 @@ def _serve(settings: Settings, host: str, port: int, workers: int, threads: int)
 
         def load(self) -> Callable[..., Any]:
             from metaloom.app import create_app
-            from metaloom.plugin.registry import installed
 
-            return create_app(settings, registry=installed(), worker=settings.redis_url is None)
+            return create_app(settings, worker=True)
 
     Server().run()
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 import metaloom.cli
 from metaloom.base.text import Text
-from metaloom.cli._house import author, house, remember_client
+from metaloom.cli._house import author, client_label, house, remember_client
 from metaloom.cli._metadata import client_sources
 from metaloom.schema_change import publish
 from metaloom.storage import Tenancy
@@ -40,7 +40,7 @@ def command() -> None:
 @command.command("create")
 @click.argument("name")
 @click.option("--client", help="The folder under tenants/ it is made from; its own name.")
-@click.option("--label", help="What people call it.")
+@click.option("--label", help="What people call it; as its tenant.yaml says.")
 @click.option("--url", help="A PostgreSQL database of its own.")
 @click.option("--empty", is_flag=True, help="Publish nothing yet.")
 def create(name: str, client: str | None, label: str | None, url: str | None, empty: bool) -> None:
@@ -50,9 +50,13 @@ def create(name: str, client: str | None, label: str | None, url: str | None, em
 
 
 def make_tenant(tenancy: Tenancy, name: str, client: str, *, label: str | None = None, url: str | None = None, empty: bool = False) -> None:
-    """The tenant with its tables and, unless ``empty``, the published metadata of its client."""
+    """The tenant with its tables and, unless ``empty``, the published metadata of its client.
+
+    Metadata that is refused is refused before anything is made. ``label``: else the one in the client's ``tenant.yaml``.
+    """
     sources = () if empty else client_sources(client)
-    made = tenancy.create(name, Text(label or name, label or name), after_create=_login_tables(), url=url)
+    words = Text(label, label) if label else client_label(tenancy, sources) or Text(name, name)
+    made = tenancy.create(name, words, after_create=_login_tables(), url=url)
     if sources:
         revision = publish(made, sources, author(), "created")
         remember_client(made, client)

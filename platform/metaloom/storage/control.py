@@ -78,7 +78,7 @@ class Control:
     def begin(self, name: str, label: Text, url: str | None) -> TenantRow | None:
         """Reserve the name; None when a ready tenant has it. A creation that broke off is taken up again."""
         sealed = seal(self._settings.master_key, url.encode(), f"control|{name}") if url else None
-        words = json.dumps([label.zh, label.en], ensure_ascii=False)
+        words = _words(label)
         with self._begin() as conn:
             state = conn.scalar(sa.select(TENANT.c.state).where(TENANT.c.name == name))
             if state == "ready":
@@ -94,6 +94,11 @@ class Control:
             conn.execute(TENANT.update().where(TENANT.c.name == row.name).values(
                 schema_name=row.schema_name, owner_role=row.owner_role, app_role=row.app_role,
             ))  # fmt: skip
+        self._stale()
+
+    def relabel(self, name: str, label: Text) -> None:
+        with self._begin() as conn:
+            conn.execute(TENANT.update().where(TENANT.c.name == name).values(label=_words(label)))
         self._stale()
 
     def finish(self, name: str) -> None:
@@ -137,3 +142,7 @@ class Control:
 
     def _stale(self) -> None:
         self._read_at = None
+
+
+def _words(label: Text) -> str:
+    return json.dumps([label.zh, label.en], ensure_ascii=False)

@@ -77,6 +77,7 @@ class Tenancy:
                 if tenant is not None:
                     tenant.close()
                 tenant = self._open[name] = Tenant(self, row)
+            tenant.row = row
         return tenant
 
     def create(
@@ -120,6 +121,11 @@ class Tenancy:
         self._door(row).drop(row)
         self._control.forget(name)
 
+    def relabel(self, name: str, label: Text) -> None:
+        """Call the tenant something else; every process shows it within a second."""
+        if self.open(name).label != label:
+            self._control.relabel(name, label)
+
     def touch(self, name: str) -> None:
         """Raise the tenant's stamp in the control database (something about it changed)."""
         self._control.touch(name)
@@ -143,7 +149,7 @@ class Tenant:
     def __init__(self, tenancy: Tenancy, row: TenantRow) -> None:
         self.tenancy = tenancy
         self.row = row
-        self.name, self.label = row.name, row.label
+        self.name = row.name
         self._access = tenancy._door(row).access(row)
         self.dialect = self._access.dialect
         self.settings = tenancy.settings
@@ -151,6 +157,11 @@ class Tenant:
         self.secrets = Secrets(row.name, tenancy.settings.master_key, self.read, self.write)
         self.files = FileStore(tenancy.settings.home / "files", row.name, tenancy.settings.file_size_max)
         self._revisions = Revisions(self, tenancy.compiler)
+
+    @property
+    def label(self) -> Text:
+        """What people call the tenant."""
+        return self.row.label
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
