@@ -75,7 +75,12 @@ def _take_all(browser: Browser, base: str, user: str, password: str, look: tuple
     context = browser.new_context(viewport={"width": width, "height": 900 if width > 500 else 844}, locale="zh-CN" if locale == "zh" else "en-GB")
     origin = base.split("/", 3)
     path = "/" + (origin[3] if len(origin) > 3 else "")
-    context.add_cookies([{"name": name, "value": value, "domain": origin[2].split(":")[0], "path": path} for name, value in (("ml_theme", theme), ("ml_locale", locale))])
+    context.add_cookies(
+        [
+            {"name": name, "value": value, "domain": origin[2].split(":")[0], "path": path}
+            for name, value in (("ml_theme", theme), ("ml_locale", locale))
+        ]
+    )
     page = context.new_page()
     troubles: list[str] = []
     page.on("console", lambda m: troubles.append(f"{page.url}: {m.text}") if m.type in ("error", "warning") and "status of 4" not in m.text else None)

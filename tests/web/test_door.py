@@ -217,13 +217,27 @@ def test_login_never_leads_out_of_the_tenant(visitor):
     for wanted in ("https://evil.example/", "//evil.example/", "/beta/", "/alpha/\\evil.example", "/alpha//evil.example", "javascript:alert(1)"):
         answer = visitor().client
         person = visitor()
-        answer = person.client.post(person.url("/login/"), query_string={"next": wanted},
-                                    data={"username": "li", "password": "right-horse-7", "csrf_token": person.token()})
+        answer = person.client.post(
+            person.url("/login/"), query_string={"next": wanted}, data={"username": "li", "password": "right-horse-7", "csrf_token": person.token()}
+        )
         assert answer.headers["Location"] == "/alpha/", wanted
 
 
-@pytest.mark.parametrize("path", ["/swagger/v1", "/debug", "/.git/config", "/.env", "/users/list/", "/roles/list/", "/static/build/build.mjs", "/static/../../setup.cfg",
-                                  "/register/form", "/static/vendor/icons.svg.map"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/swagger/v1",
+        "/debug",
+        "/.git/config",
+        "/.env",
+        "/users/list/",
+        "/roles/list/",
+        "/static/build/build.mjs",
+        "/static/../../setup.cfg",
+        "/register/form",
+        "/static/vendor/icons.svg.map",
+    ],
+)
 def test_what_is_not_offered_is_not_found(visitor, path):
     assert visitor("li").get(path).status_code == 404
     assert visitor().client.get(path).status_code == 404

@@ -59,7 +59,14 @@ def test_the_template_comes_back_as_an_import(visitor):
 
 def test_what_is_no_sheet_is_refused(visitor):
     person = visitor("li")
-    for name, body in (("a.txt", b"x"), ("a.xlsx", b"PK\x03\x04broken"), ("a.csv", b""), ("a.csv", b"\xff\xfe\x00"), ("a.csv", "姓名,爱好\nA,B".encode()), ("a.csv", "姓名".encode())):
+    for name, body in (
+        ("a.txt", b"x"),
+        ("a.xlsx", b"PK\x03\x04broken"),
+        ("a.csv", b""),
+        ("a.csv", b"\xff\xfe\x00"),
+        ("a.csv", "姓名,爱好\nA,B".encode()),
+        ("a.csv", "姓名".encode()),
+    ):
         answer = send(person, body, name)
         assert 400 <= answer.status_code < 500, (name, body)
     assert send(person, None, _file="999999").status_code == 404

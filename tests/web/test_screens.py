@@ -8,8 +8,34 @@ import sqlalchemy as sa
 
 from tests.web.site import BUYERS, context_of
 
-HOSTILE = ("'", '"><script>alert(1)</script>', "%00", "\x00", "../../etc/passwd", "9" * 400, "-1", "1e999999", "NaN", "{{7*7}}", "${jndi:ldap://x}", "🦊" * 60, "\ud83d",
-           "1;DROP TABLE ab_user", "٣٤", "a" * 5000, "[]", "{", "&#0;", "%", "_", "\\", "2026-02-30", "0000-00-00", "true", "null")
+HOSTILE = (
+    "'",
+    '"><script>alert(1)</script>',
+    "%00",
+    "\x00",
+    "../../etc/passwd",
+    "9" * 400,
+    "-1",
+    "1e999999",
+    "NaN",
+    "{{7*7}}",
+    "${jndi:ldap://x}",
+    "🦊" * 60,
+    "\ud83d",
+    "1;DROP TABLE ab_user",
+    "٣٤",
+    "a" * 5000,
+    "[]",
+    "{",
+    "&#0;",
+    "%",
+    "_",
+    "\\",
+    "2026-02-30",
+    "0000-00-00",
+    "true",
+    "null",
+)
 
 # What people typed stays as it is in English.
 DATA = (*BUYERS, "阿尔法商行", "东城分公司", "简体中文", "李雷", "螺丝", "扳手", "客户催货", "锤子", "李", "中")
@@ -108,14 +134,33 @@ def test_a_foreign_row_and_a_row_that_never_was_are_answered_alike(visitor):
     assert len(stripped) == 1
 
 
-@pytest.mark.parametrize("path", ["/e/shop.sale/1/do/send", "/e/shop.sale/1/archive", "/e/shop.sale/1/delete", "/e/shop.sale/1/restore", "/e/shop.sale/bulk/send",
-                                  "/logout/", "/settings/locale", "/files"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/e/shop.sale/1/do/send",
+        "/e/shop.sale/1/archive",
+        "/e/shop.sale/1/delete",
+        "/e/shop.sale/1/restore",
+        "/e/shop.sale/bulk/send",
+        "/logout/",
+        "/settings/locale",
+        "/files",
+    ],
+)
 def test_get_never_changes_anything(visitor, path):
     assert visitor("li").get(path).status_code == 405
 
 
-SALE = {"buyer": "1", "ordered_on": "2026-11-20", "price": "12.50", "quantity": "4", "_grid.lines": "1",
-        "lines.0.goods": "锤子", "lines.0.price": "30", "lines.0.quantity": "2"}
+SALE = {
+    "buyer": "1",
+    "ordered_on": "2026-11-20",
+    "price": "12.50",
+    "quantity": "4",
+    "_grid.lines": "1",
+    "lines.0.goods": "锤子",
+    "lines.0.price": "30",
+    "lines.0.quantity": "2",
+}
 
 
 def make_sale(person, **changes):
@@ -145,7 +190,9 @@ def test_a_refused_form_comes_back_whole(visitor):
     assert "锤子" not in answer.text and 'name="lines.0.price" value="30"' in answer.text
 
 
-@pytest.mark.parametrize("name", ["id", "company_id", "company", "owner_id", "created_by", "row_version", "status", "total", "order_no", "archived_at", "is_admin"])
+@pytest.mark.parametrize(
+    "name", ["id", "company_id", "company", "owner_id", "created_by", "row_version", "status", "total", "order_no", "archived_at", "is_admin"]
+)
 @pytest.mark.parametrize("where", ["create", "edit"])
 def test_what_the_form_does_not_ask_is_refused_by_name(tenancy, visitor, name, where):
     person = visitor("li")
@@ -221,11 +268,38 @@ def test_files_are_sniffed_and_closed_to_others(visitor):
 
 def test_hostile_input_never_breaks_a_page(visitor):
     person, asked = visitor("li"), 0
-    paths = ["/e/shop.sale/?{}", "/e/shop.sale/?f.order_no={}", "/e/shop.sale/?f.buyer={}", "/e/shop.sale/?f.total~from={}", "/e/shop.sale/?f.ordered_on~to={}", "/e/shop.sale/?f.status={}",
-             "/e/shop.sale/?f.{}=1", "/e/shop.sale/?sort={}", "/e/shop.sale/?cursor={}", "/e/shop.sale/?tab={}", "/e/shop.sale/?size={}", "/e/shop.sale/?q={}", "/e/{}/", "/e/shop.sale/{}/",
-             "/e/shop.sale/{}", "/e/shop.sale/1/tab/{}", "/e/shop.sale/1/ask/{}", "/e/shop.sale/linked/{}", "/e/shop.sale/linked/buyer?id={}", "/lookup/{}", "/lookup/shop.buyer?q={}",
-             "/lookup/shop.buyer?for={}&field=buyer", "/search?q={}", "/file/{}", "/capitals?amount={}", "/e/shop.sale/new?buyer={}", "/e/shop.sale/counts?tab={}", "/e/shop.sale/totals?f.total~to={}",
-             "/static/{}", "/e/shop.buyer/?f.mobile={}"]
+    paths = [
+        "/e/shop.sale/?{}",
+        "/e/shop.sale/?f.order_no={}",
+        "/e/shop.sale/?f.buyer={}",
+        "/e/shop.sale/?f.total~from={}",
+        "/e/shop.sale/?f.ordered_on~to={}",
+        "/e/shop.sale/?f.status={}",
+        "/e/shop.sale/?f.{}=1",
+        "/e/shop.sale/?sort={}",
+        "/e/shop.sale/?cursor={}",
+        "/e/shop.sale/?tab={}",
+        "/e/shop.sale/?size={}",
+        "/e/shop.sale/?q={}",
+        "/e/{}/",
+        "/e/shop.sale/{}/",
+        "/e/shop.sale/{}",
+        "/e/shop.sale/1/tab/{}",
+        "/e/shop.sale/1/ask/{}",
+        "/e/shop.sale/linked/{}",
+        "/e/shop.sale/linked/buyer?id={}",
+        "/lookup/{}",
+        "/lookup/shop.buyer?q={}",
+        "/lookup/shop.buyer?for={}&field=buyer",
+        "/search?q={}",
+        "/file/{}",
+        "/capitals?amount={}",
+        "/e/shop.sale/new?buyer={}",
+        "/e/shop.sale/counts?tab={}",
+        "/e/shop.sale/totals?f.total~to={}",
+        "/static/{}",
+        "/e/shop.buyer/?f.mobile={}",
+    ]
     for path in paths:
         for value in HOSTILE:
             answer = person.get(path.format(quote(value.encode("utf-8", "surrogatepass"))))
@@ -240,7 +314,22 @@ def test_hostile_forms_are_refused_without_breaking(tenancy, visitor):
     person, asked = visitor("li"), 0
     id = make_sale(person)
     token = person.token()
-    for field in ("buyer", "ordered_on", "express", "price", "quantity", "papers", "lines", "lines.0.price", "lines.x.price", "lines.0.id", "lines.0.row_version", "_version", "_key", "_next"):
+    for field in (
+        "buyer",
+        "ordered_on",
+        "express",
+        "price",
+        "quantity",
+        "papers",
+        "lines",
+        "lines.0.price",
+        "lines.x.price",
+        "lines.0.id",
+        "lines.0.row_version",
+        "_version",
+        "_key",
+        "_next",
+    ):
         for value in HOSTILE:
             data = {**SALE, field: value.encode("utf-8", "surrogatepass"), "csrf_token": token}
             data.pop("_grid.lines", None)

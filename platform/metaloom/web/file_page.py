@@ -48,7 +48,13 @@ def download(id: int) -> Any:
     found = command.file_for(pinned.context(), id)
     path = pinned.tenant.files.path(found.digest)
     inline = found.media_type in INLINE and request.args.get("save") != "1"
-    answer = send_file(path, mimetype=found.media_type if inline else "application/octet-stream", as_attachment=not inline, download_name=found.name, conditional=True)
+    answer = send_file(
+        path,
+        mimetype=found.media_type if inline else "application/octet-stream",
+        as_attachment=not inline,
+        download_name=found.name,
+        conditional=True,
+    )
     answer.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; sandbox"
     answer.headers["Cache-Control"] = "private, no-cache"
     return answer

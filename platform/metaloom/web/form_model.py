@@ -20,16 +20,44 @@ from metaloom.web.current import Current, locale, say
 from metaloom.web.listing import fraction
 
 WIDGETS = {
-    FieldType.LONG_TEXT: "area", FieldType.RICH_TEXT: "area", FieldType.JSON: "area", FieldType.BOOLEAN: "bool", FieldType.CHOICE: "choice",
-    FieldType.MULTI_CHOICE: "choices", FieldType.DATE: "date", FieldType.DATETIME: "datetime", FieldType.TIME: "time", FieldType.CHILD: "child",
-    FieldType.ATTACHMENT: "files", FieldType.IMAGE: "files", FieldType.SIGNATURE: "files", FieldType.COLOUR: "colour", FieldType.TAGS: "tags",
-    FieldType.INTEGER: "number", FieldType.DECIMAL: "number", FieldType.MONEY: "money", FieldType.RATE: "rate",
-    FieldType.LINK: "link", FieldType.USER: "link", FieldType.ORG_UNIT: "link", FieldType.COMPANY: "link", FieldType.STATE: "shown", FieldType.AUTO_NUMBER: "shown",
+    FieldType.LONG_TEXT: "area",
+    FieldType.RICH_TEXT: "area",
+    FieldType.JSON: "area",
+    FieldType.BOOLEAN: "bool",
+    FieldType.CHOICE: "choice",
+    FieldType.MULTI_CHOICE: "choices",
+    FieldType.DATE: "date",
+    FieldType.DATETIME: "datetime",
+    FieldType.TIME: "time",
+    FieldType.CHILD: "child",
+    FieldType.ATTACHMENT: "files",
+    FieldType.IMAGE: "files",
+    FieldType.SIGNATURE: "files",
+    FieldType.COLOUR: "colour",
+    FieldType.TAGS: "tags",
+    FieldType.INTEGER: "number",
+    FieldType.DECIMAL: "number",
+    FieldType.MONEY: "money",
+    FieldType.RATE: "rate",
+    FieldType.LINK: "link",
+    FieldType.USER: "link",
+    FieldType.ORG_UNIT: "link",
+    FieldType.COMPANY: "link",
+    FieldType.STATE: "shown",
+    FieldType.AUTO_NUMBER: "shown",
 }
 INPUT_KINDS = {FieldType.EMAIL: "email", FieldType.PHONE: "tel", FieldType.URL: "url"}
 FULL_WIDTH = frozenset({"area", "child", "files"})
-LENGTHS = {FieldType.TEXT: 200, FieldType.PHONE: 30, FieldType.EMAIL: 200, FieldType.URL: 500, FieldType.ID_CARD: 18, FieldType.BANK_CARD: 24, FieldType.CREDIT_CODE: 18,
-           FieldType.REGION: 6}
+LENGTHS = {
+    FieldType.TEXT: 200,
+    FieldType.PHONE: 30,
+    FieldType.EMAIL: 200,
+    FieldType.URL: 500,
+    FieldType.ID_CARD: 18,
+    FieldType.BANK_CARD: 24,
+    FieldType.CREDIT_CODE: 18,
+    FieldType.REGION: 6,
+}
 IMAGE_KINDS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 
 
@@ -105,7 +133,7 @@ class FormSection:
 class Source:
     """Where the values of a form come from: a stored row, defaults, or what was just sent and refused."""
 
-    purpose: str                                   # create | edit | action
+    purpose: str  # create | edit | action
     values: Mapping[str, Any] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
     levels: Mapping[str, FieldLevel] = field(default_factory=dict)
@@ -147,12 +175,28 @@ def make_field(pinned: Current, entity: Entity, one: Field, source: Source, html
     widget = WIDGETS.get(one.type, "text")
     value = source.values.get(one.name)
     made = FormField(
-        one.name, html, say(one.label), "shown" if locked and widget not in ("child",) else widget, INPUT_KINDS.get(one.type, "text"),
-        required=one.required and not locked, starred=(one.required or bool(one.required_when)) and not locked, locked=locked,
-        help=say(one.help), unit=_unit(one), length=one.length or LENGTHS.get(one.type), low=_number(one.min, one), high=_number(one.max, one),
-        scale=_scale(one), capitals=one.in_capitals, multiple=one.multiple and one.type is not FieldType.SIGNATURE, accept=_accept(one),
-        problems=tuple(p.message.say(locale()) for p in source.problems if p.field == html), source=entity.address, filtered=bool(one.filter),
-        target=target_of(one) if one.type in LINK_TYPES else "", options=_options(pinned, one),
+        one.name,
+        html,
+        say(one.label),
+        "shown" if locked and widget not in ("child",) else widget,
+        INPUT_KINDS.get(one.type, "text"),
+        required=one.required and not locked,
+        starred=(one.required or bool(one.required_when)) and not locked,
+        locked=locked,
+        help=say(one.help),
+        unit=_unit(one),
+        length=one.length or LENGTHS.get(one.type),
+        low=_number(one.min, one),
+        high=_number(one.max, one),
+        scale=_scale(one),
+        capitals=one.in_capitals,
+        multiple=one.multiple and one.type is not FieldType.SIGNATURE,
+        accept=_accept(one),
+        problems=tuple(p.message.say(locale()) for p in source.problems if p.field == html),
+        source=entity.address,
+        filtered=bool(one.filter),
+        target=target_of(one) if one.type in LINK_TYPES else "",
+        options=_options(pinned, one),
     )
     if made.widget == "child":
         return _child(pinned, one, source, made)
@@ -202,8 +246,7 @@ def as_text(one: Field, value: Any, zone: Any = None) -> str:
         return "true" if value else "false"
     if isinstance(value, Decimal):
         if one.type is FieldType.RATE:
-            text = format((value * 100).normalize(), "f")
-            return text
+            return format((value * 100).normalize(), "f")
         return format(value, "f")
     if isinstance(value, datetime):
         return (value.astimezone(zone) if zone else value).strftime("%Y-%m-%d %H:%M")
@@ -252,8 +295,11 @@ def _options(pinned: Current, one: Field) -> tuple[tuple[str, str], ...]:
 def _child(pinned: Current, one: Field, source: Source, made: FormField) -> FormField:
     child = pinned.catalog.entities[one.entity]
     parent = one.parent_field or child.parent_field
-    columns = [f for f in child.fields.values() if f.name != parent and f.type is not FieldType.CHILD
-               and pinned.plan.field_level_anywhere(child.address, f.name) > FieldLevel.HIDDEN]
+    columns = [
+        f
+        for f in child.fields.values()
+        if f.name != parent and f.type is not FieldType.CHILD and pinned.plan.field_level_anywhere(child.address, f.name) > FieldLevel.HIDDEN
+    ]
     rows = _sent_rows(pinned, child, columns, source, made) if source.sent is not None else _stored_rows(pinned, child, columns, source, made)
     return replace(made, rows=tuple(rows), blank=_row(pinned, child, columns, made, "__i__", None, None, _defaults(pinned, child, source)))
 
@@ -279,7 +325,9 @@ def _sent_rows(pinned: Current, child: Entity, columns: list[Field], source: Sou
         yield _row(pinned, child, columns, made, str(index), int(id) if id.isdigit() else None, int(version) if version.isdigit() else None, own)
 
 
-def _row(pinned: Current, child: Entity, columns: list[Field], made: FormField, index: str, id: int | None, version: int | None, source: Source) -> FormRow:
+def _row(
+    pinned: Current, child: Entity, columns: list[Field], made: FormField, index: str, id: int | None, version: int | None, source: Source
+) -> FormRow:
     cells = []
     for one in columns:
         level = source.levels.get(one.name) or pinned.plan.field_level_anywhere(child.address, one.name)

@@ -14,7 +14,9 @@ from metaloom.web.current import Current
 def default_values(pinned: Current, entity: Entity) -> dict[str, Any]:
     """Defaults that can be known before the record exists; the command works them all out again."""
     scope = entity_scope(pinned.catalog, entity.address)
-    blank: dict[str, Any] = dict.fromkeys([*entity.fields, "id", "created_by", "created_at", "company", "org_unit", "owner", "updated_at", "updated_by", "row_version"])
+    blank: dict[str, Any] = dict.fromkeys(
+        [*entity.fields, "id", "created_by", "created_at", "company", "org_unit", "owner", "updated_at", "updated_by", "row_version"]
+    )
     found: dict[str, Any] = {}
     for one in entity.fields.values():
         if not one.default or one.type is FieldType.CHILD:

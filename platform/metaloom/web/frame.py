@@ -86,7 +86,7 @@ def menu_html(pinned: Current, here: str) -> Markup:
     opened = page.rfind("<details ", 0, page.find(mark))
     closed = page.rfind("</details>", 0, page.find(mark))
     if opened > closed:
-        page = page[:opened] + "<details open " + page[opened + len("<details "):]
+        page = page[:opened] + "<details open " + page[opened + len("<details ") :]
     return Markup(page)
 
 
@@ -175,9 +175,17 @@ def _names() -> dict[str, Any]:
     theme = request.cookies.get("ml_theme", "")
     names: dict[str, Any] = {
         "t": lambda key, **slots: i18n.translate(templates, spoken, key, **slots),
-        "locale": spoken, "theme": theme if theme in THEMES else "", "say": say, "here": _here(), "base": request.script_root,
-        "js_words": Markup(escape(i18n.script_words(templates, spoken))), "nav_mini": request.cookies.get("ml_nav") == "mini",
-        "toasts": _toasts(), "brand": _brand(pinned), "theme_css": _theme_url(pinned), "here_page": "",
+        "locale": spoken,
+        "theme": theme if theme in THEMES else "",
+        "say": say,
+        "here": _here(),
+        "base": request.script_root,
+        "js_words": Markup(escape(i18n.script_words(templates, spoken))),
+        "nav_mini": request.cookies.get("ml_nav") == "mini",
+        "toasts": _toasts(),
+        "brand": _brand(pinned),
+        "theme_css": _theme_url(pinned),
+        "here_page": "",
     }
     if pinned is not None and pinned.visit is not None:
         names |= _frame_names(pinned)
@@ -192,8 +200,11 @@ def _frame_names(pinned: Current) -> dict[str, Any]:
     roles = [say(pinned.catalog.roles[a].label) for a in dict.fromkeys(r.role for r in actor.roles) if a in pinned.catalog.roles]
     assert pinned.visit is not None
     return {
-        "actor": actor, "menu_html": menu_html(pinned, g.get("menu_here", "")), "role_names": "、".join(roles[:3]),
-        "company_name": pinned.visit.company_name, "business_date": pinned.visit.business_date,
+        "actor": actor,
+        "menu_html": menu_html(pinned, g.get("menu_here", "")),
+        "role_names": "、".join(roles[:3]),
+        "company_name": pinned.visit.company_name,
+        "business_date": pinned.visit.business_date,
     }
 
 
@@ -257,7 +268,11 @@ def theme_css() -> Response:
 def _theme_sheet(accent: str) -> str:
     """Text in the accent keeps 4.5:1 on white and on the dark surface; the words on a filled button too."""
     rgb = _rgb(accent)
-    on_fill = "#ffffff" if _contrast(rgb, (255, 255, 255)) >= 4.5 else ("#ffffff" if _contrast(rgb, (255, 255, 255)) >= _contrast(rgb, (20, 26, 33)) else "#141a21")
+    on_fill = (
+        "#ffffff"
+        if _contrast(rgb, (255, 255, 255)) >= 4.5
+        else ("#ffffff" if _contrast(rgb, (255, 255, 255)) >= _contrast(rgb, (20, 26, 33)) else "#141a21")
+    )
     dark_fill = rgb
     return (
         f":root{{--ml-accent:{accent};--ml-accent-rgb:{','.join(map(str, rgb))};--ml-accent-fg:{on_fill};"
@@ -296,11 +311,16 @@ def _hex(rgb: tuple[int, ...]) -> str:
 
 # ------------------------------------------------------------------------------------------------------ headers
 
-POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
-          "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; frame-src 'self'; object-src 'none'; manifest-src 'self'")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; frame-src 'self'; object-src 'none'; manifest-src 'self'"
+)
 HEADERS = {
-    "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=()",
 }
 
@@ -322,8 +342,13 @@ def _finish(answer: Response) -> Response:
 
 
 def _compressed(answer: Response) -> Response:
-    if (answer.direct_passthrough or answer.is_streamed or "Content-Encoding" in answer.headers
-            or answer.mimetype not in ("text/html", "application/json", "text/css") or "gzip" not in request.headers.get("Accept-Encoding", "")):
+    if (
+        answer.direct_passthrough
+        or answer.is_streamed
+        or "Content-Encoding" in answer.headers
+        or answer.mimetype not in ("text/html", "application/json", "text/css")
+        or "gzip" not in request.headers.get("Accept-Encoding", "")
+    ):
         return answer
     import gzip
 

@@ -129,4 +129,6 @@ def _page(pinned: Current, definition: Entity, **result: Any) -> str:
     g.menu_here = f"list:{definition.address}/main"
     names: dict[str, Any] = {"refusal": "", "file_id": 0, "name": "", "total": 0, "good": 0, "problems": [], **result}
     crumbs = [(say(definition.label), list_url(definition.address)), (translate(site().templates, locale(), "list.import"), "")]
-    return render_template("pages/import.html", entity=definition, fields=_fields(pinned, definition), crumbs=crumbs, shown=names["problems"][:PROBLEMS_SHOWN], **names)
+    return render_template(
+        "pages/import.html", entity=definition, fields=_fields(pinned, definition), crumbs=crumbs, shown=names["problems"][:PROBLEMS_SHOWN], **names
+    )

@@ -14,20 +14,26 @@ from metaloom.model import Entity, Field, FieldType
 from metaloom.model.entity import FILE_TYPES
 from metaloom.record.schema import accepts
 
-register({
-    "sheet.kind": ("请上传 .xlsx 或 .csv 文件。", "Please upload an .xlsx or .csv file."),
-    "sheet.broken": ("文件无法读取，请用模板重新填写。", "The file cannot be read; please fill in the template again."),
-    "sheet.empty": ("文件中没有数据。", "The file holds no rows."),
-    "sheet.too_long": ("一次最多导入 {limit} 行。", "At most {limit} rows at a time."),
-    "sheet.unknown_columns": ("不认识这些列：{columns}。", "These columns are unknown: {columns}."),
-})
+register(
+    {
+        "sheet.kind": ("请上传 .xlsx 或 .csv 文件。", "Please upload an .xlsx or .csv file."),
+        "sheet.broken": ("文件无法读取，请用模板重新填写。", "The file cannot be read; please fill in the template again."),
+        "sheet.empty": ("文件中没有数据。", "The file holds no rows."),
+        "sheet.too_long": ("一次最多导入 {limit} 行。", "At most {limit} rows at a time."),
+        "sheet.unknown_columns": ("不认识这些列：{columns}。", "These columns are unknown: {columns}."),
+    }
+)
 ROWS_MAX = 5_000
 COLUMNS_MAX = 200
 
 
 def import_fields(entity: Entity, writable: Callable[[str], bool]) -> list[Field]:
     """The fields a sheet may hold, required ones first."""
-    found = [f for f in entity.fields.values() if accepts(entity, f, "create") and f.type is not FieldType.CHILD and f.type not in FILE_TYPES and writable(f.name)]
+    found = [
+        f
+        for f in entity.fields.values()
+        if accepts(entity, f, "create") and f.type is not FieldType.CHILD and f.type not in FILE_TYPES and writable(f.name)
+    ]
     return sorted(found, key=lambda f: not f.required)
 
 
@@ -38,7 +44,10 @@ def template(fields: Sequence[Field], say: Callable[[Any], str], required: str) 
     out = io.BytesIO()
     book = xlsxwriter.Workbook(out, {"in_memory": True})
     sheet = book.add_worksheet()
-    plain, bold = book.add_format({"bold": True, "bg_color": "#eef2f7", "bottom": 1}), book.add_format({"bold": True, "bg_color": "#fde5e5", "bottom": 1})
+    plain, bold = (
+        book.add_format({"bold": True, "bg_color": "#eef2f7", "bottom": 1}),
+        book.add_format({"bold": True, "bg_color": "#fde5e5", "bottom": 1}),
+    )
     for at, one in enumerate(fields):
         sheet.write_string(0, at, say(one.label), bold if one.required else plain)
         sheet.set_column(at, at, max(12, len(say(one.label)) * 2 + 4))
