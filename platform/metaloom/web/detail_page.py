@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, g, render_template, request
+from markupsafe import Markup
 
 from metaloom import command
+from metaloom.audit import untyped
 from metaloom.base.errors import MetaloomError, NotFound
 from metaloom.model import Entity, Field, FieldLevel, FieldType
 from metaloom.model.entity import FILE_TYPES, LINK_TYPES
@@ -18,6 +20,7 @@ from metaloom.web.cells import Cell, cell, heads, path_label, resolve
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.file_page import file_facts
 from metaloom.web.frame import list_url, record_url
+from metaloom.web.own import offered as own_offered, own_of
 
 blueprint = Blueprint("detail", __name__)
 MAX_ID = 2**63 - 1
@@ -83,7 +86,8 @@ def detail(pinned: Current, entity: str, id: int, notice: str = "") -> str:
     return render_template(
         "detail/page.html", entity=definition, row=row, tabs=tabs, opened=opened, facts=_facts(pinned, definition, row),
         subtitle=_words(pinned, definition, row, definition.subtitle), state=_state(pinned, definition, row),
-        blocks=_blocks(pinned, definition, row), panel="" if opened == "info" else _panel(pinned, definition, row, opened),
+        blocks=_blocks(pinned, definition, row), own_panel=_own_panel(pinned, definition, row),
+        panel="" if opened == "info" else _panel(pinned, definition, row, opened),
         here_url=record_url(entity, id), notice=notice, **_buttons(pinned, definition, row),
         crumbs=[(say(definition.label), list_url(entity)), (row.title, "")],
     )
@@ -97,7 +101,8 @@ def show_tab(entity: str, id: int, name: str) -> Any:
     if name not in {tab.name for tab in _tabs(pinned, definition, row)}:
         raise NotFound
     if name == "info":
-        return render_template("detail/info.html", blocks=_blocks(pinned, definition, row), entity=definition, row=row)
+        return render_template("detail/info.html", blocks=_blocks(pinned, definition, row), entity=definition, row=row,
+                               own_panel=_own_panel(pinned, definition, row))
     return _panel(pinned, definition, row, name)
 
 
@@ -115,6 +120,12 @@ def _entity(entity: str, id: int) -> tuple[Current, Entity]:
     if id > MAX_ID:
         raise NotFound
     return pinned, definition
+
+
+def _own_panel(pinned: Current, definition: Entity, row: Any) -> Markup:
+    """What a page of its own adds below the fields."""
+    panel = own_of(definition.address).panel
+    return Markup(panel(pinned, row) if panel is not None else "")
 
 
 # ------------------------------------------------------------------------------------------------------ head of the page
@@ -154,13 +165,15 @@ def _words(pinned: Current, definition: Entity, row: Any, name: str) -> str:
 def _buttons(pinned: Current, definition: Entity, row: Any) -> dict[str, Any]:
     """Actions and commands by importance: two stand open, the rest under *more*; grey ones say why."""
     ctx = pinned.looking()
-    offered = command.available_actions(ctx, definition.address, row, pinned.conn)
+    own = own_of(definition.address)
+    offered = [*command.available_actions(ctx, definition.address, row, pinned.conn), *own_offered(pinned, definition.address, row)]
     ready = [o for o in offered if o.enabled]
     first = [o for o in ready if o.style == "primary"][:2] or [o for o in ready if o.style != "danger"][:1]
     may = row.actions
     return {
         "first": first, "others": [o for o in ready if o not in first], "grey": [o for o in offered if not o.enabled],
-        "edit_url": record_url(definition.address, row.id, "/edit") if command.may_edit(ctx, definition.address, row) else "",
+        "edit_url": record_url(definition.address, row.id, "/edit") if command.may_edit(ctx, definition.address, row) or
+                    (own.change is not None and "edit" in row.actions and not row.archived) else "",
         "may_delete": _deletable(definition, row) and "delete" in may, "archives": definition.archivable,
         "may_restore": row.archived and "restore" in may,
         "may_transfer": bool(definition.ownership.owned_by) and not row.archived and "transfer" in may,
@@ -200,7 +213,7 @@ def _related(pinned: Current, definition: Entity, row: Any, name: str) -> Any:
     page = pinned.reader.related(definition.address, row.id, name, view=view, limit=RELATED_ROWS, cursor=request.args.get("cursor") or None)
     columns = [h for h in heads(pinned, target, page.paths, view) if h.path != link and not h.path.startswith(link + ".")]
     rows = [(record_url(other, r.id) if "read" in r.actions else "", tuple(cell(pinned, h.resolved, r) for h in columns), r) for r in page.rows]
-    creatable = target.storage == "table" and not target.child_of and not target.append_only and link in target.fields and pinned.plan.may(other, "create")
+    creatable = (target.storage == "table" or own_of(other).create is not None) and not target.child_of and not target.append_only and link in target.fields and pinned.plan.may(other, "create")
     new = f"{url('/e/' + other + '/new')}?{link}={row.id}&next={record_url(definition.address, row.id)}?tab={name}" if creatable else ""
     return render_template("detail/related.html", entity=target, columns=columns, rows=rows, page=page, new_url=new,
                            all_url=f"{list_url(other)}?f.{link}={row.id}",
@@ -275,7 +288,7 @@ def _history(pinned: Current, definition: Entity, row: Any) -> Any:
     before = request.args.get("before", type=int)
     entries = pinned.reader.history(definition.address, row.id, limit=HISTORY_ROWS + 1, before=before)
     shown = entries[:HISTORY_ROWS]
-    titles = _link_titles(pinned, definition, shown)
+    titles = {**_link_titles(pinned, definition, shown), **_titles_now(definition, row)}
     more = f"{record_url(definition.address, row.id, '/tab/history')}?before={shown[-1].id}" if len(entries) > HISTORY_ROWS else ""
     return render_template("detail/history.html", moments=[_moment(pinned, definition, e, titles) for e in shown], more_url=more, part=before is not None)
 
@@ -304,31 +317,23 @@ def _what(pinned: Current, definition: Entity, name: str) -> str:
 
 
 def _said(pinned: Current, definition: Entity, name: str, value: Any, titles: Mapping[tuple[str, int], str]) -> str:
-    one = field_of(definition, name)
+    one, value = field_of(definition, name), untyped(value)
     if value is None or value == "" or value == []:
-        return "-"
+        return ""
     if one.type in LINK_TYPES:
         return titles.get((target_of(one), value), f"#{value}")
     if one.type in FILE_TYPES:
         return _t("detail.files", n=len(value))
     try:
-        return display(pinned.catalog, one, _typed(one, value), locale(), entity=definition.address, zone=pinned.zone)
+        return display(pinned.catalog, one, tuple(value) if isinstance(value, list) else value, locale(), entity=definition.address, zone=pinned.zone)
     except (TypeError, ValueError, AttributeError, ArithmeticError):
         return str(value)
 
 
-def _typed(one: Field, value: Any) -> Any:
-    """Audit keeps JSON: text becomes again what the field holds."""
-    from datetime import date, datetime, time
-    from decimal import Decimal
-
-    from metaloom.model.entity import EXACT_TYPES
-
-    if not isinstance(value, str):
-        return tuple(value) if isinstance(value, list) else value
-    readers: dict[FieldType, Any] = {**dict.fromkeys(EXACT_TYPES, Decimal), FieldType.DATE: date.fromisoformat, FieldType.DATETIME: datetime.fromisoformat,
-                                     FieldType.TIME: time.fromisoformat}
-    return readers[one.type](value) if one.type in readers else value
+def _titles_now(definition: Entity, row: Any) -> dict[tuple[str, int], str]:
+    """The names that the page itself shows beside the record's links."""
+    return {(target_of(field_of(definition, name)), row.values[name]): title for name, title in row.titles.items()
+            if "." not in name and isinstance(row.values.get(name), int)}
 
 
 def _link_titles(pinned: Current, definition: Entity, entries: Sequence[Any]) -> dict[tuple[str, int], str]:
