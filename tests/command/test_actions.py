@@ -221,4 +221,23 @@ def test_offered_actions_show_the_reason_where_they_are_grey(club):
     assert chief["pay_back"].money
     assert "found_club" not in chief
     assert {o.name for o in available_actions(club.ctx("chief"), MEMBER, None)} == {"found_club"}
-    assert TODAY
+
+
+def test_the_dialog_of_every_action_and_command_knows_its_defaults(club):
+    """Also those of plugins: their defaults are worked out over the record before anybody has typed."""
+    from metaloom.command.input_asked import input_asked
+
+    made = club.new()
+    ctx = club.ctx("chief")
+    fee = club.row(MEMBER, made.id)["fee"]
+    with ctx.tenant.read() as conn:
+        charge = input_asked(ctx, MEMBER, made.id, "charge", conn)
+        assert (charge.defaults, charge.asks_reason) == ({"amount": fee, "times": 1}, True)
+        names = [a.name for a in ctx.revision.catalog.actions_of(MEMBER) if a.on == "record"]
+        names += [c.name for c in ctx.plugins.commands_on(MEMBER) if not c.internal]
+        assert len(names) >= 5
+        for name in names:
+            assert input_asked(ctx, MEMBER, made.id, name, conn).label.zh
+        for unknown in ("nonsense", "pay_result"):
+            with pytest.raises(NotFound):
+                input_asked(ctx, MEMBER, made.id, unknown, conn)

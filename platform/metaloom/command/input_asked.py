@@ -10,10 +10,12 @@ import sqlalchemy as sa
 
 from metaloom.base.errors import NotFound
 from metaloom.base.text import Text
-from metaloom.command import rows, run_action, run_command
+from metaloom.command import rows
 from metaloom.command.context import Context
 from metaloom.command.evaluate import fitted
 from metaloom.command.inputs import names_of
+from metaloom.command.run_action import input_scope as action_scope
+from metaloom.command.run_command import input_scope as command_scope
 from metaloom.command.unit import Unit
 from metaloom.expression import Scope, compile, to_python
 from metaloom.model import Field
@@ -38,13 +40,13 @@ def input_asked(ctx: Context, entity: str, id: int | None, name: str, conn: sa.C
     unit = Unit(ctx, conn, "look", ctx.clock.now())
     action = ctx.revision.catalog.actions.get(f"{entity}/{name}")
     if action is not None:
-        fields, scope, permission = action.input.fields, run_action.input_scope(unit, action), action.permission or action.name
+        fields, scope, permission = action.input.fields, action_scope(unit, action), action.permission or action.name
         one: Any = action
     else:
         one = next((c for c in ctx.plugins.commands_on(entity) if c.name == name and not c.internal), None)
         if one is None:
             raise NotFound()
-        fields, scope, permission = one.input, run_command.input_scope(unit, one, unit.entity(entity)), one.permission
+        fields, scope, permission = one.input, command_scope(unit, one, unit.entity(entity)), one.permission
     record = rows.fetch(unit, entity, id) if id is not None else None
     defaults = _defaults(unit, entity, fields, scope, record)
     return InputAsked(one.label, fields, defaults, one.asks_reason, one.confirm, one.style, permission, one.help)
