@@ -33,6 +33,7 @@ TOUCH_EVERY = timedelta(seconds=60)
 LOCK_AFTER, LOCK_FOR = 10, timedelta(minutes=15)
 LOCK_ADDRESS_AFTER = 50
 PREFERENCES_MAX = 60_000
+VISITS_SHOWN = 20
 COMPANY = "platform.company"
 
 
@@ -122,13 +123,16 @@ class LoginStore:
             conn.execute(session.delete().where(session.c.user_id == user_id, session.c.id != (keep or 0)))
 
     def open_visits(self, pinned: Current, user_id: int) -> list[Mapping[str, Any]]:
-        """The person's logins, latest first."""
-        session = pinned.revision.tables.engine.session
+        """The person's live logins, latest first."""
+        session, user = pinned.revision.tables.engine.session, pinned.revision.tables.engine.user
         now = self.clock.now()
-        return list(pinned.conn.execute(
-            sa.select(session.c.id, session.c.address, session.c.agent, session.c.seen_at)
-            .where(session.c.user_id == user_id, session.c.expires_at > now, session.c.seen_at > now - IDLE).order_by(session.c.seen_at.desc()).limit(20)
-        ).mappings())
+        found = pinned.conn.execute(
+            sa.select(session.c.id, session.c.address, session.c.agent, session.c.seen_at, session.c.data, user.c.auth_stamp)
+            .select_from(session.join(user, user.c.id == session.c.user_id))
+            .where(session.c.user_id == user_id, user.c.active, session.c.expires_at > now, session.c.seen_at > now - IDLE)
+            .order_by(session.c.seen_at.desc()).limit(VISITS_SHOWN)
+        ).mappings()
+        return [visit for visit in found if (visit["data"] or {}).get("auth_stamp") == visit["auth_stamp"]]
 
     # -- passwords
 
@@ -155,7 +159,7 @@ class LoginStore:
         now = self.clock.now().replace(tzinfo=None)
         with tenant.write() as conn:
             conn.execute(user.update().where(user.c.id == login.user_id).values(
-                login_count=sa.func.coalesce(user.c.login_count, 0) + 1, fail_login_count=0,
+                login_count=sa.func.coalesce(user.c.login_count, 0) + 1, fail_login_count=0, locked_until=None,
                 last_login=now.isoformat(" ") if conn.dialect.name == "sqlite" else now))
             conn.execute(setting.delete().where(setting.c.name == _failures_key(login.username, address)))
 
@@ -169,14 +173,20 @@ class LoginStore:
         left = [row.updated_at + LOCK_FOR - self.clock.now() for row in rows if int(row.value["failures"]) >= names[row.name]]
         return max((int(gap.total_seconds() // 60) + 1 for gap in left if gap > timedelta(0)), default=0)
 
-    def note_failure(self, tenant: Any, username: str, address: str) -> None:
-        """Count a failed login for the account at this address, and for the address."""
-        setting, now = tenant.revision().tables.engine.setting, self.clock.now()
+    def note_failure(self, tenant: Any, username: str, address: str, user_id: int | None = None) -> None:
+        """Count a failed login for the account at this address, and for the address.
+
+        ``user_id``: the account, when there is one; its row then says until when it is locked, and an administrator can unlock it.
+        """
+        tables, now = tenant.revision().tables.engine, self.clock.now()
+        setting, user = tables.setting, tables.user
         with tenant.write() as conn:
             conn.execute(setting.delete().where(setting.c.name.like("login:%"), setting.c.updated_at < now - LOCK_FOR))
-            for name in (_failures_key(username, address), _failures_key("", address)):
+            for name, owner in ((_failures_key(username, address), user_id), (_failures_key("", address), None)):
                 known = conn.execute(sa.select(setting.c.value).where(setting.c.name == name)).scalar()
-                value = {"failures": int(known["failures"]) + 1 if known else 1}
+                value = {"failures": int(known["failures"]) + 1 if known else 1, **({"user": owner} if owner is not None else {})}
+                if owner is not None and value["failures"] >= LOCK_AFTER:
+                    conn.execute(user.update().where(user.c.id == owner).values(locked_until=now + LOCK_FOR))
                 if known is None:
                     conn.execute(setting.insert().values(name=name, value=value, created_at=now, updated_at=now))
                 else:

@@ -13,6 +13,7 @@ from metaloom.command.change_record import change_record
 from metaloom.command.context import ActionDone, Context, Offered, Saved
 from metaloom.command.create_record import create_record
 from metaloom.command.delete_record import delete_record
+from metaloom.command.end_session import end_session
 from metaloom.command.handle_call import handle_call, system_context
 from metaloom.command.import_records import Imported, RowProblem, import_records
 from metaloom.command.move_business_date import move_business_date
@@ -23,11 +24,12 @@ from metaloom.command.run_command import run_command
 from metaloom.command.save_user import save_user
 from metaloom.command.set_password import set_password
 from metaloom.command.transfer_record import transfer_record
+from metaloom.command.unlock_user import unlock_user
 from metaloom.command.upload_file import FileShown, file_for, upload_file
 
 __all__ = [
     "ActionDone", "Context", "FileShown", "Imported", "Offered", "Outcome", "RowProblem", "Saved", "archive_record", "assign_role",
-    "available_actions", "bulk_action", "bulk_archive", "change_record", "create_record", "delete_record", "file_for", "handle_call",
-    "import_records", "may_edit", "move_business_date", "publish", "restore_record", "revoke_role", "roll_back", "run_action",
-    "run_command", "save_user", "set_password", "system_context", "transfer_record", "upload_file",
+    "available_actions", "bulk_action", "bulk_archive", "change_record", "create_record", "delete_record", "end_session", "file_for",
+    "handle_call", "import_records", "may_edit", "move_business_date", "publish", "restore_record", "revoke_role", "roll_back", "run_action",
+    "run_command", "save_user", "set_password", "system_context", "transfer_record", "unlock_user", "upload_file",
 ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 
-from metaloom.base.errors import Invalid, NotFound, Problem
+from metaloom.base.errors import Invalid, NotFound, NotPossible, Problem
 from metaloom.base.messages import message, register
 from metaloom.command import rows
 from metaloom.command.context import Context, Saved
+from metaloom.command.run_command import ADMIN
 from metaloom.command.save_user import must_exist
 from metaloom.command.unit import Unit, perform, permit
 
@@ -16,6 +17,8 @@ ASSIGNMENT, COMPANY, ORG_UNIT, USER = "platform.role_assignment", "platform.comp
 register({
     "role.assigned": ("已为{name}分配角色“{role}”。", "{name} holds the role “{role}” now."),
     "role.revoked": ("已收回{name}的角色“{role}”。", "{name} no longer holds the role “{role}”."),
+    "role.own_admin": ("不能收回自己的系统管理员角色。", "You cannot take the administrator's role from yourself."),
+    "role.other_company": ("所选部门不属于所选公司。", "The chosen department does not belong to the chosen company."),
     "role.dates": ("失效日期不能早于生效日期。", "The end cannot lie before the beginning."),
 })
 
@@ -39,6 +42,9 @@ def assign_in(unit: Unit, user_id: int, role: str, company: int | None = None, o
     for name, address, value in (("company", COMPANY, company), ("org_unit", ORG_UNIT, org_unit)):
         if value is not None and rows.fetch(unit, address, value) is None:
             problems.append(Problem(name, message("field.link")))
+    unit_row = rows.fetch(unit, ORG_UNIT, org_unit) if company is not None and org_unit is not None else None
+    if unit_row is not None and unit_row["company"] != company:
+        problems.append(Problem("org_unit", message("role.other_company")))
     if valid_from is not None and valid_to is not None and valid_to < valid_from:
         problems.append(Problem("valid_to", message("role.dates")))
     if problems:
@@ -63,6 +69,8 @@ def revoke_in(unit: Unit, assignment_id: int) -> Saved:
     held = rows.fetch(unit, ASSIGNMENT, assignment_id, lock=True)
     if held is None:
         raise NotFound()
+    if held["role"] == ADMIN and held["user"] == unit.ctx.actor.user_id:
+        raise NotPossible(message("role.own_admin"))
     account = must_exist(unit, held["user"])
     rows.engine_delete(unit, ASSIGNMENT, assignment_id)
     fields = unit.entity(ASSIGNMENT).fields

@@ -33,7 +33,7 @@ def told(revision: Any, error: sa.exc.DBAPIError) -> MetaloomError | None:
 def _doubled(revision: Any, found: Violation) -> MetaloomError:
     if found.table == "ml_ledger_entry" and "reversal_of" in (found.name + "".join(found.columns)):
         return NotPossible(message("ledger.reversed"))
-    if found.table == "ab_user":
+    if found.table == "ab_user" and "username" in found.name + "".join(found.columns):
         return Invalid([Problem("username", message("user.taken"))])
     entity = _entity(revision.catalog, found.table)
     if entity is None:

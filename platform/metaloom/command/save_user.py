@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metaloom.base.errors import NotFound
-from metaloom.base.messages import message
+from metaloom.base.errors import NotFound, NotPossible
+from metaloom.base.messages import message, register
 from metaloom.command import rows
 from metaloom.command.check import EMPTY
 from metaloom.command.context import Context, Saved
@@ -18,6 +18,8 @@ from metaloom.compile import entity_scope
 from metaloom.model import Field
 
 USER = "platform.user"
+
+register({"user.own_switch": ("不能停用自己的账号。", "You cannot switch off your own account.")})
 
 
 def save_user(ctx: Context, id: int | None, values: Mapping[str, Any], row_version: int | None = None, *,
@@ -69,6 +71,8 @@ def _change(unit: Unit, before: Mapping[str, Any], values: Mapping[str, Any]) ->
     found = read_fields(unit, fields, whole, entity=entity, record=before, scope=entity_scope(unit.catalog, USER), trusted=unit.ctx.system)
     changed = {name: value for name, value in found.items() if value != before[name]}
     version, title = before["row_version"], found["display_name"]
+    if changed.get("active") is False and before["id"] == unit.ctx.actor.user_id:
+        raise NotPossible(message("user.own_switch"))
     if changed:
         extra = {"last_name": title[:64]}
         if {"active", "company", "org_unit"} & changed.keys():

@@ -1,0 +1,36 @@
+"""Lets an account log in again before its lock-out is over."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from metaloom.base.messages import message, register
+from metaloom.command import rows
+from metaloom.command.context import Context, Saved
+from metaloom.command.save_user import USER, must_exist
+from metaloom.command.unit import Unit, perform, permit
+
+register({"user.unlocked": ("{name}可以重新登录。", "{name} may log in again.")})
+
+
+def unlock_user(ctx: Context, user_id: int) -> Saved:
+    """Forgets the failed logins of the account at every address. The right is ``edit`` on ``platform.user``.
+
+    An address that was locked because of many accounts stays locked.
+    """
+    return perform(ctx, "unlock_user", [user_id], lambda unit: _unlock(unit, user_id))
+
+
+def _unlock(unit: Unit, user_id: int) -> Saved:
+    permit(unit, USER, "edit")
+    account = must_exist(unit, user_id)
+    setting = unit.tables.engine.setting
+    counted = unit.conn.execute(sa.select(setting.c.id, setting.c.value).where(setting.c.name.like("login:%"))).all()
+    own = [row.id for row in counted if row.value.get("user") == user_id]
+    unit.conn.execute(setting.delete().where(setting.c.id.in_(own)))
+    version = account["row_version"]
+    if account["locked_until"] is not None:
+        version = rows.engine_update(unit, USER, user_id, {"locked_until": None}, {}, version)
+    unit.log(unit.entity(USER), user_id, {"locked_until": account["locked_until"]}, {"locked_until": None})
+    title = account["display_name"] or account["username"]
+    return Saved(USER, user_id, version, title, message("user.unlocked", name=title))
