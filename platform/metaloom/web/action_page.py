@@ -25,6 +25,7 @@ from metaloom.web.form_model import Source, make_field, raw_values
 from metaloom.web.form_page import MAX_ID
 from metaloom.web.form_rules import action_rules, for_page
 from metaloom.web.frame import list_url, record_url, toast
+from metaloom.web.own import Verb, may, own_of
 from metaloom.web.security import inside
 
 blueprint = Blueprint("action", __name__)
@@ -45,12 +46,16 @@ class Asked:
     permission: str
     on: str
     action: Any = None
+    verb: Verb | None = None
 
 
 def _asked(pinned: Current, entity: str, name: str) -> Asked:
     found = pinned.catalog.actions.get(f"{entity}/{name}")
     if found is not None:
         return Asked(name, found.label, found.input.fields, found.asks_reason, found.confirm, found.help, found.style, found.permission or name, found.on, found)
+    verb = own_of(entity).verbs.get(name)
+    if verb is not None:
+        return Asked(name, verb.label, verb.fields(pinned.catalog), False, verb.confirm, verb.help, verb.style, "read", "record", verb=verb)
     declared = next((c for c in (site().registry or installed()).commands_on(entity) if c.name == name), None)
     if declared is None:
         raise NotFound
@@ -67,8 +72,20 @@ def ask(entity: str, name: str, id: int | None = None) -> Any:
     pinned = current()
     definition = pinned.entity(entity)
     asked = _asked(pinned, entity, name)
-    row = _row_for(pinned, entity, id, asked.permission)
+    row = _row_of(pinned, entity, id, asked)
     return _dialog(pinned, definition, asked, row, None, ())
+
+
+def _row_of(pinned: Current, entity: str, id: int | None, asked: Asked) -> Any:
+    """The record for the dialog; a verb of its own may ask for a right on another entity."""
+    if asked.verb is None:
+        return _row_for(pinned, entity, id, asked.permission)
+    if id is None:
+        raise NotFound
+    row = _row_for(pinned, entity, id, "read")
+    if not may(pinned, entity, row, asked.verb):
+        raise NotAllowed(pinned.plan.may(*asked.verb.right).reason)
+    return row
 
 
 def _row_for(pinned: Current, entity: str, id: int | None, permission: str) -> Any:
@@ -92,12 +109,14 @@ def _dialog(pinned: Current, definition: Entity, asked: Asked, row: Any, sent: A
     titles = _titles(pinned, asked.fields, sent, values)
     source = Source("action", values, titles, levels, sent=sent, problems=problems)
     fields = [make_field(pinned, definition, one, source, one.name, False) for one in asked.fields.values() if not one.computed]
+    if asked.verb is not None:
+        fields = [asked.verb.dress(pinned, one) for one in fields]
     rules = for_page(pinned, action_rules(pinned, asked.action), _record(asked, row), asked.fields) if asked.action is not None else {}
     where = record_url(definition.address, row.id) if row is not None else url(f"/e/{definition.address}")
     return make_response(render_template(
         "detail/ask.html", asked=asked, fields=fields, row=row, post=f"{where}/do/{asked.name}", rules=json.dumps(rules, ensure_ascii=False),
         version=request.form.get("_version") or (str(row.row_version) if row is not None else ""), key=request.form.get("_key") or secrets.token_hex(16),
-        reason=request.form.get("_reason", ""), next=request.form.get("_next", ""),
+        reason=request.form.get("_reason", ""), next=request.form.get("_next") or request.args.get("next", ""),
         problems=[p.message.say(locale()) for p in problems if p.field not in asked.fields]), status)
 
 
@@ -147,14 +166,18 @@ def do(entity: str, name: str, id: int | None = None) -> Any:
     asked = _asked(pinned, entity, name)
     if id is not None and id > MAX_ID:
         raise NotFound
+    if asked.verb is not None:
+        _row_of(pinned, entity, id, asked)
     try:
         values = schema_of(pinned.revision, asked.fields, source="form").load(raw_values(asked.fields, request.form, {}), zone=pinned.zone)
-        done = command.run_action(pinned.context().with_key(request.form.get("_key") or None), entity, id, name, values, _version(),
-                                  request.form.get("_reason", "")[:REASON_MAX])
+        ctx = pinned.context().with_key(request.form.get("_key") or None)
+        if asked.verb is not None and id is not None:
+            return _after(pinned, entity, id, asked.verb.run(ctx, id, values, _version()).message.say(locale()))
+        done = command.run_action(ctx, entity, id, name, values, _version(), request.form.get("_reason", "")[:REASON_MAX])
     except Invalid as refused:
         if not wants_fragment():
             return _refused(pinned, definition, id, refused)
-        return _dialog(pinned, definition, asked, _row_for(pinned, entity, id, asked.permission), request.form, refused.problems, 400)
+        return _dialog(pinned, definition, asked, _row_of(pinned, entity, id, asked), request.form, refused.problems, 400)
     except NotPossible as refused:
         return _refused(pinned, definition, id, refused)
     shown = _results(pinned, entity, name, done.results)

@@ -22,6 +22,7 @@ from metaloom.web.form_model import Source, as_text, raw_values, sections, sent_
 from metaloom.web.form_rules import entity_rules, for_page, linked_values
 from metaloom.web.form_values import default_values, from_address
 from metaloom.web.frame import json_answer, list_url, record_url, toast
+from metaloom.web.own import dressed, own_of
 from metaloom.web.security import inside
 
 blueprint = Blueprint("form", __name__)
@@ -45,8 +46,8 @@ def create(entity: str) -> Any:
 
     pinned, definition = _creatable(entity)
     try:
-        values = input_schema(pinned.revision, entity, "create").load(_raw(pinned, definition), zone=pinned.zone)
-        saved = command.create_record(pinned.context().with_key(request.form.get("_key") or None), entity, values)
+        values, ctx, own = _input(pinned, definition, "create"), pinned.context().with_key(request.form.get("_key") or None), own_of(entity)
+        saved = own.create(ctx, values, request.form) if own.create is not None else command.create_record(ctx, entity, values)
     except (Invalid, NotPossible) as refused:
         return _refused(pinned, definition, refused, None)
     return _saved(saved)
@@ -58,9 +59,21 @@ def _creatable(entity: str) -> tuple[Current, Entity]:
     verdict = pinned.plan.may(entity, "create")
     if not verdict:
         raise NotAllowed(verdict.reason)
-    if definition.storage == "engine" or definition.child_of:
+    if (definition.storage == "engine" and own_of(entity).create is None) or definition.child_of:
         raise NotFound
     return pinned, definition
+
+
+def _input(pinned: Current, definition: Entity, purpose: str) -> dict[str, Any]:
+    """The values that were sent; Invalid names what is wrong with them, and with what an own page asks besides, at once."""
+    wrong = list(own_of(definition.address).check(purpose, request.form))
+    try:
+        values = input_schema(pinned.revision, definition.address, purpose).load(_raw(pinned, definition), zone=pinned.zone)
+    except Invalid as refused:
+        raise Invalid([*refused.problems, *wrong]) from None
+    if wrong:
+        raise Invalid(wrong)
+    return values
 
 
 # ------------------------------------------------------------------------------------------------------------ edit
@@ -80,8 +93,9 @@ def change(entity: str, id: int) -> Any:
     pinned, definition, row = _editable(entity, id)
     version = request.form.get("_version", "")
     try:
-        values = input_schema(pinned.revision, entity, "edit").load(_raw(pinned, definition), zone=pinned.zone)
-        saved = command.change_record(pinned.context(), entity, id, values, int(version) if version.isdigit() and len(version) < 19 else None)
+        values, own = _input(pinned, definition, "edit"), own_of(entity)
+        shown = int(version) if version.isdigit() and len(version) < 19 else None
+        saved = own.change(pinned.context(), id, values, shown) if own.change is not None else command.change_record(pinned.context(), entity, id, values, shown)
     except Stale as stale:
         return _compare(pinned, definition, id, stale)
     except (Invalid, NotPossible) as refused:
@@ -98,7 +112,7 @@ def _editable(entity: str, id: int) -> tuple[Current, Entity, Any]:
     if "edit" not in row.actions:
         verdict = pinned.plan.may(entity, "edit")
         raise NotAllowed(None if verdict else verdict.reason)
-    if definition.storage == "engine" or definition.child_of:
+    if (definition.storage == "engine" and own_of(entity).change is None) or definition.child_of:
         raise NotFound
     return pinned, definition, row
 
@@ -162,7 +176,9 @@ def _words(pinned: Current, definition: Entity, one: Field, typed: str) -> str:
 def _page(pinned: Current, definition: Entity, source: Source, row: Any, *, version: str = "", stale: str = "", differences: Any = ()) -> Any:
     g.menu_here = f"list:{definition.address}/main"
     source = _with_files(pinned, definition, source)
-    parts = sections(pinned, definition, source)
+    parts = dressed(pinned, definition.address, sections(pinned, definition, source))
+    if more := own_of(definition.address).section(pinned, source.purpose, source.problems):
+        parts.append(more)
     known = {one.html for part in parts for one in part.fields}
     problems = [(p.message.say(locale()), _anchor(p.field, known), _label_of(definition, p.field)) for p in source.problems]
     title = row.title if row is not None else ""

@@ -15,6 +15,7 @@ from metaloom.web.cells import Head, cell, heads
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.frame import json_answer, record_url
 from metaloom.web.listing import ListState, read_state, search_fields
+from metaloom.web.own import own_of
 from metaloom.web.settings_page import PAGE_SIZES
 
 blueprint = Blueprint("list", __name__)
@@ -102,7 +103,7 @@ def _row(pinned: Current, state: ListState, row: Any, columns: list[Head]) -> Ta
 def _editable(pinned: Current, state: ListState, row: Any) -> bool:
     """As far as the list knows the state; the form asks again."""
     entity = state.entity
-    if entity.append_only or entity.storage == "engine":
+    if entity.append_only or (entity.storage == "engine" and own_of(entity.address).change is None):
         return False
     lifecycle = pinned.catalog.lifecycles.get(entity.address)
     if lifecycle is None or lifecycle.field not in row.values:
@@ -135,7 +136,7 @@ def _toolbar(pinned: Current, state: ListState) -> dict[str, Any]:
     granted = pinned.plan.actions(address)
     actions = [a for a in pinned.catalog.actions_of(address) if a.on == "list" and (a.permission or a.name) in granted]
     return {
-        "may_create": writable and may("create"), "may_export": may("export"), "may_import": writable and may("import") and may("create"),
+        "may_create": (writable or own_of(address).create is not None) and may("create"), "may_export": may("export"), "may_import": writable and may("import") and may("create"),
         "may_restore": state.entity.archivable and may("restore"), "list_actions": actions,
         "new_url": url(f"/e/{address}/new"), "import_url": url(f"/e/{address}/import"), "all_columns": heads(pinned, state.entity, state.view.columns, state.view),
         "shown_columns": frozenset(state.columns or (p for p, c in state.view.columns.items() if not c.hidden)),

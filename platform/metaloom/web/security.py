@@ -17,7 +17,7 @@ from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_appbuilder.security.views import AuthDBView, ResetMyPasswordView
 from flask_login import LoginManager, login_user, logout_user
 from werkzeug.security import check_password_hash
-from werkzeug.wrappers import Response
+
 
 from metaloom.base.errors import Invalid, LoginRequired, NotFound, TooMany
 from metaloom.base.messages import message
@@ -96,8 +96,7 @@ class ProfileView(BaseView):
         actor, user_id = pinned.actor, _user_id()
         facts = site().logins.person(pinned, user_id)
         assignments = [(say(role.label), _place(pinned, held)) for held in actor.roles if (role := pinned.catalog.roles.get(held.role))]
-        visits = [{"id": v["id"], "where": f"{v['address'] or '-'} · {_browser(v['agent'] or '')}", "seen": _moment(pinned, v["seen_at"]),
-                   "current": pinned.visit is not None and v["id"] == pinned.visit.session_id} for v in site().logins.open_visits(pinned, user_id)]
+        visits = [visit_words(pinned, visit) for visit in site().logins.open_visits(pinned, user_id)]
         return render_template("pages/profile.html", email=facts["email"], last_login=_login_moment(pinned, facts["last_login"]),
                                assignments=assignments, sessions=visits, crumbs=[(_t("frame.profile"), "")])
 
@@ -152,7 +151,7 @@ def password_problems(pinned: Any, old: str, new: str, again: str) -> list[Any]:
         raise TooMany
     if not check_password_hash(login.password_hash, old):
         pinned.release()
-        site().logins.note_failure(pinned.tenant, login.username, address)
+        site().logins.note_failure(pinned.tenant, login.username, address, login.user_id)
         return [message("web.password.wrong")]
     found = []
     if new != again:
@@ -189,16 +188,16 @@ class TenantSecurity(SecurityManager):
     def auth_user_db(self, username: str, password: str) -> Any:
         """The user for the right password; None for a wrong one; TooMany while locked. Answers take equally long."""
         pinned, logins, address = current(), site().logins, request.remote_addr or ""
-        minutes = logins.locked_minutes(pinned, username, address)
+        login = logins.login(pinned, username) if username else None
+        minutes = logins.locked_minutes(pinned, login.username if login else username, address)
         if minutes:
             raise TooMany(message("web.login.locked", minutes=minutes))
-        login = logins.login(pinned, username) if username else None
         usable = login is not None and login.active and bool(login.password_hash)
         known = login.password_hash if login is not None and usable else current_app.config["AUTH_DB_FAKE_PASSWORD_HASH_CHECK"]
         right = check_password_hash(known, password) and usable and bool(password.strip("\0"))
         pinned.release()
         if login is None or not right:
-            logins.note_failure(pinned.tenant, login.username if login else username, address)
+            logins.note_failure(pinned.tenant, login.username if login else username, address, login.user_id if login else None)
             return None
         logins.note_success(pinned.tenant, login, address)
         g.login_locale = login.locale
@@ -281,6 +280,12 @@ def _place(pinned: Any, held: Any) -> str:
     """The organisation unit (or company) that limits a role."""
     unit = pinned.plan.org.units.get(held.org_unit_id) if held.org_unit_id else None
     return unit.name if unit else (pinned.visit.company_name if held.company_id else "")
+
+
+def visit_words(pinned: Any, visit: Any) -> dict[str, Any]:
+    """An open login as a line: from where, with what, when last seen, and whether it is the one that asks."""
+    return {"id": visit["id"], "where": f"{visit['address'] or '-'} · {_browser(visit['agent'] or '')}", "seen": _moment(pinned, visit["seen_at"]),
+            "current": pinned.visit is not None and visit["id"] == pinned.visit.session_id}
 
 
 def _browser(agent: str) -> str:
