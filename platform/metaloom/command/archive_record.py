@@ -29,7 +29,7 @@ def archive_in(unit: Unit, address: str, record_id: int, row_version: int | None
     refuse_in_work(unit, entity, before)
     version = rows.update(unit, entity, record_id, {"archived_at": unit.now}, before["row_version"])
     unit.log(entity, record_id, {"archived_at": None}, {"archived_at": unit.now})
-    title = title_of(entity, before)
+    title = title_of(unit, entity, before)
     return Saved(address, record_id, version, title, message("command.archived", entity=entity.label, title=title))
 
 

@@ -35,6 +35,6 @@ def change_in(unit: Unit, address: str, record_id: int, values: Mapping[str, Any
     if lifecycle is not None:
         editable(lifecycle, before[lifecycle.field])
     stored = change_stored(unit, address, before, values)
-    title = title_of(entity, stored)
+    title = title_of(unit, entity, stored)
     said = "command.unchanged" if stored is before else "command.changed"
     return Saved(address, record_id, stored["row_version"], title, message(said, entity=entity.label, title=title))

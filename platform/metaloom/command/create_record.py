@@ -30,7 +30,7 @@ def create_in(unit: Unit, address: str, values: Mapping[str, Any]) -> Saved:
     permit(unit, address, "create")
     stored = new_record(unit, address, values)
     refuse_outside_own_rows(unit, address, stored["id"])
-    title = title_of(entity, stored)
+    title = title_of(unit, entity, stored)
     return Saved(address, stored["id"], stored["row_version"], title, message("command.created", entity=entity.label, title=title))
 
 

@@ -39,7 +39,7 @@ def delete_in(unit: Unit, address: str, record_id: int, row_version: int | None)
                 unit.log(child, row["id"], _audited(child, row.raw), None)
     unit.log(entity, record_id, _audited(entity, before), None)
     rows.remove(unit, entity, record_id, before["row_version"])
-    title = title_of(entity, before)
+    title = title_of(unit, entity, before)
     return Saved(address, record_id, before["row_version"], title, message("command.deleted", entity=entity.label, title=title))
 
 

@@ -37,5 +37,5 @@ def move_in(unit: Unit, company_id: int, day: date) -> Saved:
     if day != today:
         version = rows.update(unit, entity, company_id, {"business_date": day}, version)
         unit.log(entity, company_id, {"business_date": today}, {"business_date": day})
-    title = title_of(entity, before)
+    title = title_of(unit, entity, before)
     return Saved(COMPANY, company_id, version, title, message("day.moved", name=title, day=day.isoformat()))

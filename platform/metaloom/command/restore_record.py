@@ -28,5 +28,5 @@ def restore_in(unit: Unit, address: str, record_id: int, row_version: int | None
         raise NotPossible(message("command.not_archived"))
     version = rows.update(unit, entity, record_id, {"archived_at": None}, before["row_version"])
     unit.log(entity, record_id, {"archived_at": before["archived_at"]}, {"archived_at": None})
-    title = title_of(entity, before)
+    title = title_of(unit, entity, before)
     return Saved(address, record_id, version, title, message("command.restored", entity=entity.label, title=title))

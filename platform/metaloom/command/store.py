@@ -149,8 +149,9 @@ def _accepted(unit: Unit, entity: Entity, given: Mapping[str, Any], problems: li
         if field is None:
             problems.append(Problem(path + name, message("field.unknown")))
             continue
-        if before is not None and field.type is not FieldType.CHILD and name in before and raw == before[name]:
-            continue  # sent back as it was
+        if before is not None and field.type is not FieldType.CHILD and name in before and raw == before[name] and (
+                trusted or may_know(unit, entity, name, before)):
+            continue  # sent back as it was; a right guess at what one may not see is refused like a wrong one
         refusal = None if field.type is FieldType.CHILD and trusted else _refusal(unit, entity, field, trusted, before)
         if refusal is not None:
             if raw not in check.EMPTY or before is not None:
@@ -200,6 +201,17 @@ def _writable(unit: Unit, entity: Entity, name: str, before: Mapping[str, Any] |
                    if {"create", "edit"} & held.grant.actions)
     levels: Mapping[str, FieldLevel] = unit.memory.get(("levels", address, before["id"])) or {}
     return levels.get(name, FieldLevel.HIDDEN) >= FieldLevel.WRITE
+
+
+def may_know(unit: Unit, entity: Entity, name: str, values: Mapping[str, Any]) -> bool:
+    """Whether the person reads the field in the clear: in this row, or (where the row's levels are not known) in every row."""
+    if unit.ctx.system:
+        return True
+    here: Mapping[str, FieldLevel] | None = unit.memory.get(("levels", entity.address, values.get("id")))
+    if here is not None:
+        return here.get(name, FieldLevel.HIDDEN) >= FieldLevel.READ
+    rights = unit.ctx.plan.rights(entity.address)
+    return all(rights.levels(frozenset({index})).get(name, FieldLevel.HIDDEN) >= FieldLevel.READ for index in range(len(rights.scopes)))
 
 
 def _owners(unit: Unit, entity: Entity, given: Mapping[str, Any], problems: list[Problem], trusted: bool) -> dict[str, Any]:
@@ -444,9 +456,11 @@ def check_version(unit: Unit, address: str, found: Mapping[str, Any], row_versio
         raise Stale(current=current, row_version=found["row_version"])
 
 
-def title_of(entity: Entity, values: Mapping[str, Any]) -> str:
-    """What names the record in a message; never a secret."""
+def title_of(unit: Unit, entity: Entity, values: Mapping[str, Any]) -> str:
+    """What names the record in a message; never a secret, nor a name that this person does not read in the clear."""
     field = entity.fields.get(entity.title)
+    if field is not None and not may_know(unit, entity, entity.title, values):
+        return f"#{values.get('id')}"
     found = values.get(entity.title)
     shown = audit.masked_values(entity, {entity.title: found})[entity.title] if field is not None else found
     return str(shown if shown not in (None, "") else values.get("id") or "")

@@ -48,7 +48,7 @@ def transfer_in(unit: Unit, address: str, record_id: int, wanted: dict[str, int]
     if changed:
         version = rows.update(unit, entity, record_id, changed, version)
         unit.log(entity, record_id, {name: before[name] for name in changed}, changed)
-    title = title_of(entity, before)
+    title = title_of(unit, entity, before)
     return Saved(address, record_id, version, title, message("command.transferred", entity=entity.label, title=title))
 
 
