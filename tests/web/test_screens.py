@@ -372,3 +372,11 @@ def test_english_is_complete_on_every_screen(visitor):
             page = page.replace(known, "")
         left = re.findall(r"[一-鿿]+", page)
         assert not left, (path, left[:10])
+
+
+def test_a_link_is_found_by_the_name_that_stands_beside_its_number(visitor):
+    """The second line of a candidate may be a link itself; people search by what they read there, in pinyin too."""
+    for typed in ("王芳", "wangfang"):
+        items = visitor("li").get(f"/lookup/shop.sale?q={typed}").get_json()["items"]
+        assert items and {item["subtitle"] for item in items} == {"王芳"}
+    assert visitor("nobody").get("/lookup/shop.sale?q=王芳").status_code in (403, 404)

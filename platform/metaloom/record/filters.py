@@ -16,7 +16,7 @@ from metaloom.base.messages import Message, message
 from metaloom.model import Field, FieldLevel, FieldType
 from metaloom.model.entity import EXACT_TYPES, FILE_TYPES, LINK_TYPES
 from metaloom.record import pinyin
-from metaloom.record.paths import DIRECTORY, Path, UnknownPath
+from metaloom.record.paths import DIRECTORY, Path, UnknownPath, target_of
 from metaloom.record.select import Frame, secret_address
 from metaloom.record.values import BadValue, Reading, read
 
@@ -291,6 +291,8 @@ class Filters:
             path = self._paths(self._frame.entity.address, name) if name else None
         except UnknownPath:
             path = None
+        if path is not None and path.field.type is FieldType.LINK and name == self._frame.entity.subtitle:
+            return self._quick_linked(path, text)
         if path is None or path.field.type in (*LINK_TYPES, *FILE_TYPES):
             return []
         offered = operators(path.field)
@@ -307,6 +309,18 @@ class Filters:
             except _Refused:
                 continue
         return [clause if condition is None else sa.and_(condition, clause) for clause in found]
+
+    def _quick_linked(self, path: Path, text: str) -> list[sa.ColumnElement[bool]]:
+        """The words in the title of the row that the subtitle names, as the reader sees it."""
+        title = self._frame.plan.catalog.entities[target_of(path.field)].title
+        narrowed = self.narrowed
+        try:
+            named = self._paths(self._frame.entity.address, f"{path.field.name}.{title}")
+            return [self._linked_like(named, "contains", text)] if "contains" in operators(named.field) else []
+        except (UnknownPath, _Refused):
+            return []
+        finally:
+            self.narrowed = narrowed
 
     def _try(self, make: Callable[[], str]) -> str:
         try:
