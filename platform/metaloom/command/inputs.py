@@ -9,7 +9,7 @@ from metaloom.base.errors import Invalid, NotAllowed, NotPossible, Problem
 from metaloom.base.messages import message, words
 from metaloom.base.text import Text
 from metaloom.command import check, rows
-from metaloom.command.evaluate import fitted, holds
+from metaloom.command.evaluate import filter_holds, fitted, holds
 from metaloom.command.live import Live, Loose, Names
 from metaloom.command.unit import Unit
 from metaloom.expression import Scope, compile, to_python
@@ -72,7 +72,7 @@ def read_fields(unit: Unit, fields: Mapping[str, Field], given: Mapping[str, Any
             values[name] = fitted(field, found(field.default))
             names.own[name] = Loose(unit, fields, values)[name]
     for name in fields:
-        _check_field(unit, fields, name, values, found, problems, trusted, names, env)
+        _check_field(unit, fields, name, values, found, problems, trusted, names, env, entity)
     if problems:
         raise Invalid(problems)
     return values
@@ -92,7 +92,7 @@ def _each(unit: Unit, fields: Mapping[str, Field], values: Mapping[str, Any]) ->
 
 
 def _check_field(unit: Unit, fields: Mapping[str, Field], name: str, values: Mapping[str, Any], found: Any, problems: list[Problem],
-                 trusted: bool, names: Mapping[str, Any], env: Any) -> None:
+                 trusted: bool, names: Mapping[str, Any], env: Any, entity: Entity | None) -> None:
     field, value = fields[name], values[name]
     if any(problem.field == name for problem in problems):
         return
@@ -109,5 +109,8 @@ def _check_field(unit: Unit, fields: Mapping[str, Field], name: str, values: Map
         row = rows.fetch(unit, target, value) if target in unit.catalog.entities else {}
         if row is None or not (trusted or unit.ctx.system or check.visible(unit, target, value)):
             problems.append(Problem(name, message("field.link")))
+        elif field.filter and entity is not None and not trusted and not filter_holds(
+                unit, entity, field, Live(unit, unit.entity(target), row), names.get("record", {}), env):
+            problems.append(Problem(name, message("field.link_filter")))
     elif field.type in check.FILE_TYPES:
         check.check_files(unit, field, values, problems, "", None)
