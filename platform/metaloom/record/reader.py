@@ -20,7 +20,7 @@ from metaloom.record.export import export_rows
 from metaloom.record.filters import Filter, Filters
 from metaloom.record.history import read_history
 from metaloom.record.paging import Key, Marker, Order, seal, unseal
-from metaloom.record.paths import PATHS, Path, UnknownPath, field_of, implicit_fields
+from metaloom.record.paths import PATHS, Path, UnknownPath, implicit_fields
 from metaloom.record.row import Asked, Count, Found, HistoryEntry, Page, Row
 from metaloom.record.select import Frame, Selection, title_path
 from metaloom.record.why import Why, explain
@@ -128,9 +128,17 @@ class Reader:
         if found is None:
             raise Invalid([Problem("tab", message("record.unknown_tab", tab=tab[:40]))])
         other, _, link = found.rpartition(".")
-        column = field_of(self.plan.catalog.entities[other], link).column
+        pointing = self._path(other, link)
+        if self.plan.field_level_anywhere(other, link) < FieldLevel.READ:
+            raise NotFound
+
+        def points_here(frame: Frame) -> sa.ColumnElement[bool]:
+            readable, _ = frame.readable(pointing, FieldLevel.READ)
+            here = frame.table.c[pointing.column] == id
+            return here if readable is None else sa.and_(here, readable)
+
         view = view or self.plan.catalog.lists.get(f"{other}/main")
-        return self.list(other, view=view, where=(lambda frame: frame.table.c[column] == id,), **asked)
+        return self.list(other, view=view, where=(points_here,), **asked)
 
     def lookup(self, entity: str, text: str = "", limit: int = 20, filter: str = "", *, for_entity: str = "",
                record: Mapping[str, Any] | None = None, ids: Sequence[int] = ()) -> Hits:

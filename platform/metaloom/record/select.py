@@ -8,7 +8,7 @@ brings the rows and, for each of them, which grants hold (decision 13: best leve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from metaloom.access import AccessPlan, EntityRights, aliased
 from metaloom.model import Entity, FieldLevel
 from metaloom.model.entity import LIST_TYPES
+from metaloom.record.audit_values import AUDIT_LOG, SIDES, sides_for
 from metaloom.record.encode import display
 from metaloom.record.mask import mask
 from metaloom.record.paths import DIRECTORY, Path, column_of, field_of
@@ -157,6 +158,7 @@ class Selection:
     _id: int = 0
     _version: int = 0
     _archived: int = -1
+    _told_of: int = -1
 
     def add_row(self) -> None:
         """The columns of every row: id, row_version, archived_at, title."""
@@ -165,6 +167,8 @@ class Selection:
         self._version = self._add(table.c.row_version) if "row_version" in table.c else -1
         if "archived_at" in table.c:
             self._archived = self._add(table.c.archived_at)
+        if self.frame.entity.address == AUDIT_LOG:
+            self._told_of = self._add(table.c.entity)
 
     def add_title(self, path: Path | None) -> None:
         if path is not None:
@@ -245,7 +249,18 @@ class Selection:
                 words, base.actions(raw), self._archived >= 0 and raw[self._archived] is not None, frozenset(struck),
             )
 
-        return decode
+        return decode if self._told_of < 0 else self._narrowed(decode)
+
+    def _narrowed(self, decode: Callable[[Any], Row]) -> Callable[[Any], Row]:
+        """Rows of the audit log, each with as much of its change as the reader may see of the record it tells of."""
+        seen = sides_for(self.frame.plan)
+
+        def narrowed(raw: Any) -> Row:
+            row = decode(raw)
+            told = {side: seen(raw[self._told_of], row.values[side]) for side in SIDES if side in row.values}
+            return replace(row, values={**row.values, **told})
+
+        return narrowed
 
     def _words(self, cell: Cell, value: Any, level: FieldLevel) -> str:
         if level is FieldLevel.MASKED and isinstance(value, str):

@@ -190,8 +190,8 @@ def _deletable(definition: Entity, row: Any) -> bool:
 def _tabs(pinned: Current, definition: Entity, row: Any) -> list[Tab]:
     tabs = [Tab("info", _t("detail.info"))]
     for name, target in definition.related.items():
-        other = target.rpartition(".")[0]
-        if pinned.plan.may(other, "list"):
+        other, _, link = target.rpartition(".")
+        if pinned.plan.may(other, "list") and pinned.plan.field_level_anywhere(other, link) >= FieldLevel.READ:
             label = definition.related_labels.get(name)
             tabs.append(Tab(name, say(label or pinned.catalog.entities[other].label)))
     if "history" in row.actions:
