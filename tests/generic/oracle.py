@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from metaloom.model import AccessGrant, Catalog, Entity, Field, FieldLevel, FieldType
 from tests.generic.world import PEOPLE, UNITS, Place, Seed

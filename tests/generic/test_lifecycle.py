@@ -67,7 +67,8 @@ def test_every_action_needs_its_right_on_that_row(sandbox: World) -> None:
 
 
 def post(api: Any, entity: Entity, id: int, name: str, version: int) -> Any:
-    return api.call("POST", f"/{entity.address}/{id}/{name}", {"reason": "test"}, If_Match=f'"{version}"', Idempotency_Key=f"k-{entity.address}-{id}-{name}-{version}")
+    key = f"k-{entity.address}-{id}-{name}-{version}"
+    return api.call("POST", f"/{entity.address}/{id}/{name}", {"reason": "test"}, If_Match=f'"{version}"', Idempotency_Key=key)
 
 
 def test_an_action_from_a_wrong_state_is_409_with_no_effect(sandbox: World) -> None:

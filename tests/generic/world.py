@@ -43,8 +43,10 @@ ORGANISATION = ("platform.company", "platform.org_unit", "platform.user")
 # Engine tables whose rows only the engine itself can write; they get rows from the work of the other fixtures, or none.
 NOT_SEEDED = {
     "platform.role_assignment": "rows come from assign_role", "platform.audit_entry": "rows come from every command",
-    "platform.revision": "one row per publish", "platform.ledger_entry": "rows must balance: tests/ledger", "platform.ledger_leg": "rows must balance: tests/ledger",
-    "platform.job_run": "rows come from the worker: tests/job", "platform.outbox": "rows come from commands that send", "platform.file": "rows come from uploads",
+    "platform.revision": "one row per publish",
+    "platform.ledger_entry": "rows must balance: tests/ledger", "platform.ledger_leg": "rows must balance: tests/ledger",
+    "platform.job_run": "rows come from the worker: tests/job",
+    "platform.outbox": "rows come from commands that send", "platform.file": "rows come from uploads",
 }  # fmt: skip
 
 
