@@ -85,6 +85,8 @@ def _accrued(terms: Terms, future: Sequence[Instalment], principal: int, on: dat
     if not future:
         return 0, 0
     running = future[0]
+    if on <= running.start_date:  # the period before was paid ahead of its time: nothing runs yet
+        return 0, 0
     base = to_cents(terms.principal) if terms.method == "FLAT" else principal
     interest = interest_cents(base, actual_factor(terms, running.start_date, on))
     return (on - running.start_date).days, min(interest, to_cents(running.interest))

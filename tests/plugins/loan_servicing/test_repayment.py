@@ -136,6 +136,15 @@ def test_a_reversed_settlement_brings_the_old_plan_back(shop: Lender, loans: dic
     books_agree(shop)
 
 
+def test_a_loan_whose_first_bill_was_paid_on_the_first_day_settles_without_more_interest(lender: Lender) -> None:
+    loan = lender.loan()
+    lender.repay(loan, "8884.88")
+    settled = lender.repay(loan, "92115.12", kind="settle")
+    assert (settled["principal"], settled["interest"], settled["surplus"]) == (D("92115.12"), 0, 0)
+    assert lender.row("loan", loan)["status"] == "settled"
+    books_agree(lender)
+
+
 @pytest.mark.parametrize("on", [date(2025, 1, 14), date(2025, 6, 2)])
 def test_a_value_date_before_the_payout_or_after_today_is_refused(shop: Lender, loans: dict[str, int], on: date) -> None:
     with pytest.raises(NotPossible, match="value date"):
