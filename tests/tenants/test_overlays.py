@@ -178,7 +178,7 @@ def test_an_overlay_whose_base_value_moved_is_refused_with_file_and_line_and_the
         told = house.cli(*words, fails=True)
         assert "own.yaml:3:" in told and "客户名称" in told, told
     assert _number(office) == number and office.create().status_code == 201
-    assert "own.yaml" in house.cli("check", "--client", "north", fails=True)
+    assert "own.yaml" in house.cli("check", "--tenant", "north", fails=True)
     office.tenancy.close()
 
 
