@@ -25,11 +25,12 @@ def office(tmp_path_factory):
     """A tenant of its own with an administrator and an auditor beside the people of the shop."""
     settings = shop.settings_at(tmp_path_factory.mktemp("people"))
     tenancy = Tenancy(settings)
-    tenant = shop.build_tenant(tenancy, "alpha", Text("\u963f\u5c14\u6cd5\u5546\u884c", "Alpha Trading"), sales=1)
+    tenant = shop.build_tenant(tenancy, "alpha", Text("阿尔法商行", "Alpha Trading"), sales=1)
     ctx = command.system_context(tenant, plugins=installed(), clock=SystemClock())
     ids = {}
     for name, role in (("admin", "platform.admin"), ("auditor", "platform.auditor"), ("staff", "platform.staff")):
-        ids[name] = command.save_user(ctx, None, {"username": name, "display_name": name.title(), "email": f"{name}@example.com"}, password=shop.PASSWORD).id
+        values = {"username": name, "display_name": name.title(), "email": f"{name}@example.com"}
+        ids[name] = command.save_user(ctx, None, values, password=shop.PASSWORD).id
         command.assign_role(ctx, ids[name], role)
     other = command.create_record(ctx, "platform.company", {"code": "C2", "name": "West", "business_date": datetime(2026, 11, 21).date()}).id
     unit = command.create_record(ctx, "platform.org_unit", {"code": "D2", "name": "West desk", "company": other}).id
@@ -76,7 +77,7 @@ def problems_at(page, field):
 
 
 def new_person(name, **more):
-    return {"username": name, "display_name": "\u5f20\u4e09", "email": f"{name}@example.com", "active": "true", "_password": SECRET, "_password_again": SECRET, **more}
+    return {"username": name, "display_name": "张三", "email": f"{name}@example.com", "active": "true", "_password": SECRET, "_password_again": SECRET, **more}
 
 
 # ------------------------------------------------------------------------------------------------------- accounts
@@ -98,7 +99,7 @@ def test_a_refused_form_says_everything_at_its_field_and_never_gives_the_passwor
     assert answer.status_code == 400
     assert all(problems_at(answer.text, field) for field in ("username", "email", "_password", "_password_again"))
     assert 'value="short"' not in answer.text and 'value="other"' not in answer.text
-    assert "\u4e24\u6b21\u8f93\u5165" in problems_at(answer.text, "_password_again")
+    assert "两次输入" in problems_at(answer.text, "_password_again")
     admin.post("/settings/locale", {"locale": "en"})
     english = admin.post(f"{USER}/new", new_person("weak", _password="weakweak1", _password_again="weakweak1")).text
     assert "user name" in problems_at(english, "_password")
@@ -184,16 +185,16 @@ def test_a_locked_account_is_shown_and_unlocked(office, enter, person):
 
 
 def test_a_role_is_given_with_place_and_days_and_taken_back(office, enter, person):
-    admin, (id, name) = enter("admin"), person
+    admin, (id, _) = enter("admin"), person
     dialog = admin.get(f"{USER}/{id}/ask/assign_role", headers={"HX-Request": "true"}).text
-    assert 'value="platform.auditor"' in dialog and "\u5ba1\u8ba1\u5458" in dialog
+    assert 'value="platform.auditor"' in dialog and "审计员" in dialog
     tomorrow = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
     body = {"role": "platform.auditor", "company": str(office.other), "org_unit": str(office.unit), "valid_from": tomorrow}
     assert admin.post(f"{USER}/{id}/do/assign_role", body).status_code == 303
     held = assignments(office, id)[-1]
     assert (held["role"], held["company_id"], held["org_unit_id"]) == ("platform.auditor", office.other, office.unit)
     page = admin.get(f"{USER}/{id}").text
-    assert "West desk" in page and "\u672a\u751f\u6548" in page and tomorrow in page
+    assert "West desk" in page and "未生效" in page and tomorrow in page
     before = len(assignments(office, id))
     assert admin.post(f"{HELD}/{held['id']}/do/revoke", {"_next": f"/alpha{USER}/{id}"}).headers["Location"].endswith(f"{USER}/{id}")
     assert len(assignments(office, id)) == before - 1
@@ -210,7 +211,8 @@ def test_a_taken_role_is_gone_at_the_next_click(office, enter, person):
 
 @pytest.mark.parametrize(("field", "change"), [
     ("role", {"role": "shop.nobody"}), ("role", {"role": ""}), ("valid_to", {"valid_from": "2026-12-01", "valid_to": "2026-11-01"}),
-    ("valid_from", {"valid_from": "2026-02-30"}), ("company", {"company": "99999"}), ("org_unit", {"org_unit": "-1"}), ("org_unit", {"company": "1", "org_unit": "D2"}),
+    ("valid_from", {"valid_from": "2026-02-30"}), ("company", {"company": "99999"}), ("org_unit", {"org_unit": "-1"}),
+    ("org_unit", {"company": "1", "org_unit": "D2"}),
 ])
 def test_a_wrong_role_says_why_at_its_field(office, enter, person, field, change):
     admin, (id, _) = enter("admin"), person
@@ -223,6 +225,8 @@ def test_a_wrong_role_says_why_at_its_field(office, enter, person, field, change
 def test_the_list_of_assignments_gives_a_role_too(office, enter, person):
     admin, (id, _) = enter("admin"), person
     assert f'href="/alpha{HELD}/new"' in admin.get(f"{HELD}/").text
+    listed = admin.get(f"{HELD}/").text
+    assert "系统管理员" in listed and "platform.admin" not in listed
     assert '<option value="shop.viewer"' in admin.get(f"{HELD}/new?user={id}").text
     assert admin.post(f"{HELD}/new", {"user": str(id), "role": "shop.viewer"}).status_code == 303
     assert [a["role"] for a in assignments(office, id)] == ["shop.seller", "shop.viewer"]
@@ -303,4 +307,4 @@ def test_the_history_of_a_person_speaks_in_words(office, enter, person):
     admin, (id, _) = enter("admin"), person
     admin.post(f"{USER}/{id}/do/reset_password", {"password": SECRET, "again": SECRET})
     history = admin.get(f"{USER}/{id}/tab/history").text
-    assert "\u4fee\u6539\u5bc6\u7801" in history and "set_password" not in history and "scrypt" not in history
+    assert "修改密码" in history and "set_password" not in history and "scrypt" not in history

@@ -18,6 +18,7 @@ from metaloom.plugin.registry import installed
 from metaloom.record.encode import display
 from metaloom.record.paths import OWNERS
 from metaloom.record.schema import schema_of
+from metaloom.web.cells import titled
 from metaloom.web.current import Current, current, locale, site, url
 from metaloom.web.detail_page import detail
 from metaloom.web.errors import wants_fragment
@@ -85,7 +86,7 @@ def _row_of(pinned: Current, entity: str, id: int | None, asked: Asked) -> Any:
     row = _row_for(pinned, entity, id, "read")
     if not may(pinned, entity, row, asked.verb):
         raise NotAllowed(pinned.plan.may(*asked.verb.right).reason)
-    return row
+    return titled(pinned, pinned.entity(entity), row)
 
 
 def _row_for(pinned: Current, entity: str, id: int | None, permission: str) -> Any:

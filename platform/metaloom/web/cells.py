@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from metaloom.model import Entity, Field, FieldLevel, FieldType, ListView
@@ -17,6 +17,9 @@ NUMBERS = frozenset({*EXACT_TYPES, FieldType.INTEGER})
 UNSORTABLE = frozenset({FieldType.JSON, FieldType.LONG_TEXT, FieldType.RICH_TEXT, FieldType.MULTI_CHOICE, FieldType.TAGS, *FILE_TYPES})
 TABULAR = NUMBERS | {FieldType.DATE, FieldType.DATETIME, FieldType.TIME, FieldType.AUTO_NUMBER, FieldType.PHONE, FieldType.ID_CARD, FieldType.BANK_CARD}
 COLOURS = frozenset({"grey", "blue", "green", "orange", "red", "purple", "cyan", "yellow"})
+
+# Codes that only the page of an entity can put into words, by (entity, field); pages add theirs when they are imported.
+WORDS: dict[tuple[str, str], Callable[[Current, Any], str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,9 @@ def cell(pinned: Current, path: Path, row: Any) -> Cell:
     words = display_cell(pinned.catalog, path, row, value, locale(), pinned.zone)
     if value is None or value == ():
         return Cell("text", "-", "muted " + ("num" if kind in NUMBERS else ""))
+    in_words = WORDS.get((path.entity, path.field.name))
+    if in_words is not None:
+        return Cell("text", in_words(pinned, value))
     if kind in (FieldType.CHOICE, FieldType.STATE):
         return Cell("tag", words, colour=_colour(pinned, path, value))
     if kind is FieldType.MULTI_CHOICE:
@@ -113,6 +119,12 @@ def cell(pinned: Current, path: Path, row: Any) -> Cell:
     if kind is FieldType.DATETIME:
         words = words[:16]
     return Cell("text", words, "num" if kind in TABULAR else "")
+
+
+def titled(pinned: Current, entity: Entity, row: Any) -> Any:
+    """The row with a title in words, where the title is such a code."""
+    in_words = WORDS.get((entity.address, entity.title))
+    return replace(row, title=in_words(pinned, row.values[entity.title])) if in_words is not None and row.values.get(entity.title) else row
 
 
 def _colour(pinned: Current, path: Path, value: Any) -> str:

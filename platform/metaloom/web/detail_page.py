@@ -16,7 +16,7 @@ from metaloom.model import Entity, Field, FieldLevel, FieldType
 from metaloom.model.entity import FILE_TYPES, LINK_TYPES
 from metaloom.record.encode import display
 from metaloom.record.paths import UnknownPath, field_of, target_of
-from metaloom.web.cells import Cell, cell, heads, path_label, resolve
+from metaloom.web.cells import Cell, cell, heads, path_label, resolve, titled
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.file_page import file_facts
 from metaloom.web.frame import list_url, record_url
@@ -78,7 +78,7 @@ def detail(pinned: Current, entity: str, id: int, notice: str = "") -> str:
     definition = pinned.entity(entity)
     if id > MAX_ID:
         raise NotFound
-    row = pinned.reader.get(entity, id)
+    row = titled(pinned, definition, pinned.reader.get(entity, id))
     g.menu_here = f"list:{entity}/main"
     tabs = _tabs(pinned, definition, row)
     picked = request.args.get("tab", "")

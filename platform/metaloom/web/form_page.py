@@ -95,7 +95,8 @@ def change(entity: str, id: int) -> Any:
     try:
         values, own = _input(pinned, definition, "edit"), own_of(entity)
         shown = int(version) if version.isdigit() and len(version) < 19 else None
-        saved = own.change(pinned.context(), id, values, shown) if own.change is not None else command.change_record(pinned.context(), entity, id, values, shown)
+        ctx = pinned.context()
+        saved = own.change(ctx, id, values, shown) if own.change is not None else command.change_record(ctx, entity, id, values, shown)
     except Stale as stale:
         return _compare(pinned, definition, id, stale)
     except (Invalid, NotPossible) as refused:
@@ -278,7 +279,7 @@ def _with_files(pinned: Current, definition: Entity, source: Source) -> Source:
 def _record_for_rules(pinned: Current, definition: Entity, source: Source, row: Any) -> dict[str, Any]:
     """Values for the browser's rules: stored ones for what stands in no input, linked ones for what the rules follow."""
     rules = entity_rules(pinned, definition)
-    record: dict[str, Any] = {name: None for name in (*definition.fields, "id", "company", "org_unit", "owner", "created_by", "created_at", "updated_by", "updated_at", "archived_at", "row_version")}
+    record: dict[str, Any] = dict.fromkeys((*definition.fields, "id", "company", "org_unit", "owner", "created_by", "created_at", "updated_by", "updated_at", "archived_at", "row_version"))
     for name, value in source.values.items():
         if "." not in name:
             record[name] = browser_value(value)

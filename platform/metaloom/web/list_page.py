@@ -11,7 +11,7 @@ from flask import Blueprint, Response, g, make_response, render_template, reques
 
 from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound
 from metaloom.model import Action
-from metaloom.web.cells import Head, cell, heads
+from metaloom.web.cells import Head, cell, heads, titled
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.frame import json_answer, record_url
 from metaloom.web.listing import ListState, read_state, search_fields
@@ -97,7 +97,7 @@ def _row(pinned: Current, state: ListState, row: Any, columns: list[Head]) -> Ta
     readable = "read" in row.actions
     href = record_url(state.entity.address, row.id) if readable else ""
     edit = record_url(state.entity.address, row.id, "/edit") if "edit" in row.actions and not row.archived and _editable(pinned, state, row) else ""
-    return TableRow(row, href, edit, tuple(cell(pinned, head.resolved, row) for head in columns))
+    return TableRow(titled(pinned, state.entity, row), href, edit, tuple(cell(pinned, head.resolved, row) for head in columns))
 
 
 def _editable(pinned: Current, state: ListState, row: Any) -> bool:

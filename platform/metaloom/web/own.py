@@ -31,7 +31,7 @@ class Verb:
     """A command of its own as a button: under the addresses ``ask/<name>`` and ``do/<name>``, like every action.
 
     ``right``: (entity, action) that its command will ask for. ``when``: True offers it, a message shows it grey, False not at
-    all. ``run(ctx, id, values, version)`` calls the command. ``first``: stands open on the detail page.
+    all. ``run(ctx, id, values, version)`` calls the command. ``asks``: there is something to fill in.
     """
 
     name: str
@@ -46,7 +46,6 @@ class Verb:
     style: str = ""
     dress: Callable[[Current, FormField], FormField] = as_it_is
     asks: bool = False
-    first: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,15 @@ from flask import render_template
 
 from metaloom import command
 from metaloom.base.errors import Invalid, Problem
-from metaloom.base.messages import Message, message, register as say_so
+from metaloom.base.messages import Message, message
+from metaloom.base.messages import register as say_so
 from metaloom.base.text import Text
 from metaloom.command.context import Context, Saved
 from metaloom.command.password import LENGTH_MAX, refuse_weak
 from metaloom.command.run_command import ADMIN
 from metaloom.model import Catalog, Field, FieldType
 from metaloom.record.filters import Filter
+from metaloom.web.cells import WORDS
 from metaloom.web.current import Current, locale, say, site
 from metaloom.web.form_model import FormField, FormSection
 from metaloom.web.frame import record_url
@@ -31,7 +33,7 @@ ROLE_FIELDS = ("role", "company", "org_unit", "valid_from", "valid_to")
 PASSWORD, AGAIN = "_password", "_password_again"
 
 say_so({
-    "people.own_account": ("\u8fd9\u662f\u60a8\u81ea\u5df1\u7684\u8d26\u53f7\uff0c\u8bf7\u5728\u4e2a\u4eba\u8d44\u6599\u4e2d\u4fee\u6539\u5bc6\u7801\u3002",
+    "people.own_account": ("这是您自己的账号，请在个人资料中修改密码。",
                            "This is your own account; change its password on your profile page."),
 })
 
@@ -113,7 +115,7 @@ def _is_locked(pinned: Current, row: Any) -> bool:
 
 
 def _password_fields(catalog: Catalog) -> dict[str, Field]:
-    labels = {"password": Text("\u65b0\u5bc6\u7801", "New password"), "again": Text("\u786e\u8ba4\u65b0\u5bc6\u7801", "New password again")}
+    labels = {"password": Text("新密码", "New password"), "again": Text("确认新密码", "New password again")}
     return {name: Field(name, FieldType.TEXT, label, required=True, length=LENGTH_MAX) for name, label in labels.items()}
 
 
@@ -121,8 +123,21 @@ def _as_password(pinned: Current, one: FormField) -> FormField:
     return replace(one, input_type="password", value="", values=(), help=_t("people.password_rule") if one.name == "password" else "")
 
 
+def _unlock(ctx: Context, id: int, values: Mapping[str, Any], version: int | None) -> Saved:
+    return command.unlock_user(ctx, id)
+
+
+def _end_session(ctx: Context, id: int, values: Mapping[str, Any], version: int | None) -> Saved:
+    return command.end_session(ctx, id, values["session"])
+
+
+def _never(pinned: Current, row: Any) -> bool:
+    """No button of its own: it stands beside each login in the panel."""
+    return False
+
+
 def _session_field(catalog: Catalog) -> dict[str, Field]:
-    return {"session": Field("session", FieldType.INTEGER, Text("\u767b\u5f55", "Login"), required=True)}
+    return {"session": Field("session", FieldType.INTEGER, Text("登录", "Login"), required=True)}
 
 
 # ------------------------------------------------------------------------------------------------------------- roles
@@ -138,9 +153,15 @@ def _as_role(pinned: Current, one: FormField) -> FormField:
     if one.name != "role" or one.locked:
         return one
     catalog = pinned.catalog
-    options = tuple((role.address, f"{say(catalog.packs[pack].label)} \u00b7 {say(role.label)}" if pack in catalog.packs else say(role.label))
+    options = tuple((role.address, f"{say(catalog.packs[pack].label)} · {say(role.label)}" if pack in catalog.packs else say(role.label))
                     for role in sorted(catalog.roles.values(), key=lambda r: r.address.partition(".")[0]) if (pack := role.address.partition(".")[0]))
     return replace(one, widget="choice", options=options)
+
+
+def _role_words(pinned: Current, address: str) -> str:
+    """The role's name; its address when the catalog no longer has it."""
+    known = pinned.catalog.roles.get(address)
+    return say(known.label) if known is not None else address
 
 
 def _assign(ctx: Context, id: int, values: Mapping[str, Any], version: int | None) -> Saved:
@@ -150,6 +171,10 @@ def _assign(ctx: Context, id: int, values: Mapping[str, Any], version: int | Non
 
 def _assign_new(ctx: Context, values: Mapping[str, Any], sent: Mapping[str, Any]) -> Saved:
     return _assign(ctx, values["user"], values, None)
+
+
+def _revoke(ctx: Context, id: int, values: Mapping[str, Any], version: int | None) -> Saved:
+    return command.revoke_role(ctx, id)
 
 
 def _may_revoke(pinned: Current, row: Any) -> bool | Message:
@@ -164,9 +189,9 @@ def _person_panel(pinned: Current, row: Any) -> str:
     """The roles held and the open logins, for those who may see them; empty for everybody else."""
     roles = _roles(pinned, row) if pinned.plan.may(ASSIGNMENT, "list") else None
     visits = _visits(pinned, row) if "edit" in row.actions else None
-    here = record_url(USER, row.id)
-    return render_template("people/panel.html", roles=roles, visits=visits, row=row, here_url=here,
-                           may_assign=bool(pinned.plan.may(ASSIGNMENT, "create"))) if roles is not None or visits is not None else ""
+    if roles is None and visits is None:
+        return ""
+    return render_template("people/panel.html", roles=roles, visits=visits, here_url=record_url(USER, row.id))
 
 
 def _roles(pinned: Current, row: Any) -> list[dict[str, Any]]:
@@ -176,13 +201,12 @@ def _roles(pinned: Current, row: Any) -> list[dict[str, Any]]:
 
 
 def _role(pinned: Current, held: Any) -> dict[str, Any]:
-    values, known = held.values, pinned.catalog.roles.get(held.values["role"])
+    values = held.values
     first, last = values.get("valid_from"), values.get("valid_to")
     state = _state(pinned.clock.now().astimezone(UTC).date(), first, last)
-    place = " \u00b7 ".join(str(values[name]) for name in ("company.name", "org_unit.name") if values.get(name))
-    return {"id": held.id, "label": say(known.label) if known else values["role"], "known": known is not None, "place": place,
+    place = " · ".join(str(values[name]) for name in ("company.name", "org_unit.name") if values.get(name))
+    return {"id": held.id, "label": _role_words(pinned, values["role"]), "known": values["role"] in pinned.catalog.roles, "place": place,
             "days": f"{first or ''} ~ {last or ''}" if first or last else "", "state": state,
-            "url": record_url(ASSIGNMENT, held.id) if "read" in held.actions else "",
             "revocable": "delete" in held.actions and _may_revoke(pinned, held) is True}
 
 
@@ -211,31 +235,30 @@ def _move_day(ctx: Context, id: int, values: Mapping[str, Any], version: int | N
 
 
 def _day_field(catalog: Catalog) -> dict[str, Field]:
-    return {"day": Field("day", FieldType.DATE, Text("\u65b0\u7684\u8425\u4e1a\u65e5\u671f", "New business date"), required=True)}
+    return {"day": Field("day", FieldType.DATE, Text("新的营业日期", "New business date"), required=True)}
 
 
 # ---------------------------------------------------------------------------------------------------------- who offers what
 
 EDIT = (USER, "edit")
 _USER_VERBS = (
-    Verb("assign_role", Text("\u5206\u914d\u89d2\u8272", "Assign role"), "user-shield", (ASSIGNMENT, "create"), _assign, _role_fields, asks=True, first=True, dress=_as_role,
+    Verb("assign_role", Text("分配角色", "Assign role"), "user-shield", (ASSIGNMENT, "create"), _assign, _role_fields, asks=True, dress=_as_role,
          style="primary"),
-    Verb("reset_password", Text("\u91cd\u7f6e\u5bc6\u7801", "Reset password"), "key", EDIT, _set_password, _password_fields, _not_oneself, asks=True, dress=_as_password,
-         confirm=Text("\u8be5\u7528\u6237\u7684\u6240\u6709\u767b\u5f55\u4f1a\u7acb\u5373\u7ed3\u675f\u3002\u8bf7\u628a\u65b0\u5bc6\u7801\u5f53\u9762\u6216\u901a\u8fc7\u5b89\u5168\u65b9\u5f0f\u544a\u77e5\u672c\u4eba\u3002",
+    Verb("reset_password", Text("重置密码", "Reset password"), "key", EDIT, _set_password, _password_fields, _not_oneself, asks=True, dress=_as_password,
+         confirm=Text("该用户的所有登录会立即结束。请把新密码当面或通过安全方式告知本人。",
                       "Every login of this person ends at once. Tell the new password in person or in another safe way.")),
-    Verb("unlock", Text("\u89e3\u9664\u9501\u5b9a", "Unlock"), "lock-open", EDIT, lambda ctx, id, values, version: command.unlock_user(ctx, id), when=_is_locked, style="primary"),
-    Verb("switch_on", Text("\u542f\u7528", "Enable"), "user-check", EDIT, _switch(True), when=_may_switch(True), style="primary"),
-    Verb("switch_off", Text("\u505c\u7528", "Disable"), "user-x", EDIT, _switch(False), when=_may_switch(False), style="danger",
-         confirm=Text("\u505c\u7528\u540e\u8be5\u7528\u6237\u4e0d\u80fd\u767b\u5f55\uff0c\u5df2\u6709\u7684\u767b\u5f55\u7acb\u5373\u7ed3\u675f\uff1b\u5176\u8bb0\u5f55\u4fdd\u6301\u4e0d\u53d8\u3002",
+    Verb("unlock", Text("解除锁定", "Unlock"), "lock-open", EDIT, _unlock, when=_is_locked, style="primary"),
+    Verb("switch_on", Text("启用", "Enable"), "user-check", EDIT, _switch(True), when=_may_switch(True), style="primary"),
+    Verb("switch_off", Text("停用", "Disable"), "user-x", EDIT, _switch(False), when=_may_switch(False), style="danger",
+         confirm=Text("停用后该用户不能登录，已有的登录立即结束；其记录保持不变。",
                       "This person can no longer log in and present logins end at once; records stay as they are.")),
-    Verb("end_session", Text("\u7ed3\u675f\u767b\u5f55", "End login"), "logout", EDIT, lambda ctx, id, values, version: command.end_session(ctx, id, values["session"]),
-         _session_field, when=lambda pinned, row: False),
+    Verb("end_session", Text("结束登录", "End login"), "logout", EDIT, _end_session, _session_field, when=_never),
 )
-_REVOKE = Verb("revoke", Text("\u6536\u56de\u89d2\u8272", "Revoke role"), "user-x", (ASSIGNMENT, "delete"), lambda ctx, id, values, version: command.revoke_role(ctx, id),
-               when=_may_revoke, style="danger",
-               confirm=Text("\u6536\u56de\u7acb\u5373\u751f\u6548\uff0c\u672c\u4eba\u4e0b\u4e00\u6b21\u64cd\u4f5c\u65f6\u5c31\u4e0d\u518d\u62e5\u6709\u8be5\u89d2\u8272\u3002", "It takes effect at once: at the person's next click the role is gone."))
-_MOVE_DAY = Verb("move_business_date", Text("\u63a8\u8fdb\u8425\u4e1a\u65e5\u671f", "Move business date"), "calendar-event", (COMPANY, "edit"), _move_day, _day_field, _is_admin, asks=True,
-                 confirm=Text("\u8425\u4e1a\u65e5\u671f\u53ea\u80fd\u5411\u524d\uff0c\u4e0d\u80fd\u9000\u56de\uff1b\u8be5\u516c\u53f8\u4e4b\u540e\u7684\u4e1a\u52a1\u90fd\u6309\u65b0\u7684\u65e5\u671f\u8bb0\u8d26\u3002",
+_REVOKE = Verb("revoke", Text("收回角色", "Revoke role"), "user-x", (ASSIGNMENT, "delete"), _revoke, when=_may_revoke, style="danger",
+               confirm=Text("收回立即生效，本人下一次操作时就不再拥有该角色。", "It takes effect at once: at the person's next click the role is gone."))
+_MOVE_DAY = Verb("move_business_date", Text("推进营业日期", "Move business date"), "calendar-event", (COMPANY, "edit"), _move_day, _day_field, _is_admin,
+                 asks=True,
+                 confirm=Text("营业日期只能向前，不能退回；该公司之后的业务都按新的日期记账。",
                               "The business date only moves forward and cannot be taken back; from then on the company's business is booked on the new date."))
 
 
@@ -245,5 +268,6 @@ def _named(*verbs: Verb) -> dict[str, Verb]:
 
 register(USER, Own(create=_save_new, change=_save_changed, section=_login_section, check=_check_password, panel=_person_panel, verbs=_named(*_USER_VERBS)))
 register(ASSIGNMENT, Own(create=_assign_new, dress=_as_role, verbs=_named(_REVOKE)))
+WORDS[ASSIGNMENT, "role"] = _role_words
 register(COMPANY, Own(verbs=_named(_MOVE_DAY)))
 
