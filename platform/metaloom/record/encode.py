@@ -23,37 +23,82 @@ _SHOWN_LEVELS = ("hidden", "masked", "read", "write")
 
 def display(catalog: Catalog, field: Field, value: Any, locale: str = "zh", *, entity: str = "", zone: tzinfo = UTC) -> str:
     """The words for a value: 1,234.50 · 12.5% · 2026-01-31 · 正常; ``-`` for nothing. A link shows its title elsewhere."""
-    if value is None or value == ():
-        return EMPTY
+    return words_for(catalog, field, locale, entity=entity, zone=zone)(value)
+
+
+def words_for(catalog: Catalog, field: Field, locale: str = "zh", *, entity: str = "", zone: tzinfo = UTC) -> Callable[[Any], str]:
+    """``display`` of one field with all but the value decided, for the many rows of a column."""
     kind = field.type
-    if kind is FieldType.MONEY or kind is FieldType.DECIMAL:
-        return f"{value:,f}" if isinstance(value, Decimal) else str(value)
-    if kind is FieldType.RATE:
-        return percent(value) if isinstance(value, Decimal) else str(value)
-    if kind is FieldType.INTEGER:
-        return f"{value:,d}" if isinstance(value, int) and field.name != "id" else str(value)
     if kind is FieldType.DATETIME:
-        return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") if isinstance(value, datetime) else str(value)
-    if kind is FieldType.DATE:
-        return value.isoformat() if isinstance(value, date) else str(value)
-    if kind is FieldType.TIME:
-        return value.strftime("%H:%M" if not value.second else "%H:%M:%S") if isinstance(value, time) else str(value)
+        return lambda value: _moment(value, zone)
     if kind is FieldType.BOOLEAN:
-        return (_YES if value else _NO).say(locale)
-    return _words(catalog, field, value, locale, entity)
+        yes, no = _YES.say(locale), _NO.say(locale)
+        return lambda value: EMPTY if value is None else yes if value else no
+    if kind is FieldType.INTEGER and field.name == "id":
+        return _text
+    return _PLAIN.get(kind) or _coded(catalog, field, locale, entity)
 
 
-def _words(catalog: Catalog, field: Field, value: Any, locale: str, entity: str) -> str:
+def _text(value: Any) -> str:
+    return EMPTY if value is None or value == () else str(value)
+
+
+def _amount(value: Any) -> str:
+    return f"{value:,f}" if isinstance(value, Decimal) else _text(value)
+
+
+def _rate(value: Any) -> str:
+    return percent(value) if isinstance(value, Decimal) else _text(value)
+
+
+def _integer(value: Any) -> str:
+    return f"{value:,d}" if isinstance(value, int) else _text(value)
+
+
+def _day(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else _text(value)
+
+
+def _hour(value: Any) -> str:
+    return value.strftime("%H:%M" if not value.second else "%H:%M:%S") if isinstance(value, time) else _text(value)
+
+
+def _moment(value: Any, zone: tzinfo) -> str:
+    return value.astimezone(zone).isoformat(" ", "seconds")[:19] if isinstance(value, datetime) else _text(value)
+
+
+_PLAIN: dict[FieldType, Callable[[Any], str]] = {
+    FieldType.MONEY: _amount, FieldType.DECIMAL: _amount, FieldType.RATE: _rate, FieldType.INTEGER: _integer,
+    FieldType.DATE: _day, FieldType.TIME: _hour,
+}
+
+
+def _coded(catalog: Catalog, field: Field, locale: str, entity: str) -> Callable[[Any], str]:
+    """Words of codes and lists; texts as they stand."""
     if field.type in (FieldType.CHOICE, FieldType.STATE):
-        found = choice_of(catalog, field, value, entity)
-        return found.label.say(locale) if found else str(value)
-    if field.type is FieldType.MULTI_CHOICE and isinstance(value, tuple):
-        return ("、" if locale == "zh" else ", ").join(_words(catalog, _single(field), code, locale, entity) for code in value)
-    if field.type is FieldType.TAGS and isinstance(value, tuple):
-        return ("、" if locale == "zh" else ", ").join(map(str, value))
+        known: dict[Any, str] = {}  # the same few codes again and again
+
+        def choice(value: Any) -> str:
+            if value is None or value == ():
+                return EMPTY
+            words = known.get(value)
+            if words is None:
+                found = choice_of(catalog, field, value, entity)
+                if found is None:
+                    return str(value)
+                words = known[value] = found.label.say(locale)
+            return words
+
+        return choice
+    comma = "、" if locale == "zh" else ", "
+    if field.type is FieldType.MULTI_CHOICE:
+        one = words_for(catalog, _single(field), locale, entity=entity)
+        return lambda value: comma.join(map(one, value)) if isinstance(value, tuple) and value else _text(value)
+    if field.type is FieldType.TAGS:
+        return lambda value: comma.join(map(str, value)) if isinstance(value, tuple) and value else _text(value)
     if field.type in LIST_TYPES:
-        return str(len(value)) if isinstance(value, tuple) else str(value)
-    return str(value)
+        return lambda value: str(len(value)) if isinstance(value, tuple) and value else _text(value)
+    return _text
 
 
 def _single(field: Field) -> Field:
@@ -138,16 +183,22 @@ def encode_display(revision: Any, row: Row, locale: str = "zh", zone: tzinfo = U
 
 def display_cell(catalog: Catalog, path: Path, row: Row, value: Any, locale: str, zone: tzinfo) -> str:
     """Words of one cell of a row."""
+    return said_for(catalog, path, locale, zone)(row)
+
+
+def said_for(catalog: Catalog, path: Path, locale: str, zone: tzinfo) -> Callable[[Row], str]:
+    """From a row to the words of its cell at ``path``: all but the row is decided once per column."""
+    text = path.text
     if path.is_link:
-        return row.titles.get(path.text) or EMPTY
-    if row.levels.get(path.text) is FieldLevel.MASKED:
-        return value or EMPTY
-    return display(catalog, path.field, value, locale, entity=path.entity, zone=zone)
+        return lambda row: row.titles.get(text) or EMPTY
+    words = words_for(catalog, path.field, locale, entity=path.entity, zone=zone)
+    masked = FieldLevel.MASKED
 
+    def said(row: Row) -> str:
+        value = row.values.get(text)
+        return value or EMPTY if row.levels.get(text) is masked else words(value)
 
-def _make_encoders(revision: Any) -> Encoders:
-    return Encoders(revision)
-
+    return said
 
 
 _ENCODERS: PerRevision[Encoders] = PerRevision(Encoders)

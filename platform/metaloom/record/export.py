@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import os
@@ -20,7 +21,7 @@ from metaloom.base.errors import Invalid, NotAllowed, Problem
 from metaloom.base.messages import message
 from metaloom.model import FieldLevel, FieldType, ListView
 from metaloom.model.entity import EXACT_TYPES
-from metaloom.record.encode import EMPTY, display_cell
+from metaloom.record.encode import EMPTY, said_for
 from metaloom.record.paths import Path
 from metaloom.record.row import Asked, Row
 
@@ -66,6 +67,8 @@ def _headers(columns: Sequence[Path], view: ListView | None, locale: str) -> lis
 
 def neutral(text: str) -> str:
     """``text`` as spreadsheets will only ever show it: a leading apostrophe where they would calculate."""
+    if text[:1].isalnum():  # nearly all: a letter or digit begins no formula
+        return text
     return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
 
 
@@ -73,7 +76,8 @@ def neutral(text: str) -> str:
 
 
 def _write_csv(reader: Reader, columns: Sequence[Path], headers: Sequence[str], rows: Iterator[Row], file: Any) -> int:
-    out = io.TextIOWrapper(file, encoding="utf-8-sig", newline="", write_through=False)
+    file.write(codecs.BOM_UTF8)
+    out = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
     writer = csv.writer(out)
     writer.writerow([neutral(header) for header in headers])
     cells = [_csv_cell(reader, path) for path in columns]
@@ -92,19 +96,11 @@ def _csv_cell(reader: Reader, path: Path) -> Callable[[Row], str]:
     if path.field.type in EXACT_TYPES or path.field.type is FieldType.INTEGER:
         return lambda row: _number_text(row.values.get(text))
 
-    words_of: dict[str, str] = {}  # of the codes of a choice or state: the same few words again and again
-    remembers = path.field.type in (FieldType.CHOICE, FieldType.STATE)
+    said = said_for(catalog, path, locale, zone)
 
     def cell(row: Row) -> str:
-        value = row.values.get(text)
-        if value is None:
-            return ""
-        if remembers and row.levels.get(text) is not FieldLevel.MASKED:
-            if value not in words_of:
-                words_of[value] = neutral(display_cell(catalog, path, row, value, locale, zone))
-            return words_of[value]
-        words = display_cell(catalog, path, row, value, locale, zone)
-        return "" if words == EMPTY else neutral(words)
+        words = said(row)
+        return "" if words == EMPTY or not words else neutral(words)
 
     return cell
 
@@ -112,9 +108,9 @@ def _csv_cell(reader: Reader, path: Path) -> Callable[[Row], str]:
 def _number_text(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, (Decimal, int)):
-        return format(value, "f") if isinstance(value, Decimal) else str(value)
-    return neutral(str(value))
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return str(value) if isinstance(value, int) else neutral(str(value))
 
 
 # -- xlsx ------------------------------------------------------------------------------------------------------------
@@ -160,6 +156,7 @@ def _write_header_only(name: str, headers: Sequence[str]) -> None:
 def _xlsx_cell(reader: Reader, path: Path) -> Callable[[Row], Any]:
     """Numbers and dates typed, everything else a text cell, which a spreadsheet never calculates."""
     catalog, locale, zone, text, kind = reader.plan.catalog, reader.locale, reader.zone, path.text, path.field.type
+    said = said_for(catalog, path, locale, zone)
 
     def cell(row: Row) -> Any:
         value = row.values.get(text)
@@ -173,7 +170,7 @@ def _xlsx_cell(reader: Reader, path: Path) -> Callable[[Row], Any]:
             return value
         if kind is FieldType.DATETIME:
             return _local(value, zone)
-        words = display_cell(catalog, path, row, value, locale, zone)
+        words = said(row)
         return None if words == EMPTY else _NOT_IN_XML.sub(" ", words)[:_EXCEL_TEXT_MAX]
 
     return cell

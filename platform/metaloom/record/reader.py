@@ -224,7 +224,7 @@ class Reader:
         statement = (sa.select(*selection.statement_columns()).select_from(frame.source()).where(*clauses, *sort_clauses)
                      .order_by(*order.by(reverse=False, phase=None)))
         decode = selection.decoder()
-        result = self.conn.execution_options(stream_results=True, yield_per=1000).execute(statement)
+        result = self.conn.execute(statement, execution_options={"stream_results": True, "yield_per": 1000})
         return columns, (decode(raw) for raw in result)
 
     def why(self, user: int, entity: str, id: int, field: str) -> Why:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
 
 from metaloom.access import AccessPlan, EntityRights, aliased
-from metaloom.model import Entity, FieldLevel
+from metaloom.model import Entity, FieldLevel, FieldType
 from metaloom.model.entity import LIST_TYPES
 from metaloom.record.audit_values import AUDIT_LOG, SIDES, sides_for
-from metaloom.record.encode import display
+from metaloom.record.encode import EMPTY, words_for
 from metaloom.record.mask import mask
 from metaloom.record.paths import DIRECTORY, Path, column_of, field_of
 from metaloom.record.row import Row
@@ -212,41 +213,30 @@ class Selection:
 
     def decoder(self) -> Callable[[Any], Row]:
         """A function from a result row to a ``Row``."""
-        holders = [_Holding(place) for place in self._places]
-        base = _Holding(self.frame.base)
-        entity, readers = self.frame.entity.address, [self._reader(cell) for cell in self._cells]
-        titles = [(text, cell, self._reader(cell)) for text, cell in self._titles]
-        title_cell, title_reader = self._title, self._reader(self._title) if self._title else None
-        cells = [(cell.path.text, cell.position, reader) for cell, reader in zip(self._cells, readers, strict=True)]
-        verdicts: dict[tuple[int, ...], tuple[Mapping[str, FieldLevel], list[FieldLevel], FieldLevel]] = {}
-
-        def judge(levels: list[Mapping[str, FieldLevel]]) -> tuple[Mapping[str, FieldLevel], list[FieldLevel], FieldLevel]:
-            """Levels of the cells, of the links' titles and of the row's title, for one combination of holding scopes."""
-            own = _level(title_cell, levels) if title_cell is not None else FieldLevel.HIDDEN
-            shown = MappingProxyType({cell.path.text: _level(cell, levels) for cell in self._cells})
-            return shown, [_level(cell, levels) for _, cell, _ in titles], own
+        holders, base = [_Holding(place) for place in self._places], _Holding(self.frame.base)
+        entity, locate, version, archived = self.frame.entity.address, self._id, self._version, self._archived
+        flags_of = _picker([position for holder in (*holders, base) for position in holder.place.positions])
+        verdicts: dict[Any, _Verdict] = {}
 
         def decode(raw: Any) -> Row:
-            levels = [holder.levels(raw) for holder in holders]
-            key = tuple([id(found) for found in levels])  # the rights keep these mappings, so an id names one for good
-            verdict = verdicts.get(key)
+            flags = flags_of(raw)
+            verdict = verdicts.get(flags)
             if verdict is None:
-                verdict = verdicts[key] = judge(levels)
-            shown, title_levels, own = verdict
-            values = {text: reader(raw[position], shown[text]) for text, position, reader in cells if shown[text]}
+                verdict = verdicts[flags] = self._judge([holder.levels(raw) for holder in holders], base.actions(raw))
+            values = {text: raw[position] if reader is None else reader(raw[position]) for text, position, reader in verdict.values}
             words: dict[str, str] = {}
-            struck = []
-            for (text, cell, reader), level in zip(titles, title_levels, strict=True):
-                if level and raw[cell.position] is not None:
-                    words[text] = self._words(cell, reader(raw[cell.position], level), level)
-                    if cell.struck_position >= 0 and raw[cell.struck_position]:
-                        struck.append(text)
-            title = ""
-            if own and title_cell is not None and title_reader is not None:
-                title = self._words(title_cell, title_reader(raw[title_cell.position], own), own)
+            struck: frozenset[str] = _NOTHING
+            for text, position, say, struck_position in verdict.titles:
+                stored = raw[position]
+                if stored is not None:
+                    words[text] = stored if say is None else say(stored)
+                    if struck_position >= 0 and raw[struck_position]:
+                        struck |= {text}
+            number = raw[locate]
+            title = "" if verdict.title is None else verdict.title(raw)
             return Row(
-                entity, raw[self._id], raw[self._version] if self._version >= 0 else 0, title or f"#{raw[self._id]}", values, shown,
-                words, base.actions(raw), self._archived >= 0 and raw[self._archived] is not None, frozenset(struck),
+                entity, number, raw[version] if version >= 0 else 0, title or f"#{number}", values, verdict.levels,
+                words, verdict.actions, archived >= 0 and raw[archived] is not None, struck,
             )
 
         return decode if self._told_of < 0 else self._narrowed(decode)
@@ -262,56 +252,93 @@ class Selection:
 
         return narrowed
 
-    def _words(self, cell: Cell, value: Any, level: FieldLevel) -> str:
-        if level is FieldLevel.MASKED and isinstance(value, str):
-            return value
-        return display(self.frame.plan.catalog, cell.path.field, value, self.locale, entity=cell.path.entity)
+    def _judge(self, levels: list[Mapping[str, FieldLevel]], actions: frozenset[str]) -> _Verdict:
+        """How rows with one combination of holding scopes are read: no level is asked again for each cell."""
+        shown = {cell.path.text: _level(cell, levels) for cell in self._cells}
+        values = tuple((cell.path.text, cell.position, self._reader(cell, shown[cell.path.text])) for cell in self._cells if shown[cell.path.text])
+        titles = tuple((text, cell.position, self._sayer(cell, level), cell.struck_position)
+                       for text, cell in self._titles if (level := _level(cell, levels)))
+        return _Verdict(MappingProxyType(shown), values, titles, self._title_of(levels), actions)
 
-    def _reader(self, cell: Cell | None) -> Callable[[Any, FieldLevel], Any]:
-        """From the stored value to the value as it may be seen."""
-        assert cell is not None
-        found, masked = cell.path.field, FieldLevel.MASKED
+    def _title_of(self, levels: list[Mapping[str, FieldLevel]]) -> Callable[[Any], str] | None:
+        """From a result row to the row's own title; None where that may not be seen."""
+        cell = self._title
+        level = _level(cell, levels) if cell is not None else FieldLevel.HIDDEN
+        if cell is None or not level:
+            return None
+        position, say = cell.position, self._sayer(cell, level)
+        return (lambda raw: EMPTY if raw[position] is None else raw[position]) if say is None else lambda raw: say(raw[position])
+
+    def _sayer(self, cell: Cell, level: FieldLevel) -> Callable[[Any], str] | None:
+        """From a stored value to its words; None where a text is its own words."""
+        found, reader = cell.path.field, self._reader(cell, level)
+        if found.type is FieldType.TEXT and reader is None:
+            return None
+        words = words_for(self.frame.plan.catalog, found, self.locale, entity=cell.path.entity)
+        if reader is None:
+            return words
+        masked = level is FieldLevel.MASKED
+
+        def say(stored: Any) -> str:
+            value = reader(stored)
+            return value if masked and isinstance(value, str) else words(value)
+
+        return say
+
+    def _reader(self, cell: Cell, level: FieldLevel) -> Callable[[Any], Any] | None:
+        """From the stored value to the value as it may be seen; None where that is the same."""
+        found, masked = cell.path.field, level is FieldLevel.MASKED
         if found.encrypted:
-            address = secret_address(cell.path.entity, found)
-            decrypt = self.secrets.decrypt
+            address, decrypt = secret_address(cell.path.entity, found), self.secrets.decrypt
 
-            def read_secret(raw: Any, level: FieldLevel) -> Any:
+            def read_secret(raw: Any) -> Any:
                 plain = None if raw is None else decrypt(address, raw)
-                return mask(found, plain) if level is masked else plain
+                return mask(found, plain) if masked else plain
 
             return read_secret
+        if masked:
+            return lambda raw: mask(found, raw)
         if found.type in LIST_TYPES:
-            return lambda raw, level: mask(found, raw) if level is masked else tuple(raw) if raw is not None else None
-        return lambda raw, level: raw if level is not masked else mask(found, raw)
+            return lambda raw: tuple(raw) if raw is not None else None
+        return None
+
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """Reading of rows in one combination of scopes: (path, position, reader) of each visible value, (path, position, words,
+    position of the archived flag) of each visible link title, the row's title, and the actions granted there."""
+
+    levels: Mapping[str, FieldLevel]
+    values: tuple[tuple[str, int, Callable[[Any], Any] | None], ...]
+    titles: tuple[tuple[str, int, Callable[[Any], str] | None, int], ...]
+    title: Callable[[Any], str] | None
+    actions: frozenset[str]
+
+
+def _picker(positions: Iterable[int]) -> Callable[[Any], Any]:
+    """From a result row to its values at ``positions``, as one key."""
+    wanted = tuple(dict.fromkeys(positions))
+    return itemgetter(*wanted) if wanted else lambda raw: ()
 
 
 class _Holding:
-    """Which scopes hold in a result row at one place, with memory per combination."""
+    """Which scopes hold in a result row at one place."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._levels: dict[tuple[Any, ...], Mapping[str, FieldLevel]] = {}
-        self._actions: dict[tuple[Any, ...], frozenset[str]] = {}
 
-    def holding(self, flags: tuple[Any, ...]) -> frozenset[int]:
+    def holding(self, raw: Any) -> frozenset[int]:
         place = self.place
-        return place.certain | {index for index, flag in zip(place.flags, flags, strict=True) if flag}
-
-    def levels_of(self, flags: tuple[Any, ...]) -> Mapping[str, FieldLevel]:
-        found = self._levels.get(flags)
-        if found is None:
-            found = self._levels[flags] = self.place.rights.levels(self.holding(flags))
-        return found
+        return place.certain | {index for index, position in zip(place.flags, place.positions, strict=True) if raw[position]}
 
     def levels(self, raw: Any) -> Mapping[str, FieldLevel]:
-        return self.levels_of(tuple([raw[position] for position in self.place.positions]))
+        return self.place.rights.levels(self.holding(raw))
 
     def actions(self, raw: Any) -> frozenset[str]:
-        flags = tuple([raw[position] for position in self.place.positions])
-        found = self._actions.get(flags)
-        if found is None:
-            found = self._actions[flags] = self.place.rights.actions_in(self.holding(flags))
-        return found
+        return self.place.rights.actions_in(self.holding(raw))
 
 
 def _level(cell: Cell, levels: list[Mapping[str, FieldLevel]]) -> FieldLevel:
