@@ -47,6 +47,8 @@ roles:
   own: {label: {zh: 本人, en: Own}}
 choices:
   kind: {label: {zh: 类型, en: Kind}, items: {build: {label: {zh: 建设, en: Build}, colour: blue}, fix: {label: {zh: 维修, en: Fix}, colour: green}, ask: {label: {zh: 咨询, en: Ask}}}}
+menu:
+  desk: {label: {zh: 测量, en: Bench}, icon: ticket, items: {ticket: {list: ticket, label: {zh: 工单, en: Tickets}}, client: {list: client, label: {zh: 客户, en: Clients}}}}
 """
 MODULE = "module: {label: {zh: 测量, en: Bench}}\n"
 CLIENT = """
@@ -84,6 +86,8 @@ lifecycle:
   transitions: {finish: {from: [open, late], to: done, label: {zh: 完成, en: Finish}}, slip: {from: [open], to: late, label: {zh: 逾期, en: Slip}}}
 list:
   columns: [code, title, client, kind, amount, paid, open_amount, late_days, ends_on, reviewer, status, created_at]
+  search: [code, status, kind, client]
+  more: [ends_on, amount, reviewer, late_days]
   sort: [-created_at]
   totals: [amount]
 access:
@@ -108,7 +112,9 @@ def open_tenant(server: str, rows: int, fresh: bool) -> tuple[Tenancy, Any]:
     with admin.connect() as conn:
         there = conn.scalar(sa.text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": DATABASE})
         if there and not fresh and _size(conn) == rows:
-            return _tenancy(url)
+            tenancy, tenant = _tenancy(url)
+            publish(tenant, sources(), reason="bench")     # the words and lists of today over the rows of then
+            return tenancy, tenant
         conn.execute(sa.text(f'DROP DATABASE IF EXISTS "{DATABASE}" WITH (FORCE)'))
         conn.execute(sa.text(f'CREATE DATABASE "{DATABASE}"'))
     tenancy, _ = _tenancy(url, make=True)
@@ -125,7 +131,7 @@ def open_tenant(server: str, rows: int, fresh: bool) -> tuple[Tenancy, Any]:
 def _tenancy(url: str, *, make: bool = False) -> tuple[Tenancy, Any]:
     home = ROOT / "var" / "bench"
     home.mkdir(parents=True, exist_ok=True)
-    tenancy = Tenancy(Settings(home=home, database_url=url, master_key=b"b" * 32, secret_key="b" * 32))
+    tenancy = Tenancy(Settings(home=home, database_url=url, master_key=b"b" * 32, secret_key="0123456789abcdef" * 2))
     return tenancy, tenancy.create(TENANT, "Bench") if make else tenancy.open(TENANT)
 
 
