@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from metaloom.base.errors import Invalid, NotFound, Problem
 from metaloom.base.messages import message, register
 from metaloom.command.context import Context, Saved
-from metaloom.command.unit import Unit, perform, permit
+from metaloom.command.reach import account_within_reach
+from metaloom.command.unit import Unit, perform
 
 PREFIX = "mlk_"
 SHOWN = 12
@@ -52,8 +53,8 @@ def create_api_key(ctx: Context, name: str, *, user_id: int | None = None, expir
 
 
 def _create(unit: Unit, name: str, holder: int | None, secret: str, expires_at: datetime | None) -> Saved:
-    if holder != unit.ctx.actor.user_id:
-        permit(unit, USER, "edit")
+    if holder is not None and holder != unit.ctx.actor.user_id:
+        account_within_reach(unit, holder)
     user, table = unit.tables.engine.user, unit.tables.engine.api_key
     if holder is None or unit.conn.scalar(sa.select(user.c.id).where(user.c.id == holder)) is None:
         raise NotFound
@@ -76,7 +77,7 @@ def _revoke(unit: Unit, key_id: int) -> Saved:
     if row is None:
         raise NotFound
     if row.user_id != unit.ctx.actor.user_id:
-        permit(unit, USER, "edit")
+        account_within_reach(unit, row.user_id)
     unit.conn.execute(table.update().where(table.c.id == key_id).values(revoked_at=unit.now, updated_at=unit.now))
     unit.log(unit.entity(USER), row.user_id, {"api_key": row.prefix}, {"api_key": None})
     return Saved(USER, key_id, 1, row.name, message("api_key.revoked", name=row.name))

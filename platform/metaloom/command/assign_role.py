@@ -8,8 +8,9 @@ from metaloom.base.errors import Invalid, NotFound, NotPossible, Problem
 from metaloom.base.messages import message, register
 from metaloom.command import rows
 from metaloom.command.context import Context, Saved
+from metaloom.command.create_record import refuse_outside_own_rows
+from metaloom.command.reach import account_within_reach, refuse_gift
 from metaloom.command.run_command import ADMIN
-from metaloom.command.save_user import must_exist
 from metaloom.command.unit import Unit, perform, permit
 
 ASSIGNMENT, COMPANY, ORG_UNIT, USER = "platform.role_assignment", "platform.company", "platform.org_unit", "platform.user"
@@ -35,7 +36,7 @@ def assign_in(unit: Unit, user_id: int, role: str, company: int | None = None, o
               valid_from: date | None = None, valid_to: date | None = None) -> Saved:
     """The same inside a running unit."""
     permit(unit, ASSIGNMENT, "create")
-    account = must_exist(unit, user_id)
+    account = account_within_reach(unit, user_id)
     problems = []
     if role not in unit.catalog.roles:
         problems.append(Problem("role", message("user.unknown_role", role=role)))
@@ -49,10 +50,12 @@ def assign_in(unit: Unit, user_id: int, role: str, company: int | None = None, o
         problems.append(Problem("valid_to", message("role.dates")))
     if problems:
         raise Invalid(problems)
+    refuse_gift(unit, user_id, role, company, org_unit)
     values = {"user": user_id, "role": role, "company": company, "org_unit": org_unit, "valid_from": valid_from, "valid_to": valid_to}
     same = rows.find(unit, ASSIGNMENT, values, limit=1)
     assignment = same[0]["id"] if same else rows.engine_insert(unit, ASSIGNMENT, values, {})
     if not same:
+        refuse_outside_own_rows(unit, ASSIGNMENT, assignment)
         unit.log(unit.entity(ASSIGNMENT), assignment, None, {name: value for name, value in values.items() if value is not None})
     title = account["display_name"] or account["username"]
     return Saved(ASSIGNMENT, assignment, 1, title, message("role.assigned", name=title, role=unit.catalog.roles[role].label))
@@ -71,7 +74,8 @@ def revoke_in(unit: Unit, assignment_id: int) -> Saved:
         raise NotFound()
     if held["role"] == ADMIN and held["user"] == unit.ctx.actor.user_id:
         raise NotPossible(message("role.own_admin"))
-    account = must_exist(unit, held["user"])
+    account = account_within_reach(unit, held["user"])
+    refuse_gift(unit, held["user"], held["role"], held["company"], held["org_unit"], "delete")
     rows.engine_delete(unit, ASSIGNMENT, assignment_id)
     fields = unit.entity(ASSIGNMENT).fields
     unit.log(unit.entity(ASSIGNMENT), assignment_id, {name: held[name] for name in fields if held.get(name) is not None}, None)

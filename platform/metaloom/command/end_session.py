@@ -5,8 +5,9 @@ from __future__ import annotations
 from metaloom.base.errors import NotFound
 from metaloom.base.messages import message, register
 from metaloom.command.context import Context, Saved
+from metaloom.command.reach import account_within_reach
 from metaloom.command.save_user import USER, must_exist
-from metaloom.command.unit import Unit, perform, permit
+from metaloom.command.unit import Unit, perform
 
 register({"session.ended": ("已结束{name}的该次登录。", "That login of {name} was ended.")})
 
@@ -17,9 +18,7 @@ def end_session(ctx: Context, user_id: int, session_id: int) -> Saved:
 
 
 def _end(unit: Unit, user_id: int, session_id: int) -> Saved:
-    if user_id != unit.ctx.actor.user_id:
-        permit(unit, USER, "edit")
-    account = must_exist(unit, user_id)
+    account = must_exist(unit, user_id) if user_id == unit.ctx.actor.user_id else account_within_reach(unit, user_id)
     table = unit.tables.engine.session
     if not unit.conn.execute(table.delete().where(table.c.id == session_id, table.c.user_id == user_id)).rowcount:
         raise NotFound

@@ -48,6 +48,14 @@ def standing(unit: Unit, address: str, record_id: int) -> tuple[frozenset[str], 
     return rights.actions_in(holding), rights.levels(holding)
 
 
+def standing_or_none(unit: Unit, address: str, record_id: int) -> frozenset[str]:
+    """The actions that the person has on this row; none outside what may be read."""
+    try:
+        return standing(unit, address, record_id)[0]
+    except NotFound:
+        return frozenset()
+
+
 def nothing(entity: Entity) -> dict[str, Any]:
     """A record without values: every name, None."""
     return dict.fromkeys((*(f.name for f in implicit_fields(entity)), *(f.name for f in entity.fields.values() if f.stored)))

@@ -7,8 +7,9 @@ from metaloom.base.messages import message, register
 from metaloom.command import rows
 from metaloom.command.context import Context, Saved
 from metaloom.command.password import hashed, matches, refuse_weak
+from metaloom.command.reach import account_within_reach
 from metaloom.command.save_user import USER, must_exist
-from metaloom.command.unit import Unit, perform, permit
+from metaloom.command.unit import Unit, perform
 
 register({
     "password.set": ("{name}的密码已修改。", "The password of {name} was changed."),
@@ -24,9 +25,7 @@ def set_password(ctx: Context, user_id: int, password: str, *, old: str | None =
 def set_password_in(unit: Unit, user_id: int, password: str, old: str | None) -> Saved:
     """The same inside a running unit."""
     own = user_id == unit.ctx.actor.user_id
-    if not own:
-        permit(unit, USER, "edit")
-    account = must_exist(unit, user_id)
+    account = must_exist(unit, user_id) if own else account_within_reach(unit, user_id)
     if own and not unit.ctx.system:
         stored = rows.engine_column(unit, USER, user_id, "password") or ""
         if old is None or not matches(stored, old):

@@ -186,12 +186,12 @@ def _refusal(unit: Unit, entity: Entity, field: Field, trusted: bool, before: Ma
         return message("field.read_only")
     if field.fixed and before is not None and before.get(field.name) not in check.EMPTY:
         return message("field.fixed")
-    if not unit.ctx.system and not _writable(unit, entity, field.name, before):
+    if not unit.ctx.system and not may_write(unit, entity, field.name, before):
         return message("field.not_yours")
     return None
 
 
-def _writable(unit: Unit, entity: Entity, name: str, before: Mapping[str, Any] | None) -> bool:
+def may_write(unit: Unit, entity: Entity, name: str, before: Mapping[str, Any] | None) -> bool:
     """Whether the person may write the field: of this row, or of a new one by a grant to create."""
     plan = unit.ctx.plan
     address = entity.address

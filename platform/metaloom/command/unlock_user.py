@@ -7,8 +7,9 @@ import sqlalchemy as sa
 from metaloom.base.messages import message, register
 from metaloom.command import rows
 from metaloom.command.context import Context, Saved
-from metaloom.command.save_user import USER, must_exist
-from metaloom.command.unit import Unit, perform, permit
+from metaloom.command.reach import account_within_reach
+from metaloom.command.save_user import USER
+from metaloom.command.unit import Unit, perform
 
 register({"user.unlocked": ("{name}可以重新登录。", "{name} may log in again.")})
 
@@ -22,8 +23,7 @@ def unlock_user(ctx: Context, user_id: int) -> Saved:
 
 
 def _unlock(unit: Unit, user_id: int) -> Saved:
-    permit(unit, USER, "edit")
-    account = must_exist(unit, user_id)
+    account = account_within_reach(unit, user_id)
     setting = unit.tables.engine.setting
     counted = unit.conn.execute(sa.select(setting.c.id, setting.c.value).where(setting.c.name.like("login:%"))).all()
     own = [row.id for row in counted if row.value.get("user") == user_id]
