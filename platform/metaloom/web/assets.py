@@ -8,6 +8,7 @@ import mimetypes
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from flask import Blueprint, Response, request
 
@@ -15,6 +16,7 @@ from metaloom.base.errors import NotFound
 
 TEXT_KINDS = frozenset({".css", ".js", ".svg", ".json"})
 HIDDEN_FOLDERS = frozenset({"build"})
+LOOK_SECONDS = 1.0     # a page names fifty files; each is looked at on disk once a second at most
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Assets:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self._known: dict[str, Asset] = {}
+        self._versions: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
 
     def get(self, name: str) -> Asset:
@@ -52,7 +55,12 @@ class Assets:
 
     def url(self, root: str, name: str) -> str:
         """The address of a file below the site's ``root``, with its digest so that it may be cached for good."""
-        return f"{root}/static/{name}?v={self.get(name).digest[:10]}"
+        version, seen = self._versions.get(name, ("", 0.0))
+        now = monotonic()
+        if not version or now - seen > LOOK_SECONDS:
+            version = self.get(name).digest[:10]
+            self._versions[name] = (version, now)
+        return f"{root}/static/{name}?v={version}"
 
 
 def _load(path: Path, stamp: int) -> Asset:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from metaloom.model import Entity, Field, FieldLevel, FieldType, ListView
 from metaloom.model.entity import EXACT_TYPES, FILE_TYPES, LINK_TYPES
-from metaloom.record.encode import choice_of, display_cell
+from metaloom.record.encode import choice_of, said_for
 from metaloom.record.paths import PATHS, Path, UnknownPath, target_of
 from metaloom.web.current import Current, locale, say
-from metaloom.web.frame import record_url
+from metaloom.web.frame import icon, record_url
 
 NUMBERS = frozenset({*EXACT_TYPES, FieldType.INTEGER})
 UNSORTABLE = frozenset({FieldType.JSON, FieldType.LONG_TEXT, FieldType.RICH_TEXT, FieldType.MULTI_CHOICE, FieldType.TAGS, *FILE_TYPES})
@@ -32,6 +34,26 @@ class Cell:
     href: str = ""
     colour: str = ""
     parts: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def html(self) -> Markup:
+        """The cell as it stands in tables, on cards and on detail pages. In Python, because a list has hundreds of them."""
+        kind, text = self.kind, escape(self.text)
+        if kind == "tag":
+            return Markup(f'<span class="tag {self.colour}">{text}</span>')
+        if kind == "tags":
+            return Markup("".join(f'<span class="tag plain {colour}">{escape(words)}</span> ' for words, colour in self.parts))
+        if kind == "link":
+            return Markup(f'<a href="{escape(self.href)}" class="{self.css}">{text}</a>')
+        if kind == "colour":
+            return Markup('<svg class="icon icon-sm" aria-hidden="true"><rect width="24" height="24" rx="5" '
+                          f'fill="{text}"/></svg> {text}')
+        if kind == "files":
+            return Markup(f"{icon('paperclip', 'icon-sm')} {text}")
+        return Markup(f'<span class="{self.css}">{text}</span>')
+
+
+HIDDEN = Cell("text", "-", "muted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +77,7 @@ def heads(pinned: Current, entity: Entity, paths: Iterable[str], view: ListView 
             continue
         column = view.columns.get(text) if view else None
         label = say(column.label) if column and column.label else path_label(pinned, entity, path)
-        found.append(Head(text, label + _unit(path.field), "num" if path.field.type in NUMBERS else "", _sortable(path), path,
+        found.append(Head(text, label + unit_of(path.field), "num" if path.field.type in NUMBERS else "", _sortable(path), path,
                           column.width if column else None))
     return found
 
@@ -77,7 +99,8 @@ def path_label(pinned: Current, entity: Entity, path: Path) -> str:
     return f"{say(last.field.label)} · {say(path.field.label)}"
 
 
-def _unit(field: Field) -> str:
+def unit_of(field: Field) -> str:
+    """What stands behind a label: (元), (月); empty where the value needs none."""
     if field.unit:
         return f" ({say(field.unit)})"
     if field.type is FieldType.MONEY:
@@ -92,33 +115,57 @@ def _sortable(path: Path) -> bool:
 
 def cell(pinned: Current, path: Path, row: Any) -> Cell:
     """The cell of ``row`` at ``path``; a path the row's reader may not see there is empty."""
-    if path.text not in row.values:
-        return Cell("text", "-", "muted")
-    value = row.values[path.text]
-    if row.levels.get(path.text) is FieldLevel.MASKED:
-        return Cell("text", str(value) if value else "-", "num muted")
+    return cell_for(pinned, path)(row)
+
+
+def cell_for(pinned: Current, path: Path) -> Callable[[Any], Cell]:
+    """``cell`` of one column: all but the row is decided once."""
+    text, masked, shown = path.text, FieldLevel.MASKED, _shown_for(pinned, path)
+    empty = Cell("text", "-", "muted " + ("num" if path.field.type in NUMBERS else ""))
+
+    def made(row: Any) -> Cell:
+        if text not in row.values:
+            return HIDDEN
+        value = row.values[text]
+        if row.levels.get(text) is masked:
+            return Cell("text", str(value) if value else "-", "num muted")
+        return empty if value is None or value == () else shown(row, value)
+
+    return made
+
+
+def _shown_for(pinned: Current, path: Path) -> Callable[[Any, Any], Cell]:
+    """From a row and its value at ``path``, which is there and may be seen, to the cell."""
     kind = path.field.type
-    words = display_cell(pinned.catalog, path, row, value, locale(), pinned.zone)
-    if value is None or value == ():
-        return Cell("text", "-", "muted " + ("num" if kind in NUMBERS else ""))
     in_words = WORDS.get((path.entity, path.field.name))
     if in_words is not None:
-        return Cell("text", in_words(pinned, value))
-    if kind in (FieldType.CHOICE, FieldType.STATE):
-        return Cell("tag", words, colour=_colour(pinned, path, value))
-    if kind is FieldType.MULTI_CHOICE:
-        return Cell("tags", words, parts=tuple(_part(pinned, path, code) for code in value))
+        return lambda row, value: Cell("text", in_words(pinned, value))
+    said = said_for(pinned.catalog, path, locale(), pinned.zone)
     if kind is FieldType.TAGS:
-        return Cell("tags", words, parts=tuple((str(v), "grey") for v in value))
-    if kind in LINK_TYPES:
-        return _link(pinned, path, row, value, words)
+        return lambda row, value: Cell("tags", said(row), parts=tuple((str(v), "grey") for v in value))
     if kind is FieldType.COLOUR:
-        return Cell("colour", str(value), "num")
+        return lambda row, value: Cell("colour", str(value), "num")
+    if kind in (FieldType.CHOICE, FieldType.STATE):
+        tags: dict[Any, Cell] = {}  # few codes, many rows
+
+        def tag(row: Any, value: Any) -> Cell:
+            found = tags.get(value)
+            if found is None:
+                colour = _colour(pinned, path, value)
+                found = tags[value] = Cell("text" if kind is FieldType.CHOICE and colour == "grey" else "tag", said(row), colour=colour)
+            return found
+
+        return tag
+    if kind is FieldType.MULTI_CHOICE:
+        return lambda row, value: Cell("tags", said(row), parts=tuple(_part(pinned, path, code) for code in value))
+    if kind in LINK_TYPES:
+        return _link_for(pinned, path)
     if kind in FILE_TYPES:
-        return Cell("files", words, "num")
+        return lambda row, value: Cell("files", said(row), "num")
     if kind is FieldType.DATETIME:
-        words = words[:16]
-    return Cell("text", words, "num" if kind in TABULAR else "")
+        return lambda row, value: Cell("text", said(row)[:16], "num")
+    css = "num" if kind in TABULAR else ""
+    return lambda row, value: Cell("text", said(row), css)
 
 
 def titled(pinned: Current, entity: Entity, row: Any) -> Any:
@@ -138,9 +185,13 @@ def _part(pinned: Current, path: Path, code: str) -> tuple[str, str]:
     return (say(found.label), found.colour if found.colour in COLOURS else "grey") if found else (code, "grey")
 
 
-def _link(pinned: Current, path: Path, row: Any, value: Any, words: str) -> Cell:
-    target = target_of(path.field)
-    struck = "gone" if path.text in row.struck else ""
-    if words == "-" or target not in pinned.catalog.entities or not pinned.plan.may(target, "read"):
-        return Cell("text", words, struck)
-    return Cell("link", words, struck, record_url(target, value))
+def _link_for(pinned: Current, path: Path) -> Callable[[Any, Any], Cell]:
+    target, text = target_of(path.field), path.text
+    opens = target in pinned.catalog.entities and bool(pinned.plan.may(target, "read"))
+    before = record_url(target, "")
+
+    def link(row: Any, value: Any) -> Cell:
+        words, struck = row.titles.get(text) or "-", "gone" if text in row.struck else ""
+        return Cell("link", words, struck, f"{before}{value}") if opens and words != "-" else Cell("text", words, struck)
+
+    return link

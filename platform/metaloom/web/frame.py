@@ -8,6 +8,8 @@ import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, current_app, g, make_response, request
@@ -75,7 +77,9 @@ _MENUS = _Rendered()
 def menu_html(pinned: Current, here: str) -> Markup:
     """The left menu for this person, the entry ``here`` marked and its group opened."""
     plan = pinned.plan
-    listable = frozenset(e for e in pinned.catalog.entities if plan.may(e, "list"))
+    listable = plan.memory.get("listable")
+    if listable is None:
+        listable = plan.memory["listable"] = frozenset(e for e in pinned.catalog.entities if plan.may(e, "list"))
     key = (pinned.tenant.name, pinned.catalog.digest, listable, locale(), request.script_root)
     page = _MENUS.get(key, lambda: _draw_menu(menu_groups(pinned.catalog, plan)))
     mark = f'data-n="{escape(here)}"'
@@ -93,7 +97,7 @@ def menu_html(pinned: Current, here: str) -> Markup:
 def _draw_menu(groups: list[Group]) -> str:
     """Outside Flask's ``render_template``: the frame itself asks for the menu while names are being collected."""
     templates, spoken = site().templates, locale()
-    return current_app.jinja_env.get_template("parts/menu.html").render(menus=groups, t=lambda key: i18n.translate(templates, spoken, key))
+    return current_app.jinja_env.get_template("parts/menu.html").render(menus=groups, t=i18n.translator(templates, spoken))
 
 
 def menu_groups(catalog: Catalog, plan: AccessPlan) -> list[Group]:
@@ -174,13 +178,13 @@ def _names() -> dict[str, Any]:
     spoken = locale()
     theme = request.cookies.get("ml_theme", "")
     names: dict[str, Any] = {
-        "t": lambda key, **slots: i18n.translate(templates, spoken, key, **slots),
+        "t": i18n.translator(templates, spoken),
         "locale": spoken,
         "theme": theme if theme in THEMES else "",
         "say": say,
         "here": _here(),
         "base": request.script_root,
-        "js_words": Markup(escape(i18n.script_words(templates, spoken))),
+        "js_words": _script_words(templates, spoken),
         "nav_mini": request.cookies.get("ml_nav") == "mini",
         "toasts": _toasts(),
         "brand": _brand(pinned),
@@ -190,6 +194,11 @@ def _names() -> dict[str, Any]:
     if pinned is not None and pinned.visit is not None:
         names |= _frame_names(pinned)
     return names
+
+
+@cache
+def _script_words(templates: Path, spoken: str) -> Markup:
+    return escape(i18n.script_words(templates, spoken))
 
 
 def _frame_names(pinned: Current) -> dict[str, Any]:
@@ -221,9 +230,14 @@ def _brand(pinned: Current | None) -> str:
 
 def icon(name: str, css: str = "") -> Markup:
     """An icon of the sprite; decoration only, so hidden from screen readers."""
+    return _icon(name, css, _static("vendor/icons.svg"))
+
+
+@lru_cache(4000)
+def _icon(name: str, css: str, sprite: str) -> Markup:
     if not re.fullmatch(r"[a-z0-9-]+", name or ""):
         name = "circle"
-    return Markup(f'<svg class="icon {escape(css)}" aria-hidden="true"><use href="{_static("vendor/icons.svg")}#{name}"/></svg>')
+    return Markup(f'<svg class="icon {escape(css)}" aria-hidden="true"><use href="{sprite}#{name}"/></svg>')
 
 
 def _static(name: str) -> str:

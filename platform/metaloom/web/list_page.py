@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, g, make_response, render_template, request, send_file
+from markupsafe import Markup, escape
 
 from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound
 from metaloom.model import Action
-from metaloom.web.cells import Head, cell, heads, titled
+from metaloom.web.cells import Cell, Head, cell_for, heads, titled
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.frame import json_answer, record_url
 from metaloom.web.listing import ListState, read_state, search_fields
@@ -20,6 +22,7 @@ from metaloom.web.settings_page import PAGE_SIZES
 
 blueprint = Blueprint("list", __name__)
 BULK_MAX = 200
+LONG, CARD_CELLS = 18, 7
 FORMATS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
@@ -38,6 +41,9 @@ class TableRow:
     href: str
     edit: str
     cells: tuple[Any, ...]
+    table: Markup         # the cells in a row of the table
+    facts: Markup         # some of them on a card
+    tag: Markup           # the first tag, at the head of a card
 
 
 @blueprint.get("/e/<entity>/")
@@ -62,7 +68,7 @@ def _table(pinned: Current, state: ListState) -> dict[str, Any]:
     verdict = pinned.plan.may(state.entity.address, "list")
     if not verdict:
         raise NotAllowed(verdict.reason)
-    names: dict[str, Any] = {"state": state, "view": state.view, "entity": state.entity, "title": say(state.view.label or state.entity.label),
+    names: dict[str, Any] = {"state": state, "view": state.view, "entity": state.entity, "title": _title(pinned, state),
                              "problems": [], "status": 200, "sizes": PAGE_SIZES, "zone_url": state.place, "filtered": _is_filtered(state)}
     try:
         page = pinned.reader.list(state.entity.address, sort=state.sort, cursor=state.cursor or None, limit=state.size, paths=_paths(pinned, state),
@@ -71,10 +77,17 @@ def _table(pinned: Current, state: ListState) -> dict[str, Any]:
         return names | {"problems": [p.message.say(locale()) for p in refused.problems], "status": 400, "page": None, "rows": [], "columns": [],
                         "total_paths": ()}
     columns = heads(pinned, state.entity, page.paths, state.view)
-    rows = [_row(pinned, state, row, columns) for row in page.rows]
+    rows = list(_rows(pinned, state, page.rows, columns))
     return names | {"page": page, "rows": rows, "columns": [_sort_head(state, head) for head in columns],
                     "total_paths": tuple(p for p in state.view.totals if p in page.paths), "may_edit": bool(pinned.plan.may(state.entity.address, "edit")),
                     "bulk": _bulk_actions(pinned, state)}
+
+
+def _title(pinned: Current, state: ListState) -> str:
+    """The list's own label, or what the menu calls it: the page answers the click in the same words."""
+    here = (state.view.address, state.view.address.removesuffix("/main"))
+    called = (item.label for menu in pinned.catalog.menus.values() for item in menu.items.values() if item.list in here)
+    return say(state.view.label or next(called, None) or state.entity.label)
 
 
 def _paths(pinned: Current, state: ListState) -> list[str] | None:
@@ -93,11 +106,35 @@ def _paths(pinned: Current, state: ListState) -> list[str] | None:
     return kept or None
 
 
-def _row(pinned: Current, state: ListState, row: Any, columns: list[Head]) -> TableRow:
-    readable = "read" in row.actions
-    href = record_url(state.entity.address, row.id) if readable else ""
-    edit = record_url(state.entity.address, row.id, "/edit") if "edit" in row.actions and not row.archived and _editable(pinned, state, row) else ""
-    return TableRow(titled(pinned, state.entity, row), href, edit, tuple(cell(pinned, head.resolved, row) for head in columns))
+def _rows(pinned: Current, state: ListState, rows: Iterable[Any], columns: list[Head]) -> Iterator[TableRow]:
+    """Rows with their markup; what a column needs is decided once."""
+    makers = [cell_for(pinned, head.resolved) for head in columns]
+    before = record_url(state.entity.address, "")
+    for row in rows:
+        href = f"{before}{row.id}" if "read" in row.actions else ""
+        edit = f"{before}{row.id}/edit" if "edit" in row.actions and not row.archived and _editable(pinned, state, row) else ""
+        cells = tuple([make(row) for make in makers])
+        html = [one.html for one in cells]
+        tags = [shown for one, shown in zip(cells, html, strict=True) if one.kind == "tag"]
+        yield TableRow(titled(pinned, state.entity, row), href, edit, cells, _table_cells(columns, cells, html, href),
+                       _card_facts(columns, cells, html), tags[0] if tags else Markup())
+
+
+def _table_cells(columns: list[Head], cells: Sequence[Cell], html: Sequence[Markup], href: str) -> Markup:
+    """The first cell stays in sight and leads to the record; a long text can be read whole by pointing at it."""
+    parts = []
+    for at, (head, one, shown) in enumerate(zip(columns, cells, html, strict=True)):
+        whole = f' title="{escape(one.text)}"' if one.kind == "text" and len(one.text) > LONG else ""
+        if at == 0 and href and one.kind in ("text", "link"):
+            shown = Markup(f'<a href="{escape(href)}" class="{one.css.replace("muted", "")}">{escape(one.text)}</a>')
+        parts.append(f'<td class="{head.css}{"" if at else " stick-l"}"{whole}>{shown}</td>')
+    return Markup("".join(parts))
+
+
+def _card_facts(columns: list[Head], cells: Sequence[Cell], html: Sequence[Markup]) -> Markup:
+    """What a phone shows of a row: the next cells after the first that say something; tags stand elsewhere."""
+    return Markup("".join(f"<dt>{escape(head.label)}</dt><dd>{shown}</dd>" for head, one, shown in
+                          list(zip(columns, cells, html, strict=True))[1:CARD_CELLS] if one.kind != "tag" and one.text != "-"))
 
 
 def _editable(pinned: Current, state: ListState, row: Any) -> bool:
