@@ -39,6 +39,7 @@ PREFIX, SETTING = "demo:", "demo"
 MORNING, STEP = time_of_day(9), timedelta(seconds=7)
 DOOR, COMPANY, ORG_UNIT, USER = "demo_data", "platform.company", "platform.org_unit", "platform.user"
 TRIES, WAIT_SECONDS = 8, 60.0
+PAUSE_MIN, PAUSE_MAX = 0.02, 0.25
 
 Progress = Callable[[int, int, str], None]
 
@@ -53,14 +54,15 @@ class ReadySoFar(Exception):  # noqa: N818 - not an error: the first part is the
 
 
 def make(tenancy: Tenancy, name: str, *, size: Size | None = None, first_only: bool = False, progress: Progress | None = None,
-         registry: Registry | None = None, clock: Clock | None = None, ready: Callable[[], None] | None = None) -> bool:
+         registry: Registry | None = None, clock: Clock | None = None, ready: Callable[[], None] | None = None,
+         gently: bool = False) -> bool:
     """Fills tenant ``name`` with the histories of all providers whose packs it has; False when that was done before.
 
     ``first_only``: only until there is enough to log in and look around; a later call goes on. ``ready`` is called at that
-    point otherwise. Refuses a tenant that holds records of somebody else's making.
+    point otherwise. ``gently`` leaves room for people who work at the same time. Refuses a tenant that holds records of somebody else's making.
     """
     tenant = tenancy.open(name)
-    stage = DemoStage(tenant, registry or installed(), clock or SystemClock(), progress, first_only=first_only, on_ready=ready)
+    stage = DemoStage(tenant, registry or installed(), clock or SystemClock(), progress, first_only=first_only, on_ready=ready, gently=gently)
     if stage.finished():
         return False
     try:
@@ -84,10 +86,10 @@ class DemoStage:
     """Implements :class:`metaloom.plugin.demo_data.Stage` on one tenant."""
 
     def __init__(self, tenant: Tenant, plugins: Registry, clock: Clock, progress: Progress | None = None, *, first_only: bool = False,
-                 on_ready: Callable[[], None] | None = None) -> None:
+                 on_ready: Callable[[], None] | None = None, gently: bool = False) -> None:
         self.tenant, self.plugins = tenant, plugins
         self.clock = SimulatedClock(clock, tenant.zone)
-        self._tell, self._first_only, self._on_ready = progress, first_only, on_ready
+        self._tell, self._first_only, self._on_ready, self._gently = progress, first_only, on_ready, gently
         self._journal = Journal(tenant)
         self._people: dict[str, int] = {}
         self._companies: dict[str, int] = {}
@@ -207,9 +209,12 @@ class DemoStage:
     def attempt(self, work: Callable[[], Any]) -> Any:
         """Tries again while the database is busy with other people's work."""
         for turn in range(TRIES):
+            begun = time.monotonic()
             try:
                 found = work()
                 self.done += 1
+                if self._gently:                  # SQLite has one writer: whoever waits gets a turn
+                    time.sleep(min(max(time.monotonic() - begun, PAUSE_MIN) / 2, PAUSE_MAX))
                 return found
             except Busy:
                 if turn == TRIES - 1:

@@ -19,7 +19,7 @@ from metaloom.storage import Tenancy
 
 CUSTOMERS, CASES, DAYS, FIRST = 2000, 3000, 60, 40
 LINE_SECONDS = 15.0
-LOGINS = (("officer01", "客户经理", "Loan officer"), ("check01", "风控审查", "Risk check"), ("review01", "风控审核", "Risk review"),
+LOGINS = (("officer01", "客户经理", "Account manager"), ("check01", "风控审查", "Risk check"), ("review01", "风控审核", "Risk review"),
           ("finance01", "财务经办", "Finance maker"), ("fincheck01", "财务复核", "Finance checker"), ("product01", "产品经理", "Product manager"),
           ("admin", "系统管理员", "Administrator"), ("auditor", "审计员", "Auditor"))
 
@@ -28,20 +28,22 @@ LOGINS = (("officer01", "客户经理", "Loan officer"), ("check01", "风控审�
 @click.argument("name", metavar="TENANT")
 @click.option("--client", help="The folder under tenants/ it is made from; demo.", default="demo", show_default=True)
 @click.option("--customers", type=click.IntRange(20), default=CUSTOMERS, show_default=True)
-@click.option("--loans", "cases", type=click.IntRange(20), default=CASES, show_default=True, help="Finished pieces of work.")
+@click.option("--cases", type=click.IntRange(20), default=CASES, show_default=True, help="Finished pieces of work.")
 @click.option("--days", type=click.IntRange(8, 300), default=DAYS, show_default=True, help="Working days that are played.")
+@click.option("--gently", is_flag=True, help="Leave room for a server that runs beside it.")
 @click.option("--first-part", is_flag=True, help="Stop when there is enough to log in and look around; the next call goes on.")
-def command(name: str, client: str, customers: int, cases: int, days: int, first_part: bool) -> None:
+def command(name: str, client: str, customers: int, cases: int, days: int, gently: bool, first_part: bool) -> None:
     """Make TENANT where there is none and play its history; an interrupted run is continued."""
     size = Size(customers=customers, cases=cases, first=min(FIRST, customers), days=days)
     with house() as tenancy:
-        if fill(tenancy, name, client=client, size=size, first_only=first_part):
+        if fill(tenancy, name, client=client, size=size, first_only=first_part, gently=gently):
             show_logins(name)
         else:
             click.echo(f"{name}: the demonstration data is complete")
 
 
-def fill(tenancy: Tenancy, name: str, *, client: str = "demo", size: Size | None = None, first_only: bool = False) -> bool:
+def fill(tenancy: Tenancy, name: str, *, client: str = "demo", size: Size | None = None, first_only: bool = False,
+         gently: bool = False) -> bool:
     """Makes the tenant where there is none and plays its history, with a bar on a terminal; False when it was complete."""
     from metaloom.app.demo import make
 
@@ -49,7 +51,7 @@ def fill(tenancy: Tenancy, name: str, *, client: str = "demo", size: Size | None
         make_tenant(tenancy, name, client)
     asked = size or Size(customers=CUSTOMERS, cases=CASES, days=DAYS, first=FIRST)
     with _progress(name) as tell, _quiet():
-        return make(tenancy, name, size=asked, first_only=first_only, progress=tell)
+        return make(tenancy, name, size=asked, first_only=first_only, progress=tell, gently=gently)
 
 
 def show_logins(name: str) -> None:

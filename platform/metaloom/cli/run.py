@@ -47,8 +47,7 @@ def _demo(tenancy: Tenancy) -> subprocess.Popen[bytes] | None:
     show_logins(DEMO)
     if not unfinished:
         return None
-    line = "import os; os.nice(10); from metaloom.cli import main; main()"
-    return subprocess.Popen([sys.executable, "-c", line, "demo", DEMO], env=os.environ.copy())
+    return subprocess.Popen([sys.executable, "-m", "metaloom", "demo", DEMO, "--gently"], env=os.environ.copy())
 
 
 def _serve(settings: Settings, host: str, port: int, workers: int, threads: int) -> None:

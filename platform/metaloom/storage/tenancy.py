@@ -241,7 +241,7 @@ def _answering(tenant: Tenant | None = None) -> Iterator[None]:
             answer = Contended()        # a publish renamed it meanwhile; under the new revision the request will do
         if answer is None:
             raise
-        log.warning("database busy: %s", error)
+        log.warning("database busy: %s", getattr(error, "orig", error))
         raise answer from error
 
 
