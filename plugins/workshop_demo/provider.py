@@ -21,7 +21,8 @@ PARTS = (("屏幕总成", "phone", 420), ("电池", "phone", 120), ("充电接�
          ("键盘", "laptop", 150), ("固态硬盘 512G", "laptop", 320), ("内存条 16G", "laptop", 260), ("散热风扇", "laptop", 85), ("转轴", "laptop", 95),
          ("硒鼓", "printer", 110), ("搓纸轮", "printer", 25), ("定影膜", "printer", 70), ("主轴轴承", "machine", 680), ("伺服电机", "machine", 1850),
          ("限位开关", "machine", 55), ("灯泡", "other", 240))
-FAULTS = ("无法开机，送修前曾进水。", "屏幕碎裂，触摸失灵。", "电池鼓包，续航不足一小时。", "运行噪声大，自动关机。", "卡纸严重，打印有黑线。", "加工精度超差。")
+FAULTS = ("无法开机，送修前曾进水。", "屏幕碎裂，触摸失灵。", "电池鼓包，续航不足一小时。", "运行噪声大，自动关机。",
+          "卡纸严重，打印有黑线。", "加工精度超差。")
 WORKS = (("拆机检测", "0.5"), ("更换部件", "1"), ("清洁保养", "0.75"), ("主板维修", "2.5"), ("系统重装", "1.25"), ("精度校准", "3"))
 
 
@@ -93,7 +94,8 @@ def _devices(stage: Stage, rng: Random, rows: int) -> list[int]:
     for number in range(rows):
         name = rng.choice(SURNAMES) + rng.choice(GIVEN)
         client = reception.create(f"w:client{number}", CLIENT, {
-            "name": name, "phone": f"13{rng.randrange(10)}{rng.randrange(10000):04d}{rng.randrange(2, 10000):04d}", "address": f"解放路{rng.randrange(1, 300)}号"})
+            "name": name,
+            "phone": f"13{rng.randrange(10)}{rng.randrange(10000):04d}{rng.randrange(2, 10000):04d}", "address": f"解放路{rng.randrange(1, 300)}号"})
         kind = rng.choice(tuple(DEVICES))
         made.append(reception.create(f"w:device{number}", DEVICE, {
             "client": client, "name": rng.choice(DEVICES[kind]), "kind": kind, "serial_no": f"SN{20240000 + number * 37}",

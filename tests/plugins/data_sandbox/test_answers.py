@@ -1,0 +1,39 @@
+"""What the sandbox bureau says about whom."""
+
+import pytest
+
+from metaloom.plugin import registry
+from metaloom.plugin.data_provider import DataRequest
+
+LISTED = ("110101199003070011", "330106198506122352", "440305197809234488")
+
+
+@pytest.fixture(scope="module")
+def bureau():
+    return registry.load().provider("data_provider", "sandbox")
+
+
+def ask(bureau, id_no: str, mobile: str = "13812345678"):
+    return bureau.fetch(DataRequest(reference="CX1", method="blacklist", subject={"name": "某人", "id_no": id_no, "mobile": mobile}))
+
+
+@pytest.mark.parametrize("id_no", LISTED)
+def test_listed_people_are_found_with_a_reason(bureau, id_no: str) -> None:
+    reply = ask(bureau, id_no)
+    assert (reply.outcome, reply.values["level"], reply.reference) == ("found", "high", "CX1")
+    assert reply.text == reply.values["reason"]
+
+
+@pytest.mark.parametrize("id_no", ["110101199003070038", "", LISTED[0][:17]])
+def test_anybody_else_is_not_found(bureau, id_no: str) -> None:
+    assert ask(bureau, id_no).outcome == "not_found"
+
+
+@pytest.mark.parametrize("ending", ["0000", "0001"])
+def test_an_accident_is_never_a_good_answer(bureau, ending: str) -> None:
+    reply = ask(bureau, LISTED[0], "1381234" + ending)
+    assert (reply.outcome, reply.reference) == ("unavailable", "CX1")
+
+
+def test_another_question_is_an_accident_too(bureau) -> None:
+    assert bureau.fetch(DataRequest(reference="CX1", method="horoscope")).outcome == "unavailable"

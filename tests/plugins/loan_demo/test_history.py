@@ -1,0 +1,122 @@
+"""The demonstration: believable people, every state, books that agree, made once whatever interrupts it."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from metaloom import command
+from metaloom.app import demo
+from metaloom.base.clock import FixedClock
+from metaloom.base.errors import NotPossible
+from metaloom.base.identity import is_bank_card, is_credit_code, is_id_card, is_mobile
+from metaloom.compile import tenant_sources
+from metaloom.plugin import registry
+from metaloom.plugin.demo_data import Size
+from metaloom.schema_change import publish
+from metaloom.storage import Settings, Tenancy
+from metaloom_plugins.loan_demo import history, people, plan
+from tests.plugins.lender import ROOT, Lender
+from tests.plugins.loan_servicing.books import books_agree
+
+SMALL = Size(customers=36, cases=20, first=8, days=14)
+
+
+def test_identifiers_are_valid_and_differ() -> None:
+    rng, seen = Random(7), set()
+    for _ in range(500):
+        person = people.personal(rng, "personal", date(2026, 1, 1)).values
+        assert is_id_card(str(person["id_no"])) and is_mobile(str(person["mobile"]))
+        assert (str(person["id_no"])[6:14], int(str(person["id_no"])[16]) % 2 == 1) == (f"{person['birthday']:%Y%m%d}", person["gender"] == "male")
+        seen.add(person["id_no"])
+        assert is_credit_code(str(people.corporate(rng).values["credit_code"]))
+        assert is_bank_card(people.card(rng).number)
+        for ending in plan.CARD_ENDINGS.values():
+            assert people.card(rng, ending).number.endswith(ending) and is_bank_card(people.card(rng, ending).number)
+    assert len(seen) == 500
+
+
+def test_the_default_plan_has_every_fate_and_exactly_the_loans_asked_for() -> None:
+    made = plan.cases(Size(), 60)
+    assert (len(made), sum(case.loans for case in made)) == (2000, 3000)
+    assert {case.fate for case in made} == {*plan.FATES, plan.LOANS}
+    assert made == plan.cases(Size(), 60)
+    assert len([case for case in made if case.day == 0]) >= 40
+    assert max(case.day for case in made) < 60
+
+
+def test_working_days_rise_end_today_and_skip_sundays() -> None:
+    days = history.working_days(date(2026, 11, 22), 60)
+    assert days == sorted(set(days)) and days[-1] == date(2026, 11, 22) and len(days) == 61
+    assert not [day for day in days[:-1] if day.weekday() == 6]
+
+
+class Stopped(Exception):
+    """Somebody pulled the plug."""
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A small history that was cut off twice and finished at the third start."""
+    settings = Settings.from_env({"METALOOM_HOME": str(tmp_path_factory.mktemp("home")), "METALOOM_METADATA": str(ROOT / "metadata"),
+                                  "METALOOM_TENANTS": str(ROOT / "tenants")})
+    plugins = registry.load()
+    tenancy = Tenancy(settings, manifest=plugins.manifest())
+    publish(tenancy.create("played", "演示"), tenant_sources(ROOT / "metadata", ROOT / "tenants", "demo"))
+    assert demo.make(tenancy, "played", size=SMALL, first_only=True, registry=plugins)
+
+    def stop(done: int, total: int, text: str) -> None:
+        if done > total // 2:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        demo.make(tenancy, "played", size=SMALL, registry=plugins, progress=stop)
+    assert demo.make(tenancy, "played", size=SMALL, registry=plugins)
+    assert not demo.make(tenancy, "played", size=SMALL, registry=plugins)
+    lender = Lender.__new__(Lender)
+    lender.tenant, lender.plugins = tenancy.open("played"), plugins
+    yield lender
+    tenancy.close()
+
+
+def test_an_interrupted_history_has_everything_once(played: Lender) -> None:
+    assert len(played.rows("customer")) == SMALL.customers
+    assert len(played.rows("loan")) == SMALL.cases
+    assert len(played.rows("platform.company")) == 3 and len(played.rows("platform.org_unit")) == 9
+    assert len([u for u in played.rows("platform.user") if not u["username"].startswith(("tech", "store", "reception", "workshop"))]) == 30
+    assert len(played.rows("loan_product")) == 20
+    numbers = [row["bank_serial_no"] for row in played.rows("repayment")]
+    assert len(numbers) == len(set(numbers)) > SMALL.cases
+
+
+def test_its_books_agree_and_nothing_hangs(played: Lender) -> None:
+    books_agree(played)
+    assert not [row for row in played.outbox() if row["state"] in ("failed", "dead", "running")]
+
+
+def test_everything_was_done_by_a_person_who_may_or_by_the_engine(played: Lender) -> None:
+    loans = played.rows("loan")
+    assert {loan["company_id"] for loan in loans} == {1, 2, 3}
+    for entity in ("customer", "credit_application", "drawdown"):
+        rows = played.rows(entity)
+        assert rows and all(row["created_by"] == row["owner_id"] is not None for row in rows)
+
+
+def test_a_tenant_with_records_of_its_own_is_left_alone(played: Lender) -> None:
+    tenancy, plugins = played.tenant.tenancy, played.plugins
+    tenant = tenancy.create("own", "自有")
+    publish(tenant, tenant_sources(ROOT / "metadata", ROOT / "tenants", "demo"))
+    ctx = command.system_context(tenant, plugins=plugins, clock=FixedClock(datetime(2025, 1, 15, tzinfo=UTC)))
+    command.create_record(ctx, "platform.company", {"code": "OWN", "name": "自有公司", "business_date": date(2025, 1, 15)})
+    with pytest.raises(NotPossible, match="records of its own"):
+        demo.make(tenancy, "own", size=SMALL, registry=plugins)
+
+
+def test_the_readme_names_every_file() -> None:
+    folder = Path(history.__file__).parent
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    missing = [f.name for f in folder.glob("*.py") if f.name not in text and f.name not in ("__init__.py", "provider.py")]
+    assert not missing
