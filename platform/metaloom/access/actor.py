@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
 from metaloom.access.org import OrgTree, load_org_tree, stamp_columns
 from metaloom.access.plan import AccessPlan
 from metaloom.base.errors import LoginRequired
+
+T = TypeVar("T")
+_PERSON = ("id", "username", "active", "archived_at", "last_name", "first_name", "display_name", "locale", "company_id", "org_unit_id", "auth_stamp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +63,10 @@ def load_actor(conn: sa.Connection, revision: Any, user_id: int) -> Actor:
 
 
 def _actor(conn: sa.Connection, revision: Any, user_id: int) -> tuple[Actor, str]:
-    user, held = revision.tables.engine.user, revision.tables.engine.role_assignment
-    today = sa.func.current_date(type_=held.c.valid_from.type)
-    live = (sa.func.coalesce(held.c.valid_from, today) <= today, sa.func.coalesce(held.c.valid_to, today) >= today)
-    statement = (
-        sa.select(user, held.c.role.label("_role"), held.c.company_id.label("_company"), held.c.org_unit_id.label("_unit"),
-                  *stamp_columns(revision))
-        .select_from(user.outerjoin(held, sa.and_(held.c.user_id == user.c.id, *live)))
-        .where(user.c.id == user_id).order_by(held.c.id)
-    )
-    rows = conn.execute(statement).mappings().all()
+    statement = _STATEMENTS.get(id(revision), revision)
+    if statement is None:
+        statement = _STATEMENTS.put(id(revision), revision, _statement(revision))
+    rows = conn.execute(statement, {"actor_id": user_id}).mappings().all()
     if not rows or not rows[0]["active"] or rows[0]["archived_at"] is not None:
         raise LoginRequired
     first = rows[0]
@@ -81,6 +78,19 @@ def _actor(conn: sa.Connection, revision: Any, user_id: int) -> tuple[Actor, str
     return actor, f"{first['org_rows']}:{first['org_versions']}"
 
 
+def _statement(revision: Any) -> sa.Select[Any]:
+    """The person ``actor_id``, a row for each role held today, and the stamp of the organisation."""
+    user, held = revision.tables.engine.user, revision.tables.engine.role_assignment
+    today = sa.func.current_date(type_=held.c.valid_from.type)
+    live = (sa.func.coalesce(held.c.valid_from, today) <= today, sa.func.coalesce(held.c.valid_to, today) >= today)
+    return (
+        sa.select(*(user.c[name] for name in _PERSON), held.c.role.label("_role"), held.c.company_id.label("_company"),
+                  held.c.org_unit_id.label("_unit"), *stamp_columns(revision))
+        .select_from(user.outerjoin(held, sa.and_(held.c.user_id == user.c.id, *live)))
+        .where(user.c.id == sa.bindparam("actor_id", type_=user.c.id.type)).order_by(held.c.id)
+    )
+
+
 def _display_name(row: sa.RowMapping) -> str:
     """The display name; else the parts that Flask-AppBuilder keeps."""
     last, first = row["last_name"] or "", row["first_name"] or ""
@@ -89,14 +99,14 @@ def _display_name(row: sa.RowMapping) -> str:
 
 
 @dataclass
-class _Cache:
-    """Plans by (revision, actor, organisation), least recently used first; shared by the threads of a process."""
+class _Cache(Generic[T]):
+    """What a revision needs again (statements, organisations, plans), least recently used first; shared by the threads of a process."""
 
     limit: int
-    entries: OrderedDict[Any, tuple[Any, AccessPlan]] = field(default_factory=OrderedDict)
+    entries: OrderedDict[Any, tuple[Any, T]] = field(default_factory=OrderedDict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def get(self, key: Any, revision: Any) -> AccessPlan | None:
+    def get(self, key: Any, revision: Any) -> T | None:
         with self.lock:
             found = self.entries.get(key)
             if found is None or found[0] is not revision:
@@ -104,16 +114,17 @@ class _Cache:
             self.entries.move_to_end(key)
             return found[1]
 
-    def put(self, key: Any, revision: Any, plan: AccessPlan) -> AccessPlan:
+    def put(self, key: Any, revision: Any, made: T) -> T:
         with self.lock:
-            self.entries[key] = (revision, plan)
+            self.entries[key] = (revision, made)
             while len(self.entries) > self.limit:
                 self.entries.popitem(last=False)
-        return plan
+        return made
 
 
-_PLANS = _Cache(limit=500)
-_TREES = _Cache(limit=200)
+_PLANS: _Cache[AccessPlan] = _Cache(limit=500)
+_TREES: _Cache[OrgTree] = _Cache(limit=200)
+_STATEMENTS: _Cache[sa.Select[Any]] = _Cache(limit=200)
 
 
 def plan_for(conn: sa.Connection, revision: Any, user_id: int) -> AccessPlan:
@@ -128,5 +139,5 @@ def _org_tree(conn: sa.Connection, revision: Any, stamp: str) -> OrgTree:
     key = (id(revision), stamp)
     cached = _TREES.get(key, revision)
     if cached is None:
-        cached = _TREES.put(key, revision, load_org_tree(conn, revision, stamp))  # type: ignore[arg-type]
-    return cached  # type: ignore[return-value]
+        cached = _TREES.put(key, revision, load_org_tree(conn, revision, stamp))
+    return cached

@@ -23,6 +23,7 @@ from werkzeug.datastructures import CallbackDict
 
 from metaloom.base.clock import Clock
 from metaloom.base.errors import Busy, MetaloomError
+from metaloom.record.paths import PerRevision
 from metaloom.web.current import Current, Visit
 
 log = logging.getLogger("metaloom.app")
@@ -72,17 +73,7 @@ class LoginStore:
 
     def visit(self, pinned: Current, token: str) -> tuple[Visit, dict[str, Any], datetime] | None:
         """The live login of ``token``, in one statement; None when it was ended, is too old, or its owner may not enter."""
-        tables, revision = pinned.revision.tables, pinned.revision
-        session, user = tables.engine.session, tables.engine.user
-        company, columns = _company_columns(revision)
-        source = session.join(user, user.c.id == session.c.user_id)
-        if company is not None:
-            source = source.outerjoin(company, company.c.id == user.c.company_id)
-        found = pinned.conn.execute(
-            sa.select(session.c.id, session.c.user_id, session.c.data, session.c.seen_at, session.c.expires_at, user.c.active,
-                      user.c.auth_stamp, user.c.archived_at, user.c.preferences, *columns)
-            .select_from(source).where(session.c.token_digest == _digest(token))
-        ).mappings().first()
+        found = pinned.conn.execute(_VISITS.of(pinned.revision), {"digest": _digest(token)}).mappings().first()
         now = self.clock.now()
         if found is None or not found["active"] or found["archived_at"] is not None:
             return None
@@ -207,6 +198,23 @@ class LoginStore:
             conn.execute(user.update().where(user.c.id == user_id).values(preferences=kept))
 
 
+def _visit_statement(revision: Any) -> sa.Select[Any]:
+    """The session with this ``digest``, its account, and what the frame says of its company."""
+    session, user = revision.tables.engine.session, revision.tables.engine.user
+    company, columns = _company_columns(revision)
+    source = session.join(user, user.c.id == session.c.user_id)
+    if company is not None:
+        source = source.outerjoin(company, company.c.id == user.c.company_id)
+    return (
+        sa.select(session.c.id, session.c.user_id, session.c.data, session.c.seen_at, session.c.expires_at, user.c.active,
+                  user.c.auth_stamp, user.c.archived_at, user.c.preferences, *columns)
+        .select_from(source).where(session.c.token_digest == sa.bindparam("digest", type_=session.c.token_digest.type))
+    )
+
+
+_VISITS: PerRevision[sa.Select[Any]] = PerRevision(_visit_statement)
+
+
 def _company_columns(revision: Any) -> tuple[Any, list[Any]]:
     if COMPANY not in revision.catalog.entities:
         return None, []
@@ -296,12 +304,13 @@ class TenantSessions(SessionInterface):
     def _forget(self, response: Any) -> None:
         from flask import request
 
-        response.delete_cookie(self.name, path=request.script_root or "/", secure=self.secure, httponly=True, samesite="Lax")
+        response.delete_cookie(self.name, path=request.script_root or "/", secure=self.secure or request.is_secure, httponly=True, samesite="Lax")
 
     def _set(self, response: Any, value: str, max_age: int | None) -> None:
         from flask import request
 
-        response.set_cookie(self.name, value, max_age=max_age, path=request.script_root or "/", secure=self.secure, httponly=True, samesite="Lax")
+        response.set_cookie(self.name, value, max_age=max_age, path=request.script_root or "/", secure=self.secure or request.is_secure,
+                            httponly=True, samesite="Lax")
 
     def _signer(self, app: Flask, pinned: Current) -> URLSafeTimedSerializer:
         return URLSafeTimedSerializer(app.secret_key, salt=f"visitor:{pinned.tenant.name}")  # type: ignore[arg-type]
