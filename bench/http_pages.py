@@ -6,7 +6,8 @@
 Needs PostgreSQL; shares its database with list_detail.py (made once, kept). Both sides answer through Flask's test client,
 in random order, in one process: login cookie, rights, menu, headers, gzip on our side; one autocommit statement, a compiled
 Jinja table and no gzip on the other. CPU is this process's (the database's is not in it). Statements are those that reach
-the driver, BEGIN and SET left out; more than three for a page end the run with an error.
+the driver; left out are BEGIN, SET and the look at the published revision (at most one in 0.3 s for a whole process). More
+than three for a list (four for a detail, whose buttons ask for the record's state) end the run with an error.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import list_detail as data
 from metaloom.app import create_app
 
 PEOPLE = {"all": (2, ("bench.all",)), "own + office": (1, ("bench.own", "bench.office"))}
-STATEMENTS_MAX, WARM = 4, 4
+STATEMENTS_MAX, DETAIL_MAX, WARM = 3, 4, 4
 HEADS = ("编号", "标题", "客户", "类型", "金额", "已付", "未付", "逾期天数", "到期", "经办", "状态", "创建时间")
 
 TABLE = """<!doctype html><html lang="zh-CN"><head><meta charset="utf-8"><title>工单</title></head><body><h1>工单</h1>
@@ -46,7 +47,7 @@ FACTS = """<!doctype html><html lang="zh-CN"><head><meta charset="utf-8"><title>
 
 @dataclass
 class Times:
-    """What one contender took: wall and CPU milliseconds of each round, statements of the last one, bytes as sent."""
+    """What one contender took: wall and CPU milliseconds of each round, most statements, bytes as sent."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -101,7 +102,7 @@ class Ours:
         self.clients = {who: self._enter(*facts) for who, facts in PEOPLE.items()}
 
     def _count(self, conn: Any, cursor: Any, statement: str, *_: Any) -> None:
-        self.sent += not statement.startswith("SET ")
+        self.sent += not statement.startswith("SET ") and " FROM ml_pointer" not in " ".join(statement.split())
 
     def _enter(self, user_id: int, roles: tuple[str, ...]) -> Any:
         held = self.tenant.revision().tables.engine.role_assignment
@@ -140,12 +141,12 @@ class Bench:
         print("| | bare: ms (p95), CPU ms, bytes | " + " | ".join(f"{who}: ms (p95), CPU ms, × wall, × CPU, bytes" for who in PEOPLE) + " | statements |")
         print("|" + "---|" * (len(PEOPLE) + 3))
         for name, (ours, theirs) in self.scenarios().items():
-            times = self.measure(ours, theirs, rounds)
+            times = self.measure(ours, theirs, rounds, DETAIL_MAX if name == "detail" else STATEMENTS_MAX)
             bare = times["bare"]
             cells = [_cell(bare)] + [_cell(times[who], bare) for who in PEOPLE]
             print(f"| {name} | " + " | ".join(cells) + f" | {max(times[who].statements for who in PEOPLE)} |", flush=True)
 
-    def measure(self, ours: Callable[[int], str], theirs: Callable[[int], str], rounds: int) -> dict[str, Times]:
+    def measure(self, ours: Callable[[int], str], theirs: Callable[[int], str], rounds: int, statements_max: int) -> dict[str, Times]:
         """All in alternation and random order; the first rounds warm caches and do not count."""
         times = {"bare": Times(), **{who: Times() for who in PEOPLE}}
         dice = random.Random(5)
@@ -161,9 +162,9 @@ class Bench:
                 one = times[who]
                 one.wall.append(wall * 1000)
                 one.cpu.append(cpu * 1000)
-                one.statements, one.size = self.ours.sent if who != "bare" else 1, len(body)
-                if one.statements > STATEMENTS_MAX:
-                    raise SystemExit(f"{ours(n)} sent {one.statements} statements for {who}; {STATEMENTS_MAX} are allowed")
+                one.statements, one.size = max(one.statements, self.ours.sent if who != "bare" else 1), len(body)
+                if one.statements > statements_max:
+                    raise SystemExit(f"{ours(n)} sent {one.statements} statements for {who}; {statements_max} are allowed")
         return times
 
     def profile(self, name: str, order: str) -> None:
