@@ -21,7 +21,7 @@ def read_history(reader: Reader, row: Row, *, limit: int, before: int | None) ->
     """Audit entries of ``row``, newest first, at most ``limit``, older than entry ``before``."""
     audit = reader.revision.tables.engine.audit
     statement = sa.select(audit).where(audit.c.entity == row.entity, audit.c.record_id == row.id)
-    if before is not None:
+    if before is not None and before < 2**63:
         statement = statement.where(audit.c.id < before)
     entity = reader.plan.catalog.entities[row.entity]
     rows = reader.conn.execute(statement.order_by(audit.c.id.desc()).limit(max(1, min(limit, 1000)))).mappings()

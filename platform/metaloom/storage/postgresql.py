@@ -155,7 +155,7 @@ def control_engine(settings: Settings) -> sa.Engine:
         conn.exec_driver_sql("SELECT pg_advisory_xact_lock(4711201)")
         conn.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {CONTROL}")
     engine = sa.create_engine(
-        url, pool_size=1, max_overflow=4, pool_timeout=_WAIT_SECONDS, pool_pre_ping=True,
+        url, pool_size=1, max_overflow=4, pool_timeout=_WAIT_SECONDS, pool_pre_ping=True, hide_parameters=True,
         connect_args={"prepare_threshold": None, "options": f"-c search_path={CONTROL}"},
     )  # fmt: skip
 
@@ -180,7 +180,7 @@ def _shared_engine(url: str) -> sa.Engine:
         if engine is None:
             # prepare_threshold None: a statement prepared in one tenant's schema must not run in another's.
             engine = _engines[url] = sa.create_engine(
-                url, pool_size=_POOL_SIZE, max_overflow=_POOL_MORE, pool_timeout=_WAIT_SECONDS, pool_recycle=1800,
+                url, pool_size=_POOL_SIZE, max_overflow=_POOL_MORE, pool_timeout=_WAIT_SECONDS, pool_recycle=1800, hide_parameters=True,
                 connect_args={"prepare_threshold": None, "application_name": "metaloom"},
             )  # fmt: skip
             sa.event.listen(engine, "begin", _enter_tenant)
@@ -188,7 +188,7 @@ def _shared_engine(url: str) -> sa.Engine:
 
 
 def _bare_engine(url: str) -> sa.Engine:
-    return sa.create_engine(url, poolclass=sa.NullPool, connect_args={"prepare_threshold": None})
+    return sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True, connect_args={"prepare_threshold": None})
 
 
 def _with_prologue(engine: sa.Engine, prologue: str) -> sa.Engine:

@@ -123,7 +123,7 @@ def _engine(path: Path, begin: str, *, reader: bool, size: int) -> sa.Engine:
         creator=lambda: sqlite3.connect(
             f"{path.as_uri()}?mode=rw", uri=True, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
         ),
-        poolclass=sa.QueuePool, pool_size=size, max_overflow=16, pool_timeout=WAIT_SECONDS,
+        poolclass=sa.QueuePool, pool_size=size, max_overflow=16, pool_timeout=WAIT_SECONDS, hide_parameters=True,  # errors are logged, values are private
     )  # fmt: skip
 
     @sa.event.listens_for(engine, "connect")

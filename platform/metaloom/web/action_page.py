@@ -138,7 +138,7 @@ def _titles(pinned: Current, fields: Mapping[str, Field], sent: Any, values: Map
         if one.type not in LINK_TYPES:
             continue
         raw = str((sent.get(one.name) if sent is not None else values.get(one.name)) or "")
-        if raw.isdigit() and len(raw) < 19:
+        if raw.isdecimal() and len(raw) < 19:
             try:
                 found |= {one.name: hit.title for hit in pinned.reader.lookup(target_of(one), ids=[int(raw)], limit=1)}
             except MetaloomError:
@@ -198,7 +198,7 @@ def _results(pinned: Current, entity: str, name: str, results: Mapping[str, Any]
 
 def _version() -> int | None:
     text = request.form.get("_version", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
 
 def _refused(pinned: Current, definition: Entity, id: int | None, refused: MetaloomError) -> Any:
@@ -297,7 +297,7 @@ def transfer(entity: str, id: int) -> Any:
     definition = pinned.entity(entity)
     if id > MAX_ID:
         raise NotFound
-    chosen = {name: int(v) for name in _owner_names(definition) if (v := request.form.get(name, "")).isdigit() and len(v) < 19}
+    chosen = {name: int(v) for name in _owner_names(definition) if (v := request.form.get(name, "")).isdecimal() and len(v) < 19}
     try:
         saved = command.transfer_record(pinned.context(), entity, id, company=chosen.get("company"), org_unit=chosen.get("org_unit"), user=chosen.get("owner"),
                                         row_version=_version(), reason=request.form.get("_reason", "")[:REASON_MAX])

@@ -226,7 +226,7 @@ def _filled(one: Field, source: Source, made: FormField, value: Any) -> FormFiel
 
 
 def _files(ids: Iterable[str], source: Source) -> tuple[Mapping[str, Any], ...]:
-    numbers = [int(i) for i in ids if i.isdigit() and len(i) < 19]
+    numbers = [int(i) for i in ids if i.isdecimal() and len(i) < 19]
     return tuple(source.files.get(n, {"id": n, "name": f"#{n}", "size": 0}) for n in numbers)
 
 
@@ -289,6 +289,10 @@ def _options(pinned: Current, one: Field) -> tuple[tuple[str, str], ...]:
     return tuple((c.code, say(c.label)) for c in choices.items.values() if not c.hidden) if choices else ()
 
 
+def _whole(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 19 else None
+
+
 # ----------------------------------------------------------------------------------------------------- child grids
 
 
@@ -322,7 +326,7 @@ def _sent_rows(pinned: Current, child: Entity, columns: list[Field], source: Sou
         data = MultiDict((f"{made.html}.{index}.{k}", v) for k, values in raw.lists() for v in values)
         own = Source("create", {}, source.titles, {}, sent=data, problems=source.problems, files=source.files)
         id, version = raw.get("id", ""), raw.get("row_version", "")
-        yield _row(pinned, child, columns, made, str(index), int(id) if id.isdigit() else None, int(version) if version.isdigit() else None, own)
+        yield _row(pinned, child, columns, made, str(index), _whole(id), _whole(version), own)
 
 
 def _row(
@@ -344,7 +348,7 @@ def sent_rows(sent: MultiDict[str, str], name: str) -> list[MultiDict[str, str]]
     rows: dict[int, MultiDict[str, str]] = {}
     for key, values in sent.lists():
         parts = key.split(".", 2)
-        if len(parts) == 3 and parts[0] == name and parts[1].isdigit() and len(parts[1]) < 6:
+        if len(parts) == 3 and parts[0] == name and parts[1].isdecimal() and len(parts[1]) < 6:
             row = rows.setdefault(int(parts[1]), MultiDict())
             row.setlist(parts[2], values)
     return [rows[index] for index in sorted(rows)]

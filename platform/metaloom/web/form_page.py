@@ -94,7 +94,7 @@ def change(entity: str, id: int) -> Any:
     version = request.form.get("_version", "")
     try:
         values, own = _input(pinned, definition, "edit"), own_of(entity)
-        shown = int(version) if version.isdigit() and len(version) < 19 else None
+        shown = int(version) if version.isdecimal() and len(version) < 19 else None
         ctx = pinned.context()
         saved = own.change(ctx, id, values, shown) if own.change is not None else command.change_record(ctx, entity, id, values, shown)
     except Stale as stale:
@@ -169,7 +169,7 @@ def _words(pinned: Current, definition: Entity, one: Field, typed: str) -> str:
     choices = pinned.catalog.choices.get(one.choices)
     if choices and typed in choices.items:
         return say(choices.items[typed].label)
-    if one.type in LINK_TYPES and typed.isdigit():
+    if one.type in LINK_TYPES and typed.isdecimal() and len(typed) < 19:
         return _titles(pinned, definition, {one.name: int(typed)}).get(one.name, typed)
     return typed or "-"
 
@@ -227,7 +227,7 @@ def _source_of(pinned: Current, definition: Entity, row: Any) -> Source:
 
 def _sent_source(pinned: Current, definition: Entity, row: Any, problems: tuple[Problem, ...]) -> Source:
     titles = dict(row.titles) if row is not None else {}
-    ids = {n: int(request.form[n]) for n, f in definition.fields.items() if f.type in LINK_TYPES and request.form.get(n, "").isdigit() and len(request.form[n]) < 19}
+    ids = {n: int(request.form[n]) for n, f in definition.fields.items() if f.type in LINK_TYPES and request.form.get(n, "").isdecimal() and len(request.form[n]) < 19}
     titles |= _titles(pinned, definition, ids) | _child_titles(pinned, definition)
     values = row.values if row is not None else default_values(pinned, definition)
     levels = row.levels if row is not None else _levels_anywhere(pinned, definition)
@@ -257,7 +257,7 @@ def _child_titles(pinned: Current, definition: Entity) -> dict[str, str]:
             continue
         child = pinned.catalog.entities[one.entity]
         for index, row in enumerate(sent_rows(request.form, one.name)):
-            ids = {n: int(v) for n, f in child.fields.items() if f.type in LINK_TYPES and (v := row.get(n, "")).isdigit() and len(v) < 19}
+            ids = {n: int(v) for n, f in child.fields.items() if f.type in LINK_TYPES and (v := row.get(n, "")).isdecimal() and len(v) < 19}
             found |= {f"{one.name}.{index}.{n}={ids[n]}": title for n, title in _titles(pinned, child, ids).items()}
     return found
 
@@ -271,7 +271,7 @@ def _with_files(pinned: Current, definition: Entity, source: Source) -> Source:
     ids: list[int] = []
     for one in definition.fields.values():
         if one.type in FILE_TYPES:
-            ids += [int(p) for v in (source.sent.getlist(one.name) if source.sent else ()) for p in v.split(",") if p.isdigit() and len(p) < 19]
+            ids += [int(p) for v in (source.sent.getlist(one.name) if source.sent else ()) for p in v.split(",") if p.isdecimal() and len(p) < 19]
             ids += list(source.values.get(one.name) or ())
     return replace(source, files=file_facts(pinned, ids)) if ids else source
 
@@ -286,7 +286,7 @@ def _record_for_rules(pinned: Current, definition: Entity, source: Source, row: 
     for one in definition.fields.values():
         if one.type in LINK_TYPES:
             sent = source.sent.get(one.name) if source.sent is not None else None
-            id = int(sent) if sent and sent.isdigit() and len(sent) < 19 else source.values.get(one.name)
+            id = int(sent) if sent and sent.isdecimal() and len(sent) < 19 else source.values.get(one.name)
             record[one.name] = linked_values(pinned, rules, one, id)
         elif one.type is FieldType.CHILD:
             record[one.name] = [{n: browser_value(v) for n, v in r.values.items() if "." not in n} for r in source.children.get(one.name, ())]
@@ -305,7 +305,7 @@ def linked(entity: str, name: str) -> Any:
     id = request.args.get("id", "")
     if one is None or one.type not in LINK_TYPES:
         raise NotFound
-    return json_answer(linked_values(pinned, entity_rules(pinned, definition), one, int(id) if id.isdigit() and len(id) < 19 else None))
+    return json_answer(linked_values(pinned, entity_rules(pinned, definition), one, int(id) if id.isdecimal() and len(id) < 19 else None))
 
 
 @blueprint.get("/capitals")

@@ -211,7 +211,7 @@ def _with_titles(pinned: Current, fields: list[SearchField]) -> list[SearchField
     """Names of the linked records that the address already filters by."""
     done = []
     for one in fields:
-        ids = [int(v) for v in one.values if v.isdigit() and len(v) < 19] if one.kind == "link" else []
+        ids = [int(v) for v in one.values if v.isdecimal() and len(v) < 19] if one.kind == "link" else []
         if ids:
             try:
                 hits = pinned.reader.lookup(one.target, ids=ids, limit=len(ids))

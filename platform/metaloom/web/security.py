@@ -18,7 +18,6 @@ from flask_appbuilder.security.views import AuthDBView, ResetMyPasswordView
 from flask_login import LoginManager, login_user, logout_user
 from werkzeug.security import check_password_hash
 
-
 from metaloom.base.errors import Invalid, LoginRequired, NotFound, TooMany
 from metaloom.base.messages import message
 from metaloom.web.current import current, locale, say, site, url
@@ -81,7 +80,7 @@ class LoginView(AuthDBView):
 
 def inside(wanted: str) -> str:
     """``wanted`` when it is an address inside this tenant, else the tenant's first page."""
-    safe = wanted.startswith(request.script_root + "/") and not re.search(r"[\\\x00-\x1f]|//", wanted)
+    safe = wanted.startswith(request.script_root + "/") and wanted.isascii() and not re.search(r"[\\\x00-\x1f]|//|/\.\.?(/|$|[?#])", wanted)
     return wanted if safe else url("/")
 
 

@@ -46,7 +46,7 @@ def set_list(entity: str, name: str) -> Any:
         kept["density"] = request.form["density"] if request.form["density"] in DENSITIES else "normal"
     if "columns" in request.form:
         kept["columns"] = [path for path in request.form.getlist("columns") if path in view.columns][:COLUMNS_MAX]
-    if request.form.get("size", "").isdigit() and int(request.form["size"]) in PAGE_SIZES:
+    if request.form.get("size", "") in map(str, PAGE_SIZES):
         kept["size"] = int(request.form["size"])
     pinned.release()
     site().logins.save_preference(pinned.tenant, visit.user_id, f"list:{entity}/{name}", kept or None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -18,6 +19,7 @@ register(
     {
         "sheet.kind": ("请上传 .xlsx 或 .csv 文件。", "Please upload an .xlsx or .csv file."),
         "sheet.broken": ("文件无法读取，请用模板重新填写。", "The file cannot be read; please fill in the template again."),
+        "sheet.too_large": ("文件解压后过大，请分批导入。", "Unpacked, the file is too large; please import it in parts."),
         "sheet.empty": ("文件中没有数据。", "The file holds no rows."),
         "sheet.too_long": ("一次最多导入 {limit} 行。", "At most {limit} rows at a time."),
         "sheet.unknown_columns": ("不认识这些列：{columns}。", "These columns are unknown: {columns}."),
@@ -25,6 +27,7 @@ register(
 )
 ROWS_MAX = 5_000
 COLUMNS_MAX = 200
+UNPACKED_MAX = 120 * 1024 * 1024
 
 
 def import_fields(entity: Entity, writable: Callable[[str], bool]) -> list[Field]:
@@ -90,8 +93,16 @@ def _csv(body: bytes) -> Iterator[list[Any]]:
 def _xlsx(body: bytes) -> Iterator[list[Any]]:
     from python_calamine import CalamineWorkbook
 
+    _refuse_swelling(body)
     sheet = CalamineWorkbook.from_filelike(io.BytesIO(body)).get_sheet_by_index(0)
     yield from _limited(sheet.iter_rows())
+
+
+def _refuse_swelling(body: bytes) -> None:
+    """A workbook is a zip archive; what it unpacks to is read from its directory, before anything is unpacked."""
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        if sum(part.file_size for part in archive.infolist()) > UNPACKED_MAX:
+            raise NotPossible(message("sheet.too_large"))
 
 
 def _limited(rows: Any) -> Iterator[list[Any]]:
