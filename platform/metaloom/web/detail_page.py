@@ -16,11 +16,12 @@ from metaloom.model import Entity, Field, FieldLevel, FieldType
 from metaloom.model.entity import FILE_TYPES, LINK_TYPES
 from metaloom.record.encode import display
 from metaloom.record.paths import UnknownPath, field_of, target_of
-from metaloom.web.cells import Cell, cell, heads, path_label, resolve, titled
+from metaloom.web.cells import Cell, cell, heads, path_label, resolve, titled, unit_of
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.file_page import file_facts
 from metaloom.web.frame import list_url, record_url
-from metaloom.web.own import offered as own_offered, own_of
+from metaloom.web.own import offered as own_offered
+from metaloom.web.own import own_of
 
 blueprint = Blueprint("detail", __name__)
 MAX_ID = 2**63 - 1
@@ -85,7 +86,8 @@ def detail(pinned: Current, entity: str, id: int, notice: str = "") -> str:
     opened = picked if picked in {tab.name for tab in tabs} else "info"
     return render_template(
         "detail/page.html", entity=definition, row=row, tabs=tabs, opened=opened, facts=_facts(pinned, definition, row),
-        subtitle=_words(pinned, definition, row, definition.subtitle), state=_state(pinned, definition, row),
+        subtitle="" if definition.subtitle in definition.header else _words(pinned, definition, row, definition.subtitle),
+        state=_state(pinned, definition, row),
         blocks=_blocks(pinned, definition, row), own_panel=_own_panel(pinned, definition, row),
         panel="" if opened == "info" else _panel(pinned, definition, row, opened),
         here_url=record_url(entity, id), notice=notice, **_buttons(pinned, definition, row),
@@ -133,7 +135,7 @@ def _own_panel(pinned: Current, definition: Entity, row: Any) -> Markup:
 
 def _facts(pinned: Current, definition: Entity, row: Any) -> list[Fact]:
     """The first questions answered: the header fields of the metadata that this person may see."""
-    paths = [text for text in definition.header if resolve(pinned, definition, text) is not None]
+    paths = [text for text in definition.header if text != definition.title and resolve(pinned, definition, text) is not None]
     far = [text for text in paths if "." in text]
     seen = pinned.reader.get(definition.address, row.id, paths=far, children=False) if far else row
     found = []
@@ -142,12 +144,8 @@ def _facts(pinned: Current, definition: Entity, row: Any) -> list[Fact]:
         holder = seen if "." in text else row
         if path is not None and text in holder.values and path.field.type is not FieldType.STATE:
             big = path.field.type in (FieldType.MONEY, FieldType.INTEGER, FieldType.RATE, FieldType.DATE)
-            found.append(Fact(path_label(pinned, definition, path) + _unit(path.field), cell(pinned, path, holder), big))
+            found.append(Fact(path_label(pinned, definition, path) + unit_of(path.field), cell(pinned, path, holder), big))
     return found
-
-
-def _unit(field: Field) -> str:
-    return f" ({say(field.unit)})" if field.unit else ""
 
 
 def _state(pinned: Current, definition: Entity, row: Any) -> Cell | None:
@@ -213,7 +211,8 @@ def _related(pinned: Current, definition: Entity, row: Any, name: str) -> Any:
     page = pinned.reader.related(definition.address, row.id, name, view=view, limit=RELATED_ROWS, cursor=request.args.get("cursor") or None)
     columns = [h for h in heads(pinned, target, page.paths, view) if h.path != link and not h.path.startswith(link + ".")]
     rows = [(record_url(other, r.id) if "read" in r.actions else "", tuple(cell(pinned, h.resolved, r) for h in columns), r) for r in page.rows]
-    creatable = (target.storage == "table" or own_of(other).create is not None) and not target.child_of and not target.append_only and link in target.fields and pinned.plan.may(other, "create")
+    kept_here = (target.storage == "table" or own_of(other).create is not None) and not target.child_of and not target.append_only
+    creatable = kept_here and link in target.fields and pinned.plan.may(other, "create")
     new = f"{url('/e/' + other + '/new')}?{link}={row.id}&next={record_url(definition.address, row.id)}?tab={name}" if creatable else ""
     return render_template("detail/related.html", entity=target, columns=columns, rows=rows, page=page, new_url=new,
                            all_url=f"{list_url(other)}?f.{link}={row.id}",
@@ -240,6 +239,8 @@ def _blocks(pinned: Current, definition: Entity, row: Any) -> list[Block]:
         if lines:
             blocks.append(Block(say(section.label), tuple(lines)))
         blocks += [grid for grid in grids if grid]
+    # The head of the page shows these.
+    placed |= {definition.title, definition.subtitle, *(n for n, f in definition.fields.items() if f.type is FieldType.STATE)}
     rest = [n for n, f in definition.fields.items() if n not in placed and f.type is not FieldType.CHILD]
     blocks += _rest(pinned, definition, row, rest, files)
     return blocks
@@ -259,7 +260,7 @@ def _line(pinned: Current, definition: Entity, row: Any, name: str, files: Mappi
     if one.visible_when and row.values[name] in (None, "", ()):
         return None  # a field for other kinds of records: its form would not ask for it here
     attached = tuple(files[i] for i in row.values.get(name) or () if i in files) if one.type in FILE_TYPES else ()
-    return Shown(say(one.label) + _unit(one), cell(pinned, path, row), one.type in WIDE, attached, one.type is FieldType.AUTO_NUMBER)
+    return Shown(say(one.label) + unit_of(one), cell(pinned, path, row), one.type in WIDE, attached, one.type is FieldType.AUTO_NUMBER)
 
 
 def _grid(pinned: Current, one: Field, row: Any) -> Block | None:

@@ -87,7 +87,8 @@ def _title(pinned: Current, state: ListState) -> str:
     """The list's own label, or what the menu calls it: the page answers the click in the same words."""
     here = (state.view.address, state.view.address.removesuffix("/main"))
     called = (item.label for menu in pinned.catalog.menus.values() for item in menu.items.values() if item.list in here)
-    return say(state.view.label or next(called, None) or state.entity.label)
+    own = state.view.label if state.view.label != state.entity.label else None
+    return say(own or next(called, None) or state.entity.label)
 
 
 def _paths(pinned: Current, state: ListState) -> list[str] | None:
@@ -173,9 +174,11 @@ def _toolbar(pinned: Current, state: ListState) -> dict[str, Any]:
     granted = pinned.plan.actions(address)
     actions = [a for a in pinned.catalog.actions_of(address) if a.on == "list" and (a.permission or a.name) in granted]
     return {
-        "may_create": (writable or own_of(address).create is not None) and may("create"), "may_export": may("export"), "may_import": writable and may("import") and may("create"),
+        "may_create": (writable or own_of(address).create is not None) and may("create"),
+        "may_export": may("export"), "may_import": writable and may("import") and may("create"),
         "may_restore": state.entity.archivable and may("restore"), "list_actions": actions,
-        "new_url": url(f"/e/{address}/new"), "import_url": url(f"/e/{address}/import"), "all_columns": heads(pinned, state.entity, state.view.columns, state.view),
+        "new_url": url(f"/e/{address}/new"), "import_url": url(f"/e/{address}/import"),
+        "all_columns": heads(pinned, state.entity, state.view.columns, state.view),
         "shown_columns": frozenset(state.columns or (p for p, c in state.view.columns.items() if not c.hidden)),
         "settings_url": url(f"/settings/list/{address}/{state.view.name}"),
     }
@@ -241,7 +244,7 @@ def export_list(entity: str, name: str = "main") -> Any:
     verdict = pinned.plan.may(entity, "export")
     if not verdict:
         raise NotAllowed(verdict.reason)
-    file = tempfile.TemporaryFile()
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the answer closes it when it is sent
     try:
         pinned.reader.export(entity, format=kind, file=file, sort=state.sort, paths=_paths(pinned, state), **state.asked())
     except BaseException:
