@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from tests.generic.world import World
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    home = Path(tmp_path_factory.mktemp("generic"))
-    made = World(home, request.getfixturevalue("pg_url") if request.param == "postgresql" else None)
-    yield made
-    made.close()
+    with database(request, "world") as url:
+        made = World(Path(tmp_path_factory.mktemp("generic")), url)
+        yield made
+        made.close()
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    home = Path(tmp_path_factory.mktemp("sandbox"))
-    made = World(home, request.getfixturevalue("pg_url") if request.param == "postgresql" else None, ("alpha",))
-    yield made
-    made.close()
+    with database(request, "sandbox") as url:
+        made = World(Path(tmp_path_factory.mktemp("sandbox")), url, ("alpha",))
+        yield made
+        made.close()
+
+
+@contextmanager
+def database(request: pytest.FixtureRequest, suffix: str) -> Iterator[str | None]:
+    """None for SQLite; else a PostgreSQL database of its own: both worlds have a tenant of the same name."""
+    if request.param == "sqlite":
+        yield None
+        return
+    server = sa.make_url(request.getfixturevalue("pg_url"))
+    name = f"{server.database}_{suffix}"
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    for statement in (f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}"'):
+        with engine.connect() as connection:
+            connection.execute(sa.text(statement))
+    yield server.set(database=name).render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.execute(sa.text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
