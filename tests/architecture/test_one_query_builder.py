@@ -16,6 +16,8 @@ CONNECTIONS = frozenset({"conn", "connection", "session", "cursor"})
 ALLOWED = {
     "command/rows.py": "the commands' one way to stored rows, over record.Writer, and to engine tables that no list shows",
     "command/api_key.py": "keys are rows of the engine, found by their digest before anybody is known",
+    "command/end_session.py": "logins are rows of the engine; the account itself is reached through rows and rights",
+    "command/unlock_user.py": "the lock of an account is a row of the engine; the account itself is reached through rows and rights",
     "command/numbers.py": "counters of number series, raised under a lock",
     "command/upload_file.py": "an upload belongs to no record yet, so no scope covers it",
     "command/session.py": "the business day of the person's own company, pinned with the request",

@@ -8,7 +8,6 @@ import pytest
 from metaloom.base.errors import Busy, Invalid, MetaloomError, NotAllowed, NotFound, NotPossible, Stale
 from metaloom.command import available_actions, bulk_action, create_record, run_action
 from metaloom.record import Reader
-from tests.command.club import TODAY
 
 MEMBER = "club.member"
 

@@ -4,7 +4,17 @@ from flask import Blueprint, Flask
 
 import metaloom.web.messages  # noqa: F401  (registers the sentences)
 import metaloom.web.people_page  # noqa: F401  (registers what people, roles and companies offer)
-from metaloom.web import action_page, detail_page, file_page, form_page, import_page, list_page, lookup, settings_page, workbench
+from metaloom.web import (
+    action_page,
+    detail_page,
+    file_page,
+    form_page,
+    import_page,
+    list_page,
+    lookup,
+    settings_page,
+    workbench,
+)
 from metaloom.web.assets import static_blueprint
 from metaloom.web.current import site
 from metaloom.web.errors import register_error_pages

@@ -53,7 +53,8 @@ class Asked:
 def _asked(pinned: Current, entity: str, name: str) -> Asked:
     found = pinned.catalog.actions.get(f"{entity}/{name}")
     if found is not None:
-        return Asked(name, found.label, found.input.fields, found.asks_reason, found.confirm, found.help, found.style, found.permission or name, found.on, found)
+        return Asked(name, found.label, found.input.fields, found.asks_reason, found.confirm, found.help, found.style,
+                     found.permission or name, found.on, found)
     verb = own_of(entity).verbs.get(name)
     if verb is not None:
         return Asked(name, verb.label, verb.fields(pinned.catalog), False, verb.confirm, verb.help, verb.style, "read", "record", verb=verb)
@@ -140,7 +141,7 @@ def _titles(pinned: Current, fields: Mapping[str, Field], sent: Any, values: Map
         raw = str((sent.get(one.name) if sent is not None else values.get(one.name)) or "")
         if raw.isdecimal() and len(raw) < 19:
             try:
-                found |= {one.name: hit.title for hit in pinned.reader.lookup(target_of(one), ids=[int(raw)], limit=1)}
+                found.update((one.name, hit.title) for hit in pinned.reader.lookup(target_of(one), ids=[int(raw)], limit=1))
             except MetaloomError:
                 continue
     return found
@@ -183,7 +184,8 @@ def do(entity: str, name: str, id: int | None = None) -> Any:
         return _refused(pinned, definition, id, refused)
     shown = _results(pinned, entity, name, done.results)
     if shown and wants_fragment():
-        return render_template("detail/done.html", said=done.message.say(locale()), results=shown, back=_landing(pinned, entity, id), label=asked.label.say(locale()))
+        return render_template("detail/done.html", said=done.message.say(locale()), results=shown,
+                               back=_landing(pinned, entity, id), label=asked.label.say(locale()))
     return _after(pinned, entity, id, done.message.say(locale()))
 
 
@@ -281,7 +283,8 @@ def ask_transfer(entity: str, id: int) -> Any:
     fields = [make_field(pinned, definition, OWNERS[n], source, n, False) for n in _owner_names(definition)]
     label = Text("移交", "Transfer")
     asked = Asked("transfer", label, {}, True, None, None, "primary", "transfer", "record")
-    return render_template("detail/ask.html", asked=asked, fields=fields, row=row, post=record_url(entity, id, "/transfer"), rules="{}", version=row.row_version,
+    return render_template("detail/ask.html", asked=asked, fields=fields, row=row, post=record_url(entity, id, "/transfer"), rules="{}",
+                           version=row.row_version,
                            key="", reason="", next="", problems=())
 
 

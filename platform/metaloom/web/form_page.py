@@ -227,7 +227,8 @@ def _source_of(pinned: Current, definition: Entity, row: Any) -> Source:
 
 def _sent_source(pinned: Current, definition: Entity, row: Any, problems: tuple[Problem, ...]) -> Source:
     titles = dict(row.titles) if row is not None else {}
-    ids = {n: int(request.form[n]) for n, f in definition.fields.items() if f.type in LINK_TYPES and request.form.get(n, "").isdecimal() and len(request.form[n]) < 19}
+    ids = {n: int(request.form[n]) for n, f in definition.fields.items()
+           if f.type in LINK_TYPES and request.form.get(n, "").isdecimal() and len(request.form[n]) < 19}
     titles |= _titles(pinned, definition, ids) | _child_titles(pinned, definition)
     values = row.values if row is not None else default_values(pinned, definition)
     levels = row.levels if row is not None else _levels_anywhere(pinned, definition)
@@ -245,7 +246,7 @@ def _titles(pinned: Current, definition: Entity, values: Mapping[str, Any]) -> d
             hits = pinned.reader.lookup(target_of(one), ids=[value], limit=1)
         except MetaloomError:
             continue
-        found |= {name: hit.title for hit in hits}
+        found.update((name, hit.title) for hit in hits)
     return found
 
 
@@ -279,7 +280,8 @@ def _with_files(pinned: Current, definition: Entity, source: Source) -> Source:
 def _record_for_rules(pinned: Current, definition: Entity, source: Source, row: Any) -> dict[str, Any]:
     """Values for the browser's rules: stored ones for what stands in no input, linked ones for what the rules follow."""
     rules = entity_rules(pinned, definition)
-    record: dict[str, Any] = dict.fromkeys((*definition.fields, "id", "company", "org_unit", "owner", "created_by", "created_at", "updated_by", "updated_at", "archived_at", "row_version"))
+    record: dict[str, Any] = dict.fromkeys(
+        (*definition.fields, "id", "company", "org_unit", "owner", "created_by", "created_at", "updated_by", "updated_at", "archived_at", "row_version"))
     for name, value in source.values.items():
         if "." not in name:
             record[name] = browser_value(value)
