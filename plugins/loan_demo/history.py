@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
 
+from metaloom.base.errors import Invalid, NotAllowed, NotPossible
 from metaloom.plugin.demo_data import Person, Size, Stage
 
 from . import people, products
@@ -39,7 +40,7 @@ class History:
         self.stage, self.size = stage, size
         self.days = working_days(stage.last_day, size.days)
         self.last = len(self.days) - 1
-        self.customers = self.loans = 0
+        self.customers = self.loans = self.refused = 0
         self._agenda: dict[int, list[Life]] = defaultdict(list)
 
     def play(self, teams: list[Team], on_sale: tuple[Product, ...]) -> None:
@@ -59,7 +60,7 @@ class History:
         while ready:
             waiting = []
             for life in ready:
-                on = next(life, None)
+                on = self._go_on(life)
                 if on == AFTER_THE_WORKER:
                     waiting.append(life)
                 elif on is not None and on <= self.last:
@@ -68,10 +69,18 @@ class History:
             self._tell(today)
             ready = waiting
 
+    def _go_on(self, life: Life) -> int | None:
+        """A refusal ends this life only: people who work at the same time may have changed what it stands on."""
+        try:
+            return next(life, None)
+        except (Invalid, NotAllowed, NotPossible):
+            self.refused += 1
+            return None
+
     def _tell(self, today: int) -> None:
         done = self.customers + self.loans
         self.stage.progress(done, self.size.customers + self.size.cases,
-                            f"{self.days[today]:%Y-%m-%d} 客户 {self.customers} 贷款 {self.loans}")
+                            f"{self.days[today]:%Y-%m-%d} 客户 {self.customers} 贷款 {self.loans}" + (f" 被拒 {self.refused}" if self.refused else ""))
 
     def _products_move_on(self, on_sale: tuple[Product, ...]) -> Life:
         """Mid-year: dearer versions for two products; two more are being prepared; one goes off sale."""
@@ -170,7 +179,7 @@ class History:
     def _draw(self, case: Case, number: int, team: Team, officer: Person, limit: int, account: int, terms: dict[str, object],
               today: int) -> Life:
         rng, key, fate = Random(f"{case.rng.random()} loan {number}"), f"c{case.number}d{number}", case.fate
-        options = [term for term in (1, 3, 6, 9, 12, 18, 24, 36) if term <= terms["term"]] or [terms["term"]]
+        options = [term for term in (1, 3, 6, 9, 12, 18, 24, 36) if terms["shortest"] <= term <= terms["term"]] or [terms["term"]]
         drawdown = officer.create(key, DRAWDOWN, {
             "limit": limit, "amount": terms["each"], "term_months": rng.choice(options[-3:]), "repay_method": terms["method"],
             "payout_account": account, "purpose": "working_capital"})
@@ -272,7 +281,7 @@ def _terms(rng: Random, product: Product, case: Case) -> dict[str, object]:
     options = [term for term in (1, 3, 6, 9, 12, 18, 24, 36) if product.term[0] <= term <= product.term[1]]
     steps = int((product.rates[1] - product.rates[0]) * 1000)
     rate = product.rates[0] + Decimal(rng.randrange(0, steps + 1)) / 1000
-    return {"amount": amount, "each": each, "term": rng.choices(options, [4 if term in (6, 12) else 1 for term in options])[0],
+    return {"amount": amount, "each": each, "shortest": product.term[0], "term": rng.choices(options, [4 if term in (6, 12) else 1 for term in options])[0],
             "method": rng.choice(product.methods), "rate": rate}
 
 
