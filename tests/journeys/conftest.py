@@ -1,4 +1,4 @@
-"""A lender on a real port, and windows in which its people work. One server per test process."""
+"""A lender on a real port, and windows in which its people work. One per test file: days that one story moves are its own."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ class House:
     address: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with open_lender(tmp_path_factory.mktemp("home"), "journey") as lender:
         app = create_app(lender.tenant.settings, tenancy=lender.tenant.tenancy, clock=lender.real, registry=lender.plugins)
