@@ -142,5 +142,17 @@ def _open_limit(world: World) -> None:
         store(world, row.entity, row.id, status="in_use")
 
 
-HINTS: dict[str, Hint] = {"lending.bank_account": _account, "lending.drawdown": _drawdown}
+def _application(world: World, sent: dict[str, Any]) -> Mapping[str, Any]:
+    """A customer in good standing and a product on sale that is made for such customers; another pair at each asking."""
+    mine = [row for row in world.alpha.rows["lending.customer"] if row.owner == "alice"]
+    products = world.alpha.rows["lending.loan_product"]
+    number = next(values.NUMBERS)
+    customer, product = mine[number % len(mine)], products[number // len(mine) % len(products)]
+    store(world, customer.entity, customer.id, customer_status="normal")
+    kind = stored(world, customer.entity, customer.id)["customer_type"]
+    store(world, product.entity, product.id, status="on_sale", customer_type=kind)
+    return {"customer": customer.id, "product": product.id}
+
+
+HINTS: dict[str, Hint] = {"lending.bank_account": _account, "lending.credit_application": _application, "lending.drawdown": _drawdown}
 PREPARE: dict[str, Callable[[World], None]] = {"lending.drawdown": _open_limit}

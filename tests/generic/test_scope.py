@@ -256,7 +256,7 @@ def _related(reader: Reader, oracle: Oracle, entity: str, row: Any, tab: str, ot
         return [] if found is NotFound else [f"{sorted(oracle.roles)} {entity} {row.id} {tab}: {found} for an unseen record"]
     if not oracle.may(other, "list"):
         found = _refused(lambda: reader.related(entity, row.id, tab))
-        return [] if found is NotAllowed else [f"{sorted(oracle.roles)} {entity} {row.id} {tab}: {found} without the right to list"]
+        return [] if found in (NotAllowed, NotFound) else [f"{sorted(oracle.roles)} {entity} {row.id} {tab}: {found} without the right to list"]
     wanted = {r.id for r in oracle.place.rows[other] if r.values.get(link) == row.id} & oracle.rows(other, "list")
     found = ids(reader.related(entity, row.id, tab, limit=200))
     return [] if found == wanted else [f"{sorted(oracle.roles)} {entity} {row.id} {tab}: {found} for {wanted}"]
