@@ -33,7 +33,7 @@ TOP_LEVEL = {
     "Makefile", ".ci", "CHANGELOG.md", "docs", "bench", ".gitignore",
 }  # fmt: skip
 BUSINESS_WORDS = re.compile(r"loan|(?<![a-z])lending|borrower|repayment|drawdown|贷款|借款|还款|放款", re.IGNORECASE)
-MACHINE_PATHS = re.compile(r"(?<![\w.])(/work/(?:main|shared|plan)|/root/|/home/\w+/|/Users/\w+/)|registry\.npmjs")
+MACHINE_PATHS = re.compile(r"(?<![\w.])(" + re.escape(str(ROOT)) + r"/|/root/|/home/\w+/|/Users/\w+/)|https?://registry\.")
 SQL_START = re.compile(r"\s*(SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|TRUNCATE|SET|WITH|COPY|GRANT)\s")
 UNSAFE_TEMPLATE = re.compile(r"\|\s*safe\b|autoescape\s+false|\bx-html\b|\bhx-on[:-]", re.IGNORECASE)
 UNSAFE_IMPORTS = {"pickle", "marshal", "shelve", "dill", "cloudpickle"}
@@ -166,7 +166,7 @@ def test_planted_unsafe_code_is_found(planted, what):
     [
         (BUSINESS_WORDS, "class LoanView: ...", "blending colours"),
         (BUSINESS_WORDS, "label: 还款计划", "label: 计划"),
-        (MACHINE_PATHS, "open('/root/data.csv')", "href='/work/orders'"),
+        (MACHINE_PATHS, "open('/root/data.csv')", "href='/shop/orders'"),
         (UNSAFE_TEMPLATE, "{{ value | safe }}", "{{ value | safely_cut }}"),
     ],
 )
