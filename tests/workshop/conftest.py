@@ -11,7 +11,7 @@ import pytest
 from tests.workshop.shop import Shop
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     home = Path(tmp_path_factory.mktemp("workshop"))
     made = Shop(home, request.getfixturevalue("pg_url") if request.param == "postgresql" else None)
