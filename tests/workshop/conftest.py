@@ -13,6 +13,7 @@ from tests.workshop.shop import Shop
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    # A module long only: other suites of this worker use the same server, and some make its control schema anew.
     home = Path(tmp_path_factory.mktemp("workshop"))
     made = Shop(home, request.getfixturevalue("pg_url") if request.param == "postgresql" else None)
     yield made
