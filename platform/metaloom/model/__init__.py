@@ -6,6 +6,22 @@ Maps are read-only ``Mapping`` objects in the order of the metadata.
 
 from metaloom.model.access import AccessGrant, FieldLevel, Role
 from metaloom.model.action import Action, Input, Step
+from metaloom.model.approval import (
+    Allowed,
+    ApprovalChain,
+    Branch,
+    ChainStep,
+    CopyTo,
+    Decide,
+    Escalation,
+    Fork,
+    Limit,
+    ReturnRule,
+    StartRule,
+    SubChain,
+    WaitFor,
+    Who,
+)
 from metaloom.model.catalog import Catalog, Pack
 from metaloom.model.choices import Choice, Choices
 from metaloom.model.entity import (
@@ -24,7 +40,9 @@ from metaloom.model.screen import Column, Form, ListView, Menu, MenuItem, QuickL
 from metaloom.model.series import NumberSeries
 
 __all__ = [
-    "AccessGrant", "Account", "AccountingRule", "Action", "Aggregate", "Catalog", "Choice", "Choices", "Column", "Entity",
-    "Field", "FieldLevel", "FieldType", "Form", "Index", "Input", "LedgerLeg", "Lifecycle", "ListView", "Menu", "MenuItem",
-    "NumberSeries", "Ownership", "Pack", "QuickLink", "Role", "Rule", "Section", "State", "Step", "Tab", "Transition", "UniqueRule",
+    "AccessGrant", "Account", "AccountingRule", "Action", "Aggregate", "Allowed", "ApprovalChain", "Branch", "Catalog",
+    "ChainStep", "Choice", "Choices", "Column", "CopyTo", "Decide", "Entity", "Escalation", "Field", "FieldLevel",
+    "FieldType", "Fork", "Form", "Index", "Input", "LedgerLeg", "Lifecycle", "Limit", "ListView", "Menu", "MenuItem",
+    "NumberSeries", "Ownership", "Pack", "QuickLink", "ReturnRule", "Role", "Rule", "Section", "StartRule", "State",
+    "Step", "SubChain", "Tab", "Transition", "UniqueRule", "WaitFor", "Who",
 ]

@@ -11,6 +11,7 @@ from metaloom.base.position import NOWHERE, Position
 from metaloom.base.text import Text
 from metaloom.model.access import AccessGrant, Role
 from metaloom.model.action import Action
+from metaloom.model.approval import ApprovalChain
 from metaloom.model.choices import Choices
 from metaloom.model.entity import Entity
 from metaloom.model.ledger import Account, AccountingRule
@@ -34,7 +35,7 @@ class Pack:
 @dataclass(frozen=True)
 class Catalog:
     """Keys are addresses. ``lists`` by ``<entity>/<name>`` (``main`` for the entity's own); ``forms``, ``lifecycles`` by entity;
-    ``actions`` by ``<entity>/<name>``; ``grants`` by entity, in file order."""
+    ``actions`` and ``chains`` by ``<entity>/<name>``; ``grants`` by entity, in file order."""
 
     digest: str
     packs: Mapping[str, Pack]
@@ -52,6 +53,7 @@ class Catalog:
     accounts: Mapping[str, Account]
     accounting_rules: Mapping[str, AccountingRule]
     warnings: tuple[Diagnostic, ...] = ()
+    chains: Mapping[str, ApprovalChain] = field(default_factory=lambda: MappingProxyType({}))
     settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
     def entity(self, address: str) -> Entity:
@@ -61,6 +63,10 @@ class Catalog:
     def actions_of(self, entity: str) -> tuple[Action, ...]:
         """The entity's actions in the order of its metadata."""
         return tuple(a for a in self.actions.values() if a.entity == entity)
+
+    def chains_of(self, entity: str) -> tuple[ApprovalChain, ...]:
+        """The entity's approval chains in the order of its metadata."""
+        return tuple(c for c in self.chains.values() if c.entity == entity)
 
     def children_of(self, entity: str) -> tuple[Entity, ...]:
         """Entities whose rows live inside rows of ``entity``."""
