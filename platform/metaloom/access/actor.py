@@ -14,6 +14,7 @@ from metaloom.access.plan import AccessPlan
 from metaloom.base.errors import LoginRequired
 
 T = TypeVar("T")
+EVERYBODY = "platform.everybody"
 _PERSON = ("id", "username", "active", "archived_at", "last_name", "first_name", "display_name", "locale", "company_id", "org_unit_id", "auth_stamp")
 
 
@@ -47,6 +48,11 @@ class Actor:
     def system(cls, run_as: str, *, roles: tuple[Assignment, ...] = (), company_id: int | None = None) -> Actor:
         """The actor of a job or of the command line; ``run_as`` names it in the audit."""
         return cls(None, run_as, run_as, roles=roles, company_id=company_id, run_as=run_as)
+
+    @property
+    def assignments(self) -> tuple[Assignment, ...]:
+        """The roles held, and the one that every person holds without being given it."""
+        return self.roles if self.user_id is None else (*self.roles, Assignment(EVERYBODY))
 
     @property
     def role_addresses(self) -> frozenset[str]:

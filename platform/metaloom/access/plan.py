@@ -242,7 +242,7 @@ def _held_grants(plan: AccessPlan, entity: Entity) -> Iterable[HeldGrant]:
     if not written and entity.child_of:
         yield from _inherited(plan, entity)
         return
-    for assignment in plan.actor.roles:
+    for assignment in plan.actor.assignments:
         for grant in written:
             if grant.role == assignment.role:
                 yield HeldGrant(grant, assignment, row_scope(grant, assignment, plan))

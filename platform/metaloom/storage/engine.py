@@ -355,7 +355,135 @@ ledger_leg = _table(
     sa.Index("ml_ledger_leg__record__ix", "entity", "record_id", "id"),
 )
 
-APPEND_ONLY = (audit, seal, revision, ledger_leg)
+# Approval. A case is the fold of its events; chains are kept as the text they had when the first case began under them.
+approval_chain = _table(
+    "ml_approval_chain",
+    _text("digest", 64, required=True),
+    _text("entity", 130, required=True),
+    _text("name", 60, required=True),
+    _number("revision_number", required=True),
+    sa.Column("body", LongText(), nullable=False),
+    sa.Index("ml_approval_chain__digest__uq", "digest", unique=True),
+    reserved=False,
+)
+approval_case = _table(
+    "ml_approval_case",
+    _text("entity", 130, required=True),
+    _number("record_id", required=True),
+    _text("chain", 60, required=True),
+    _text("chain_digest", 64, required=True),
+    _number("revision_number", required=True),
+    _text("status", 20, required=True),
+    sa.Column("subject", JsonText()),
+    _number("initiator_id"),
+    _number("company_id"),
+    _number("org_unit_id"),
+    sa.Column("state", JsonText(), nullable=False),
+    _number("seq", required=True, server_default="0"),
+    _number("record_version", required=True),
+    _text("current_steps", 500),
+    sa.Column("started_at", UtcDateTime(), nullable=False),
+    sa.Column("finished_at", UtcDateTime()),
+    _text("result", 20),
+    _number("parent_case_id"),
+    _number("parent_task_no"),
+    # Filled while the chain allows one running case per record: <entity>/<record>/<chain>. The index keeps it to one.
+    _text("open_key", 250),
+    sa.CheckConstraint("status IN ('running', 'returned', 'waiting', 'approved', 'rejected', 'withdrawn', 'terminated')",
+                       name="ml_approval_case__status"),
+    sa.ForeignKeyConstraint(["parent_case_id"], ["ml_approval_case.id"], ondelete="RESTRICT"),
+    sa.Index("ml_approval_case__open_key__uq", "open_key", unique=True),
+    sa.Index("ml_approval_case__record__ix", "entity", "record_id", "id"),
+    sa.Index("ml_approval_case__initiator__ix", "initiator_id", "id"),
+    sa.Index("ml_approval_case__company__ix", "company_id", "id"),
+    sa.Index("ml_approval_case__chain__ix", "chain_digest", "id"),
+    sa.Index("ml_approval_case__parent__ix", "parent_case_id"),
+)  # fmt: skip
+approval_task = _table(
+    "ml_approval_task",
+    _number("case_id", required=True),
+    _number("task_no", required=True),
+    _text("step", 120, required=True),
+    sa.Column("step_label", JsonText()),
+    _text("kind", 20, required=True),
+    _number("assignee_id"),
+    _number("principal_id"),
+    _text("status", 20, required=True),
+    sa.Column("opened_at", UtcDateTime(), nullable=False),
+    sa.Column("due_at", UtcDateTime()),
+    sa.Column("urged_at", UtcDateTime()),
+    sa.Column("read_at", UtcDateTime()),
+    sa.Column("closed_at", UtcDateTime()),
+    _number("closed_by"),
+    _text("decision", 20),
+    sa.Column("opinion", LongText()),
+    sa.Column("outputs", JsonText()),
+    sa.Column("attachments", JsonText()),
+    _number("record_version"),
+    sa.CheckConstraint("status IN ('waiting', 'open', 'done', 'cancelled')", name="ml_approval_task__status"),
+    sa.ForeignKeyConstraint(["case_id"], ["ml_approval_case.id"], ondelete="RESTRICT"),
+    sa.Index("ml_approval_task__no__uq", "case_id", "task_no", unique=True),
+    sa.Index("ml_approval_task__assignee__ix", "assignee_id", "status", "id"),
+)
+approval_pool = _table(
+    "ml_approval_pool",
+    _number("task_id", required=True),
+    _number("user_id", required=True),
+    sa.ForeignKeyConstraint(["task_id"], ["ml_approval_task.id"], ondelete="CASCADE"),
+    sa.Index("ml_approval_pool__task__uq", "task_id", "user_id", unique=True),
+    sa.Index("ml_approval_pool__user__ix", "user_id", "task_id"),
+)
+# Everybody who takes or took part in a case: who may look at it.
+approval_party = _table(
+    "ml_approval_party",
+    _number("case_id", required=True),
+    _number("user_id", required=True),
+    sa.ForeignKeyConstraint(["case_id"], ["ml_approval_case.id"], ondelete="CASCADE"),
+    sa.Index("ml_approval_party__case__uq", "case_id", "user_id", unique=True),
+    sa.Index("ml_approval_party__user__ix", "user_id", "case_id"),
+)
+approval_event = _table(
+    "ml_approval_event",
+    _number("case_id", required=True),
+    _number("seq", required=True),
+    _text("kind", 40, required=True),
+    sa.Column("data", JsonText(), nullable=False),
+    sa.Column("at", UtcDateTime(), nullable=False),
+    _number("actor_id"),
+    _text("request_id", 64),
+    _text("address", 60),
+    sa.ForeignKeyConstraint(["case_id"], ["ml_approval_case.id"], ondelete="RESTRICT"),
+    sa.Index("ml_approval_event__seq__uq", "case_id", "seq", unique=True),
+)
+approval_copy = _table(
+    "ml_approval_copy",
+    _number("case_id", required=True),
+    _number("user_id", required=True),
+    _number("by_id"),
+    _text("step", 120),
+    sa.Column("read_at", UtcDateTime()),
+    sa.ForeignKeyConstraint(["case_id"], ["ml_approval_case.id"], ondelete="CASCADE"),
+    sa.Index("ml_approval_copy__case__uq", "case_id", "user_id", unique=True),
+    sa.Index("ml_approval_copy__user__ix", "user_id", "id"),
+)
+substitute = _table(
+    "ml_substitute",
+    _number("user_id", required=True),
+    _number("substitute_id", required=True),
+    sa.Column("from_date", IsoDate(), nullable=False),
+    sa.Column("to_date", IsoDate(), nullable=False),
+    _text("entity", 130),
+    _text("chain", 60),
+    _text("reason", 500),
+    sa.Column("ended_at", UtcDateTime()),
+    sa.CheckConstraint("user_id <> substitute_id", name="ml_substitute__not_oneself"),
+    sa.CheckConstraint("from_date <= to_date", name="ml_substitute__in_order"),
+    sa.ForeignKeyConstraint(["user_id"], ["ab_user.id"], ondelete="CASCADE"),
+    sa.ForeignKeyConstraint(["substitute_id"], ["ab_user.id"], ondelete="CASCADE"),
+    sa.Index("ml_substitute__user__ix", "user_id", "to_date"),
+)
+
+APPEND_ONLY = (audit, seal, revision, ledger_leg, approval_event, approval_chain)
 
 
 def engine_tables_are_current(conn: sa.Connection) -> bool:
