@@ -1,4 +1,4 @@
-"""The depot of the API tests on SQLite, with people whose power has limits; on its screens, its API and its commands."""
+"""The depot of the API tests on SQLite and PostgreSQL, with people whose power has limits; on its screens, its API and its commands."""
 
 import itertools
 from types import SimpleNamespace
@@ -77,9 +77,10 @@ def add_person(conn, revision, username, company, role, limit):
     return id
 
 
-@pytest.fixture(scope="session")
-def world(tmp_path_factory):
-    made = Guarded(tmp_path_factory.mktemp("security"))
+@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def world(request, tmp_path_factory):
+    url = request.getfixturevalue("pg_url") if request.param == "postgresql" else None
+    made = Guarded(tmp_path_factory.mktemp("security"), url)
     yield made
     made.close_all()
 

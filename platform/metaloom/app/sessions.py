@@ -7,6 +7,7 @@ the table by asking for pages. A login always makes a fresh token: a cookie plan
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import logging
 import secrets
@@ -24,6 +25,7 @@ from werkzeug.datastructures import CallbackDict
 from metaloom.base.clock import Clock
 from metaloom.base.errors import Busy, MetaloomError
 from metaloom.record.paths import PerRevision
+from metaloom.storage import rate
 from metaloom.web.current import Current, Visit
 
 log = logging.getLogger("metaloom.app")
@@ -33,6 +35,7 @@ ABSOLUTE = timedelta(hours=12)
 TOUCH_EVERY = timedelta(seconds=60)
 LOCK_AFTER, LOCK_FOR = 10, timedelta(minutes=15)
 LOCK_ADDRESS_AFTER = 50
+KEPT_FOR = timedelta(days=2)
 PREFERENCES_MAX = 60_000
 VISITS_SHOWN = 20
 COMPANY = "platform.company"
@@ -145,43 +148,51 @@ class LoginStore:
         return dict(pinned.conn.execute(sa.select(user.c.email, user.c.last_login).where(user.c.id == user_id)).mappings().one())
 
     def note_success(self, tenant: Any, login: Login, address: str) -> None:
-        user, setting = tenant.revision().tables.engine.user, tenant.revision().tables.engine.setting
+        user = tenant.revision().tables.engine.user
         # Flask-AppBuilder's column has no zone; the last login is kept in UTC.
         now = self.clock.now().replace(tzinfo=None)
         with tenant.write() as conn:
             conn.execute(user.update().where(user.c.id == login.user_id).values(
                 login_count=sa.func.coalesce(user.c.login_count, 0) + 1, fail_login_count=0, locked_until=None,
                 last_login=now.isoformat(" ") if conn.dialect.name == "sqlite" else now))
-            conn.execute(setting.delete().where(setting.c.name == _failures_key(login.username, address)))
+            self._forget(conn, login.username, address)
 
     # -- failed logins
 
     def locked_minutes(self, pinned: Current, username: str, address: str) -> int:
-        """Minutes until this account may be tried again from this address; 0 when it may be now."""
-        setting = pinned.revision.tables.engine.setting
-        names = {_failures_key(username, address): LOCK_AFTER, _failures_key("", address): LOCK_ADDRESS_AFTER}
-        rows = pinned.conn.execute(sa.select(setting.c.name, setting.c.value, setting.c.updated_at).where(setting.c.name.in_(names))).all()
-        left = [row.updated_at + LOCK_FOR - self.clock.now() for row in rows if int(row.value["failures"]) >= names[row.name]]
-        return max((int(gap.total_seconds() // 60) + 1 for gap in left if gap > timedelta(0)), default=0)
+        """Minutes until this account may be tried again from this network; 0 when it may be now."""
+        limits = _limits(username, address)
+        return self._minutes(rate.standing(pinned.conn, limits), limits)
 
-    def note_failure(self, tenant: Any, username: str, address: str, user_id: int | None = None) -> None:
-        """Count a failed login for the account at this address, and for the address.
+    def begin_attempt(self, tenant: Any, username: str, address: str, user_id: int | None = None) -> int:
+        """Counts a login before its password is looked at, so that requests at the same moment get no more tries than one
+        after the other; minutes until the next try when there were too many, else 0.
 
         ``user_id``: the account, when there is one; its row then says until when it is locked, and an administrator can unlock it.
         """
-        tables, now = tenant.revision().tables.engine, self.clock.now()
-        setting, user = tables.setting, tables.user
+        now, limits = self.clock.now(), _limits(username, address)
+        user, counted = tenant.revision().tables.engine.user, {}
         with tenant.write() as conn:
-            conn.execute(setting.delete().where(setting.c.name.like("login:%"), setting.c.updated_at < now - LOCK_FOR))
-            for name, owner in ((_failures_key(username, address), user_id), (_failures_key("", address), None)):
-                known = conn.execute(sa.select(setting.c.value).where(setting.c.name == name)).scalar()
-                value = {"failures": int(known["failures"]) + 1 if known else 1, **({"user": owner} if owner is not None else {})}
-                if owner is not None and value["failures"] >= LOCK_AFTER:
-                    conn.execute(user.update().where(user.c.id == owner).values(locked_until=now + LOCK_FOR))
-                if known is None:
-                    conn.execute(setting.insert().values(name=name, value=value, created_at=now, updated_at=now))
-                else:
-                    conn.execute(setting.update().where(setting.c.name == name).values(value=value, updated_at=now))
+            rate.sweep(conn, now - KEPT_FOR)
+            for name, limit in limits.items():
+                counted[name] = rate.count(conn, name, now, LOCK_FOR, user_id=user_id if limit == LOCK_AFTER else None)
+                if user_id is not None and limit == LOCK_AFTER and counted[name].hits >= limit:
+                    conn.execute(user.update().where(user.c.id == user_id).values(locked_until=now + LOCK_FOR))
+        return self._minutes(counted, {name: limit + 1 for name, limit in limits.items()})
+
+    def end_attempt(self, tenant: Any, username: str, address: str) -> None:
+        """The password was right: the account's failures are forgotten, and the network's count as it was."""
+        with tenant.write() as conn:
+            self._forget(conn, username, address)
+
+    def _forget(self, conn: sa.Connection, username: str, address: str) -> None:
+        account, network = _limits(username, address)
+        rate.forget(conn, names=(account,))
+        rate.count(conn, network, self.clock.now(), LOCK_FOR, hits=-1)
+
+    def _minutes(self, counted: Mapping[str, rate.Counted], limits: Mapping[str, int]) -> int:
+        left = [found.last + LOCK_FOR - self.clock.now() for name, found in counted.items() if found.hits >= limits[name]]
+        return max((int(gap.total_seconds() // 60) + 1 for gap in left if gap > timedelta(0)), default=0)
 
     # -- personal settings
 
@@ -231,8 +242,21 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _failures_key(username: str, address: str) -> str:
-    return "login:" + hashlib.sha256(f"{username.lower()}\0{address}".encode()).hexdigest()
+def _limits(username: str, address: str) -> dict[str, int]:
+    """The two counters of a login, with their limits: the account from this network, and the network."""
+    network = network_of(address)
+    return {rate.counter("login", username.lower(), network): LOCK_AFTER, rate.counter("network", network): LOCK_ADDRESS_AFTER}
+
+
+def network_of(address: str) -> str:
+    """What an address counts as: an IPv4 address itself; of IPv6 the /64, which is what one subscriber is given."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv6Address):
+        return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
 
 
 class TenantSessions(SessionInterface):

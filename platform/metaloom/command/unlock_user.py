@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-
 from metaloom.base.messages import message, register
 from metaloom.command import rows
 from metaloom.command.context import Context, Saved
 from metaloom.command.reach import account_within_reach
 from metaloom.command.save_user import USER
 from metaloom.command.unit import Unit, perform
+from metaloom.storage import rate
 
 register({"user.unlocked": ("{name}可以重新登录。", "{name} may log in again.")})
 
@@ -24,10 +23,7 @@ def unlock_user(ctx: Context, user_id: int) -> Saved:
 
 def _unlock(unit: Unit, user_id: int) -> Saved:
     account = account_within_reach(unit, user_id)
-    setting = unit.tables.engine.setting
-    counted = unit.conn.execute(sa.select(setting.c.id, setting.c.value).where(setting.c.name.like("login:%"))).all()
-    own = [row.id for row in counted if row.value.get("user") == user_id]
-    unit.conn.execute(setting.delete().where(setting.c.id.in_(own)))
+    rate.forget(unit.conn, user_id=user_id, kind="login")
     version = account["row_version"]
     if account["locked_until"] is not None:
         version = rows.engine_update(unit, USER, user_id, {"locked_until": None}, {}, version)

@@ -73,6 +73,8 @@ user = _table(
     _text("theme", 20),
     sa.Column("preferences", JsonText()),
     _number("auth_stamp", required=True, server_default="1"),
+    _text("person_key", 120),
+    sa.Column("must_change_password", Flag(), nullable=False, server_default=sa.false()),
     sa.Column("password_changed_at", UtcDateTime()),
     sa.Column("locked_until", UtcDateTime()),
     sa.Column("archived_at", UtcDateTime()),
@@ -90,6 +92,7 @@ role_assignment = _table(
     _number("org_unit_id"),
     sa.Column("valid_from", IsoDate()),
     sa.Column("valid_to", IsoDate()),
+    sa.Column("waits_for_second", Flag(), nullable=False, server_default=sa.false()),
     sa.ForeignKeyConstraint(["user_id"], ["ab_user.id"], ondelete="CASCADE"),
     sa.Index("ml_role_assignment__user__ix", "user_id", "role"),
 )
@@ -100,6 +103,7 @@ api_key = _table(
     _text("prefix", 16, required=True),
     _text("key_digest", 64, required=True),
     sa.Column("scopes", JsonText()),
+    _number("auth_stamp"),
     sa.Column("expires_at", UtcDateTime()),
     sa.Column("revoked_at", UtcDateTime()),
     sa.Column("last_used_at", UtcDateTime()),
@@ -288,6 +292,18 @@ file = _table(
 )
 setting = _table(
     "ml_setting", _text("name", 130, required=True), sa.Column("value", JsonText()), sa.Index("ml_setting__name__uq", "name", unique=True)
+)
+rate = _table(
+    "ml_rate",
+    _text("name", 130, required=True),
+    _number("hits", required=True),
+    sa.Column("since", UtcDateTime(), nullable=False),
+    sa.Column("last", UtcDateTime(), nullable=False),
+    _number("user_id"),
+    sa.Index("ml_rate__name__uq", "name", unique=True),
+    sa.Index("ml_rate__last__ix", "last"),
+    sa.Index("ml_rate__user__ix", "user_id"),
+    reserved=False,
 )
 secret = _table(
     "ml_secret",

@@ -148,10 +148,12 @@ def password_problems(pinned: Any, old: str, new: str, again: str) -> list[Any]:
     address = request.remote_addr or ""
     if site().logins.locked_minutes(pinned, login.username, address):
         raise TooMany
+    pinned.release()
+    if site().logins.begin_attempt(pinned.tenant, login.username, address, login.user_id):
+        raise TooMany
     if not check_password_hash(login.password_hash, old):
-        pinned.release()
-        site().logins.note_failure(pinned.tenant, login.username, address, login.user_id)
         return [message("web.password.wrong")]
+    site().logins.end_attempt(pinned.tenant, login.username, address)
     found = []
     if new != again:
         found.append(message("web.password.differ"))
@@ -191,12 +193,14 @@ class TenantSecurity(SecurityManager):
         minutes = logins.locked_minutes(pinned, login.username if login else username, address)
         if minutes:
             raise TooMany(message("web.login.locked", minutes=minutes))
+        pinned.release()
+        minutes = logins.begin_attempt(pinned.tenant, login.username if login else username, address, login.user_id if login else None)
+        if minutes:
+            raise TooMany(message("web.login.locked", minutes=minutes))
         usable = login is not None and login.active and bool(login.password_hash)
         known = login.password_hash if login is not None and usable else current_app.config["AUTH_DB_FAKE_PASSWORD_HASH_CHECK"]
         right = check_password_hash(known, password) and usable and bool(password.strip("\0"))
-        pinned.release()
         if login is None or not right:
-            logins.note_failure(pinned.tenant, login.username if login else username, address, login.user_id if login else None)
             return None
         logins.note_success(pinned.tenant, login, address)
         g.login_locale = login.locale

@@ -1,0 +1,58 @@
+"""Counters of a time window, kept in the tenant's database: every process counts in the same row, and none loses a count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from metaloom.storage.engine import rate
+
+
+@dataclass(frozen=True)
+class Counted:
+    """``hits`` in the window that began at ``since``; ``last`` is the moment of the last one."""
+
+    hits: int
+    since: datetime
+    last: datetime
+
+
+def counter(kind: str, *parts: object) -> str:
+    """The name of a counter: its kind, and a digest of what it counts for (names and addresses are not kept)."""
+    return f"{kind}:{sha256(chr(0).join(map(str, parts)).encode()).hexdigest()}"
+
+
+def count(conn: sa.Connection, name: str, now: datetime, window: timedelta, *, hits: int = 1, user_id: int | None = None) -> Counted:
+    """Adds ``hits`` in one statement and gives the sum. A window that began longer ago than ``window`` is over: counting
+    begins anew. ``user_id``: whose counter it is, so that it can be forgotten with the person's others."""
+    write = (sqlite if conn.dialect.name == "sqlite" else postgresql).insert(rate)
+    over = rate.c.since <= now - window
+    statement = write.values(name=name, hits=hits, since=now, last=now, user_id=user_id).on_conflict_do_update(
+        index_elements=[rate.c.name],
+        set_={"hits": sa.case((over, hits), else_=rate.c.hits + hits), "since": sa.case((over, now), else_=rate.c.since), "last": now},
+    ).returning(rate.c.hits, rate.c.since, rate.c.last)
+    found = conn.execute(statement).one()
+    return Counted(found.hits, found.since, found.last)
+
+
+def standing(conn: sa.Connection, names: Iterable[str]) -> Mapping[str, Counted]:
+    """What was counted so far, by name; counters nobody touched are absent."""
+    rows = conn.execute(sa.select(rate.c.name, rate.c.hits, rate.c.since, rate.c.last).where(rate.c.name.in_(list(names))))
+    return {row.name: Counted(row.hits, row.since, row.last) for row in rows}
+
+
+def forget(conn: sa.Connection, *, names: Iterable[str] = (), user_id: int | None = None, kind: str = "") -> None:
+    """Counters by name, or those of a person and kind."""
+    conn.execute(rate.delete().where(rate.c.name.in_(list(names))))
+    if user_id is not None:
+        conn.execute(rate.delete().where(rate.c.user_id == user_id, rate.c.name.like(f"{kind}:%")))
+
+
+def sweep(conn: sa.Connection, before: datetime) -> None:
+    """Counters that nobody touched since ``before``."""
+    conn.execute(rate.delete().where(rate.c.last < before))
