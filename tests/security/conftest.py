@@ -29,6 +29,11 @@ MORE = {"packer": (1, "depot.packer", None), "auditor": (1, "platform.auditor", 
 _numbers = itertools.count(1)
 
 
+def values_of():
+    """A number nobody had before."""
+    return next(_numbers)
+
+
 class Guarded(depot.World):
     """One tenant with the rights above."""
 

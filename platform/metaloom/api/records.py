@@ -12,7 +12,7 @@ from metaloom.api import people
 from metaloom.api.answer import answer, etag, saved
 from metaloom.api.body import json_object, only, refused
 from metaloom.api.door import pinned
-from metaloom.api.question import EXPORT_KEYS, RELATED_KEYS, Question, no_other_parameters, number, read_question
+from metaloom.api.question import EXPORT_KEYS, LIMIT, RELATED_KEYS, Question, no_other_parameters, number, read_question
 from metaloom.api.speech import locale
 from metaloom.audit import untyped
 from metaloom.base.errors import Invalid, NotAllowed, NotFound, Problem, VersionMissing
@@ -26,6 +26,7 @@ from metaloom.command import (
     transfer_record,
 )
 from metaloom.command.context import Context
+from metaloom.command.export_records import export_records, note_read
 from metaloom.model import Entity, FieldLevel
 from metaloom.plugin.registry import Registry, installed
 from metaloom.record import HistoryEntry, Page, Reader, Row, UnknownPath, encode_json, path
@@ -49,7 +50,15 @@ def list_records(entity: str) -> Response:
     """GET /<entity>"""
     found = known_entity(entity)
     asked = read_question(pinned().revision, found)
-    return answer(_page(reader(), found, asked))
+    page = _page(reader(), found, asked)
+    _note(found, asked, page)
+    return answer(page)
+
+
+def _note(entity: Entity, asked: Question, page: dict[str, Any]) -> None:
+    """Whoever goes through a list page by page, or in large pages, takes it with them."""
+    if page["items"] and (asked.limit > LIMIT or asked.cursor or asked.page):
+        note_read(pinned(), entity.address, len(page["items"]), asked.asked)
 
 
 def _page(source: Reader, entity: Entity, asked: Question) -> dict[str, Any]:
@@ -154,7 +163,9 @@ def related(entity: str, id: str, tab: str) -> Response:
                                 paths=asked.columns, **rows)
     except Invalid as wrong:
         raise _renamed(wrong) from None
-    return answer(page_out(page))
+    body = page_out(page)
+    _note(other, asked, body)
+    return answer(body)
 
 
 def lookup(entity: str) -> Response:
@@ -175,7 +186,7 @@ def export(entity: str) -> Response:
         raise refused("format", message("record.bad_format", format=format[:20]))
     file = tempfile.SpooledTemporaryFile(max_size=4 * 1024 * 1024)  # noqa: SIM115 - closed by the answer
     try:
-        reader().export(found.address, format=format, file=file, sort=asked.sort, paths=asked.columns, **asked.asked)
+        export_records(pinned(), found.address, format=format, file=file, sort=asked.sort, paths=asked.columns, locale=locale(), **asked.asked)
     except Invalid as wrong:
         raise _renamed(wrong) from None
     file.seek(0)

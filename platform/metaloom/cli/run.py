@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -25,7 +26,7 @@ DEMO = "demo"
 def command(host: str, port: int, workers: int | None, threads: int, demo: bool) -> None:
     """Serve every tenant. Without Redis the outbox is drained in the same processes; with it start metaloom worker as well."""
     with house() as tenancy:
-        settings = tenancy.settings
+        settings = replace(tenancy.settings, front=tenancy.settings.front or DEMO) if demo else tenancy.settings
         filler = _demo(tenancy) if demo else None
         names = tenancy.names()
     if not names:

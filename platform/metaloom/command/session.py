@@ -6,7 +6,7 @@ that no answer mixes two (decision 41).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, tzinfo
@@ -22,10 +22,11 @@ from metaloom.base.errors import LoginRequired, NotFound
 from metaloom.base.text import DEFAULT_LOCALE
 from metaloom.command.context import Context
 from metaloom.command.environment import role_names, user_values
+from metaloom.command.note_search import note_search
 from metaloom.expression import Env
 from metaloom.model import Catalog, Entity
 from metaloom.plugin.registry import Registry, installed
-from metaloom.record import Reader
+from metaloom.record import Reader, Searched
 
 COMPANY = "platform.company"
 
@@ -118,7 +119,13 @@ class Pinned:
 
     @cached_property
     def reader(self) -> Reader:
-        return Reader(self.conn, self.tenant, self.revision, self.plan, self.env)
+        return Reader(self.conn, self.tenant, self.revision, self.plan, self.env, watch=self._note)
+
+    def _note(self, reader: Reader, searched: Sequence[Searched]) -> None:
+        """Searches on masked fields are written down before they are answered; the reader goes on with a new snapshot."""
+        note_search(self.context(), searched)
+        reader.conn = self.conn
+        self.__dict__["reader"] = reader
 
     def context(self, *, locale: str = DEFAULT_LOCALE, idempotency_key: str | None = None, plugins: Registry | None = None) -> Context:
         """The context in which commands of this request run; the read transaction is ended first."""

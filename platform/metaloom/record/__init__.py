@@ -3,7 +3,7 @@
 
 import metaloom.record.messages  # noqa: F401  (registers the sentences)
 from metaloom.record.encode import choice_of, display, encode_display, encode_json
-from metaloom.record.filters import Filter, masked_operators, operators
+from metaloom.record.filters import Filter, Searched, masked_operators, operators
 from metaloom.record.mask import mask
 from metaloom.record.paths import Path, UnknownPath, column_of, field_of, implicit_fields, path, target_of
 from metaloom.record.reader import Reader
@@ -12,7 +12,7 @@ from metaloom.record.schema import InputSchema, input_schema, schema_of
 from metaloom.record.writer import Writer
 
 __all__ = [
-    "Asked", "Change", "Count", "Filter", "Found", "HistoryEntry", "InputSchema", "Page", "Path", "Reader", "Row",
+    "Asked", "Change", "Count", "Filter", "Found", "HistoryEntry", "InputSchema", "Page", "Path", "Reader", "Row", "Searched",
     "UnknownPath", "Writer", "choice_of", "column_of", "display", "encode_display", "encode_json", "field_of",
     "implicit_fields", "input_schema", "mask", "masked_operators", "operators", "path", "schema_of", "target_of",
 ]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import xlsxwriter
 from rustpy_xlsxwriter import FastExcel
 
-from metaloom.base.errors import Invalid, NotAllowed, Problem
+from metaloom.base.errors import Invalid, NotAllowed, NotPossible, Problem
 from metaloom.base.messages import message
 from metaloom.model import FieldLevel, FieldType, ListView
 from metaloom.model.entity import EXACT_TYPES
@@ -40,9 +40,12 @@ FORMATS = ("csv", "xlsx")
 def export_rows(
     reader: Reader, entity: str, *, format: str, file: Any, view: ListView | None = None, filters: Sequence[Filter] = (),
     q: str | None = None, sort: Sequence[str] = (), paths: Sequence[str] | None = None, tab: str | None = None,
-    archived: bool = False,
+    archived: bool = False, most: int | None = None,
 ) -> int:
-    """Write every row of the list that may also be exported to the binary ``file``; the number of rows written."""
+    """Write every row of the list that may also be exported to the binary ``file``; the number of rows written.
+
+    NotPossible, before anything is written, when there are more than ``most``.
+    """
     if format not in FORMATS:
         raise Invalid([Problem("format", message("record.bad_format", format=str(format)[:20]))])
     verdict = reader.plan.may(entity, "export")
@@ -50,6 +53,9 @@ def export_rows(
         raise NotAllowed(verdict.reason)
     exportable = (lambda frame: reader.plan.predicate(entity, "export", frame.table, reader.env),)
     asked = Asked(entity, view, tuple(filters), q, tab, archived, where=exportable)
+    if most is not None and not (found := reader.count(entity, cap=most, view=view, filters=filters, q=q, tab=tab, archived=archived,
+                                                       where=exportable)).exact:
+        raise NotPossible(message("record.export_too_large", limit=f"{found.number:,}"))
     columns, rows = reader.stream(asked, paths, sort)
     headers = _headers(columns, view, reader.locale)
     return (_write_csv if format == "csv" else _write_xlsx)(reader, columns, headers, rows, file)

@@ -40,6 +40,16 @@ class Filter:
     value: Any = None
 
 
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A search on a field that the person sees masked in some of the rows it was about."""
+
+    entity: str
+    field: str
+    op: str
+    value: str
+
+
 def operators(field: Field) -> tuple[str, ...]:
     """The operators a field offers to those who may read it, the natural one first."""
     kind = field.type
@@ -78,6 +88,7 @@ class Filters:
     def __init__(self, frame: Frame, paths: Callable[[str, str], Path], secrets: Any, zone: tzinfo, me: int | None) -> None:
         self._frame, self._paths, self._secrets, self._zone, self._me = frame, paths, secrets, zone, me
         self.narrowed = False
+        self.searched: list[Searched] = []
 
     def clauses(self, filters: Sequence[Filter]) -> list[sa.ColumnElement[bool]]:
         """One clause per filter; Invalid names every filter that is wrong, all at once."""
@@ -103,8 +114,17 @@ class Filters:
             raise _Refused(message("record.masked_exact_only", label=field.label))
         if path.hops and item.op in ("contains", "prefix") and path.field.type not in (FieldType.MULTI_CHOICE, FieldType.TAGS):
             return self._linked_like(path, item.op, item.value)
-        clause = self._compare(path, item.op, item.value)
-        return self._within_rights(path, item.op, clause)
+        clause = self._within_rights(path, item.op, self._compare(path, item.op, item.value))
+        self._note(path, item.op, item.value)
+        return clause
+
+    def _note(self, path: Path, op: str, value: Any) -> None:
+        """Remembers a question about a field that the actor does not read in the clear everywhere."""
+        if op not in masked_operators(path.field):
+            return
+        condition, possible = self._frame.readable(path, FieldLevel.READ)
+        if condition is not None or not possible:
+            self.searched.append(Searched(path.entity, path.field.name, op, str(value).strip()))
 
     def visible_path(self, text: Any) -> Path:
         """The path, if the actor may see it at least masked in some row."""
@@ -308,6 +328,7 @@ class Filters:
                 found.append(self._compare(path, each, text))
             except _Refused:
                 continue
+            self._note(path, each, text)
         return [clause if condition is None else sa.and_(condition, clause) for clause in found]
 
     def _quick_linked(self, path: Path, text: str) -> list[sa.ColumnElement[bool]]:

@@ -3,6 +3,8 @@
 from metaloom.base.messages import register
 
 register({
+    "record.export_too_large": ("符合条件的数据超过 {limit} 行，一次最多导出 {limit} 行。请缩小查询范围后再导出。",
+                                "There are more than {limit} rows, and one export holds at most {limit}. Narrow the search and export again."),
     # reading
     "record.unknown_column": ("没有名为“{path}”的列，或您无权查看。", "There is no column “{path}”, or you may not see it."),
     "record.unknown_operator": ("列“{label}”不支持“{op}”这种条件。", "The column “{label}” does not support the operator “{op}”."),

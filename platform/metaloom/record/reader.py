@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Any
@@ -17,7 +17,7 @@ from metaloom.base.messages import message
 from metaloom.model import Entity, FieldLevel, FieldType, ListView
 from metaloom.model.entity import EXACT_TYPES, FILE_TYPES
 from metaloom.record.export import export_rows
-from metaloom.record.filters import Filter, Filters
+from metaloom.record.filters import Filter, Filters, Searched
 from metaloom.record.history import read_history
 from metaloom.record.paging import Key, Marker, Order, seal, unseal
 from metaloom.record.paths import PATHS, Path, UnknownPath, implicit_fields
@@ -31,6 +31,7 @@ Paths = list[Path]
 Rows = list[Row]
 Hits = list[Found]
 Names = list[str]
+Watch = Callable[["Reader", Sequence[Searched]], None]
 LIMIT_MAX, PAGES_MAX, SORTS_MAX, COUNT_CAP = 200, 400, 4, 10_000
 NO_TOTALS = (FieldType.RATE,)
 
@@ -39,8 +40,9 @@ class Reader:
     """Reads as one actor under one revision. Writes nothing; makes at most two statements per list."""
 
     def __init__(self, conn: sa.Connection, tenant: Any, revision: Any, plan: AccessPlan, env: Any = None, *,
-                 locale: str | None = None) -> None:
-        self.conn, self.tenant, self.revision, self.plan, self.env = conn, tenant, revision, plan, env
+                 locale: str | None = None, watch: Watch | None = None) -> None:
+        """``watch`` is told of searches on masked fields before they are answered; what it raises is the answer."""
+        self.conn, self.tenant, self.revision, self.plan, self.env, self._watch = conn, tenant, revision, plan, env, watch
         self.locale = locale or plan.actor.locale
         self._path = PATHS.of(revision).path
 
@@ -156,7 +158,9 @@ class Reader:
         if ids:
             clauses.append(frame.table.c.id.in_([int(i) for i in ids][:LIMIT_MAX]))
         if text:
-            clauses.append(self._filters(frame).quick(text))
+            asked = self._filters(frame)
+            clauses.append(asked.quick(text))
+            self._tell(asked.searched)
         paths = [self._path(entity, target.subtitle)] if target.subtitle and target.subtitle in target.fields else []
         rows = self._read(frame, clauses, paths, _limit(limit, None))
         return [Found(row.id, row.title, self._subtitle(row, target)) for row in rows]
@@ -215,6 +219,10 @@ class Reader:
         """Write the list's rows, all of them, to ``file`` as csv or xlsx; see ``record.export``."""
         return export_rows(self, entity, format=format, file=file, **asked)
 
+    def columns(self, entity: str, view: ListView | None, paths: Sequence[str] | None) -> tuple[str, ...]:
+        """The paths that a list or an export of these columns shows this actor."""
+        return tuple(path.text for path in self._columns(Asked(entity, view), paths))
+
     def stream(self, asked: Asked, paths: Sequence[str] | None, sort: Sequence[str]) -> tuple[Paths, Iterator[Row]]:
         """Every row of the list in order, read through a server-side cursor in batches: flat memory."""
         columns = self._columns(asked, paths)
@@ -241,8 +249,12 @@ class Reader:
     def _filters(self, frame: Frame) -> Filters:
         return Filters(frame, self._path, self.tenant.secrets, self.zone, self.plan.actor.user_id)
 
-    def _rows(self, asked: Asked) -> tuple[Frame, Clauses, bool]:
-        """The frame and WHERE of a row set, and whether rights narrowed a filter."""
+    def _tell(self, searched: Sequence[Searched]) -> None:
+        if searched and self._watch is not None:
+            self._watch(self, searched)
+
+    def _rows(self, asked: Asked) -> tuple[Frame, Clauses, Filters]:
+        """The frame and WHERE of a row set, and the filters, which know what rights narrowed and what was masked."""
         frame = Frame(self.plan, asked.entity, self.env, action=asked.action)
         clauses = [frame.predicate(), *_live(frame.table, archived=asked.archived)]
         for text in self._fixed_conditions(asked):
@@ -253,7 +265,8 @@ class Reader:
             searched = [*asked.view.search, *asked.view.more] if asked.view else []
             clauses.append(filters.quick(asked.q, [p for p in searched if "." not in p]))
         clauses.extend(make(frame) for make in asked.where)
-        return frame, clauses, filters.narrowed
+        self._tell(filters.searched)
+        return frame, clauses, filters
 
     def _fixed_conditions(self, asked: Asked) -> Names:
         """Conditions of the list and of its tab; they are the author's, so they need no right of the reader."""
@@ -367,13 +380,14 @@ class Reader:
         key = self._window_key(asked, given, sort)
         found: _Window | None = self.plan.memory.get(key) if key is not None else None
         if found is not None:
+            self._tell(found.searched)
             return found
         paths = self._columns(asked, given)
-        inner, clauses, narrowed = self._rows(asked)
+        inner, clauses, filters = self._rows(asked)
         order, sort_clauses = self._order(inner, asked, sort)
         outer = Frame(self.plan, asked.entity, self.env, action=asked.action)
         made = _Window(inner, outer, self._selection(outer, paths), order, [*clauses, *sort_clauses], tuple(path.text for path in paths),
-                       narrowed or bool(sort_clauses))
+                       filters.narrowed or bool(sort_clauses), tuple(filters.searched))
         if key is not None and inner.lasting and outer.lasting:
             self.plan.memory[key] = made
         return made
@@ -498,10 +512,10 @@ class _Window:
     """The statements of one list: the rows are limited first, links are joined afterwards (late join)."""
 
     def __init__(self, inner: Frame, outer: Frame, selection: Selection, order: Order, clauses: list[Any], paths: tuple[str, ...],
-                 narrowed: bool) -> None:
+                 narrowed: bool, searched: tuple[Searched, ...]) -> None:
         self._inner, self._outer, self._clauses, self._selection = inner, outer, clauses, selection
         self.order, self.decode, self.paths, self.narrowed = order, selection.decoder(), paths, narrowed
-        self._width = len(selection.columns)
+        self._width, self.searched = len(selection.columns), searched
         self._made: dict[Any, Any] = {}
 
     def fetch(self, conn: sa.Connection, marker: Marker | None, limit: int, offset: int) -> list[Any]:

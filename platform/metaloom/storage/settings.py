@@ -18,7 +18,7 @@ class Settings:
     """``database_url`` empty: one SQLite file per tenant under ``home``; else one PostgreSQL schema per tenant there.
 
     ``master_key`` (32 bytes) wraps every tenant's data key; ``old_master_key`` is only for ``metaloom secret rotate``.
-    ``secret_key`` signs sessions and tokens.
+    ``secret_key`` signs sessions and tokens. ``front``: the tenant to which the bare address leads; '' asks for a name.
     """
 
     home: Path
@@ -32,6 +32,7 @@ class Settings:
     tenants_root: Path = Path("tenants")
     plugins_root: Path = Path("plugins")
     file_size_max: int = 20 * 1024 * 1024
+    front: str = ""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -51,6 +52,7 @@ class Settings:
             tenants_root=Path(env.get("METALOOM_TENANTS") or "tenants").resolve(),
             plugins_root=_root(env.get("METALOOM_PLUGINS"), "plugins", "metaloom_plugins"),
             file_size_max=int(env.get("METALOOM_FILE_SIZE_MAX") or 20 * 1024 * 1024),
+            front=env.get("METALOOM_FRONT") or "",
         )
 
 

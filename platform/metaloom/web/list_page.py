@@ -12,6 +12,7 @@ from flask import Blueprint, Response, g, make_response, render_template, reques
 from markupsafe import Markup, escape
 
 from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound
+from metaloom.command.export_records import export_records
 from metaloom.model import Action
 from metaloom.web.cells import Cell, Head, cell_for, heads, titled
 from metaloom.web.current import Current, current, locale, say, url
@@ -246,7 +247,7 @@ def export_list(entity: str, name: str = "main") -> Any:
         raise NotAllowed(verdict.reason)
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the answer closes it when it is sent
     try:
-        pinned.reader.export(entity, format=kind, file=file, sort=state.sort, paths=_paths(pinned, state), **state.asked())
+        export_records(pinned, entity, format=kind, file=file, sort=state.sort, paths=_paths(pinned, state), **state.asked())
     except BaseException:
         file.close()
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from metaloom.web.frame import list_url
 
 blueprint = Blueprint("workbench", __name__)
 NUMBERS_MAX = 8
+TENANT_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Number:
 
 @blueprint.get("/")
 def index() -> Any:
-    """The workbench of a tenant; without tenant: the only tenant, or the choice."""
+    """The workbench of a tenant; without tenant: the installation's front tenant, or a question."""
     if g.get("metaloom") is None:
         return _choose_tenant()
     pinned = current()
@@ -45,11 +47,12 @@ def index() -> Any:
 
 
 def _choose_tenant() -> Any:
+    """Who uses this installation is nobody's business: the visitor types the name, known or not."""
     root = request.environ.get("metaloom.root", "")
-    names = list(site().tenancy.names())
-    if len(names) == 1:
-        return redirect(f"{root}/{names[0]}/")
-    return render_template("pages/tenants.html", tenants=[(f"{root}/{name}/", say(site().tenancy.open(name).label), name) for name in names])
+    name = request.args.get("tenant", "").strip().lower() or site().settings.front
+    if TENANT_NAME.fullmatch(name):
+        return redirect(f"{root}/{name}/")
+    return render_template("pages/tenants.html", action=f"{root}/")
 
 
 def _tiles(pinned: Current) -> Iterator[Tile]:

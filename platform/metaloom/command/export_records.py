@@ -1,0 +1,73 @@
+"""Rows that leave the house: as a file, or page by page through the API. Who took which of them is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from metaloom.base.messages import message, register
+from metaloom.command.context import ActionDone, Context
+from metaloom.command.limits import limit
+from metaloom.command.unit import Unit, perform
+from metaloom.record import Filter, UnknownPath, path
+from metaloom.storage import rate
+
+if TYPE_CHECKING:
+    from metaloom.command.session import Pinned
+
+EXPORT, BULK_READ = "export", "bulk_read"
+WINDOW = timedelta(hours=1)
+HIDDEN, VALUE_MAX = "***", 100
+
+register({"export.noted": ("导出已记录。", "The export was written down.")})
+
+
+def export_records(pinned: Pinned, entity: str, *, format: str, file: Any, paths: Sequence[str] | None = None, sort: Sequence[str] = (),
+                   locale: str | None = None, **asked: Any) -> int:
+    """Writes the list's rows to ``file`` and then the audit: who, which filter, how many rows, which columns. The number of rows.
+
+    NotPossible when there are more rows than the tenant lets one file hold. A file whose audit could not be written must
+    not be given out: the error of the write is the answer.
+    """
+    reader = pinned.reader
+    reader.locale = locale or reader.locale
+    columns = reader.columns(entity, asked.get("view"), paths)
+    rows = reader.export(entity, format=format, file=file, paths=paths, sort=sort, most=limit(pinned.catalog, "export_rows_max"), **asked)
+    _write(pinned.context(), EXPORT, entity, {"format": format, "rows": rows, "columns": list(columns), **_question(pinned.revision, entity, asked)})
+    return rows
+
+
+def note_read(pinned: Pinned, entity: str, rows: int, asked: Mapping[str, Any]) -> None:
+    """Adds ``rows`` to what the person read of the entity within the hour; the audit is told each time that many were reached
+    as the tenant's ``bulk_read_rows`` says."""
+    step, counter = limit(pinned.catalog, "bulk_read_rows"), rate.counter("read", pinned.actor.user_id, entity)
+    ctx = pinned.context()
+    with ctx.tenant.write() as conn:
+        total = rate.count(conn, counter, ctx.clock.now(), WINDOW, hits=rows).hits
+    if total // step > (total - rows) // step:
+        _write(ctx, BULK_READ, entity, {"rows_within_the_hour": total, **_question(pinned.revision, entity, asked)})
+
+
+def _write(ctx: Context, command: str, entity: str, facts: Mapping[str, Any]) -> None:
+    def work(unit: Unit) -> ActionDone:
+        unit.log(unit.entity(entity), None, None, {command: facts})
+        return ActionDone(entity, None, None, message("export.noted"))
+
+    perform(ctx.with_key(None), command, [], work)
+
+
+def _question(revision: Any, entity: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, without values of masked or encrypted fields."""
+    view = asked.get("view")
+    found = {"list": view.address if view is not None else "", "tab": asked.get("tab") or "", "archived": bool(asked.get("archived")),
+             "q": HIDDEN if asked.get("q") else "", "filters": [_said(revision, entity, one) for one in asked.get("filters") or ()]}
+    return {name: value for name, value in found.items() if value}
+
+
+def _said(revision: Any, entity: str, one: Filter) -> list[str]:
+    try:
+        field = path(revision, entity, one.path).field
+    except UnknownPath:
+        return [one.path, one.op, HIDDEN]
+    return [one.path, one.op, HIDDEN if field.mask or field.encrypted else str(one.value)[:VALUE_MAX]]
