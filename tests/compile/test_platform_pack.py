@@ -5,7 +5,8 @@ from metaloom.model import Catalog, FieldType
 from metaloom.storage import engine as engine_tables
 from tests.compile.shop import ENGINE, NO_PLUGINS
 
-WANTED = {"company", "org_unit", "post", "user", "role_assignment", "file", "audit_entry", "job_run", "outbox", "revision", "ledger_entry", "ledger_leg"}
+WANTED = {"company", "org_unit", "post", "user", "role_assignment", "file", "audit_entry", "job_run", "outbox", "revision", "ledger_entry", "ledger_leg",
+          "message"}
 
 
 def platform() -> Catalog:

@@ -46,6 +46,7 @@ NOT_SEEDED = {
     "platform.revision": "one row per publish",
     "platform.ledger_entry": "rows must balance: tests/ledger", "platform.ledger_leg": "rows must balance: tests/ledger",
     "platform.job_run": "rows come from the worker: tests/job",
+    "platform.message": "rows come from notify: tests/command/test_notify.py",
     "platform.outbox": "rows come from commands that send", "platform.file": "rows come from uploads",
 }  # fmt: skip
 

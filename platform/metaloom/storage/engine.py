@@ -500,6 +500,69 @@ substitute = _table(
 )
 
 APPEND_ONLY = (audit, seal, revision, ledger_leg, approval_event, approval_chain)
+# What people are told, and through which channel. A row without a receiver went to somebody outside: its address is sealed.
+message = _table(
+    "ml_message",
+    _number("receiver_id"),
+    _text("channel", 30, required=True),
+    _text("kind", 120, required=True),
+    _text("template", 200),
+    _text("subject", 200, required=True, server_default=""),
+    sa.Column("body", LongText()),
+    _text("status", 20, required=True),
+    _text("why", 40),
+    _text("entity", 130),
+    _number("record_id"),
+    _text("link", 500),
+    sa.Column("urgent", Flag(), nullable=False, server_default=sa.false()),
+    sa.Column("read_at", UtcDateTime()),
+    _text("address", 320),
+    _text("address_mark", 64),
+    sa.Column("sealed", LongText()),
+    sa.Column("due_at", UtcDateTime()),
+    _text("reference", 100),
+    _text("provider", 60),
+    _text("provider_no", 100),
+    _number("tries", required=True, server_default="0"),
+    _text("error", 1000),
+    sa.Column("sent_at", UtcDateTime()),
+    sa.Column("delivered_at", UtcDateTime()),
+    _number("resend_of"),
+    _text("request_id", 64),
+    sa.ForeignKeyConstraint(["receiver_id"], ["ab_user.id"], ondelete="CASCADE"),
+    sa.CheckConstraint(
+        "status IN ('queued', 'sent', 'delivered', 'unknown', 'failed', 'suppressed')", name="ml_message__status"
+    ),
+    sa.Index("ml_message__reference__uq", "reference", unique=True),
+    sa.Index("ml_message__receiver__ix", "receiver_id", "channel", "id"),
+    sa.Index(
+        "ml_message__unread__ix", "receiver_id",
+        sqlite_where=sa.text("channel = 'in_app' AND read_at IS NULL"),
+        postgresql_where=sa.text("channel = 'in_app' AND read_at IS NULL"),
+    ),
+    sa.Index("ml_message__record__ix", "entity", "record_id", "id"),
+    sa.Index("ml_message__status__ix", "status", "id"),
+)  # fmt: skip
+message_preference = _table(
+    "ml_message_preference",
+    _number("user_id", required=True),
+    _text("kind", 120, required=True),
+    _text("channel", 30, required=True),
+    sa.Column("wanted", Flag(), nullable=False),
+    sa.ForeignKeyConstraint(["user_id"], ["ab_user.id"], ondelete="CASCADE"),
+    sa.Index("ml_message_preference__user__uq", "user_id", "kind", "channel", unique=True),
+)
+message_opt_out = _table(
+    "ml_message_opt_out",
+    _text("channel", 30, required=True),
+    _text("address", 320, required=True),
+    _text("address_mark", 64, required=True),
+    _text("word", 60),
+    _text("reason", 500),
+    sa.Index("ml_message_opt_out__address__uq", "channel", "address_mark", unique=True),
+)
+
+APPEND_ONLY = (audit, seal, revision, ledger_leg)
 
 
 def engine_tables_are_current(conn: sa.Connection) -> bool:
