@@ -1,14 +1,19 @@
 """The words about tenants do what they say and refuse with a reason and exit code 1."""
 
+import shutil
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from metaloom.base.clock import FixedClock
 from metaloom.cli import main
 from metaloom.storage import Tenancy
 from tests.storage.sources import NAME, entity, label, shop
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -161,3 +166,18 @@ def test_a_tenant_of_refused_metadata_is_not_made(run):
     run.files(entity("thing", f"{NAME}\nsize: {{type: integr, {label('s')}}}"))
     assert "nothing was changed" in run("tenant", "create", "acme", code=1)
     assert "acme" not in run("tenant", "list")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_new_tenant_knows_the_holidays_and_the_doctor_misses_a_year(run, tmp_path, settings, monkeypatch):
+    shutil.copytree(ROOT / "metadata" / "platform", tmp_path / "metadata" / "platform", dirs_exist_ok=True)
+    now = FixedClock(datetime(2025, 11, 20, tzinfo=UTC))
+    monkeypatch.setattr("metaloom.cli.calendar.SystemClock", lambda: now)
+    run("tenant", "create", "acme")
+    assert "no day of" not in run("doctor")
+    assert "0 days of 2026" in run("calendar", "seed", 2026, "--tenant", "acme")
+    now.at = datetime(2026, 10, 1, tzinfo=UTC)
+    assert "no day of" not in run("doctor")
+    now.at = datetime(2026, 11, 20, tzinfo=UTC)
+    assert "no day of 2027; try: metaloom calendar seed 2027" in run("doctor")
+    assert "not known yet" in run("calendar", "seed", 2090, code=1)

@@ -228,7 +228,7 @@ def test_the_cases_reach_most_codes() -> None:
     elsewhere = {
         "ML-PATH-001", "ML-PATH-004", "ML-PATH-005", "ML-PATH-006", "ML-LOAD-001", "ML-LOAD-002", "ML-LOAD-006", "ML-LOAD-007",  # below
         "ML-QUOTA-001", "ML-QUOTA-003", "ML-NAME-003", "ML-REF-004", "ML-ACCESS-005", "ML-ACTION-007", "ML-ACTION-008", "ML-EXPR-006",  # below
-        "ML-MERGE-002", "ML-PACK-001", "ML-PACK-003", "ML-PACK-004", "ML-PACK-008", "ML-ENTITY-008", "ML-ENTITY-011", "ML-SCREEN-003",  # below
+        "ML-MERGE-002", "ML-PACK-001", "ML-PACK-003", "ML-PACK-004", "ML-PACK-008", "ML-PACK-009", "ML-PACK-010", "ML-ENTITY-008", "ML-ENTITY-011", "ML-SCREEN-003",  # below
         "ML-OVERLAY-001", "ML-OVERLAY-002", "ML-OVERLAY-003", "ML-OVERLAY-004", "ML-OVERLAY-005", "ML-OVERLAY-006", "ML-OVERLAY-007",
         "ML-OVERLAY-008",  # test_overlays
         "ML-PACK-005",  # test_catalog
@@ -403,6 +403,16 @@ def test_a_pack_that_poses_as_the_engine_is_refused() -> None:
 def test_a_pack_the_tenant_names_must_be_there() -> None:
     card = "tenant:\n  label: {zh: 甲, en: A}\n  packs: [platform, shop, shopp]\n"
     assert places(findings((*shop(), *sources({"tenant.yaml": card}, "client")))) == {"tenant.yaml:3 ML-PACK-004"}
+
+
+@pytest.mark.parametrize("setting, found", [
+    ('working_hours: ["13:30-18:00", "09:00-12:00"]', {"tenant.yaml:4 ML-PACK-009"}), ('working_hours: ["12:00-12:00"]', {"tenant.yaml:4 ML-PACK-009"}),
+    ('working_hours: ["9-12"]', {"tenant.yaml:4 ML-SCHEMA-005"}), ("zone: Asia/Peking", {"tenant.yaml:4 ML-PACK-010"}),
+    ('{working_hours: ["08:30-12:00", "14:00-24:00"], zone: Asia/Shanghai}', set()),
+])
+def test_settings_of_a_client_that_make_no_sense_are_refused(setting: str, found: set[str]) -> None:
+    card = f"tenant:\n  label: {{zh: 客户, en: Client}}\n  packs: [platform, shop]\n  settings: {setting if setting[0] == '{' else '{' + setting + '}'}\n"
+    assert places(findings((*shop(), *sources({"tenant.yaml": card}, "client")))) == found
 
 
 def test_children_that_form_a_circle_are_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from metaloom.cli._house import house
+from metaloom.cli.calendar import missing_years
 
 
 @click.command("doctor")
@@ -19,6 +20,8 @@ def command(invariants: bool, only: str | None) -> None:
         for name in (only,) if only else tenancy.names():
             tenant = tenancy.open(name)
             number = tenant.revision().number
+            for year in missing_years(tenant):
+                click.secho(f"{name}: the working calendar has no day of {year}; try: metaloom calendar seed {year}", fg="yellow", err=True)
             found = findings(tenant) if invariants else ()
             wrong += len(found)
             for sentence in found:

@@ -13,6 +13,7 @@ import metaloom.cli
 from metaloom.base.text import Text
 from metaloom.cli._house import author, client_label, house, remember_client
 from metaloom.cli._metadata import client_sources
+from metaloom.cli.calendar import seed_new_tenant
 from metaloom.schema_change import publish
 from metaloom.storage import Tenancy
 
@@ -60,6 +61,7 @@ def make_tenant(tenancy: Tenancy, name: str, client: str, *, label: str | None =
     if sources:
         revision = publish(made, sources, author(), "created")
         remember_client(made, client)
+        seed_new_tenant(made)
         click.secho(f"{name}: created, revision {revision.number} is served", fg="green")
     else:
         click.secho(f"{name}: created, nothing is published yet (metaloom apply {name} --client …)", fg="green")

@@ -72,6 +72,8 @@ CODES: dict[str, Code] = {
     "ML-PACK-006": Code("there is no module {module}: its module.yaml is missing", "create {pack}/{module}/module.yaml with a label"),
     "ML-PACK-007": Code("the folder {folder} has no entity: document", "add entity.yaml, or move the file"),
     "ML-PACK-008": Code("the name {pack} belongs to the engine's own pack", "give your pack another name"),
+    "ML-PACK-009": Code("the working hours are no spans in order inside one day", "write them as [\"09:00-12:00\", \"13:30-18:00\"]"),
+    "ML-PACK-010": Code("there is no time zone {zone}", "write it as Asia/Shanghai"),
     # references
     "ML-REF-001": Code("there is no {what} {name}"),
     "ML-REF-002": Code("{path} is not a field of {entity}"),

@@ -165,7 +165,7 @@ def _settings(effective: Effective) -> dict[str, object]:
     tenant = effective.tenant
     if tenant is None:
         return {}
-    settings: dict[str, object] = {name: node.value for name, node in entries(tenant.get("settings"))}
+    settings: dict[str, object] = {name: node.plain() for name, node in entries(tenant.get("settings"))}
     return {"label": text(tenant.get("label")), **settings}
 
 

@@ -18,7 +18,7 @@ from metaloom.compile.checks import (
 )
 
 CHECKS_OF_DOCUMENTS = (packs.packs_are_whole, packs.entity_folders_are_whole, packs.dependencies_are_met, packs.tenant_packs_exist,
-                       packs.nobody_poses_as_the_engine, packs.quotas)
+                       packs.tenant_settings_make_sense, packs.nobody_poses_as_the_engine, packs.quotas)
 
 CHECKS = (
     names.names_are_not_reserved, names.columns_do_not_collide, names.tables_do_not_collide,

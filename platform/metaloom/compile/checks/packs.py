@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from zoneinfo import available_timezones
 
 from metaloom.base.diagnostic import Diagnostic
+from metaloom.base.working_time import WorkingHours
 from metaloom.compile.codes import finding
 from metaloom.compile.context import depends_of, entries
 from metaloom.compile.merge import Effective, Folder
@@ -89,6 +91,18 @@ def tenant_packs_exist(effective: Effective, report: Report) -> None:
     for node in packs.value if packs else ():
         if node.value not in effective.packs:
             report(finding("ML-PACK-004", node.position, pack=node.value, hint=_did_you_mean(node.value, effective.packs)))
+
+
+def tenant_settings_make_sense(effective: Effective, report: Report) -> None:
+    """Working hours are spans of one day, the zone is one that the world knows."""
+    settings = dict(entries(effective.tenant.get("settings"))) if effective.tenant else {}
+    if "working_hours" in settings:
+        try:
+            WorkingHours.parse([str(node.value) for node in settings["working_hours"].value])
+        except ValueError:
+            report(finding("ML-PACK-009", settings["working_hours"].position))
+    if "zone" in settings and str(settings["zone"].value) not in available_timezones():
+        report(finding("ML-PACK-010", settings["zone"].position, zone=settings["zone"].value))
 
 
 def nobody_poses_as_the_engine(effective: Effective, report: Report) -> None:
