@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from metaloom.base.errors import Invalid, NotAllowed, NotFound, NotPossible, Stale
-from metaloom.command import handle_call, run_action, run_command
+from metaloom.command import assign_role, handle_call, run_action, run_command
 from metaloom.plugin import PluginFault
 
 MEMBER = "club.member"
@@ -100,6 +100,10 @@ def test_a_command_is_offered_by_its_right_state_version_reason_and_four_eyes(cl
 def test_a_command_without_record_is_for_administrators(club):
     with pytest.raises(NotAllowed):
         run_command(club.ctx("chief"), "club_desk.sweep", None, {})
+    club.add_person("branch_admin", "club.guest", club.north, club.desk)
+    assign_role(club.system, club.people["branch_admin"], "platform.admin", company=club.north)
+    with pytest.raises(NotAllowed):
+        run_command(club.ctx("branch_admin"), "club_desk.sweep", None, {})
     assert run_command(club.ctx("admin"), "club_desk.sweep", None, {}).results["found"] >= 0
     assert club.engine_rows("audit")[-1]["command"] == "club_desk.sweep"
 

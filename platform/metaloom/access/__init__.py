@@ -9,8 +9,9 @@ from metaloom.access.actor import Actor, Assignment, load_actor, plan_for
 from metaloom.access.org import OrgTree, Unit, load_org_tree
 from metaloom.access.plan import AccessPlan, Denied, EntityRights, HeldGrant, Permitted
 from metaloom.access.scope import RowScope, aliased
+from metaloom.access.widening import Widening, beyond, widenings
 
 __all__ = [
     "AccessPlan", "Actor", "Assignment", "Denied", "EntityRights", "HeldGrant", "OrgTree", "Permitted", "RowScope", "Unit",
-    "aliased", "load_actor", "load_org_tree", "plan_for",
+    "Widening", "aliased", "beyond", "load_actor", "load_org_tree", "plan_for", "widenings",
 ]

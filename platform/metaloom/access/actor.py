@@ -58,6 +58,10 @@ class Actor:
     def role_addresses(self) -> frozenset[str]:
         return frozenset(assignment.role for assignment in self.roles)
 
+    def holds_everywhere(self, role: str) -> bool:
+        """Whether the role is held for the whole tenant; one that is limited to a company or unit is no power over the others."""
+        return any((held.role, held.company_id, held.org_unit_id) == (role, None, None) for held in self.roles)
+
     def holding(self, *roles: str) -> Actor:
         """The same person with unlimited assignments of ``roles`` (tests, run-as)."""
         return replace(self, roles=tuple(Assignment(role) for role in roles))

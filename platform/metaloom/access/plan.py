@@ -161,7 +161,7 @@ class EntityRights:
         self._clauses = Memory(50)
         self._levels: dict[frozenset[int], Mapping[str, FieldLevel]] = {}
         self._actions: dict[frozenset[int], frozenset[str]] = {}
-        self._grant_levels = {id(held): _grant_levels(entity, held.grant) for held in self.held}
+        self._grant_levels = {id(held): grant_levels(entity, held.grant) for held in self.held}
         self.all_actions = frozenset().union(*(held.grant.actions for held in self.held)) if self.held else frozenset()
 
     def scopes_for(self, *actions: str) -> tuple[int, ...]:
@@ -252,7 +252,7 @@ def _inherited(plan: AccessPlan, child: Entity) -> Iterable[HeldGrant]:
     parent = plan.catalog.entities[child.child_of]
     slots = [f.name for f in parent.fields.values() if f.type is FieldType.CHILD and f.entity == child.address]
     for held in plan.grants(parent.address):
-        levels = _grant_levels(parent, held.grant)
+        levels = grant_levels(parent, held.grant)
         for slot in slots:
             level = levels[slot]
             if level >= FieldLevel.READ:
@@ -315,7 +315,7 @@ def _units_of(kind: str, unit: int | None, grant: AccessGrant, plan: AccessPlan)
     return (unit,) if kind == "dept" else plan.org.subtree(unit) or (unit,)
 
 
-def _grant_levels(entity: Entity, grant: AccessGrant) -> dict[str, FieldLevel]:
+def grant_levels(entity: Entity, grant: AccessGrant) -> dict[str, FieldLevel]:
     """Field → level in the rows of this one grant."""
     if not grant.actions & SEEING:
         return {}

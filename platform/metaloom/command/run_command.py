@@ -80,8 +80,8 @@ def command_in(unit: Unit, declared: CommandDeclaration, record_id: int | None, 
 
 
 def refuse_unless_admin(unit: Unit) -> None:
-    """Whole-tenant commands: the role that administers, or the engine itself."""
-    if not unit.ctx.system and ADMIN not in unit.ctx.actor.role_addresses:
+    """Whole-tenant commands: the role that administers all of it, or the engine itself."""
+    if not unit.ctx.system and not unit.ctx.actor.holds_everywhere(ADMIN):
         raise NotAllowed(message("command.admin_only"))
 
 
@@ -154,7 +154,7 @@ def checked_output(unit: Unit, declared: CommandDeclaration, output: object) -> 
         try:
             found[name] = read(field, given[name], how)
         except BadValue as error:
-            raise PluginFault(declared.plugin, f"{declared.address} returned {name}={given[name]!r}: {error}") from error
+            raise PluginFault(declared.plugin, f"{declared.address} returned a value as {name} that is no {field.type}") from None
     return found
 
 
