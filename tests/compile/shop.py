@@ -237,3 +237,44 @@ def edited(path: str, old: str, new: str) -> dict[str, str]:
     """One file of the shop with ``old`` replaced; ``old`` must stand in it."""
     assert old in SHOP[path], f"{old!r} does not stand in {path}"
     return {path: SHOP[path].replace(old, new, 1)}
+
+APPROVAL = "shop/sales/order_form/approval.yaml"
+CHAIN = """approval:
+  discount:
+    label: {zh: 折扣审批, en: Discount}
+    subject: {zh: "{order_no} {customer.name}", en: "{order_no} {customer.name}"}
+    start: {roles: [clerk], when: "status == 'draft'", message: {zh: 已售出, en: Sold already}}
+    people: {forbid_repeat: step}
+    allow: {withdraw: any_time, terminate: [boss]}
+    results:
+      approved:
+        - {set: {note: output.check.remark}, when: "case.initiator == customer.owner"}
+        - {transition: sell}
+      rejected: [{transition: cancel}]
+    steps:
+      check:
+        label: {zh: 复核, en: Check}
+        who: [{role: boss}, {field: customer.owner}, {head_of: initiator_unit, up: 1}, {expression: "created_by"}]
+        outputs:
+          remark: {type: text, required: true, label: {zh: 备注, en: Remark}}
+        fields: {note: write, total: read}
+        limit: {within: 8 working_hours, then: [{after: 0 hours, do: remind}, {after: 8 hours, do: remind, to: superior}, {after: 9 hours, do: transfer, to: [{role: boss}]}]}
+      by_amount:
+        type: branch
+        label: {zh: 金额, en: Amount}
+        branches:
+          small: {label: {zh: 小额, en: Small}, when: "total <= 1000", steps: {}}
+          large:
+            label: {zh: 大额, en: Large}
+            otherwise: true
+            steps:
+              board:
+                label: {zh: 评审会, en: Board}
+                when: "output.check.remark is not null"
+                who: [{role: boss}]
+                mode: vote
+                pass: 2/3
+                weights: {boss: 2}
+                return: {to: [check, initiator], then: resume}
+      tell: {type: copy, label: {zh: 知会, en: Tell}, who: [{initiator: true}]}
+"""

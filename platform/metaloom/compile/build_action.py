@@ -25,9 +25,9 @@ from metaloom.compile.scope import (
     where_scope,
     with_names,
 )
-from metaloom.model import Action, Catalog, Entity, Field, FieldType, Input, Step
+from metaloom.model import Action, Catalog, Decide, Entity, Field, FieldType, Input, Step
 
-VERBS = ("update", "check", "set", "transition", "create", "get", "for_each", "if", "run")  # update first: it has a key set, too
+VERBS = ("update", "check", "set", "transition", "create", "get", "for_each", "if", "run", "start_approval")  # update first: it has a key set, too
 RESERVED_LETS = frozenset({"record", "input", "user", "id", "null", "true", "false"})
 
 
@@ -71,6 +71,16 @@ def _input_scope(full, action):  # type: ignore[no-untyped-def]
     return scope
 
 
+def build_steps(context: Context, folder: Folder, address: str, node: Node | None) -> tuple[Step, ...]:
+    """Steps of an action that stand elsewhere, such as the results of an approval."""
+    return _steps(context, folder, address, node)
+
+
+def check_steps(context: Context, catalog: Catalog, action: Action, node: Node, pack: str, lets: Lets) -> None:
+    """Hold the steps of ``action``, written at ``node``, against the catalog; ``lets`` are names they know besides."""
+    _Walk(context, catalog, action, pack).steps(node, action.steps, dict(lets))
+
+
 def _steps(context: Context, folder: Folder, address: str, node: Node | None) -> tuple[Step, ...]:
     if node is None:
         return ()
@@ -100,6 +110,8 @@ def _step(context: Context, folder: Folder, address: str, node: Node) -> Step:
         return Step(verb, over=string(get("for_each")), steps=inner, when=when, **{**common, "let": string(get("as"))})
     if verb == "if":
         return Step(verb, when=expression(get("if")), steps=inner, otherwise=_steps(context, folder, address, get("otherwise")), **common)
+    if verb == "start_approval":
+        return Step(verb, name=string(get("start_approval")), target=string(get("of")), values=_values(get("chosen")), when=when, **common)
     return Step(verb, name=string(get("run")), values=_values(get("values")), when=when, **common)
 
 
@@ -163,12 +175,29 @@ class _Walk:
             assert written is not None
             self._report("ML-ACTION-001", written.position, hint=_did_you_mean(step.name, known), name=step.name, entity=entity.address)
 
-    def _moved(self, node: Node, lets: Lets) -> Entity | None:
-        """The entity whose record a transition moves."""
+    def _start_approval(self, node: Node, step: Step, lets: Lets) -> None:
+        for _, value in entries(node.get("chosen")):
+            self._hold(value, lets, None)
+        entity = self._moved(node, lets, "start_approval")
+        if entity is None:
+            return
+        chain = self.catalog.chains.get(f"{entity.address}/{step.name}")
+        if chain is None:
+            known = [c.name for c in self.catalog.chains_of(entity.address)]
+            written = node.value["start_approval"]
+            self._report("ML-CHAIN-001", written.position, hint=_did_you_mean(step.name, known), entity=entity.address, name=step.name)
+            return
+        asked = {s.name for s in chain.every_step() if isinstance(s, Decide) and any(w.kind == "chosen" for w in s.who)}
+        for name, value in entries(node.get("chosen")):
+            if name not in asked:
+                self._report("ML-CHAIN-002", value.key, hint=_did_you_mean(name, asked), step=name, chain=chain.address)
+
+    def _moved(self, node: Node, lets: Lets, verb: str = "transition") -> Entity | None:
+        """The entity whose record a transition moves, or an approval is about."""
         of = node.get("of")
         if of is None:
             if self.action.on == "list":
-                self._report("ML-ACTION-005", node.position, verb="transition")
+                self._report("ML-ACTION-005", node.position, verb=verb)
                 return None
             return self.entity
         checked = self._hold(of, lets, None)

@@ -10,6 +10,7 @@ from typing import Any
 from metaloom.base.diagnostic import Diagnostic, MetadataRefused
 from metaloom.base.position import Position
 from metaloom.compile.build_action import build_action
+from metaloom.compile.build_approval import build_chain
 from metaloom.compile.build_entity import build_entity, build_lifecycle
 from metaloom.compile.build_pack import (
     build_account,
@@ -114,18 +115,20 @@ def _build(context: Context) -> Catalog:
     context.names = _names(effective)
     folders = [f for _, f in sorted(effective.entities.items(), key=lambda item: _rank(effective, item[1]))]
     entities = {f.address: build_entity(context, f) for f in folders}
-    lists, actions = {}, {}
+    lists, actions, chains = {}, {}, {}
     for folder in folders:
         lists.update(build_lists(context, folder, entities[folder.address]))
         for name, node in entries(folder.kinds.get("actions")):
             actions[f"{folder.address}/{name}"] = build_action(context, folder, name, node)
+        for name, node in entries(folder.kinds.get("approval")):
+            chains[f"{folder.address}/{name}"] = build_chain(context, folder, name, node)
     return Catalog(
         digest=digest(effective),
         packs=_frozen({f.pack: build_pack(context, f) for f in effective.packs.values()}),
         entities=_frozen(entities), lists=_frozen(lists),
         forms=_frozen({f.address: build_form(context, f, entities[f.address]) for f in folders}),
         lifecycles=_frozen({f.address: build_lifecycle(context, f) for f in folders if "lifecycle" in f.kinds}),
-        actions=_frozen(actions),
+        actions=_frozen(actions), chains=_frozen(chains),
         choices=_frozen(_each(effective, "choices", build_choices)),
         roles=_frozen(_each(effective, "roles", build_role)),
         grants=_frozen({f.address: build_grants(context, f) for f in folders}),

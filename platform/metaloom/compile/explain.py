@@ -16,7 +16,7 @@ from metaloom.compile.node import Node, child
 from metaloom.compile.schema import _did_you_mean
 from metaloom.compile.source import Source
 
-SHORT = {"field": ("entity", "fields"), "rule": ("entity", "rules"), "action": ("actions",), "transition": ("lifecycle", "transitions"),
+SHORT = {"field": ("entity", "fields"), "rule": ("entity", "rules"), "action": ("actions",), "chain": ("approval",), "transition": ("lifecycle", "transitions"),
          "state": ("lifecycle", "states")}
 
 

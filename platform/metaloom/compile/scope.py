@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from metaloom.expression import types as t
 from metaloom.expression.types import Scope, Type
-from metaloom.model import Action, Catalog, Entity, Field, FieldType
+from metaloom.model import Action, ApprovalChain, Catalog, Decide, Entity, Field, FieldType
 from metaloom.model.entity import FILE_TYPES
 
 USER, COMPANY, ORG_UNIT, FILE = "platform.user", "platform.company", "platform.org_unit", "platform.file"
@@ -130,6 +130,18 @@ def prefixed_scopes(catalog: Catalog, action: Action, lets: Mapping[str, Scope] 
     """What stands behind a prefix in an action: ``record``, ``input`` and the ``lets``."""
     record = {"record": entity_scope(catalog, action.entity)} if action.on == "record" else {}
     return {**record, "input": values_scope(catalog, action.input.fields), **(lets or {})}
+
+
+CASE_NAMES: Mapping[str, Type] = MappingProxyType({"initiator": t.record(USER), "started_at": t.DATETIME, "finished_by": t.record(USER)})
+"""What ``case.<name>`` may be: in every expression of a chain; ``finished_by`` is null while the case runs."""
+
+
+def chain_scope(catalog: Catalog, chain: ApprovalChain) -> Scope:
+    """The names of an approval chain: the record's (bare and as ``record.x``), ``case.x`` and ``output.<step>.x``."""
+    record = entity_scope(catalog, chain.entity)
+    case = Scope(CASE_NAMES, {name: _lazy(catalog, USER) for name in ("initiator", "finished_by")})
+    outputs = {s.name: _constant(values_scope(catalog, s.outputs)) for s in chain.every_step() if isinstance(s, Decide) and s.outputs}
+    return with_names(record, {"record": record, "case": case, "output": Scope({}, outputs)})
 
 
 def where_scope(catalog: Catalog, entity: str, prefixed: Mapping[str, Scope]) -> Scope:

@@ -7,6 +7,7 @@ and, for positions, the documents they came from.
 from metaloom.compile.checks import (
                        access,
                        actions,
+                       chains,
                        entities,
                        fields,
                        ledger,
@@ -28,6 +29,8 @@ CHECKS = (
     fields.computed_values_form_no_circle,
     lifecycles.state_fields_and_lifecycles_pair, lifecycles.states_are_reachable, lifecycles.final_means_final, lifecycles.transitions_are_fired,
     actions.inputs_are_enterable, actions.makers_are_people,
+    chains.steps_are_whole, chains.forks_go_somewhere, chains.deciders_exist, chains.returns_go_back, chains.votes_and_limits_count,
+    chains.sub_chains_exist, chains.step_fields_fit, chains.protected_records_keep_four_eyes, chains.chains_are_started,
     screens.list_paths_exist, screens.list_actions_exist, screens.form_fields_fit, screens.menus_lead_somewhere, screens.quick_links_lead_somewhere,
     access.granted_actions_exist, access.field_levels_name_fields, access.scopes_fit_ownership, access.grants_keep_promises,
     access.somebody_may_list,

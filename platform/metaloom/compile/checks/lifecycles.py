@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from metaloom.compile.checks.look import say, spot
 from metaloom.compile.context import Context
 from metaloom.compile.schema import _did_you_mean
-from metaloom.model import Action, Catalog, FieldType, Lifecycle, Step
+from metaloom.model import Catalog, FieldType, Lifecycle, Step
 
 
 def state_fields_and_lifecycles_pair(catalog: Catalog, context: Context) -> None:
@@ -67,7 +67,8 @@ def transitions_are_fired(catalog: Catalog, context: Context) -> None:
     """A transition that no action and no plugin command fires is dead; without the plugins nothing can be said."""
     if not context.plugins.complete:
         return
-    fired = {f for action in catalog.actions.values() for f in _fired(catalog, action, action.steps)}
+    fired = {f for action in catalog.actions.values() for f in _fired(action.entity, action.steps)}
+    fired |= {f for chain in catalog.chains.values() for steps in chain.results.values() for f in _fired(chain.entity, steps)}
     fired |= {t for command in context.plugins.commands.values() for t in command.transitions}
     for lifecycle in catalog.lifecycles.values():
         for transition in lifecycle.transitions.values():
@@ -75,9 +76,9 @@ def transitions_are_fired(catalog: Catalog, context: Context) -> None:
                 say(context, "ML-LIFE-007", transition.position, lifecycle.entity, transition=transition.name)
 
 
-def _fired(catalog: Catalog, action: Action, steps: Iterable[Step]) -> Iterator[str]:
+def _fired(entity: str, steps: Iterable[Step]) -> Iterator[str]:
     """``<entity>/<transition>`` of every step; a step ``of:`` another record counts for every entity (``*``)."""
     for step in steps:
         if step.verb == "transition":
-            yield f"*/{step.name}" if step.target else f"{action.entity}/{step.name}"
-        yield from _fired(catalog, action, (*step.steps, *step.otherwise))
+            yield f"*/{step.name}" if step.target else f"{entity}/{step.name}"
+        yield from _fired(entity, (*step.steps, *step.otherwise))

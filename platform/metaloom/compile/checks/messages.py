@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from string import Formatter
 
 from metaloom.compile.checks.look import say
@@ -13,7 +13,8 @@ from metaloom.compile.schema import _did_you_mean
 from metaloom.compile.scope import entity_scope
 from metaloom.model import Catalog
 
-_SENTENCES = frozenset({"message", "confirm", "done", "pattern_message", "empty"})
+_SENTENCES = frozenset({"message", "confirm", "done", "pattern_message", "empty", "subject"})
+_OWN: Mapping[str, set[str]] = {"approval": {"case", "output"}}
 _SLOT = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){0,4}", re.ASCII)
 
 
@@ -21,9 +22,9 @@ def messages_speak_of_known_names(catalog: Catalog, context: Context) -> None:
     """Braces are paired and hold a plain path whose first name is a field, an input or a let."""
     for address, folder in context.effective.entities.items():
         known = entity_scope(catalog, address).names() | {"record", "input", "user", "field", "value"}
-        for kind in ("entity", "lifecycle", "actions", "list", "lists", "form"):
+        for kind in ("entity", "lifecycle", "actions", "approval", "list", "lists", "form"):
             if kind in folder.kinds:
-                names = known | set(_lets(folder.kinds[kind])) if kind == "actions" else known
+                names = known | set(_lets(folder.kinds[kind])) | _OWN.get(kind, set()) if kind in ("actions", "approval") else known
                 for sentence in _sentences(folder.kinds[kind]):
                     _check(context, sentence, names, address)
 
