@@ -18,7 +18,6 @@ from metaloom.model import Catalog
 from metaloom.storage import Revision
 from metaloom.storage.engine import layout
 
-
 SHOWN = 5
 
 register({

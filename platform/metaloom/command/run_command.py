@@ -153,7 +153,7 @@ def checked_output(unit: Unit, declared: CommandDeclaration, output: object) -> 
             raise PluginFault(declared.plugin, f"{declared.address} returned a float as {name}")
         try:
             found[name] = read(field, given[name], how)
-        except BadValue as error:
+        except BadValue:
             raise PluginFault(declared.plugin, f"{declared.address} returned a value as {name} that is no {field.type}") from None
     return found
 

@@ -16,6 +16,7 @@ from metaloom.compile.merge import Folder
 from metaloom.compile.node import Node
 from metaloom.compile.schema import _did_you_mean
 from metaloom.compile.scope import (
+    USER,
     action_scope,
     entity_scope,
     field_type,
@@ -25,9 +26,10 @@ from metaloom.compile.scope import (
     where_scope,
     with_names,
 )
-from metaloom.model import Action, Catalog, Decide, Entity, Field, FieldType, Input, Step
+from metaloom.model import Action, Catalog, Decide, Entity, Field, FieldType, Input, Step, Who
 
-VERBS = ("update", "check", "set", "transition", "create", "get", "for_each", "if", "run", "start_approval")  # update first: it has a key set, too
+VERBS = ("update", "check", "set", "transition", "create", "get", "for_each", "if", "run", "start_approval",
+         "notify", "send")  # update first: it has a key set, too
 RESERVED_LETS = frozenset({"record", "input", "user", "id", "null", "true", "false"})
 
 
@@ -112,7 +114,32 @@ def _step(context: Context, folder: Folder, address: str, node: Node) -> Step:
         return Step(verb, when=expression(get("if")), steps=inner, otherwise=_steps(context, folder, address, get("otherwise")), **common)
     if verb == "start_approval":
         return Step(verb, name=string(get("start_approval")), target=string(get("of")), values=_values(get("chosen")), when=when, **common)
+    if verb in ("notify", "send"):
+        return _telling(context, folder, address, verb, node)
     return Step(verb, name=string(get("run")), values=_values(get("values")), when=when, **common)
+
+
+def _telling(context: Context, folder: Folder, address: str, verb: str, node: Node) -> Step:
+    """A step that tells people (``notify``) or writes to an address outside (``send``)."""
+    get = node.get
+    when = expression(get("when"))
+    if verb == "send":
+        template = context.find("message template", get("send"), folder.pack, address)
+        return Step(verb, name=template, target=expression(get("to")), channel=string(get("channel")), when=when, position=node.position)
+    people = get("notify")
+    assert people is not None  # the schema demands it
+    return Step(verb, name=context.find("message template", get("template"), folder.pack, address),
+                to=tuple(_addressee(context, folder, address, n) for n in people.value), subject=text(get("subject")),
+                body=text(get("body")), urgent=flag(get("urgent")), when=when, position=node.position)
+
+
+def _addressee(context: Context, folder: Folder, address: str, node: Node) -> Who:
+    """One way to find people. Those that only a case knows (initiator, chosen, heads) are refused when the steps are checked."""
+    kind, inner = next(iter(node.items()))
+    if kind == "role":
+        return Who(kind, context.find("role", inner, folder.pack, address))
+    up = node.get("up")
+    return Who(kind, expression(inner) if not inner.is_map else "", up=int(up.value) if up else 0)
 
 
 def _values(node: Node | None) -> Mapping[str, str]:
@@ -276,6 +303,29 @@ class _Walk:
         missing = [f.name for f in command.input.values() if f.required and not f.default and f.name not in step.values]
         if missing:
             self._report("ML-ACTION-008", name.position, command=step.name, fields=", ".join(missing))
+
+    def _notify(self, node: Node, step: Step, lets: Lets) -> None:
+        if node.get("template") is None and step.subject is None:
+            self._report("ML-MSG-007", node.position)
+        people = node.get("notify")
+        assert people is not None
+        for item, who in zip(people.value, step.to, strict=True):
+            inner = item.get(who.kind)
+            if who.kind in ("initiator", "chosen", "heads") or who.value == "initiator_unit":
+                self._report("ML-MSG-009", item.position, who=who.kind)
+            elif who.kind in ("field", "head_of") and self.action.on == "list":
+                self._report("ML-ACTION-005", item.position, verb="notify")
+            elif who.kind in ("field", "expression"):
+                checked = self._hold(inner, lets, None)
+                if checked is not None and checked.type.target != USER:
+                    self._report("ML-MSG-008", inner.position, path=who.value)
+
+    def _send(self, node: Node, step: Step, lets: Lets) -> None:
+        to = node.get("to")
+        assert to is not None
+        checked = self._hold(to, lets, None)
+        if checked is not None and checked.type.kind not in ("text", "record"):
+            self._report("ML-EXPR-003", to.position, detail="an address is text, or a record that has one")
 
     def _no_engine(self, target: Entity, node: Node, verb: str) -> None:
         if target.storage == "engine":

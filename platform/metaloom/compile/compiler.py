@@ -12,6 +12,7 @@ from metaloom.base.position import Position
 from metaloom.compile.build_action import build_action
 from metaloom.compile.build_approval import build_chain
 from metaloom.compile.build_entity import build_entity, build_lifecycle
+from metaloom.compile.build_message import build_template, build_webhook
 from metaloom.compile.build_pack import (
     build_account,
     build_accounting_rule,
@@ -137,6 +138,8 @@ def _build(context: Context) -> Catalog:
         quick_links=_frozen(_each(effective, "quick_links", lambda f, n, node: build_quick_link(context, f, n, node))),
         accounts=_frozen(_each(effective, "accounts", build_account)),
         accounting_rules=_frozen(_each(effective, "accounting_rules", build_accounting_rule)),
+        messages=_frozen(_each(effective, "messages", lambda f, n, node: build_template(context, f, n, node))),
+        webhooks=_frozen(_each(effective, "webhooks", lambda f, n, node: build_webhook(context, f, n, node))),
         settings=_frozen(_settings(effective)),
     )
 
@@ -152,7 +155,7 @@ def _rank(effective: Effective, folder: Any) -> tuple[int, int, str, str, str]:
 def _names(effective: Effective) -> dict[str, dict[str, Position]]:
     """Every address that can be referred to, by what it is."""
     names: dict[str, dict[str, Position]] = {"entity": {a: f.position for a, f in effective.entities.items()}, "list": {}}
-    for what, kind in (("choices", "choices"), ("role", "roles"), ("number series", "number_series")):
+    for what, kind in (("choices", "choices"), ("role", "roles"), ("number series", "number_series"), ("message template", "messages")):
         names[what] = {f"{f.pack}.{name}": n.key for f in effective.packs.values() for name, n in entries(f.kinds.get(kind))}
     for address, folder in effective.entities.items():
         names["list"].update({f"{address}/{name}": n.key for name, n in entries(folder.kinds.get("lists"))})

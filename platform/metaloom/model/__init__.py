@@ -36,13 +36,15 @@ from metaloom.model.entity import (
 )
 from metaloom.model.ledger import Account, AccountingRule, LedgerLeg
 from metaloom.model.lifecycle import Lifecycle, State, Transition
+from metaloom.model.message import ChannelText, HookIn, HookOut, MessageTemplate, Webhook
 from metaloom.model.screen import Column, Form, ListView, Menu, MenuItem, QuickLink, Section, Tab
 from metaloom.model.series import NumberSeries
 
 __all__ = [
-    "AccessGrant", "Account", "AccountingRule", "Action", "Aggregate", "Allowed", "ApprovalChain", "Branch", "Catalog",
-    "ChainStep", "Choice", "Choices", "Column", "CopyTo", "Decide", "Entity", "Escalation", "Field", "FieldLevel",
-    "FieldType", "Fork", "Form", "Index", "Input", "LedgerLeg", "Lifecycle", "Limit", "ListView", "Menu", "MenuItem",
-    "NumberSeries", "Ownership", "Pack", "QuickLink", "ReturnRule", "Role", "Rule", "Section", "StartRule", "State",
-    "Step", "SubChain", "Tab", "Transition", "UniqueRule", "WaitFor", "Who",
+    "AccessGrant", "Account", "AccountingRule", "Action", "Aggregate", "Allowed", "ApprovalChain",
+    "Branch", "Catalog", "ChainStep", "ChannelText", "Choice", "Choices", "Column", "CopyTo", "Decide", "Entity",
+    "Escalation", "Field", "FieldLevel", "FieldType", "Fork", "Form", "HookIn", "HookOut", "Index", "Input",
+    "LedgerLeg", "Lifecycle", "Limit", "ListView", "Menu", "MenuItem", "MessageTemplate", "NumberSeries", "Ownership",
+    "Pack", "QuickLink", "ReturnRule", "Role", "Rule", "Section", "StartRule", "State", "Step", "SubChain", "Tab",
+    "Transition", "UniqueRule", "WaitFor", "Webhook", "Who",
 ]

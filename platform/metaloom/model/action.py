@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from metaloom.base.position import NOWHERE, Position
 from metaloom.base.text import Text
 from metaloom.model.entity import Field
+
+if TYPE_CHECKING:
+    from metaloom.model.approval import Who
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,9 @@ class Step:
     ``get``: entity + where → ``let`` (null when none).
     ``for_each``: ``over`` a child field of the record (or a let), ``let`` names the row, ``steps``.
     ``run``: plugin command ``plugin.command`` with values as input; ``let`` names its result mapping.
-    ``notify``: values {to, subject, body}.  ``if``: ``when`` + ``steps`` [+ ``otherwise``].
+    ``notify``: ``to`` are told the template ``name``, or ``subject`` and ``body``; ``urgent`` passes quiet hours.
+    ``send``: the template ``name`` on ``channel`` to the address (or the record with one) that ``target`` gives.
+    ``if``: ``when`` + ``steps`` [+ ``otherwise``].
     ``when`` on any step: skipped unless true.
     """
 
@@ -42,11 +48,16 @@ class Step:
     expect: str = ""
     over: str = ""
     target: str = ""
-    name: str = ""               # transition or plugin command
+    name: str = ""               # transition, plugin command or message template
     let: str = ""
     when: str = ""
     steps: tuple[Step, ...] = ()
     otherwise: tuple[Step, ...] = ()
+    to: tuple[Who, ...] = ()
+    subject: Text | None = None
+    body: Text | None = None
+    channel: str = ""
+    urgent: bool = False
     position: Position = NOWHERE
 
 

@@ -16,6 +16,7 @@ from metaloom.model.choices import Choices
 from metaloom.model.entity import Entity
 from metaloom.model.ledger import Account, AccountingRule
 from metaloom.model.lifecycle import Lifecycle
+from metaloom.model.message import MessageTemplate, Webhook
 from metaloom.model.screen import Form, ListView, Menu, QuickLink
 from metaloom.model.series import NumberSeries
 
@@ -54,6 +55,8 @@ class Catalog:
     accounting_rules: Mapping[str, AccountingRule]
     warnings: tuple[Diagnostic, ...] = ()
     chains: Mapping[str, ApprovalChain] = field(default_factory=lambda: MappingProxyType({}))
+    messages: Mapping[str, MessageTemplate] = field(default_factory=lambda: MappingProxyType({}))
+    webhooks: Mapping[str, Webhook] = field(default_factory=lambda: MappingProxyType({}))
     settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
     def entity(self, address: str) -> Entity:

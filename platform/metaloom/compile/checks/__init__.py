@@ -16,6 +16,7 @@ from metaloom.compile.checks import (
                        names,
                        packs,
                        screens,
+                       telling,
 )
 
 CHECKS_OF_DOCUMENTS = (packs.packs_are_whole, packs.entity_folders_are_whole, packs.dependencies_are_met, packs.tenant_packs_exist,
@@ -36,4 +37,6 @@ CHECKS = (
     access.somebody_may_list,
     ledger.series_count, ledger.accounts_exist, ledger.legs_can_balance, ledger.rules_are_reachable,
     messages.messages_speak_of_known_names,
+    telling.templates_speak_of_known_fields, telling.steps_tell_what_they_can, telling.texts_of_steps_speak_of_known_fields,
+    telling.webhooks_name_what_there_is,
 )
