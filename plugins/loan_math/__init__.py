@@ -4,7 +4,7 @@ Pure functions on frozen dataclasses; standard library only. `provider.py` puts 
 """
 
 from .allocation import ALLOCATION_RULES, COMPONENTS, Allocation, Bill, Part, allocate
-from .annual_rate import Apr, apr
+from .annual_rate import Apr, apr, apr_of_schedule
 from .dates import due_dates
 from .errors import LoanMathError
 from .overdue import Penalty, PenaltyTerms, Segment, overdue_days, penalty
@@ -29,6 +29,7 @@ __all__ = [
     "Terms",
     "allocate",
     "apr",
+    "apr_of_schedule",
     "due_dates",
     "level_payment",
     "overdue_days",

@@ -89,6 +89,10 @@ class LoanMath:
         with _refusals():
             return _copy(door.Apr, annual_rate.apr(flows, periods_per_year))
 
+    def apr_of_schedule(self, terms: door.Terms, rows: Sequence[door.Instalment]) -> door.Apr:
+        with _refusals():
+            return _copy(door.Apr, annual_rate.apr_of_schedule(_own_terms(terms), _own_rows(rows)))
+
 
 @contextmanager
 def _refusals() -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -12,6 +13,7 @@ from metaloom.plugin.command import Values, Work
 
 DRAWDOWN, SNAPSHOT = "lending.drawdown", "lending.term_snapshot"
 RATE_PLACES = Decimal("0.00000001")
+HALF_A_CENT = Decimal("0.005")
 
 
 def freeze_terms(work: Work, drawdown: Values | None, input: Values) -> None:
@@ -25,9 +27,9 @@ def freeze_terms(work: Work, drawdown: Values | None, input: Values) -> None:
     terms = Terms(principal=drawdown["amount"], annual_rate=limit["annual_rate"], method=drawdown["repay_method"],
                   periods=drawdown["term_months"], start_date=today, due_day=due_day, day_count=version["day_count"])
     rows = calculation.schedule(terms)
-    apr = calculation.apr(_monthly_flows(terms, rows))
+    apr = calculation.apr_of_schedule(terms, rows)
     cap = Decimal(str(work.settings["apr_cap"]))
-    work.require(apr.simple <= cap, ("综合年化超过上限，不能放款。", "The all-in yearly cost exceeds the cap; no payout."))
+    work.require(apr.simple <= cap or calculation.apr_of_schedule(terms, _before_rounding(rows)).simple <= cap, ("综合年化超过上限，不能放款。", "The all-in yearly cost exceeds the cap; no payout."))
     snapshot = work.create(SNAPSHOT, {
         "snapshot_name": f"{drawdown['draw_no']} {today:%Y-%m-%d}", "drawdown": drawdown["id"], "product_version": version["id"],
         "amount": drawdown["amount"], "term_months": drawdown["term_months"], "repay_method": drawdown["repay_method"],
@@ -55,6 +57,11 @@ def plan_digest(rows: Sequence[Instalment]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _before_rounding(rows: Sequence[Instalment]) -> list[Instalment]:
+    """The rows as cheap as they may have been before their interest was rounded: half a cent makes no loan dearer than agreed."""
+    return [replace(row, total=row.total - HALF_A_CENT) for row in rows]
+
+
 def _due_day(work: Work, drawdown: Values, version: Values) -> int | None:
     if version["due_day_rule"] == "fixed":
         return int(version["fixed_due_day"])
@@ -62,10 +69,3 @@ def _due_day(work: Work, drawdown: Values, version: Values) -> int | None:
         work.require(drawdown["due_day"], ("请填写指定还款日。", "Fill in the chosen due day."))
         return int(drawdown["due_day"])
     return None
-
-
-def _monthly_flows(terms: Terms, rows: Sequence[Instalment]) -> list[Decimal]:
-    """What left (negative) and what comes back, month by month; a single payment has empty months before it."""
-    if len(rows) == terms.periods:
-        return [-terms.principal, *(row.total for row in rows)]
-    return [-terms.principal, *([Decimal("0.00")] * (terms.periods - 1)), rows[-1].total]

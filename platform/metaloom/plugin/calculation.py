@@ -179,6 +179,10 @@ class Calculation(Protocol):
     def apr(self, flows: Sequence[Decimal], periods_per_year: int = 12) -> Apr:
         """Annual rates of equally spaced flows; ``flows[0]`` < 0 is what left, the rest came in."""
 
+    def apr_of_schedule(self, terms: Terms, rows: Sequence[Instalment]) -> Apr:
+        """Annual rates of a schedule that :meth:`schedule` made for these terms, by its dates: a broken first period counts
+        as long as it is. The rates that legal caps are compared with."""
+
 
 class CheckedCalculation:
     """A provider behind the engine's checks: same methods, and :class:`PluginFault` where a promise is broken."""
@@ -232,10 +236,15 @@ class CheckedCalculation:
         return quote
 
     def apr(self, flows: Sequence[Decimal], periods_per_year: int = 12) -> Apr:
-        rates = self._provider.apr(flows, periods_per_year)
-        self._promise.is_a("apr", rates, Apr)
+        return self._rates("apr", self._provider.apr(flows, periods_per_year))
+
+    def apr_of_schedule(self, terms: Terms, rows: Sequence[Instalment]) -> Apr:
+        return self._rates("apr_of_schedule", self._provider.apr_of_schedule(terms, rows))
+
+    def _rates(self, key: str, rates: Apr) -> Apr:
+        self._promise.is_a(key, rates, Apr)
         for rate in (rates.simple, rates.compound):
-            self._promise.number("apr", rate, places=12)
+            self._promise.number(key, rate, places=12)
         return rates
 
     def _names(self, key: str, names: tuple[str, ...]) -> tuple[str, ...]:

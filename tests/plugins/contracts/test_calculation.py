@@ -80,3 +80,14 @@ def test_annual_rates_of_plain_flows(calculation):
     assert rates.simple == Decimal("0.1")
     with pytest.raises(ValueError):
         calculation.apr([Decimal("100.00"), Decimal("110.00")])
+
+
+def test_annual_rates_by_dates_are_those_of_even_months_where_the_months_are_even(calculation):
+    for terms in all_terms(calculation):
+        rows = calculation.schedule(terms)
+        rates = calculation.apr_of_schedule(terms, rows)
+        assert isinstance(rates, Apr) and rates.compound >= rates.simple >= 0
+        if len(rows) == terms.periods:
+            assert rates == calculation.apr([-terms.principal, *(row.total for row in rows)])
+    with pytest.raises(ValueError):
+        calculation.apr_of_schedule(terms, rows[:0])

@@ -13,10 +13,12 @@ import pytest
 from metaloom_plugins.loan_math import (
     COMPONENTS,
     Bill,
+    LoanMathError,
     PenaltyTerms,
     Terms,
     allocate,
     apr,
+    apr_of_schedule,
     due_dates,
     level_payment,
     overdue_days,
@@ -221,6 +223,48 @@ def test_e21_a_flat_rate_of_13_4715_percent_already_costs_24() -> None:
     terms = terms_of("E05", annual_rate=Decimal("0.134715"))
     result = apr([-terms.principal, *(row.total for row in schedule(terms))])
     assert abs(result.simple - Decimal("0.24")) < Decimal("0.000005")
+
+
+@pytest.mark.parametrize("example", ["E01", "E03", "E05", "E06"])
+def test_the_rates_of_whole_months_are_those_of_e21_by_dates_too(example: str) -> None:
+    terms = terms_of(example)
+    rows = schedule(terms)
+    assert apr_of_schedule(terms, rows) == apr([-terms.principal, *(row.total for row in rows)])
+
+
+def test_e13_by_its_dates_costs_what_was_agreed_and_not_a_month_too_many() -> None:
+    """26 days of interest for 26 days; the short month that is charged whole is dearer, and is shown so."""
+    terms = terms_of("E13")
+    rows = schedule(terms)
+    assert apr_of_schedule(terms, rows).simple == Decimal("0.120000")
+    assert apr([-terms.principal, *(row.total for row in rows)]).simple < Decimal("0.1181")
+    whole = terms_of("E13", first_period="FULL_PERIOD")
+    assert apr_of_schedule(whole, schedule(whole)).simple > Decimal("0.1225")
+
+
+@pytest.mark.parametrize("day_count", ["30/360", "ACT/365"])
+@pytest.mark.parametrize("method", ["EQUAL_INSTALMENT", "EQUAL_PRINCIPAL", "INTEREST_ONLY", "BULLET"])
+@pytest.mark.parametrize("periods", [1, 2, 3, 12])
+@pytest.mark.parametrize("due_day", [1, 5, 14, 15, 16, 28, 31])
+def test_however_short_the_first_period_24_percent_stays_24(day_count: str, method: str, periods: int, due_day: int) -> None:
+    for start in (day("2025-01-15"), day("2025-01-31"), day("2024-02-29"), day("2025-12-01")):
+        terms = terms_of("E01", principal=Decimal("1000000.00"), annual_rate=Decimal("0.24"), periods=periods, method=method,
+                         due_day=due_day, start_date=start, day_count=day_count)
+        found = apr_of_schedule(terms, schedule(terms)).simple
+        assert found <= Decimal("0.240001"), (start, found)  # the last place is what rounding to the cent adds
+        # What is paid later than monthly compounds nothing on the way, so a simple 24 % is a lower monthly rate.
+        assert found >= (Decimal("0.211") if method == "BULLET" else Decimal("0.2365")), (start, found)
+
+
+def test_a_year_of_360_days_is_dearer_than_it_says() -> None:
+    terms = terms_of("E01", annual_rate=Decimal("0.24"), day_count="ACT/360")
+    assert Decimal("0.2425") < apr_of_schedule(terms, schedule(terms)).simple < Decimal("0.244")
+
+
+def test_no_rate_where_less_comes_in_than_went_out() -> None:
+    terms = terms_of("E01")
+    with pytest.raises(LoanMathError, match="flows"):
+        apr_of_schedule(terms, schedule(terms)[:5])
 
 
 def test_the_components_are_those_of_the_bill() -> None:
