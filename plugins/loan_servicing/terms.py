@@ -29,7 +29,8 @@ def freeze_terms(work: Work, drawdown: Values | None, input: Values) -> None:
     rows = calculation.schedule(terms)
     apr = calculation.apr_of_schedule(terms, rows)
     cap = Decimal(str(work.settings["apr_cap"]))
-    work.require(apr.simple <= cap or calculation.apr_of_schedule(terms, _before_rounding(rows)).simple <= cap, ("综合年化超过上限，不能放款。", "The all-in yearly cost exceeds the cap; no payout."))
+    within = apr.simple <= cap or calculation.apr_of_schedule(terms, _before_rounding(rows)).simple <= cap
+    work.require(within, ("综合年化超过上限，不能放款。", "The all-in yearly cost exceeds the cap; no payout."))
     snapshot = work.create(SNAPSHOT, {
         "snapshot_name": f"{drawdown['draw_no']} {today:%Y-%m-%d}", "drawdown": drawdown["id"], "product_version": version["id"],
         "amount": drawdown["amount"], "term_months": drawdown["term_months"], "repay_method": drawdown["repay_method"],

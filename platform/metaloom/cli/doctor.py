@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from metaloom.cli._house import house
 from metaloom.cli.calendar import missing_years
 
+if TYPE_CHECKING:
+    from metaloom.app.invariants import Looked
+
 
 @click.command("doctor")
-@click.option("--invariants", is_flag=True, help="Look at the books, the audit and the outbox of every tenant.")
+@click.option("--invariants", is_flag=True, help="Look at the books, the audit, the outbox and what plugins watch, of every tenant.")
 @click.option("--tenant", "only", help="This tenant alone.")
 def command(invariants: bool, only: str | None) -> None:
     """Check the installation; exit code 1 when something is wrong."""
-    from metaloom.app.invariants import findings
+    from metaloom.app.invariants import examine
+    from metaloom.plugin.registry import installed
 
     wrong = 0
     with house() as tenancy:
@@ -22,11 +28,26 @@ def command(invariants: bool, only: str | None) -> None:
             number = tenant.revision().number
             for year in missing_years(tenant):
                 click.secho(f"{name}: the working calendar has no day of {year}; try: metaloom calendar seed {year}", fg="yellow", err=True)
-            found = findings(tenant) if invariants else ()
-            wrong += len(found)
-            for sentence in found:
-                click.secho(f"{name}: {sentence}", fg="red", err=True)
-            if not found:
-                click.secho(f"{name}: revision {number}, {'all invariants hold' if invariants else 'opens'}", fg="green")
+            looked = examine(tenant, installed()) if invariants else ()
+            broken = sum(not one.holds for one in looked)
+            wrong += broken
+            for one in looked:
+                _show(one)
+            said = f"{broken} of {len(looked)} invariants are broken" if broken else f"all {len(looked)} invariants hold" if looked else "opens"
+            click.secho(f"{name}: revision {number}, {said}", fg="red" if broken else "green", err=bool(broken))
     if wrong:
         raise SystemExit(1)
+
+
+def _show(one: Looked) -> None:
+    head = f"{one.code:4} {one.name:36} {one.rows:>10,} rows"
+    if one.holds:
+        click.echo(f"  ok      {head}  {one.label.say('en')}")
+        return
+    click.secho(f"  BROKEN  {head}  {one.label.say('en')}", fg="red", err=True)
+    for sentence in one.first:
+        click.echo(f"            {sentence}", err=True)
+    if one.breaches > len(one.first):
+        click.echo(f"            … and {one.breaches - len(one.first):,} more", err=True)
+    if one.fault:
+        click.echo(f"            could not be looked up: {one.fault}", err=True)

@@ -65,6 +65,18 @@ class CommandDeclaration:
 
 
 @dataclass(frozen=True)
+class InvariantDeclaration:
+    """One invariant of a plugin, about the entity ``on``. ``code``: its number in a specification, or ''."""
+
+    plugin: str
+    name: str
+    on: str
+    label: Text
+    handler: str
+    code: str = ""
+
+
+@dataclass(frozen=True)
 class Declaration:
     """A whole `plugin.yaml`. ``provides``: door -> provider name -> ``module:Class``."""
 
@@ -74,6 +86,7 @@ class Declaration:
     label: Text
     provides: Mapping[str, Mapping[str, str]]
     commands: Mapping[str, CommandDeclaration]
+    invariants: Mapping[str, InvariantDeclaration]
     settings: Mapping[str, Any]
     secrets: tuple[str, ...]
     position: Position
@@ -133,10 +146,16 @@ def _declaration(document: Node) -> Declaration:
         label=_label(plain.get("label")) or Text(name, name),
         provides=plain.get("provides", {}),
         commands={key: _command(name, key, node) for key, node in (commands.items() if commands else ())},
+        invariants={key: _invariant(name, key, said) for key, said in plain.get("invariants", {}).items()},
         settings=plain.get("settings", {}),
         secrets=tuple(plain.get("secrets", ())),
         position=document.position,
     )
+
+
+def _invariant(plugin: str, name: str, said: Mapping[str, Any]) -> InvariantDeclaration:
+    label = Text(said["label"]["zh"], said["label"]["en"])
+    return InvariantDeclaration(plugin, name, said["on"], label, said["handler"], said.get("code", ""))
 
 
 def _command(plugin: str, name: str, node: Node) -> CommandDeclaration:

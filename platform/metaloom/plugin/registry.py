@@ -23,11 +23,12 @@ import jsonschema
 from metaloom.base.diagnostic import Diagnostic
 from metaloom.compile.manifest import PluginCommand, PluginManifest
 from metaloom.plugin.command import Handler
-from metaloom.plugin.declaration import FILE, CommandDeclaration, Declaration, read_declaration
+from metaloom.plugin.declaration import FILE, CommandDeclaration, Declaration, InvariantDeclaration, read_declaration
 from metaloom.plugin.doors import DOORS, methods_of
 from metaloom.plugin.environment import Environment
+from metaloom.plugin.invariant import Invariant
 
-DOORS_VERSION = "1.0"  # raised when a door changes; `engine:` in plugin.yaml speaks of it
+DOORS_VERSION = "1.1"  # raised when a door changes; `engine:` in plugin.yaml speaks of it
 PACKAGE = "metaloom_plugins"
 GROUP = "metaloom.plugins"
 
@@ -48,6 +49,7 @@ class Plugin:
     package: str
     providers: Mapping[tuple[str, str], type]
     handlers: Mapping[str, Handler]
+    invariants: Mapping[str, Invariant]
 
     @property
     def name(self) -> str:
@@ -87,6 +89,10 @@ class Registry:
         """The function behind a command; KeyError when there is none."""
         plugin, _, name = address.partition(".")
         return self.plugins[plugin].handlers[name]
+
+    def invariants(self) -> tuple[tuple[InvariantDeclaration, Invariant], ...]:
+        """What every plugin says must hold, with the function that looks."""
+        return tuple((said, plugin.invariants[name]) for plugin in self.plugins.values() for name, said in plugin.declaration.invariants.items())
 
     def provider_names(self, door: str) -> tuple[str, ...]:
         return tuple(sorted(name for at_door, name in self._owners if at_door == door))
@@ -205,13 +211,17 @@ def _import_all(declaration: Declaration, package: str) -> Plugin:
     for door, named in declaration.provides.items():
         for name, path in named.items():
             providers[door, name] = _provider_class(door, _object(package, path), path)
-    handlers: dict[str, Handler] = {}
-    for name, command in declaration.commands.items():
-        handler = _object(package, command.handler)
-        if not callable(handler):
-            raise TypeError(f"{command.handler} is no function")
-        handlers[name] = handler
-    return Plugin(declaration, package, providers, handlers)
+    handlers = {name: _function(package, command.handler) for name, command in declaration.commands.items()}
+    invariants = {name: _function(package, said.handler) for name, said in declaration.invariants.items()}
+    return Plugin(declaration, package, providers, handlers, invariants)
+
+
+def _function(package: str, path: str) -> Callable[..., Any]:
+    found = _object(package, path)
+    if not callable(found):
+        raise TypeError(f"{path} is no function")
+    called: Callable[..., Any] = found
+    return called
 
 
 def _object(package: str, path: str) -> Any:

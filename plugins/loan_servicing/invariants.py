@@ -1,0 +1,181 @@
+"""What must hold of a lender's rows whatever happened; ``metaloom doctor --invariants`` looks (codes: reliability paper §5)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from metaloom.plugin import Breach, Survey
+
+from .limits import LIMIT, TXN
+from .loans import INSTALMENT, LOAN, PLAN, ZERO
+from .payout import DRAWDOWN, ORDER
+from .repayment import ALLOCATION, REPAYMENT
+
+ENTRY, LEG = "platform.ledger_entry", "platform.ledger_leg"
+PRINCIPAL, OVERPAID, INTEREST = "1303", "2241.01", "6011.01"
+"""Accounts by the beginning of their number (domain specification §6)."""
+
+
+def sub_ledger(survey: Survey) -> Iterator[Breach]:
+    """Loan by loan, principal, overpayment and earned interest are what the general ledger says of the same causes."""
+    loan_of = {row["id"]: row["loan"] for row in survey.rows(REPAYMENT, ("loan",))}
+    books: dict[str, dict[int, Decimal]] = {name: defaultdict(lambda: ZERO) for name in (PRINCIPAL, OVERPAID, INTEREST)}
+    for (account, entity, record, side), sums in survey.sums(LEG, ("account", "entity", "record_id", "side"), ("amount",)).items():
+        name = next((name for name in books if account.startswith(name)), None)
+        if name is None:
+            continue
+        loan = record if entity == LOAN else loan_of.get(record) if entity == REPAYMENT else None
+        if loan is None:
+            yield Breach(entity or ENTRY, record, f"account {account} has {sums['amount']} of no loan")
+        else:
+            books[name][loan] += sums["amount"] if side == "debit" else -sums["amount"]
+    earned = survey.sums(ALLOCATION, ("loan",), ("amount",), {"component": "interest"})
+    for loan in survey.rows(LOAN, ("principal_balance", "suspense")):
+        interest = earned.get(loan["id"], {"amount": ZERO})["amount"]
+        for name, ours, theirs in ((PRINCIPAL, loan["principal_balance"], books[PRINCIPAL][loan["id"]]),
+                                   (OVERPAID, loan["suspense"], -books[OVERPAID][loan["id"]]), (INTEREST, interest, -books[INTEREST][loan["id"]])):
+            if ours != theirs:
+                yield Breach(LOAN, loan["id"], f"{ours} by the loan, {theirs} by account {name}")
+
+
+def lent(survey: Survey) -> Iterator[Breach]:
+    """What was lent is what came back and what is owed still."""
+    repaid = survey.sums(ALLOCATION, ("loan",), ("amount",), {"component": "principal"})
+    for loan in survey.rows(LOAN, ("principal_amount", "principal_balance")):
+        back = repaid.get(loan["id"], {"amount": ZERO})["amount"]
+        if loan["principal_amount"] != back + loan["principal_balance"]:
+            yield Breach(LOAN, loan["id"], f"{loan['principal_amount']} was lent; {back} came back and {loan['principal_balance']} is owed")
+
+
+def plans(survey: Survey) -> Iterator[Breach]:
+    """The lines of a plan add up to it, and the first plan of a loan to the loan; the last line leaves nothing."""
+    amounts = {row["id"]: row["principal_amount"] for row in survey.rows(LOAN, ("principal_amount",))}
+    sums = survey.sums(INSTALMENT, ("plan",), ("principal", "interest"))
+    numbers = survey.sums(INSTALMENT, ("plan",), ("period_no",), {"balance": ZERO})
+    for plan in survey.rows(PLAN, ("loan", "version", "total_principal", "total_interest")):
+        lines = sums.get(plan["id"], {"principal": ZERO, "interest": ZERO})
+        for name in ("principal", "interest"):
+            if lines[name] != plan[f"total_{name}"]:
+                yield Breach(PLAN, plan["id"], f"the lines hold {lines[name]} of {name}, the plan {plan[f'total_{name}']}")
+        if plan["version"] == 1 and plan["total_principal"] != amounts[plan["loan"]]:
+            yield Breach(PLAN, plan["id"], f"the plan repays {plan['total_principal']}, the loan is {amounts[plan['loan']]}")
+        if plan["id"] not in numbers:
+            yield Breach(PLAN, plan["id"], "no line of the plan leaves a balance of zero")
+
+
+def balances(survey: Survey) -> Iterator[Breach]:
+    """What the standing lines have open is what the loan owes; no line is paid beyond its due; settled means nothing open."""
+    owed: dict[int, dict[str, Decimal]] = defaultdict(lambda: {"principal": ZERO, "interest": ZERO})
+    for row in survey.rows(INSTALMENT, ("loan", "status", "principal", "interest", "paid_principal", "paid_interest")):
+        left = {name: row[name] - row[f"paid_{name}"] for name in ("principal", "interest")}
+        paid_off = not left["principal"] and not left["interest"]
+        if min(left.values()) < 0:
+            yield Breach(INSTALMENT, row["id"], f"paid beyond what was due: {left['principal']} principal, {left['interest']} interest left")
+        if row["status"] != "cancelled" and (row["status"] == "paid") != paid_off:
+            yield Breach(INSTALMENT, row["id"], f"is {row['status']} with {left['principal']} principal and {left['interest']} interest left")
+        for name, amount in left.items():
+            owed[row["loan"]][name] += ZERO if row["status"] == "cancelled" else amount
+    for loan in survey.rows(LOAN, ("status", "principal_balance", "interest_balance", "suspense")):
+        for name, amount in owed[loan["id"]].items():
+            if loan[f"{name}_balance"] != amount:
+                yield Breach(LOAN, loan["id"], f"owes {loan[f'{name}_balance']} of {name}, its plan says {amount}")
+        if (loan["status"] == "settled") != (not any(owed[loan["id"]].values())):
+            yield Breach(LOAN, loan["id"], f"is {loan['status']} with {sum(owed[loan['id']].values())} open")
+        if min(loan["principal_balance"], loan["interest_balance"], loan["suspense"]) < 0:
+            yield Breach(LOAN, loan["id"], "a balance is negative")
+
+
+def allocations(survey: Survey) -> Iterator[Breach]:
+    """A receipt is spread to the cent, a reversed one to nothing; what a line has been paid is what was allocated to it."""
+    spread: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
+    for (repayment, component), sums in survey.sums(ALLOCATION, ("repayment", "component"), ("amount",)).items():
+        spread[repayment][component] = sums["amount"]
+    for row in survey.rows(REPAYMENT, ("status", "amount", "principal", "interest", "fee", "from_suspense", "surplus")):
+        went = row["principal"] + row["interest"] + row["fee"] + row["surplus"]
+        if row["amount"] + row["from_suspense"] != went:
+            yield Breach(REPAYMENT, row["id"], f"{row['amount']} and {row['from_suspense']} came, {went} is accounted for")
+        standing = row["status"] != "reversed"
+        for component, wanted in (("principal", row["principal"]), ("interest", row["interest"]), ("fee", row["fee"]),
+                                  ("suspense", row["surplus"] - row["from_suspense"])):
+            found = spread[row["id"]][component]
+            if found != (wanted if standing else ZERO):
+                yield Breach(REPAYMENT, row["id"], f"is {row['status']} with {wanted} of {component}, {found} is allocated")
+    yield from _lines_paid(survey)
+
+
+def _lines_paid(survey: Survey) -> Iterator[Breach]:
+    paid = {name: survey.sums(ALLOCATION, ("instalment",), ("amount",), {"component": name}) for name in ("principal", "interest")}
+    for row in survey.rows(INSTALMENT, ("paid_principal", "paid_interest")):
+        for name, sums in paid.items():
+            found = sums.get(row["id"], {"amount": ZERO})["amount"]
+            if found != row[f"paid_{name}"]:
+                yield Breach(INSTALMENT, row["id"], f"{row[f'paid_{name}']} of {name} is paid, {found} is allocated")
+
+
+def limits(survey: Survey) -> Iterator[Breach]:
+    """Every amount of a limit is what its movements say, and nothing is available that is not there."""
+    moved: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
+    for (limit, kind), sums in survey.sums(TXN, ("limit", "type"), ("amount",)).items():
+        moved[limit][kind] = sums["amount"]
+    for row in survey.rows(TXN, ("limit", "amount", "txn_key"), {"type": "use"}):
+        if str(row["txn_key"]).startswith("use:"):  # a reversed repayment uses the limit without a reservation
+            moved[row["limit"]]["reserved use"] += row["amount"]
+    for row in survey.rows(LIMIT, ("total", "used", "reserved", "frozen", "available")):
+        kinds = moved[row["id"]]
+        for name, wanted in (("total", kinds["grant"] + kinds["adjust"]),
+                             ("used", kinds["use"] - kinds["restore"]), ("frozen", kinds["freeze"] - kinds["unfreeze"]),
+                             ("reserved", kinds["reserve"] - kinds["release"] - kinds["reserved use"]),
+                             ("available", row["total"] - row["used"] - row["reserved"] - row["frozen"])):
+            if row[name] != wanted or row[name] < 0:
+                yield Breach(LIMIT, row["id"], f"{row[name]} is {name}, its movements say {wanted}")
+
+
+def payouts(survey: Survey) -> Iterator[Breach]:
+    """A paid drawdown has one successful order, one loan of its amount and one payout entry; another one has none of them."""
+    orders: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for order in survey.rows(ORDER, ("drawdown", "status", "amount")):
+        orders[order["drawdown"]].append(order)
+    loans: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for loan in survey.rows(LOAN, ("drawdown", "principal_amount")):
+        loans[loan["drawdown"]].append(loan)
+    posted: dict[int, int] = defaultdict(int)
+    for entry in survey.rows(ENTRY, ("record_id",), {"event": "payout", "entity": LOAN, "state": "posted"}):
+        posted[entry["record_id"]] += 1
+    for drawdown in survey.rows(DRAWDOWN, ("status", "amount")):
+        mine, tries = loans[drawdown["id"]], orders[drawdown["id"]]
+        wanted = 1 if drawdown["status"] == "paid" else 0
+        found = {"successful orders": sum(order["status"] == "succeeded" for order in tries), "loans": len(mine),
+                 "payout entries": sum(posted[loan["id"]] for loan in mine)}
+        yield from (Breach(DRAWDOWN, drawdown["id"], f"is {drawdown['status']} with {number} {what}")
+                    for what, number in found.items() if number != wanted)
+        live = sum(order["status"] != "failed" for order in tries)
+        if live > 1:
+            yield Breach(DRAWDOWN, drawdown["id"], f"has {live} payment orders that have not failed")
+        for amount in (*(loan["principal_amount"] for loan in mine), *(order["amount"] for order in tries)):
+            if amount != drawdown["amount"]:
+                yield Breach(DRAWDOWN, drawdown["id"], f"is of {drawdown['amount']}; {amount} was paid or lent")
+
+
+def four_eyes(survey: Survey) -> Iterator[Breach]:
+    """Who wrote a drawdown neither approved nor paid it, and who approved it did not pay it."""
+    drawdowns = {row["id"]: row for row in survey.rows(DRAWDOWN, ("created_by", "approved_by"))}
+    for drawdown in drawdowns.values():
+        if drawdown["created_by"] is not None and drawdown["created_by"] == drawdown["approved_by"]:
+            yield Breach(DRAWDOWN, drawdown["id"], f"user {drawdown['created_by']} wrote and approved it")
+    for order in survey.rows(ORDER, ("drawdown", "created_by")):
+        about = drawdowns[order["drawdown"]]
+        if order["created_by"] is not None and order["created_by"] in (about["created_by"], about["approved_by"]):
+            yield Breach(ORDER, order["id"], f"user {order['created_by']} wrote or approved the drawdown and paid it")
+
+
+def reversals(survey: Survey) -> Iterator[Breach]:
+    """A repayment is reversed exactly when its ledger entry is."""
+    taken_back = {entry["reversal_of"] for entry in survey.rows(ENTRY, ("reversal_of",)) if entry["reversal_of"] is not None}
+    for row in survey.rows(REPAYMENT, ("status", "voucher")):
+        if row["voucher"] is None:
+            yield Breach(REPAYMENT, row["id"], "has no ledger entry")
+        elif (row["status"] == "reversed") != (row["voucher"] in taken_back):
+            yield Breach(REPAYMENT, row["id"], f"is {row['status']}; its entry {row['voucher']} is {'' if row['voucher'] in taken_back else 'not '}reversed")
