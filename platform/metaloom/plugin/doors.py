@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from metaloom.plugin import calculation, data_provider, demo_data, ledger_posting, payment_gateway
+from metaloom.plugin import calculation, data_provider, demo_data, ledger_posting, message_channel, payment_gateway
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ DOORS: Mapping[str, Door] = {
              payment_gateway.perform, payment_gateway.accident),
         Door("data_provider", data_provider.DataProvider, data_provider.CheckedDataProvider, data_provider.perform,
              data_provider.accident),
+        Door("message_channel", message_channel.MessageChannel, message_channel.CheckedMessageChannel, message_channel.perform,
+             message_channel.accident),
         Door("demo_data", demo_data.DemoData, demo_data.CheckedDemoData),
     )
 }

@@ -40,3 +40,8 @@ def payment_gateway(payment_gateway_name, environment):
 @pytest.fixture
 def data_provider(data_provider_name, environment):
     return installed().provider("data_provider", data_provider_name, environment)
+
+
+@pytest.fixture
+def message_channel(message_channel_name, environment):
+    return installed().provider("message_channel", message_channel_name, environment)

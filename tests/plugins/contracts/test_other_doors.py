@@ -8,6 +8,8 @@ import pytest
 from metaloom.plugin.data_provider import OUTCOMES as FOUND
 from metaloom.plugin.data_provider import DataRequest
 from metaloom.plugin.ledger_posting import Happening
+from metaloom.plugin.message_channel import OUTCOMES as CARRIED
+from metaloom.plugin.message_channel import Outgoing
 from metaloom.plugin.payment_gateway import OUTCOMES, PayRequest
 
 
@@ -55,3 +57,33 @@ def test_an_unknown_happening_is_a_value_error(ledger_posting):
     assert ledger_posting.happenings()
     with pytest.raises(ValueError):
         ledger_posting.postings(Happening(name="nonsense", amounts={"principal": Decimal("1.00")}))
+
+
+def words(reference, address="13912345678"):
+    return Outgoing(reference=reference, address=address, text="您好", template_code="T1", fields={"name": "张三"})
+
+
+def test_a_message_has_one_of_the_outcomes_and_speaks_of_its_reference(message_channel):
+    reply = message_channel.send(words("m-1"))
+    assert reply.outcome in CARRIED - {"never_seen"} and reply.reference in ("", "m-1")
+    assert message_channel.length_max() >= 20
+
+
+def test_the_same_reference_again_is_the_same_message(message_channel):
+    first, again = message_channel.send(words("m-2")), message_channel.send(words("m-2"))
+    if "unknown" not in (first.outcome, again.outcome):
+        assert first.provider_no == again.provider_no
+    numbers = [item.number for item in message_channel.collect() if item.reference == "m-2"]
+    assert len(numbers) <= 1, "one message has two receipts"
+
+
+def test_a_reference_that_was_never_sent_was_never_seen_or_nobody_can_say(message_channel):
+    assert message_channel.query("m-never").outcome in ("never_seen", "unknown")
+
+
+def test_what_was_acknowledged_does_not_come_again(message_channel):
+    message_channel.send(words("m-3"))
+    numbers = tuple(item.number for item in message_channel.collect())
+    message_channel.acknowledge(numbers)
+    message_channel.acknowledge(numbers)
+    assert not {item.number for item in message_channel.collect()} & set(numbers)
