@@ -4,6 +4,8 @@
   function go() {
     var ml = window.metaloom, $ = ml.$, $$ = ml.$$, E = window.MetaloomExpr;
 
+    var LINK = /^(link|user|org_unit|company)$/;
+
     // ---- values
     function shift(text) { // percent to fraction, without floating point
       var m = /^(-?)(\d*)(?:\.(\d*))?$/.exec(text); if (!m || !(m[2] || m[3])) return null;
@@ -42,15 +44,25 @@
 
     function Live(form) {
       var rules = JSON.parse(form.dataset.rules || "{}"), kinds = rules.kinds || {}, record = rules.record || {}, busy = false;
+      var typed = {}, asked = {}, unknown = {}; // typed: by the person; asked: the number of a link's latest question; unknown: links whose values are not here yet
       function collect() {
         Object.keys(kinds).forEach(function (name) {
           if (rules.children && rules.children[name]) { record[name] = rows(name); return; }
           var value = read(form, name, name, kinds[name]);
           if (value === undefined) return;
-          if (record[name] && typeof record[name] === "object" && !Array.isArray(record[name]) && value && String(record[name].id) === String(value)) return;
-          if (/^(link|user|org_unit|company)$/.test(kinds[name])) value = value ? Object.assign(blankLink(name), { id: value }) : null;
+          if (LINK.test(kinds[name])) { follow(name, value); return; }
           record[name] = value;
         });
+      }
+      function follow(name, id) { // another record is linked: its values are asked for, and until they are here no rule decides by them
+        if (String((record[name] || {}).id || record[name] || "") === String(id || "")) return;
+        record[name] = id ? Object.assign(blankLink(name), { id: id }) : null;
+        asked[name] = (asked[name] || 0) + 1; unknown[name] = !!id && !!form.dataset.linked;
+        if (unknown[name]) fetchLinked(name, id, asked[name]);
+      }
+      function decide(tree) { // undefined where it reads behind a link whose values are not here
+        if ((tree.paths || []).some(function (p) { return p.length > 1 && unknown[p[0]]; })) return undefined;
+        return evaluate(tree, record, rules);
       }
       function blankLink(name) { // nulls for what the rules follow, until the server has answered
         var out = {}; trees(rules).forEach(function (t) { (t.paths || []).forEach(function (p) { if (p.length > 1 && p[0] === name) { var at = out; p.slice(1, -1).forEach(function (n) { at = at[n] = at[n] || {}; }); if (!(p[p.length - 1] in at)) at[p[p.length - 1]] = null; } }); });
@@ -77,30 +89,35 @@
         $$("input,select,textarea", box).forEach(function (i) { if (on) { if (i._off) { i.disabled = false; i._off = false; if (i.tomselect) i.tomselect.enable(); } } else if (!i.disabled) { i.disabled = true; i._off = true; } });
       }
       function apply(changed) {
-        if (busy) return; busy = true; collect();
+        if (busy) return; busy = true;
+        try { work(changed); } finally { busy = false; }
+      }
+      function work(changed) {
+        collect();
         var fields = rules.fields || {};
         if (changed && fields[changed] && fields[changed].fill) Object.keys(fields[changed].fill).forEach(function (target) {
-          var v = evaluate(fields[changed].fill[target], record, rules); if (v === undefined || v === null) return; put(target, v);
+          if (typed[target]) return; // what a person wrote is never written over
+          var v = decide(fields[changed].fill[target]); if (v === undefined || v === null) return; put(target, v);
         });
         for (var pass = 0; pass < 3; pass++) Object.keys(fields).forEach(function (name) {
-          var tree = fields[name].computed; if (!tree) return; var v = evaluate(tree, record, rules); if (v === undefined) return;
+          var tree = fields[name].computed; if (!tree) return; var v = decide(tree); if (v === undefined) return;
           record[name] = v; $$('[data-shown="' + name + '"]', form).forEach(function (e) { if (!e.closest("[data-row]")) e.textContent = show(kinds[name], v); });
         });
         Object.keys(fields).forEach(function (name) {
           var r = fields[name], box = $('[data-field="' + name + '"]', form); if (!box) return;
-          if (r.visible) { var seen = evaluate(r.visible, record, rules); if (seen !== undefined) toggle(box, seen === true); }
-          if (r.required) { var must = evaluate(r.required, record, rules) === true, star = $(".req", box); if (star) star.hidden = !must; $$("input,select,textarea", box).forEach(function (i) { if (i.type !== "hidden") i.setAttribute("aria-required", must); }); }
-          if (r.locked) { var lock = evaluate(r.locked, record, rules) === true; $$("input,textarea", box).forEach(function (i) { i.readOnly = lock; }); }
+          if (r.visible) { var seen = decide(r.visible); if (seen !== undefined) toggle(box, seen === true); }
+          var must = r.required ? decide(r.required) : undefined; if (must !== undefined) { must = must === true; var star = $(".req", box); if (star) star.hidden = !must; $$("input,select,textarea", box).forEach(function (i) { if (i.type !== "hidden") i.setAttribute("aria-required", must); }); }
+          var lock = r.locked ? decide(r.locked) : undefined; if (lock !== undefined) { lock = lock === true; $$("input,textarea", box).forEach(function (i) { i.readOnly = lock; }); }
         });
-        Object.keys(rules.sections || {}).forEach(function (name) { var on = evaluate(rules.sections[name], record, rules); if (on !== undefined) { toggle($('[data-section="' + name + '"]', form), on === true); var a = $('[data-anchor="' + name + '"]'); if (a) a.hidden = on !== true; } });
-        check(changed); busy = false;
+        Object.keys(rules.sections || {}).forEach(function (name) { var on = decide(rules.sections[name]); if (on !== undefined) { toggle($('[data-section="' + name + '"]', form), on === true); var a = $('[data-anchor="' + name + '"]'); if (a) a.hidden = on !== true; } });
+        check(changed);
       }
       function put(name, value) {
         var found = $$('[name="' + name + '"]', form), input = found[found.length - 1]; if (!input) { record[name] = value; return; }
         if (kinds[name] === "boolean") input.checked = value === true;
         else if (input.tomselect) input.tomselect.setValue(String(value), true);
         else if (input._flatpickr) input._flatpickr.setDate(value, false);
-        else input.value = kinds[name] === "rate" ? show("rate", value).replace("%", "") : value;
+        else input.value = kinds[name] === "rate" ? show("rate", value).replace("%", "") : kinds[name] === "money" ? show("money", value).replace(/,/g, "") : value;
         record[name] = clean(kinds[name], kinds[name] === "rate" ? input.value : value);
       }
       // A rule is said at its field once that field, or one the rule reads, was touched.
@@ -111,21 +128,28 @@
           if (changed && (reads.indexOf(changed) >= 0 || Object.keys(rules.fields || {}).some(function (n) { return reads.indexOf(n) >= 0 && ((rules.fields[n].computed || {}).paths || []).some(function (p) { return p[0] === changed; }); }))) said[c.name] = true;
           if (!said[c.name] || !c.field) return;
           var box = $('[data-field="' + c.field + '"] .control', form); if (!box) return;
-          var applies = !c.when || evaluate(c.when, record, rules) === true, wrong = applies && evaluate(c.check, record, rules) === false, at = $('[data-rule="' + c.name + '"]', box);
+          var applies = !c.when || decide(c.when) === true, wrong = applies && decide(c.check) === false, at = $('[data-rule="' + c.name + '"]', box);
           if (wrong && !at) { at = ml.el("div", { "class": "field-error", "data-rule": c.name }); box.append(at); }
           if (at) { at.hidden = !wrong; at.textContent = c.message.replace(/\{([a-z0-9_.]+)\}/gi, function (_, p) { var v = p.split(".").reduce(function (o, n) { return o === null || o === undefined ? null : o[n]; }, record); return v === null || v === undefined ? "-" : v; }); }
         });
       }
-      function fetchLinked(name, id) {
-        if (!form.dataset.linked) return;
-        fetch(form.dataset.linked + encodeURIComponent(name) + "?id=" + encodeURIComponent(id || "")).then(function (r) { return r.ok ? r.json() : null; }).then(function (found) { record[name] = found; apply(name); }).catch(function () { /* the server decides at saving */ });
+      function fetchLinked(name, id, question) { // without an answer the links stay unknown and the server decides at saving
+        fetch(form.dataset.linked + encodeURIComponent(name) + "?id=" + encodeURIComponent(id)).then(function (r) { return r.ok ? r.json() : null; }).then(function (found) {
+          if (!found || asked[name] !== question) return; // another record was chosen meanwhile
+          record[name] = found; unknown[name] = false; apply(name);
+        }).catch(function () { /* offline */ });
       }
-      form.addEventListener("input", function (e) { if (e.target.name) apply(e.target.name.split(".")[0]); });
-      form.addEventListener("change", function (e) {
-        var name = e.target.name; if (!name) return;
-        if (/^(link|user|org_unit|company)$/.test(kinds[name] || "")) { collect(); fetchLinked(name, e.target.value); }
-        apply(name.split(".")[0]);
+      function note(input) { // a field emptied by hand may be filled again, as the server does at saving
+        if (input.name && input.name.indexOf(".") < 0) typed[input.name] = input.type === "checkbox" || input.value !== "";
+      }
+      // Typed before this script ran, kept by the browser, or sent and refused: a person's words as well.
+      Array.prototype.forEach.call(form.elements, function (input) {
+        if (!input.name || input.type === "hidden" || !kinds[input.name]) return;
+        var first = input.tagName === "SELECT" ? $$("option", input).filter(function (o) { return o.defaultSelected; }).map(function (o) { return o.value; }).join() : input.defaultValue;
+        if (input.type === "checkbox" ? input.checked !== input.defaultChecked : input.value !== first || (form.hasAttribute("data-dirty") && input.value !== "")) typed[input.name] = true;
       });
+      form.addEventListener("input", function (e) { if (!e.target.name) return; note(e.target); apply(e.target.name.split(".")[0]); });
+      form.addEventListener("change", function (e) { if (!e.target.name) return; note(e.target); apply(e.target.name.split(".")[0]); });
       form._live = apply; apply(null);
       ml.recordParams = function (select) { var f = select.form, out = []; new FormData(f).forEach(function (v, k) { if (k[0] !== "_" && k !== "csrf_token" && k.indexOf(".") < 0 && typeof v === "string" && v && v.length < 200) out.push(["r." + k, (kinds[k] === "rate" ? shift(v) : v)]); }); return out; };
     }
@@ -216,7 +240,7 @@
       forms.forEach(function (f) { if (!f._live) Live(f); }); uploads(root); $$("[data-capitals][name]", root).forEach(echo);
     }
     ml.ready.push(start); start(document);
-    var p = $("#problems"); if (p) p.focus({ preventScroll: false });
+    var p = $("#problems"); if (p && document.activeElement === document.body) p.focus({ preventScroll: false }); // nobody is taken from a field
   }
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", go); else go();
 })();

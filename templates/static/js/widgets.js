@@ -24,6 +24,7 @@
           render: { no_results: function () { return '<div class="no-results">' + ml.say("no_results") + "</div>"; } } });
       });
     }
+    function params(select) { return select.dataset.field ? [["for", select.dataset.for], ["field", select.dataset.field]].concat(ml.recordParams ? ml.recordParams(select) : []) : []; }
     function lookups(root) {
       all(root, "select[data-lookup]").forEach(function (select) {
         if (select.tomselect) return;
@@ -32,12 +33,15 @@
           dropdownParent: select.closest("dialog") || (select.closest(".childwrap,.searchbar") ? "body" : null), loadThrottle: 250,
           shouldLoad: function () { return true; }, score: function () { return function () { return 1; }; },
           load: function (text, done) {
-            var self = this, url = new URL(select.dataset.lookup, location.origin); url.searchParams.set("q", text);
-            if (select.dataset.field) { url.searchParams.set("for", select.dataset.for); url.searchParams.set("field", select.dataset.field); (ml.recordParams ? ml.recordParams(select) : []).forEach(function (p) { url.searchParams.set(p[0], p[1]); }); }
+            var self = this, url = new URL(select.dataset.lookup, location.origin), question = self.question = (self.question || 0) + 1; url.searchParams.set("q", text);
+            params(select).forEach(function (p) { url.searchParams.set(p[0], p[1]); });
             fetch(url, { headers: { Accept: "application/json" } }).then(function (r) { return r.ok ? r.json() : { items: [] }; }).then(function (found) {
+              if (self.question !== question) { self.loading = Math.max(self.loading - 1, 0); delete self.loadedSearches[text]; return; } // a later question is on its way or answered
               var keep = self.items.slice(); Object.keys(self.options).forEach(function (k) { if (keep.indexOf(k) < 0) self.removeOption(k, true); }); done(found.items);
             }).catch(function () { done(); });
           },
+          // Candidates that depend on other fields are asked for anew once those have changed.
+          onFocus: function () { var by = JSON.stringify(params(select)); if (this.filteredBy !== undefined && this.filteredBy !== by) { this.loadedSearches = {}; this.load(""); } this.filteredBy = by; },
           render: {
             option: function (item, escape) { return "<div>" + escape(item.title || item.text || "") + (item.subtitle ? '<span class="sub">' + escape(item.subtitle) + "</span>" : "") + "</div>"; },
             item: function (item, escape) { return "<div>" + escape(item.title || item.text || "") + "</div>"; },
