@@ -1,9 +1,11 @@
 """Actions: steps, conditions, four eyes, all or nothing, and twenty at once."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+import sqlalchemy as sa
 
 from metaloom.base.errors import Busy, Invalid, MetaloomError, NotAllowed, NotFound, NotPossible, Stale
 from metaloom.command import available_actions, bulk_action, create_record, run_action
@@ -222,21 +224,43 @@ def test_offered_actions_show_the_reason_where_they_are_grey(club):
     assert {o.name for o in available_actions(club.ctx("chief"), MEMBER, None)} == {"found_club"}
 
 
+def _row(ctx, conn, id):
+    return Reader(conn, ctx.tenant, ctx.revision, ctx.plan).get(MEMBER, id, children=False)
+
+
 def test_the_dialog_of_every_action_and_command_knows_its_defaults(club):
     """Also those of plugins: their defaults are worked out over the record before anybody has typed."""
-    from metaloom.command.input_asked import input_asked
+    from metaloom.command.input_asked import defaults_asked, input_asked
 
     made = club.new()
     ctx = club.ctx("chief")
     fee = club.row(MEMBER, made.id)["fee"]
+    charge = input_asked(ctx, MEMBER, "charge")
     with ctx.tenant.read() as conn:
-        charge = input_asked(ctx, MEMBER, made.id, "charge", conn)
-        assert (charge.defaults, charge.asks_reason) == ({"amount": fee, "times": 1}, True)
+        row = _row(ctx, conn, made.id)
+        assert (defaults_asked(ctx, MEMBER, charge, row, conn), charge.asks_reason) == ({"amount": fee, "times": 1}, True)
         names = [a.name for a in ctx.revision.catalog.actions_of(MEMBER) if a.on == "record"]
         names += [c.name for c in ctx.plugins.commands_on(MEMBER) if not c.internal]
         assert len(names) >= 5
         for name in names:
-            assert input_asked(ctx, MEMBER, made.id, name, conn).label.zh
-        for unknown in ("nonsense", "pay_result"):
-            with pytest.raises(NotFound):
-                input_asked(ctx, MEMBER, made.id, unknown, conn)
+            asked = input_asked(ctx, MEMBER, name)
+            assert asked.label.zh and set(defaults_asked(ctx, MEMBER, asked, row, conn)) <= set(asked.fields)
+    for unknown in ("nonsense", "pay_result"):
+        with pytest.raises(NotFound):
+            input_asked(ctx, MEMBER, unknown)
+
+
+def test_buttons_are_judged_by_the_row_that_was_read_and_ask_for_the_rest_once(club):
+    """The same verdicts whether the row shows everything or next to nothing; without need no statement is sent."""
+    made = club.new()
+    ctx = club.ctx("chief")
+    sent = []
+    with ctx.tenant.read() as conn:
+        row = _row(ctx, conn, made.id)
+        sa.event.listen(conn, "before_cursor_execute", lambda *said: sent.append(said[2]))
+        seen = available_actions(ctx, MEMBER, row, conn)
+        assert len(seen) >= 3 and not [one for one in sent if "club__member" in one and "WHERE" in one], sent
+        sent.clear()
+        blind = available_actions(ctx, MEMBER, replace(row, values={}, levels={}), conn)
+        assert [(o.name, o.enabled, str(o.reason)) for o in blind] == [(o.name, o.enabled, str(o.reason)) for o in seen]
+        assert len([one for one in sent if "club__member" in one]) == 1, sent

@@ -69,6 +69,16 @@ def test_a_list_costs_at_most_three_statements(app, tenancy, visitor, path):
     assert 1 <= len(seen) <= 3, "\n\n".join(seen)
 
 
+@pytest.mark.parametrize(("path", "grids"), [("/e/shop.buyer/1", 0), ("/e/shop.sale/1", 1)])
+def test_a_detail_costs_at_most_three_statements_and_one_for_each_child_grid(app, tenancy, visitor, path, grids):
+    person = visitor("li")
+    person.get(path)
+    (answer, seen) = statements(app, tenancy, lambda: person.get(path))
+    seen = [s for s in seen if "ml_pointer" not in s]
+    assert answer.status_code == 200
+    assert 3 <= len(seen) <= 3 + grids, "\n\n".join(seen)
+
+
 def test_the_counter_of_statements_counts(app, tenancy, visitor):
     person = visitor("li")
     _, seen = statements(app, tenancy, lambda: [person.get("/e/shop.buyer/") for _ in range(3)])

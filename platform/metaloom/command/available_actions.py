@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
 
 from metaloom.base.errors import MetaloomError
-from metaloom.command import rows
 from metaloom.command.context import Context, Offered
 from metaloom.command.inputs import refuse_same_person, refuse_unless
+from metaloom.command.live import Shown
 from metaloom.command.run_action import moves_money
 from metaloom.command.run_command import refuse_wrong_state
 from metaloom.command.unit import Unit
@@ -19,15 +20,17 @@ from metaloom.plugin.declaration import CommandDeclaration
 from metaloom.record import Row
 
 
-def available_actions(ctx: Context, entity: str, row: Row | None, conn: sa.Connection | None = None) -> tuple[Offered, ...]:
+def available_actions(ctx: Context, entity: str, row: Row | None, conn: sa.Connection | None = None, *,
+                      day: date | None = None) -> tuple[Offered, ...]:
     """The buttons for ``row`` (None: those of the list). Only what the person has the right to on this row.
 
-    ``conn``: a connection to read on; without one a reading transaction is opened.
+    ``conn``: a connection to read on; without one a reading transaction is opened. ``day``: the business date of the
+    person's company, where the caller has read it.
     """
     if conn is None:
         with ctx.tenant.read() as own:
-            return _offered(ctx, entity, row, own)
-    return _offered(ctx, entity, row, conn)
+            return _offered(ctx, entity, row, own, day)
+    return _offered(ctx, entity, row, conn, day)
 
 
 def may_edit(ctx: Context, entity: str, row: Row) -> bool:
@@ -42,14 +45,14 @@ def may_edit(ctx: Context, entity: str, row: Row) -> bool:
     return state in lifecycle.states and lifecycle.states[state].editable
 
 
-def _offered(ctx: Context, entity: str, row: Row | None, conn: sa.Connection) -> tuple[Offered, ...]:
+def _offered(ctx: Context, entity: str, row: Row | None, conn: sa.Connection, day: date | None) -> tuple[Offered, ...]:
     catalog = ctx.revision.catalog
-    unit = Unit(ctx, conn, "look", ctx.clock.now())
+    unit = Unit(ctx, conn, "look", ctx.clock.now(), days={ctx.actor.company_id: day} if day is not None else {})
     on = "list" if row is None else "record"
     granted = ctx.plan.actions(entity) if row is None else row.actions
-    record = rows.fetch(unit, entity, row.id) if row is not None and not row.archived else None
-    if row is not None and record is None:
+    if row is not None and row.archived:
         return ()
+    record = Shown(unit, row) if row is not None else None
     found = [_action(unit, action, record) for action in catalog.actions_of(entity)
              if action.on == on and (action.permission or action.name) in granted]
     if row is not None:

@@ -1,62 +1,70 @@
-"""What an action or plugin command asks for, with the values its defaults give on a record: for the dialog on a screen."""
+"""What an action or plugin command asks for, and the values its defaults give on a record: for the dialog on a screen."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
 from metaloom.base.errors import NotFound
 from metaloom.base.text import Text
-from metaloom.command import rows
 from metaloom.command.context import Context
 from metaloom.command.evaluate import fitted
 from metaloom.command.inputs import names_of
+from metaloom.command.live import Shown
 from metaloom.command.run_action import input_scope as action_scope
 from metaloom.command.run_command import input_scope as command_scope
 from metaloom.command.unit import Unit
-from metaloom.expression import Scope, compile, to_python
-from metaloom.model import Field
+from metaloom.expression import compile, to_python
+from metaloom.model import Action, Field
+from metaloom.record import Row
 
 
 @dataclass(frozen=True)
 class InputAsked:
-    """``fields`` in their order; ``defaults`` by name, as far as they can be known before the person has typed."""
+    """``fields`` in their order. ``permission``: the right that the button needs. ``action``: where metadata declares it."""
 
+    name: str
     label: Text
-    fields: Mapping[str, Field]
-    defaults: Mapping[str, Any]
-    asks_reason: bool
-    confirm: Text | None
-    style: str
-    permission: str
+    fields: Mapping[str, Field] = field(default_factory=dict)
+    asks_reason: bool = False
+    confirm: Text | None = None
+    style: str = ""
+    permission: str = ""
     help: Text | None = None
+    action: Action | None = None
 
 
-def input_asked(ctx: Context, entity: str, id: int | None, name: str, conn: sa.Connection) -> InputAsked:
-    """The dialog of ``name`` on a record (None: of a list). NotFound for a name that the entity does not have."""
+def input_asked(ctx: Context, entity: str, name: str) -> InputAsked:
+    """What ``name`` asks for on a record or list of ``entity``. NotFound for a name that the entity does not have."""
+    one: Any = ctx.revision.catalog.actions.get(f"{entity}/{name}")
+    if one is not None:
+        return InputAsked(name, one.label, one.input.fields, one.asks_reason, one.confirm, one.style, one.permission or name, one.help, one)
+    one = _command(ctx, entity, name)
+    return InputAsked(name, one.label, one.input, one.asks_reason, one.confirm, one.style, one.permission, one.help)
+
+
+def defaults_asked(ctx: Context, entity: str, asked: InputAsked, row: Row | None, conn: sa.Connection) -> dict[str, Any]:
+    """The defaults by name, on the record that is looked at (None: on a list), as far as they are known before anybody has typed."""
+    if not any(one.default for one in asked.fields.values()):
+        return {}
     unit = Unit(ctx, conn, "look", ctx.clock.now())
-    action = ctx.revision.catalog.actions.get(f"{entity}/{name}")
-    if action is not None:
-        fields, scope, permission = action.input.fields, action_scope(unit, action), action.permission or action.name
-        one: Any = action
-    else:
-        one = next((c for c in ctx.plugins.commands_on(entity) if c.name == name and not c.internal), None)
-        if one is None:
-            raise NotFound()
-        fields, scope, permission = one.input, command_scope(unit, one, unit.entity(entity)), one.permission
-    record = rows.fetch(unit, entity, id) if id is not None else None
-    defaults = _defaults(unit, entity, fields, scope, record)
-    return InputAsked(one.label, fields, defaults, one.asks_reason, one.confirm, one.style, permission, one.help)
-
-
-def _defaults(unit: Unit, entity: str, fields: Mapping[str, Field], scope: Scope, record: Mapping[str, Any] | None) -> dict[str, Any]:
-    values: dict[str, Any] = dict.fromkeys(fields)
-    names, env = names_of(unit, fields, values, unit.entity(entity), record)
-    for name, field in fields.items():
-        if field.default:
-            found = to_python(compile(field.default, scope, None, frozenset({"python"})))(names, env)
-            values[name] = fitted(field, found)
+    scope = action_scope(unit, asked.action) if asked.action is not None else command_scope(
+        unit, _command(ctx, entity, asked.name), unit.entity(entity))
+    record = Shown(unit, row) if row is not None else None
+    values: dict[str, Any] = dict.fromkeys(asked.fields)
+    names, env = names_of(unit, asked.fields, values, unit.entity(entity), record)
+    for name, one in asked.fields.items():
+        if one.default:
+            found = to_python(compile(one.default, scope, None, frozenset({"python"})))(names, env)
+            values[name] = fitted(one, found)
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _command(ctx: Context, entity: str, name: str) -> Any:
+    found = next((c for c in ctx.plugins.commands_on(entity) if c.name == name and not c.internal), None)
+    if found is None:
+        raise NotFound
+    return found

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from metaloom.command import rows
-from metaloom.model import Entity, FieldType
-from metaloom.model.entity import LINK_TYPES
-from metaloom.record.paths import UnknownPath, field_of, target_of
+from metaloom.model import Entity, FieldLevel, FieldType
+from metaloom.model.entity import LINK_TYPES, LIST_TYPES
+from metaloom.record import Row
+from metaloom.record.paths import UnknownPath, field_of, implicit_fields, target_of
 
 if TYPE_CHECKING:
     from metaloom.command.unit import Unit
@@ -52,6 +53,34 @@ class Live(Mapping[str, Any]):
     @property
     def raw(self) -> Mapping[str, Any]:
         return self._values
+
+
+class Shown(Mapping[str, Any]):
+    """The record of a row that a person looks at: what that person reads stands in the row; the whole record is read only when
+    a rule asks for more (hidden or masked fields, lists, what an archived record holds)."""
+
+    def __init__(self, unit: Unit, row: Row) -> None:
+        self._unit, self._row = unit, row
+        entity = unit.entity(row.entity)
+        fields = {**{one.name: one for one in implicit_fields(entity)}, **entity.fields}
+        self._known = {"id": row.id, "row_version": row.row_version} | {
+            name: value for name, value in row.values.items()
+            if "." not in name and row.levels.get(name, FieldLevel.HIDDEN) >= FieldLevel.READ and name in fields
+            and fields[name].type not in LIST_TYPES}
+
+    def _whole(self) -> Mapping[str, Any]:
+        entity = self._unit.entity(self._row.entity)
+        found = rows.fetch(self._unit, entity.address, self._row.id)
+        return found if found is not None else rows.nothing(entity)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._known[name] if name in self._known else self._whole()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._whole())
+
+    def __len__(self) -> int:
+        return len(self._whole())
 
 
 class Linked(Mapping[str, Any]):

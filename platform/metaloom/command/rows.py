@@ -207,10 +207,13 @@ def _reserved(unit: Unit, table: sa.Table, *, new: bool) -> dict[str, Any]:
 
 
 def same_person(unit: Unit, one: int, other: int) -> bool:
-    """Whether two accounts belong to one person: the same staff number."""
-    table = unit.tables.engine.user
-    numbers = unit.conn.scalars(sa.select(table.c.staff_no).where(table.c.id.in_([one, other]))).all()
-    return len(numbers) == 2 and numbers[0] is not None and numbers[0] == numbers[1]
+    """Whether two accounts belong to one person: the same staff number. Asked once per unit: many buttons ask the same."""
+    key = ("same person", min(one, other), max(one, other))
+    if key not in unit.memory:
+        table = unit.tables.engine.user
+        numbers = unit.conn.scalars(sa.select(table.c.staff_no).where(table.c.id.in_([one, other]))).all()
+        unit.memory[key] = len(numbers) == 2 and numbers[0] is not None and numbers[0] == numbers[1]
+    return bool(unit.memory[key])
 
 
 def file(unit: Unit, file_id: int) -> Mapping[str, Any] | None:

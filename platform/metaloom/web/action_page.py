@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, make_response, redirect, render_template, request
 
 from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, NotPossible, Problem, Stale
 from metaloom.base.text import Text
+from metaloom.command.input_asked import InputAsked, defaults_asked, input_asked
 from metaloom.model import Entity, Field, FieldLevel
 from metaloom.model.entity import LINK_TYPES
 from metaloom.plugin.registry import installed
@@ -33,35 +33,12 @@ blueprint = Blueprint("action", __name__)
 REASON_MAX = 2000
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What an action wants to know, whether metadata or a plugin declares it."""
-
-    name: str
-    label: Text
-    fields: Mapping[str, Field]
-    asks_reason: bool
-    confirm: Text | None
-    help: Text | None
-    style: str
-    permission: str
-    on: str
-    action: Any = None
-    verb: Verb | None = None
-
-
-def _asked(pinned: Current, entity: str, name: str) -> Asked:
-    found = pinned.catalog.actions.get(f"{entity}/{name}")
-    if found is not None:
-        return Asked(name, found.label, found.input.fields, found.asks_reason, found.confirm, found.help, found.style,
-                     found.permission or name, found.on, found)
-    verb = own_of(entity).verbs.get(name)
-    if verb is not None:
-        return Asked(name, verb.label, verb.fields(pinned.catalog), False, verb.confirm, verb.help, verb.style, "read", "record", verb=verb)
-    declared = next((c for c in (site().registry or installed()).commands_on(entity) if c.name == name), None)
-    if declared is None:
-        raise NotFound
-    return Asked(name, declared.label, declared.input, declared.asks_reason, declared.confirm, declared.help, declared.style, declared.permission, "record")
+def _asked(pinned: Current, entity: str, name: str) -> tuple[InputAsked, Verb | None]:
+    """What the action, the plugin command or the page's own verb of this name asks for."""
+    verb = own_of(entity).verbs.get(name) if f"{entity}/{name}" not in pinned.catalog.actions else None
+    if verb is None:
+        return input_asked(pinned.looking(), entity, name), None
+    return InputAsked(name, verb.label, verb.fields(pinned.catalog), False, verb.confirm, verb.style, "read", verb.help), verb
 
 
 # --------------------------------------------------------------------------------------------------------- asking
@@ -73,20 +50,20 @@ def ask(entity: str, name: str, id: int | None = None) -> Any:
     """The dialog of an action: its input, its reason, its consequences."""
     pinned = current()
     definition = pinned.entity(entity)
-    asked = _asked(pinned, entity, name)
-    row = _row_of(pinned, entity, id, asked)
-    return _dialog(pinned, definition, asked, row, None, ())
+    asked, verb = _asked(pinned, entity, name)
+    row = _row_of(pinned, entity, id, asked, verb)
+    return _dialog(pinned, definition, asked, row, None, (), verb=verb)
 
 
-def _row_of(pinned: Current, entity: str, id: int | None, asked: Asked) -> Any:
+def _row_of(pinned: Current, entity: str, id: int | None, asked: InputAsked, verb: Verb | None) -> Any:
     """The record for the dialog; a verb of its own may ask for a right on another entity."""
-    if asked.verb is None:
+    if verb is None:
         return _row_for(pinned, entity, id, asked.permission)
     if id is None:
         raise NotFound
     row = _row_for(pinned, entity, id, "read")
-    if not may(pinned, entity, row, asked.verb):
-        raise NotAllowed(pinned.plan.may(*asked.verb.right).reason)
+    if not may(pinned, entity, row, verb):
+        raise NotAllowed(pinned.plan.may(*verb.right).reason)
     return titled(pinned, pinned.entity(entity), row)
 
 
@@ -105,14 +82,15 @@ def _row_for(pinned: Current, entity: str, id: int | None, permission: str) -> A
     return row
 
 
-def _dialog(pinned: Current, definition: Entity, asked: Asked, row: Any, sent: Any, problems: tuple[Problem, ...], status: int = 200) -> Any:
+def _dialog(pinned: Current, definition: Entity, asked: InputAsked, row: Any, sent: Any, problems: tuple[Problem, ...], status: int = 200, *,
+            verb: Verb | None = None) -> Any:
     levels = dict.fromkeys(asked.fields, FieldLevel.WRITE)
-    values = {} if sent is not None else _defaults(pinned, definition, asked, row)
+    values = {} if sent is not None or verb is not None else defaults_asked(pinned.looking(), definition.address, asked, row, pinned.conn)
     titles = _titles(pinned, asked.fields, sent, values)
     source = Source("action", values, titles, levels, sent=sent, problems=problems)
     fields = [make_field(pinned, definition, one, source, one.name, False) for one in asked.fields.values() if not one.computed]
-    if asked.verb is not None:
-        fields = [asked.verb.dress(pinned, one) for one in fields]
+    if verb is not None:
+        fields = [verb.dress(pinned, one) for one in fields]
     rules = for_page(pinned, action_rules(pinned, asked.action), _record(asked, row), asked.fields) if asked.action is not None else {}
     where = record_url(definition.address, row.id) if row is not None else url(f"/e/{definition.address}")
     return make_response(render_template(
@@ -120,15 +98,6 @@ def _dialog(pinned: Current, definition: Entity, asked: Asked, row: Any, sent: A
         version=request.form.get("_version") or (str(row.row_version) if row is not None else ""), key=request.form.get("_key") or secrets.token_hex(16),
         reason=request.form.get("_reason", ""), next=request.form.get("_next") or request.args.get("next", ""),
         problems=[p.message.say(locale()) for p in problems if p.field not in asked.fields]), status)
-
-
-def _defaults(pinned: Current, definition: Entity, asked: Asked, row: Any) -> dict[str, Any]:
-    """Defaults of the input, worked out over the record."""
-    from metaloom.command.input_asked import input_asked
-
-    if not any(one.default for one in asked.fields.values()):
-        return {}
-    return dict(input_asked(pinned.looking(), definition.address, row.id if row is not None else None, asked.name, pinned.conn).defaults)
 
 
 def _titles(pinned: Current, fields: Mapping[str, Field], sent: Any, values: Mapping[str, Any]) -> dict[str, str]:
@@ -147,7 +116,7 @@ def _titles(pinned: Current, fields: Mapping[str, Field], sent: Any, values: Map
     return found
 
 
-def _record(asked: Asked, row: Any) -> dict[str, Any]:
+def _record(asked: InputAsked, row: Any) -> dict[str, Any]:
     from metaloom.expression import browser_value
 
     own = {k: browser_value(v) for k, v in row.values.items() if "." not in k and not isinstance(v, tuple)} if row is not None else {}
@@ -165,21 +134,21 @@ def do(entity: str, name: str, id: int | None = None) -> Any:
 
     pinned = current()
     definition = pinned.entity(entity)
-    asked = _asked(pinned, entity, name)
+    asked, verb = _asked(pinned, entity, name)
     if id is not None and id > MAX_ID:
         raise NotFound
-    if asked.verb is not None:
-        _row_of(pinned, entity, id, asked)
+    if verb is not None:
+        _row_of(pinned, entity, id, asked, verb)
     try:
         values = schema_of(pinned.revision, asked.fields, source="form").load(raw_values(asked.fields, request.form, {}), zone=pinned.zone)
         ctx = pinned.context().with_key(request.form.get("_key") or None)
-        if asked.verb is not None and id is not None:
-            return _after(pinned, entity, id, asked.verb.run(ctx, id, values, _version()).message.say(locale()))
+        if verb is not None and id is not None:
+            return _after(pinned, entity, id, verb.run(ctx, id, values, _version()).message.say(locale()))
         done = command.run_action(ctx, entity, id, name, values, _version(), request.form.get("_reason", "")[:REASON_MAX])
     except Invalid as refused:
         if not wants_fragment():
             return _refused(pinned, definition, id, refused)
-        return _dialog(pinned, definition, asked, _row_of(pinned, entity, id, asked), request.form, refused.problems, 400)
+        return _dialog(pinned, definition, asked, _row_of(pinned, entity, id, asked, verb), request.form, refused.problems, 400, verb=verb)
     except NotPossible as refused:
         return _refused(pinned, definition, id, refused)
     shown = _results(pinned, entity, name, done.results)
@@ -282,7 +251,7 @@ def ask_transfer(entity: str, id: int) -> Any:
     source = Source("action", {}, {}, dict.fromkeys(OWNERS, FieldLevel.WRITE))
     fields = [make_field(pinned, definition, OWNERS[n], source, n, False) for n in _owner_names(definition)]
     label = Text("移交", "Transfer")
-    asked = Asked("transfer", label, {}, True, None, None, "primary", "transfer", "record")
+    asked = InputAsked("transfer", label, asks_reason=True, style="primary", permission="transfer")
     return render_template("detail/ask.html", asked=asked, fields=fields, row=row, post=record_url(entity, id, "/transfer"), rules="{}",
                            version=row.row_version,
                            key="", reason="", next="", problems=())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from flask import Blueprint, g, render_template, request
@@ -136,15 +137,12 @@ def _own_panel(pinned: Current, definition: Entity, row: Any) -> Markup:
 def _facts(pinned: Current, definition: Entity, row: Any) -> list[Fact]:
     """The first questions answered: the header fields of the metadata that this person may see."""
     paths = [text for text in definition.header if text != definition.title and resolve(pinned, definition, text) is not None]
-    far = [text for text in paths if "." in text]
-    seen = pinned.reader.get(definition.address, row.id, paths=far, children=False) if far else row
     found = []
     for text in paths:
         path = resolve(pinned, definition, text)
-        holder = seen if "." in text else row
-        if path is not None and text in holder.values and path.field.type is not FieldType.STATE:
+        if path is not None and text in row.values and path.field.type is not FieldType.STATE:
             big = path.field.type in (FieldType.MONEY, FieldType.INTEGER, FieldType.RATE, FieldType.DATE)
-            found.append(Fact(path_label(pinned, definition, path) + unit_of(path.field), cell(pinned, path, holder), big))
+            found.append(Fact(path_label(pinned, definition, path) + unit_of(path.field), cell(pinned, path, row), big))
     return found
 
 
@@ -164,7 +162,7 @@ def _buttons(pinned: Current, definition: Entity, row: Any) -> dict[str, Any]:
     """Actions and commands by importance: two stand open, the rest under *more*; grey ones say why."""
     ctx = pinned.looking()
     own = own_of(definition.address)
-    offered = [*command.available_actions(ctx, definition.address, row, pinned.conn), *own_offered(pinned, definition.address, row)]
+    offered = [*command.available_actions(ctx, definition.address, row, pinned.conn, day=_day(pinned)), *own_offered(pinned, definition.address, row)]
     ready = [o for o in offered if o.enabled]
     first = [o for o in ready if o.style == "primary"][:2] or [o for o in ready if o.style != "danger"][:1]
     may = row.actions
@@ -176,6 +174,11 @@ def _buttons(pinned: Current, definition: Entity, row: Any) -> dict[str, Any]:
         "may_restore": row.archived and "restore" in may,
         "may_transfer": bool(definition.ownership.owned_by) and not row.archived and "transfer" in may,
     }
+
+
+def _day(pinned: Current) -> date | None:
+    """The business date that the session brought along; a token brings none."""
+    return pinned.visit.business_date if pinned.visit is not None and pinned.visit.session_id else None
 
 
 def _deletable(definition: Entity, row: Any) -> bool:
