@@ -181,3 +181,19 @@ def test_a_new_tenant_knows_the_holidays_and_the_doctor_misses_a_year(run, tmp_p
     now.at = datetime(2026, 11, 20, tzinfo=UTC)
     assert "no day of 2027; try: metaloom calendar seed 2027" in run("doctor")
     assert "not known yet" in run("calendar", "seed", 2090, code=1)
+
+
+def test_only_metadata_whose_tests_are_green_are_published_where_that_is_asked_for(run, tmp_path):
+    test = "tests: {named: {label: {zh: 名, en: Name}, given: [{create: thing, as: cup, values: {name: Cup}}], then: [{record: cup, values: {name: Cup}}]}}\n"
+    write(tmp_path / "metadata" / "shop" / "tests.yaml", test)
+    run("tenant", "create", "acme")
+    assert "revision 1 is served" in run("apply", "acme", "--tested")
+    write(tmp_path / "metadata" / "shop" / "tests.yaml", test.replace("{name: Cup}}]}}", "{name: Pot}}]}}"))
+    refused = run("apply", "acme", "--tested", code=1)
+    assert "name should be Pot, is Cup" in refused and "shop/tests.yaml:1" in refused and "nothing was published" in refused
+    assert "*    1" in run("revision", "list", "acme")
+    card = tmp_path / "tenants" / "acme" / "tenant.yaml"
+    write(card, card.read_text("utf-8").replace("packs:", "settings: {tested: true}, packs:"))
+    assert "nothing was published" in run("apply", "acme", code=1)
+    write(tmp_path / "metadata" / "shop" / "tests.yaml", test)
+    assert "revision 2 is served" in run("apply", "acme")

@@ -42,6 +42,16 @@ menu:
       big: {list: order_form/big, label: {zh: 大单, en: Big orders}}
 quick_links:
   new_order: {label: {zh: 新订单, en: New order}, create: order_form, roles: [clerk]}
+tests:
+  vip_needs_credit:
+    label: {zh: 贵宾须有额度, en: A VIP needs credit}
+    people: {ann: {roles: [clerk], company: north}}
+    given:
+      - {create: customer, as: wang, by: ann, values: {name: Wang}}
+    when:
+      - {change: wang, by: ann, values: {name: $ann}}
+    then:
+      - {record: wang, values: {name: Wang}, seen_by: [ann]}
 accounts:
   "1001": {label: {zh: 现金, en: Cash}, normal: debit}
   "6001": {label: {zh: 收入, en: Income}, normal: credit}

@@ -199,6 +199,24 @@ CASES: dict[str, dict[str, str]] = {
         BASICS: SHOP[BASICS].replace("  sold:\n", "  every: {event: sold, label: {zh: 全, en: All}, legs: [{account: '1001', side: debit, amount: a}, {account: '6001', side: credit, amount: a}]}\n  sold:  # ← ML-LEDGER-002\n")},
     "braces of a template": edited(CUSTOMER, 'en: "A VIP needs credit, has {credit}"', 'en: "{{ config.SECRET_KEY }} {credit.__class__}"  # ← ML-TEXT-001\n              '),
     "sentence about nothing": edited(CUSTOMER, 'en: "A VIP needs credit, has {credit}"', 'en: "A VIP needs credit, has {credits}"  # ← ML-TEXT-002\n              '),
+    # -- tests in metadata
+    "test by nobody": edited(BASICS, "{create: customer, as: wang, by: ann,", "{create: customer, as: wang, by: bob,  # ← ML-TEST-001\n        "),
+    "test of nothing": edited(BASICS, "- {change: wang, by: ann, values: {name: $ann}}", "- {change: wong, by: ann, values: {name: $anna}}  # ← ML-TEST-001 ML-TEST-001"),
+    "test of a strange field": edited(BASICS, "- {record: wang, values: {name: Wang}", "- {record: wang, values: {nome: Wang}  # ← ML-REF-002\n        "),
+    "test names a thing twice": edited(BASICS, "- {create: customer, as: wang, by: ann, values: {name: Wang}}", "- {create: customer, as: wang, values: {name: Wang}}\n      - {create: customer, as: ann}  # ← ML-TEST-002"),
+    "test of an action on nothing": edited(BASICS, "- {change: wang, by: ann, values: {name: $ann}}", "- {do: sell}  # ← ML-TEST-003"),
+    "test on no day": edited(BASICS, "    label: {zh: 贵宾须有额度, en: A VIP needs credit}", "    label: {zh: 贵宾须有额度, en: A VIP needs credit}\n    date: 2026-02-30  # ← ML-TEST-004"),
+    "test of a refusal without a try": {BASICS: SHOP[BASICS].replace("    when:\n      - {change: wang, by: ann, values: {name: $ann}}\n    then:\n", "    then:\n      - {refused: invalid}  # ← ML-TEST-005\n")},
+    "test compares apples with pears": edited("shop/sales/product/entity.yaml", "access:", """tests:
+  pear:
+    label: {zh: 梨, en: Pear}
+    given:
+      - {create: customer, as: wang, values: {name: Wang}}
+      - {create: product, as: tea, values: {name: Tea}}
+    then:
+      - {rows: order_form, where: {customer: $tea}}  # ← ML-TEST-006
+access:"""),
+    "test with a role nobody has": edited(BASICS, "people: {ann: {roles: [clerk]", "people: {ann: {roles: [clark]  # ← ML-REF-001\n      "),
     # -- packs and folders
     "dependency missing": edited(PACK, '{platform: ">=1.0"}', '{platform: ">=1.0", bank: ">=2.0"}  # ← ML-PACK-002'),
     "dependency too old": edited(PACK, '{platform: ">=1.0"}', '{platform: ">=9.1"}  # ← ML-PACK-002'),

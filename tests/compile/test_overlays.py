@@ -77,6 +77,7 @@ EVERY_KIND = {
                  lambda c: "shop.hello" in c.messages),
     "webhooks": (PACK, ["{add: webhooks/books, value: {label: {zh: 账务, en: Books}, out: {url: 'https://b.example', secret_ref: books, entity: customer, on: [created], role: boss, fields: [name]}}}"],
                  lambda c: "shop.books" in c.webhooks),
+    "tests": (PACK, ["{set: tests/vip_needs_credit/label/en, was: A VIP needs credit, value: Credit for VIPs}"], lambda c: c.trials["shop.vip_needs_credit"].label.en == "Credit for VIPs"),
     "pack": (PACK, ["{set: pack/label/zh, was: 商店, value: 门店}"], lambda c: c.packs["shop"].label.zh == "门店"),
     "module": (MODULE, ["{set: module/label/zh, was: 销售, value: 营销}"], lambda c: c.packs["shop"].modules["sales"].zh == "营销"),
     "an entity from the pack's folder": (PACK, ["{set: shop.customer/entity/fields/name/label/en, was: Name, value: Full name}"],

@@ -62,6 +62,11 @@ def remember_client(tenant: Tenant, client: str) -> None:
             conn.execute(setting.insert().values(name="client", value=client))
 
 
+def wants_tests(tenancy: Tenancy, sources: Sequence[tuple[str, str, str]]) -> bool:
+    """Whether the client's ``tenant.yaml`` lets only tested metadata be published."""
+    return tenancy.compiler(sources).settings.get("tested") is True
+
+
 def client_label(tenancy: Tenancy, sources: Sequence[Source]) -> Text | None:
     """What the client's ``tenant.yaml`` calls it; None where these sources hold none."""
     if not sources:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from metaloom.base.text import Text
-from metaloom.cli._house import author, client_of, file_sources, house, named_by_client, remember_client
+from metaloom.cli._house import author, client_of, file_sources, house, named_by_client, remember_client, wants_tests
+from metaloom.cli.test import refuse_red
+from metaloom.compile import Source
 from metaloom.schema_change import publish, with_site_layer
 
 
@@ -14,12 +16,15 @@ from metaloom.schema_change import publish, with_site_layer
 @click.option("--client", help="The folder under tenants/; the one of the last apply, or the tenant's own name.")
 @click.option("--reason", default="", help="Kept with the revision.")
 @click.option("--allow", multiple=True, metavar="WORD", help="Permit what loses data: drop:<entity>/<field>, narrow:…, retype:…")
+@click.option("--tested", is_flag=True, help="Publish only when every test of these metadata is green (always so where tenant.yaml says it).")
 @click.option("--base", type=int, help="Refuse unless this revision is still the published one.")
-def command(tenant: str, client: str | None, reason: str, allow: tuple[str, ...], base: int | None) -> None:
+def command(tenant: str, client: str | None, reason: str, allow: tuple[str, ...], tested: bool, base: int | None) -> None:
     """Publish the metadata files for TENANT: live in every process within a second, without a restart."""
     with house() as tenancy:
         opened = tenancy.open(tenant)
         sources = with_site_layer(opened, file_sources(opened, client))
+        if tested or wants_tests(tenancy, sources):
+            refuse_red([Source(*source) for source in sources])
         follows = named_by_client(opened)
         revision = publish(opened, sources, author(), reason, allow=allow, base=base)
         remember_client(opened, client_of(opened, client))

@@ -169,6 +169,13 @@ CODES: dict[str, Code] = {
     "ML-ACCESS-004": Code("nobody may list {entity}", "grant list to a role in access:", "warning"),
     "ML-ACCESS-005": Code("{name} cannot be granted on {entity}: {why}", "remove it"),
     "ML-ACCESS-006": Code("{field} has no mask, so nobody can see it masked", "add mask: to the field, or write hidden"),
+    # tests
+    "ML-TEST-001": Code("this test has no {what} called {name}"),
+    "ML-TEST-002": Code("the test has something called {name} already", "choose another name"),
+    "ML-TEST-003": Code("an action needs either its record or its entity", "write on: <record>, or of: <entity> for an action without a record"),
+    "ML-TEST-004": Code("there is no day {found}"),
+    "ML-TEST-005": Code("nothing was tried that could have been refused or said something", "add when:"),
+    "ML-TEST-006": Code("{name} is a record of {entity}, but {path} points to {target}"),
     # series, ledger, sentences
     "ML-SERIES-001": Code("a pattern needs exactly one counter, found {found}", "add {{seq:6}}"),
     "ML-SERIES-002": Code("the pattern does not know {found}", "known: {known}"),

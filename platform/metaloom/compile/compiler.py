@@ -23,6 +23,7 @@ from metaloom.compile.build_pack import (
     build_series,
 )
 from metaloom.compile.build_screen import build_form, build_lists, build_menu, build_quick_link
+from metaloom.compile.build_trial import build_trial
 from metaloom.compile.checks import CHECKS, CHECKS_OF_DOCUMENTS
 from metaloom.compile.codes import finding
 from metaloom.compile.context import Context, entries, text
@@ -140,6 +141,7 @@ def _build(context: Context) -> Catalog:
         accounting_rules=_frozen(_each(effective, "accounting_rules", build_accounting_rule)),
         messages=_frozen(_each(effective, "messages", lambda f, n, node: build_template(context, f, n, node))),
         webhooks=_frozen(_each(effective, "webhooks", lambda f, n, node: build_webhook(context, f, n, node))),
+        trials=_frozen(_each(effective, "tests", lambda f, n, node: build_trial(context, f, n, node))),
         settings=_frozen(_settings(effective)),
     )
 

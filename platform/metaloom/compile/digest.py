@@ -11,7 +11,8 @@ from metaloom.compile.merge import Effective
 from metaloom.compile.node import Node
 from metaloom.compile.schema import Shape, shape_of
 
-_SORTED = frozenset({"roles", "choices", "menu", "quick_links", "number_series", "accounts", "messages", "webhooks"})  # order between names means nothing
+# Order between these names means nothing.
+_SORTED = frozenset({"roles", "choices", "menu", "quick_links", "number_series", "accounts", "messages", "webhooks", "tests"})
 
 
 def digest(effective: Effective) -> str:

@@ -39,12 +39,13 @@ from metaloom.model.lifecycle import Lifecycle, State, Transition
 from metaloom.model.message import ChannelText, HookIn, HookOut, MessageTemplate, Webhook
 from metaloom.model.screen import Column, Form, ListView, Menu, MenuItem, QuickLink, Section, Tab
 from metaloom.model.series import NumberSeries
+from metaloom.model.trial import Expectation, Move, Person, Trial
 
 __all__ = [
-    "AccessGrant", "Account", "AccountingRule", "Action", "Aggregate", "Allowed", "ApprovalChain",
-    "Branch", "Catalog", "ChainStep", "ChannelText", "Choice", "Choices", "Column", "CopyTo", "Decide", "Entity",
-    "Escalation", "Field", "FieldLevel", "FieldType", "Fork", "Form", "HookIn", "HookOut", "Index", "Input",
-    "LedgerLeg", "Lifecycle", "Limit", "ListView", "Menu", "MenuItem", "MessageTemplate", "NumberSeries", "Ownership",
-    "Pack", "QuickLink", "ReturnRule", "Role", "Rule", "Section", "StartRule", "State", "Step", "SubChain", "Tab",
-    "Transition", "UniqueRule", "WaitFor", "Webhook", "Who",
+    "AccessGrant", "Account", "AccountingRule", "Action", "Aggregate", "Allowed", "ApprovalChain", "Branch", "Catalog",
+    "ChainStep", "ChannelText", "Choice", "Choices", "Column", "CopyTo", "Decide", "Entity", "Escalation", "Expectation", "Field",
+    "FieldLevel", "FieldType", "Fork", "Form", "HookIn", "HookOut", "Index", "Input", "LedgerLeg", "Lifecycle", "Limit",
+    "ListView", "Menu", "MenuItem", "MessageTemplate", "Move", "NumberSeries", "Ownership", "Pack", "Person", "QuickLink",
+    "ReturnRule", "Role", "Rule", "Section", "StartRule", "State", "Step", "SubChain", "Tab", "Transition", "Trial", "UniqueRule",
+    "WaitFor", "Webhook", "Who",
 ]

@@ -19,6 +19,7 @@ from metaloom.model.lifecycle import Lifecycle
 from metaloom.model.message import MessageTemplate, Webhook
 from metaloom.model.screen import Form, ListView, Menu, QuickLink
 from metaloom.model.series import NumberSeries
+from metaloom.model.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Catalog:
     quick_links: Mapping[str, QuickLink]
     accounts: Mapping[str, Account]
     accounting_rules: Mapping[str, AccountingRule]
+    trials: Mapping[str, Trial] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[Diagnostic, ...] = ()
     chains: Mapping[str, ApprovalChain] = field(default_factory=lambda: MappingProxyType({}))
     messages: Mapping[str, MessageTemplate] = field(default_factory=lambda: MappingProxyType({}))
