@@ -12,6 +12,7 @@ from metaloom.compile import Source
 from metaloom.schema_change import publish as publish_as_owner
 from metaloom.schema_change import sources_of
 
+
 def changed(world, **edits):
     """The served sources with some texts replaced: path ending → (old, new)."""
     tenant = world.tenants["one"]

@@ -274,7 +274,8 @@ def reader() -> Reader:
 
 def context() -> Context:
     """The context of a command of this request, with its idempotency key."""
-    return pinned().context(locale=locale(), idempotency_key=request.headers.get("Idempotency-Key"), plugins=plugins())
+    return pinned().context(locale=locale(), idempotency_key=request.headers.get("Idempotency-Key"), plugins=plugins(),
+                            address=request.remote_addr or "")
 
 
 def plugins() -> Registry:

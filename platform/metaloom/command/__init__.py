@@ -4,32 +4,42 @@ Every command goes the same way: permission → lock → version → rules → s
 (`unit.perform`); a repeated idempotency key gets the first answer again.
 """
 
+import metaloom.command.approval_words  # noqa: F401  (registers the sentences)
 import metaloom.command.messages  # noqa: F401  (registers the sentences)
+from metaloom.command.approval_timer import handle_sub_done, handle_timer
 from metaloom.command.archive_record import archive_record
 from metaloom.command.assign_role import assign_role, revoke_role
 from metaloom.command.available_actions import available_actions, may_edit
 from metaloom.command.bulk import Outcome, bulk_action, bulk_archive
+from metaloom.command.case_shown import CaseShown, case_of_task, case_shown
 from metaloom.command.change_record import change_record
 from metaloom.command.context import ActionDone, Context, Offered, Saved
 from metaloom.command.create_record import create_record
+from metaloom.command.decide_task import decide_task, decide_tasks
 from metaloom.command.delete_record import delete_record
 from metaloom.command.end_session import end_session
+from metaloom.command.hand_over_tasks import hand_over_tasks
 from metaloom.command.handle_call import handle_call, system_context
 from metaloom.command.import_records import Imported, RowProblem, import_records
 from metaloom.command.move_business_date import move_business_date
+from metaloom.command.move_case import move_case
 from metaloom.command.publish import publish, roll_back
 from metaloom.command.restore_record import restore_record
 from metaloom.command.run_action import run_action
 from metaloom.command.run_command import run_command
 from metaloom.command.save_user import save_user
 from metaloom.command.set_password import set_password
+from metaloom.command.set_substitute import end_substitute, set_substitute
+from metaloom.command.start_approval import start_approval
 from metaloom.command.transfer_record import transfer_record
 from metaloom.command.unlock_user import unlock_user
 from metaloom.command.upload_file import FileShown, file_for, upload_file
 
 __all__ = [
-    "ActionDone", "Context", "FileShown", "Imported", "Offered", "Outcome", "RowProblem", "Saved", "archive_record", "assign_role",
-    "available_actions", "bulk_action", "bulk_archive", "change_record", "create_record", "delete_record", "end_session", "file_for",
-    "handle_call", "import_records", "may_edit", "move_business_date", "publish", "restore_record", "revoke_role", "roll_back", "run_action",
-    "run_command", "save_user", "set_password", "system_context", "transfer_record", "unlock_user", "upload_file",
+    "ActionDone", "CaseShown", "Context", "FileShown", "Imported", "Offered", "Outcome", "RowProblem", "Saved", "archive_record",
+    "assign_role", "available_actions", "bulk_action", "bulk_archive", "case_of_task", "case_shown", "change_record", "create_record",
+    "decide_task", "decide_tasks", "delete_record", "end_session", "end_substitute", "file_for", "hand_over_tasks", "handle_call",
+    "handle_sub_done", "handle_timer", "import_records", "may_edit", "move_business_date", "move_case", "publish", "restore_record",
+    "revoke_role", "roll_back", "run_action", "run_command", "save_user", "set_password", "set_substitute", "start_approval",
+    "system_context", "transfer_record", "unlock_user", "upload_file",
 ]

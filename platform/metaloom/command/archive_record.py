@@ -5,6 +5,7 @@ from __future__ import annotations
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message
 from metaloom.command import rows
+from metaloom.command.approval_guard import refuse_in_approval
 from metaloom.command.context import Context, Saved
 from metaloom.command.store import check_version, locked_for, title_of
 from metaloom.command.unit import Unit, perform, permit
@@ -26,6 +27,7 @@ def archive_in(unit: Unit, address: str, record_id: int, row_version: int | None
     permit(unit, address, "delete")
     before = locked_for(unit, address, record_id, "delete")
     check_version(unit, address, before, row_version)
+    refuse_in_approval(unit, address, before, gone=True)
     refuse_in_work(unit, entity, before)
     version = rows.update(unit, entity, record_id, {"archived_at": unit.now}, before["row_version"])
     unit.log(entity, record_id, {"archived_at": None}, {"archived_at": unit.now})

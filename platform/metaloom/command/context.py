@@ -38,6 +38,7 @@ class Context:
     idempotency_key: str | None = None
     plugins: Registry = field(default_factory=installed)
     system: bool = False
+    address: str = ""            # the network address of whoever asks
 
     def with_key(self, key: str | None) -> Context:
         return replace(self, idempotency_key=key)

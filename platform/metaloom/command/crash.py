@@ -7,6 +7,7 @@ import signal
 
 POINTS = (
     "write.before_commit", "write.after_commit",
+    "approval.decided", "approval.logged", "approval.stored",
     "call.after_claim", "call.after_send", "call.before_result", "call.after_result",
 )
 

@@ -6,6 +6,7 @@ from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message
 from metaloom.base.text import Text
 from metaloom.command import rows
+from metaloom.command.approval_guard import refuse_in_approval
 from metaloom.command.archive_record import refuse_in_work
 from metaloom.command.context import Context, Saved
 from metaloom.command.live import children_of
@@ -30,6 +31,7 @@ def delete_in(unit: Unit, address: str, record_id: int, row_version: int | None)
     permit(unit, address, "delete")
     before = locked_for(unit, address, record_id, "delete", archived=True)
     check_version(unit, address, before, row_version)
+    refuse_in_approval(unit, address, before, gone=True)
     refuse_in_work(unit, entity, before)
     _refuse_if_used(unit, entity, record_id)
     for field in entity.fields.values():

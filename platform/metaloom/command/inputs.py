@@ -57,12 +57,16 @@ def _env(unit: Unit, record: Mapping[str, Any] | None) -> Any:
 
 
 def read_fields(unit: Unit, fields: Mapping[str, Field], given: Mapping[str, Any], *, entity: Entity | None,
-                record: Mapping[str, Any] | None, scope: Scope, trusted: bool = False) -> dict[str, Any]:
-    """Declared fields read from what was given: types, limits, defaults, required, links. Invalid lists every problem."""
+                record: Mapping[str, Any] | None, scope: Scope, trusted: bool = False, more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Declared fields read from what was given: types, limits, defaults, required, links. Invalid lists every problem.
+
+    ``more``: values behind further names of ``scope``.
+    """
     problems = [Problem(name, message("field.unknown")) for name in given if name not in fields]
     values: dict[str, Any] = {
         name: check.read_value(unit, field, given.get(name), problems, name, offered_only=not trusted) for name, field in fields.items()}
     names, env = names_of(unit, fields, values, entity, record)
+    names.own.update(more or {})  # type: ignore[attr-defined]
 
     def found(text: str) -> Any:
         return to_python(compile(text, scope, None, frozenset({"python"})))(names, env)

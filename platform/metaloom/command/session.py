@@ -127,12 +127,14 @@ class Pinned:
         reader.conn = self.conn
         self.__dict__["reader"] = reader
 
-    def context(self, *, locale: str = DEFAULT_LOCALE, idempotency_key: str | None = None, plugins: Registry | None = None) -> Context:
+    def context(self, *, locale: str = DEFAULT_LOCALE, idempotency_key: str | None = None, plugins: Registry | None = None,
+                address: str = "") -> Context:
         """The context in which commands of this request run; the read transaction is ended first."""
         plan, revision = self.plan, self.revision
         self.release()
         return Context(tenant=self.tenant, revision=revision, actor=plan.actor, plan=plan, channel=self.channel, locale=locale,
-                       clock=self.clock, request_id=self.request_id, idempotency_key=idempotency_key, plugins=plugins or installed())
+                       clock=self.clock, request_id=self.request_id, idempotency_key=idempotency_key, plugins=plugins or installed(),
+                       address=address[:60])
 
     def entity(self, address: str) -> Entity:
         """The entity at ``address``, provided that the person holds any right on it; NotFound otherwise."""

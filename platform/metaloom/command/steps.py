@@ -274,13 +274,35 @@ def _run(frame: Run, step: Step) -> None:
         frame.lets[step.let] = Let(step.name, values_scope(unit.catalog, declared.output), values=Loose(unit, declared.output, output))
 
 
+def _start_approval(frame: Run, step: Step) -> None:
+    """A case about the action's record, or about the one that ``of`` names; the acting person is its initiator."""
+    from metaloom.command.approval_case import begin_case
+    from metaloom.command.approval_people import ids_in
+
+    unit = frame.unit
+    if unit.depth >= DEPTH_MAX:
+        raise NotPossible(message("command.too_deep", limit=DEPTH_MAX))
+    entity, record_id = _moved(frame, step) if step.target else (frame.entity.address, (frame.record or {}).get("id"))
+    chain = unit.catalog.chains.get(f"{entity}/{step.name}")
+    stored = rows.fetch(unit, entity, record_id, lock=True) if record_id is not None else None
+    if chain is None or stored is None:
+        rows.missing()
+    chosen = {name: tuple(ids_in(frame.value(text))) for name, text in step.values.items()}
+    unit.depth += 1
+    try:
+        case = begin_case(unit, chain, stored, unit.ctx.actor.user_id or 0, chosen)
+    finally:
+        unit.depth -= 1
+    _refresh(frame, entity, case.record)
+
+
 def _plain(found: Any) -> Any:
     return found["id"] if isinstance(found, Mapping) else found
 
 
 _VERBS = {
     "check": _check, "set": _set, "transition": _transition, "create": _create, "get": _get, "update": _update,
-    "for_each": _for_each, "run": _run,
+    "for_each": _for_each, "run": _run, "start_approval": _start_approval,
 }
 
 

@@ -22,7 +22,8 @@ class Current(Pinned):
 
     def context(self, **given: Any) -> Context:
         """The context in which commands of this request run; the read transaction is ended first."""
-        own = {"locale": locale(), "idempotency_key": request.headers.get("Idempotency-Key"), "plugins": site().registry}
+        own = {"locale": locale(), "idempotency_key": request.headers.get("Idempotency-Key"), "plugins": site().registry,
+               "address": request.remote_addr or ""}
         return super().context(**{**own, **given})
 
     def looking(self) -> Context:

@@ -1,0 +1,295 @@
+"""One move of one case, whole or not at all: the frame that every approval command works in.
+
+Locks are taken in one order everywhere: the record, then its case. The chain is the one the case began under, found by its
+digest. The heart (``approval``) says what a move makes of the case; here its events are stored, the rows of tasks follow the
+state, the record undergoes what the chain's results say, timers are set and people are told, in the unit's one transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from metaloom import approval
+from metaloom.approval import CaseState, Event, Move, codec
+from metaloom.approval.event import SYSTEM
+from metaloom.approval.stored import state_in, state_out
+from metaloom.base.errors import NotFound, NotPossible
+from metaloom.base.messages import Message, message
+from metaloom.base.text import Text
+from metaloom.command import approval_news, approval_rows, rows
+from metaloom.command.approval_facts import RecordFacts
+from metaloom.command.context import ActionDone
+from metaloom.command.crash import crash_point
+from metaloom.command.steps import Let, Run, run_steps
+from metaloom.command.unit import Unit
+from metaloom.compile.build_approval import chain_names, results_action
+from metaloom.model import ApprovalChain, Fork
+from metaloom.storage.outbox import put
+
+CASE, TASK = "platform.approval_case", "platform.approval_task"
+TIMER, SUB_DONE = "approval.timer", "approval.sub_done"
+PLACES: Mapping[str, Text] = {"": Text("发起人", "Initiator"), "initiator": Text("发起人", "Initiator")}
+CHAINS_KEPT = 500
+
+_chains: dict[str, ApprovalChain] = {}
+
+
+@dataclass
+class Case:
+    """A case while a command works on it; ``row`` is its stored row, ``record`` the record it is about."""
+
+    unit: Unit
+    id: int
+    row: dict[str, Any]
+    chain: ApprovalChain
+    state: CaseState
+    record: Mapping[str, Any]
+    facts: RecordFacts
+
+    @property
+    def subject(self) -> str:
+        said = self.row.get("subject") or {}
+        return str(said.get(self.unit.ctx.locale) or said.get("zh") or "")
+
+
+# -- finding and beginning ---------------------------------------------------------------------------------------------------
+
+
+def locked_case(unit: Unit, case_id: int) -> Case:
+    """The case and its record, both locked; NotFound when there is none."""
+    subject = approval_rows.subject_of(unit, case_id)
+    if subject is None:
+        raise NotFound
+    record = rows.fetch(unit, *subject, lock=True)
+    row = approval_rows.case(unit, case_id)
+    if record is None or row is None:
+        raise NotFound
+    chain, state = pinned_chain(unit, row["chain_digest"]), state_in(row["state"])
+    facts = RecordFacts(unit, chain, row["chain_digest"], record, _names_of(row["initiator_id"], row["started_at"]), state.outputs)
+    return Case(unit, case_id, row, chain, state, record, facts)
+
+
+def _names_of(initiator: int | None, started_at: datetime) -> dict[str, Any]:
+    return {"initiator": initiator, "started_at": started_at, "finished_by": None}
+
+
+def pinned_chain(unit: Unit, digest: str) -> ApprovalChain:
+    """The chain with this digest, as it was when the first case began under it."""
+    if digest not in _chains:
+        if len(_chains) >= CHAINS_KEPT:
+            _chains.clear()
+        _chains[digest] = codec.loads(approval_rows.chain_body(unit.conn, unit.tables, digest))
+    return _chains[digest]
+
+
+def kept_chain(unit: Unit, chain: ApprovalChain) -> str:
+    """Keeps the chain as it is now and returns its digest."""
+    body = codec.dumps(chain)
+    digest = digest_of(chain)
+    if digest not in _chains or not approval_rows.chain_body(unit.conn, unit.tables, digest):
+        approval_rows.keep_chain(unit, digest, chain.entity, chain.name, body)
+    return digest
+
+
+def digest_of(chain: ApprovalChain) -> str:
+    return hashlib.sha256(codec.dumps(chain).encode()).hexdigest()
+
+
+def begin_case(unit: Unit, chain: ApprovalChain, record: Mapping[str, Any], initiator: int, chosen: Mapping[str, Sequence[int]],
+               parent: tuple[int, int | None] | None = None) -> Case:
+    """Starts a case about a locked record: what ``started`` says, then the first steps."""
+    open_key = f"{chain.entity}/{record['id']}/{chain.name}" if chain.one_open else None
+    if open_key and approval_rows.open_cases(unit, chain.entity, record["id"], chain.name):
+        raise NotPossible(message("approval.already_running", chain=chain.label))
+    digest = kept_chain(unit, chain)
+    facts = RecordFacts(unit, chain, digest, record, _names_of(initiator, unit.now), {})
+    record = run_results(unit, chain, digest, "started", record, facts)
+    facts = RecordFacts(unit, chain, digest, record, _names_of(initiator, unit.now), {})
+    events = approval.begin(chain, facts, initiator, unit.now, digest=digest, chosen=chosen)
+    state = approval.replay(events)
+    row = {
+        "entity": chain.entity, "record_id": record["id"], "chain": chain.name, "chain_digest": digest, "revision_number": unit.revision.number,
+        "status": state.status, "subject": approval_news.safe_subject(unit, chain, record), "initiator_id": initiator or None,
+        "company_id": facts.people.company, "org_unit_id": facts.people.org_unit, "state": state_out(state), "seq": 0,
+        "record_version": record["row_version"], "started_at": unit.now, "open_key": open_key,
+        "parent_case_id": parent[0] if parent else None, "parent_task_no": parent[1] if parent else None,
+    }
+    row["id"] = approval_rows.new_case(unit, row)
+    case = Case(unit, row["id"], row, chain, state, record, facts)
+    approval_rows.add_parties(unit, case.id, {initiator} - {SYSTEM})
+    _stored(case, events, CaseState("running", initiator, digest, ""), "start")
+    return case
+
+
+# -- moving ------------------------------------------------------------------------------------------------------------------
+
+
+def make_move(case: Case, kind: str, by: int, task: int | None = None, data: Mapping[str, Any] | None = None,
+              more: Mapping[str, Any] | None = None) -> None:
+    """Makes one move. ``more``: columns of the task's row that no event holds (files, version of the record)."""
+    if case.state.finished:
+        raise NotPossible(message("approval.finished", status=status_label(case.unit, case.state.status)))
+    move = Move(kind, by, case.unit.now, task, data or {})
+    events = approval.decide(case.chain, case.state, move, case.facts)
+    if any(event.kind == "resubmitted" for event in events):
+        case.record = run_results(case.unit, case.chain, case.row["chain_digest"], "resumed", case.record, case.facts)
+        events = approval.decide(case.chain, case.state, move, case.facts)
+    crash_point("approval.decided")
+    store_events(case, events, kind, {task: dict(more)} if task is not None and more else {})
+
+
+def store_events(case: Case, events: Sequence[Event], command: str, more: Mapping[int, Mapping[str, Any]] | None = None) -> None:
+    """Appends events and lets everything else follow; no events, no change."""
+    before = case.state
+    for event in events:
+        case.state = approval.fold(case.state, event)
+    if events:
+        _stored(case, events, before, command, more or {})
+
+
+def _stored(case: Case, events: Sequence[Event], before: CaseState, command: str, more: Mapping[int, Mapping[str, Any]] | None = None) -> None:
+    unit, state = case.unit, case.state
+    approval_rows.add_events(unit, case.id, int(case.row["seq"]) + 1, events)
+    crash_point("approval.logged")
+    first, case.row["seq"] = int(case.row["seq"]) + 1, int(case.row["seq"]) + len(events)
+    new = approval_rows.write_tasks(unit, case.id, before.tasks, state, _told(events, more or {}), _labels(case.chain))
+    _write_case(case, before, command)
+    _copies_and_parties(case, events, before)
+    _timers(case, events, first)
+    crash_point("approval.stored")
+    _subs(case, events)
+    _results(case, events)
+    approval_news.tell(case, before, events, new)
+
+
+def _told(events: Iterable[Event], more: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
+    """What rows of tasks keep besides the state: outputs and files of decisions, when it was read and urged."""
+    found: dict[int, dict[str, Any]] = {no: dict(values) for no, values in more.items()}
+    for event in events:
+        data = event.data
+        at = datetime.fromisoformat(data["at"]) if data.get("at") else None
+        if event.kind == "decided":
+            found.setdefault(data["task"], {})["outputs"] = data.get("outputs") or None
+        elif event.kind == "read" and data.get("task"):
+            found.setdefault(data["task"], {})["read_at"] = at
+        elif event.kind == "urged":
+            for no in data["tasks"]:
+                found.setdefault(no, {})["urged_at"] = at
+    return found
+
+
+def _labels(chain: ApprovalChain) -> dict[str, Any]:
+    named = {step.name: step.label for step in chain.every_step()}
+    return {name: {"zh": label.zh, "en": label.en} for name, label in {**PLACES, **named}.items()}
+
+
+def _write_case(case: Case, before: CaseState, command: str) -> None:
+    unit, state = case.unit, case.state
+    finished = unit.now if state.finished else None
+    values = {"status": state.status, "state": state_out(state), "seq": case.row["seq"], "current_steps": _current(case), "finished_at": finished,
+              "result": state.status if state.finished else None, "chain_digest": case.row["chain_digest"],
+              "open_key": None if state.finished else case.row["open_key"]}
+    was = {"status": before.status, "current_steps": case.row.get("current_steps")} if before.started_at else None
+    approval_rows.update_case(unit, case.id, values)
+    case.row.update(values)
+    unit.log(unit.entity(CASE), case.id, was, {"move": command, "status": state.status, "current_steps": values["current_steps"],
+                                               "entity": case.chain.entity, "record_id": case.record["id"]})
+    parent, task_no = case.row.get("parent_case_id"), case.row.get("parent_task_no")
+    if state.finished and parent is not None and task_no is not None:
+        put(unit.conn, unit.tables, kind=SUB_DONE, payload={"case": parent, "task": task_no, "result": state.status}, key=f"{SUB_DONE}/{case.id}")
+        unit.rings = True
+
+
+def _current(case: Case) -> str:
+    """Where the case stands, in words for lists."""
+    steps = [case.chain.step(name) for name in case.state.active_steps() if any(s.name == name for s in case.chain.every_step())]
+    return "\u3001".join(step.label.zh for step in steps if not isinstance(step, Fork))[:500]
+
+
+def _copies_and_parties(case: Case, events: Sequence[Event], before: CaseState) -> None:
+    people: set[int] = set()
+    for event in events:
+        if event.kind == "copied":
+            approval_rows.add_copies(case.unit, case.id, event.data["to"], event.data.get("by") or None, str(event.data.get("step") or ""))
+            people.update(event.data["to"])
+    for no, task in case.state.tasks.items():
+        if before.tasks.get(no) != task:
+            people.update(p for p in (task.assignee, task.principal, *task.pool) if p)
+    approval_rows.add_parties(case.unit, case.id, people)
+
+
+def _timers(case: Case, events: Sequence[Event], first: int) -> None:
+    """A timer is an outbox row; ``at`` tells an old one from the one that counts."""
+    for place, event in enumerate(events):
+        if event.kind == "timer_set":
+            data = event.data
+            payload = {"case": case.id, "task": data["task"], "n": data["n"], "at": data["at"]}
+            put(case.unit.conn, case.unit.tables, kind=TIMER, payload=payload, key=f"{TIMER}/{case.id}/{first + place}",
+                run_after=datetime.fromisoformat(data["at"]))
+
+
+def _subs(case: Case, events: Sequence[Event]) -> None:
+    for event in events:
+        data = event.data
+        if event.kind == "sub_opened":
+            _open_sub(case, data["chain"], data["record"], data.get("task"))
+        elif event.kind == "sub_cancelled":
+            child = approval_rows.child_case(case.unit, case.id, data["task"])
+            if child is not None:
+                make_move(locked_case(case.unit, child), "terminate", SYSTEM, data={"reason": "parent"})
+
+
+def _open_sub(case: Case, address: str, record_id: int, task: int | None) -> None:
+    unit, chain = case.unit, case.unit.catalog.chains.get(address)
+    record = rows.fetch(unit, chain.entity, record_id, lock=True) if chain is not None else None
+    if chain is None or record is None:
+        raise NotPossible(message("approval.no_sub", chain=address))
+    step = next((s for s in case.chain.every_step() if getattr(s, "chain", "") == address), None)
+    waits = task if getattr(step, "wait", True) else None
+    begin_case(unit, chain, record, case.state.initiator, {}, (case.id, waits))
+
+
+def _results(case: Case, events: Sequence[Event]) -> None:
+    for event in events:
+        if event.kind == "finished":
+            case.facts.case["finished_by"] = event.data.get("by") or None
+            _run(case, event.data["result"])
+        elif event.kind == "returned" and event.data.get("to") == "initiator":
+            _run(case, "returned")
+
+
+def _run(case: Case, name: str) -> None:
+    case.facts.outputs = {step: dict(values) for step, values in case.state.outputs.items()}
+    case.record = run_results(case.unit, case.chain, case.row["chain_digest"], name, case.record, case.facts)
+
+
+def run_results(unit: Unit, chain: ApprovalChain, digest: str, name: str, record: Mapping[str, Any], facts: RecordFacts) -> Mapping[str, Any]:
+    """What the record undergoes at this point of the chain, by the interpreter of action steps; the record afterwards."""
+    steps = chain.results.get(name, ())
+    if not steps:
+        return record
+    values, scopes = facts.lets(), chain_names(unit.catalog, chain)
+    lets = {let: Let(f"{let}@{digest}", scopes[let], values=values[let]) for let in ("case", "output")}
+    frame = Run(unit, replace(results_action(chain, name), steps=steps), record, {}, lets)
+    run_steps(frame, steps)
+    assert frame.record is not None
+    facts.record = frame.record
+    return frame.record
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------------
+
+
+def done(case: Case, said: Message, **more: Any) -> ActionDone:
+    """The answer of every approval command."""
+    return ActionDone(case.chain.entity, case.record["id"], case.record["row_version"], said,
+                      {"case": case.id, "status": case.state.status, **more})
+
+
+def status_label(unit: Unit, status: str) -> Text | str:
+    choices = unit.catalog.choices.get("platform.approval_status")
+    return choices.items[status].label if choices is not None and status in choices.items else status

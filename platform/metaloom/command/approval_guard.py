@@ -1,0 +1,41 @@
+"""What a running case forbids for its record, and what a change of the record does to a case that waits for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from metaloom.approval.event import SYSTEM
+from metaloom.base.errors import NotPossible
+from metaloom.base.messages import message
+from metaloom.command import approval_rows
+from metaloom.command.unit import Unit
+from metaloom.model import WaitFor
+
+# States in which the record lies with its initiator, or is waited for.
+LOOSE = frozenset({"returned", "waiting"})
+
+
+def refuse_in_approval(unit: Unit, address: str, record: Mapping[str, Any], *, gone: bool = False) -> None:
+    """NotPossible while a case about the record runs; ``gone``: for archive and delete, also while it is returned or waits."""
+    for row in _open(unit, address, record["id"]):
+        if gone or row["status"] not in LOOSE:
+            chain = unit.catalog.chains.get(f"{address}/{row['chain']}")
+            raise NotPossible(message("approval.in_approval_gone" if gone else "approval.in_approval",
+                                      chain=chain.label if chain is not None else row["chain"], steps=row["current_steps"] or "-"))
+
+
+def wake_waiting(unit: Unit, address: str, record_id: int) -> None:
+    """Lets cases go on whose condition the changed record meets."""
+    from metaloom.command.approval_case import locked_case, make_move
+
+    for row in _open(unit, address, record_id):
+        case = locked_case(unit, row["id"])
+        for task in [t for t in case.state.live_tasks() if t.kind == "wait"]:
+            step = case.chain.step(task.step)
+            if isinstance(step, WaitFor) and step.condition and case.facts.holds(step.condition) is True:
+                make_move(case, "wake", SYSTEM, task.no)
+
+
+def _open(unit: Unit, address: str, record_id: int) -> list[dict[str, Any]]:
+    return approval_rows.open_cases(unit, address, record_id) if unit.catalog.chains_of(address) else []

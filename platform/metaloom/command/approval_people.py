@@ -1,0 +1,181 @@
+"""Who a chain speaks of, as account ids: holders of roles for a record, posts, heads of units, fields, expressions.
+
+Only accounts that may log in are found. Whether a person may read the record is asked apart (``may_read``), with the person's
+own rights: being asked to decide never opens a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from metaloom.access.org import OrgTree, load_org_tree
+from metaloom.command import rows
+from metaloom.command.notify import reading_as
+from metaloom.model import Who
+
+if TYPE_CHECKING:
+    from metaloom.command.unit import Unit
+
+ADMIN = "platform.admin"
+HEADS_MAX = 50
+
+
+class People:
+    """The people of one record. ``record`` holds its values by field name; ``initiator`` is the account that started the case."""
+
+    def __init__(self, unit: Unit, entity: str, record: Mapping[str, Any], initiator: int) -> None:
+        self.unit, self.entity, self.record, self.initiator = unit, entity, record, initiator
+        self.user = unit.tables.engine.user
+        place = _place(unit, entity, record)
+        self.company, self.org_unit = place.get("company"), place.get("org_unit")
+
+    # -- finding -------------------------------------------------------------------------------------------------------
+
+    def found_by(self, who: Who, value: Any = None) -> list[int]:
+        """The accounts that one line finds, in order; ``value``: what a field path or an expression gave."""
+        if who.kind == "role":
+            return self.holders((who.value,))
+        if who.kind == "user":
+            return self._ids(self.user.c.username == who.value)
+        if who.kind == "post":
+            return self._at_post(who.value)
+        if who.kind == "initiator":
+            return self.active([self.initiator])
+        if who.kind == "head_of":
+            return self.active(self._heads(self._unit_of(who.value))[who.up:who.up + 1])
+        if who.kind == "heads":
+            return self.active([h for h in self._heads(self._unit_of(who.value)) if h != self.initiator][:who.levels])
+        return self.active(ids_in(value))
+
+    def holders(self, roles: Sequence[str]) -> list[int]:
+        """Who holds one of the roles today by an assignment that covers the record's company and unit."""
+        held = self.unit.tables.engine.role_assignment
+        today = self._today(self.unit.now)
+        live = (sa.func.coalesce(held.c.valid_from, today) <= today, sa.func.coalesce(held.c.valid_to, today) >= today)
+        statement = sa.select(held.c.user_id, held.c.company_id, held.c.org_unit_id).where(held.c.role.in_(tuple(roles)), *live)
+        found = [row.user_id for row in self.unit.conn.execute(statement.order_by(held.c.user_id)) if self._covers(row.company_id, row.org_unit_id)]
+        return self.active(found)
+
+    def _covers(self, company: int | None, org_unit: int | None) -> bool:
+        """An assignment without limits covers everything; a limit covers a record that belongs to that part of the house."""
+        tree = self._tree()
+        if org_unit is not None:
+            return self.org_unit in tree.subtree(org_unit)
+        place = self.company if self.company is not None else tree.company_of(self.org_unit)
+        return company is None or company == place
+
+    def _at_post(self, code: str) -> list[int]:
+        """Holders of a post, in the record's company where it has one."""
+        post = self.unit.tables.of("platform.post")
+        same = self.user.c.company_id == self.company if self.company is not None else sa.true()
+        return self._ids(self.user.c.post_id.in_(sa.select(post.c.id).where(post.c.code == code)), same)
+
+    def _unit_of(self, name: str) -> int | None:
+        return self.org_unit if name == "record_unit" else self._column(self.initiator, "org_unit_id")
+
+    def _heads(self, unit_id: int | None) -> list[int]:
+        """Heads of a unit and of those above it, nearest first; a unit without a head is passed over."""
+        units, heads, table = self._tree().units, [], self.unit.tables.of("platform.org_unit")
+        known: dict[int, int | None] = dict(self.unit.conn.execute(sa.select(table.c.id, table.c.head_id)).tuples().all()) if unit_id else {}
+        seen: set[int] = set()
+        while unit_id is not None and unit_id not in seen and len(seen) < HEADS_MAX:
+            seen.add(unit_id)
+            head = known.get(unit_id)
+            if head is not None and head not in heads:
+                heads.append(head)
+            unit_id = units[unit_id].parent_id if unit_id in units else None
+        return heads
+
+    def superior(self, user_id: int) -> int | None:
+        """The nearest head above the account who is somebody else."""
+        heads = self.active([h for h in self._heads(self._column(user_id, "org_unit_id")) if h != user_id])
+        return heads[0] if heads else None
+
+    def admins(self) -> tuple[int, ...]:
+        """Administrators of the record's company."""
+        return tuple(self.holders((ADMIN,)))
+
+    def substitute(self, user_id: int, at: datetime, chain: str) -> int | None:
+        """Who stands in for the account on that day, for this chain before for all of them; one hop."""
+        table, day = self.unit.tables.engine.substitute, self._today(at)
+        fits = (
+            table.c.user_id == user_id, table.c.from_date <= day, table.c.to_date >= day, table.c.ended_at.is_(None),
+            sa.or_(table.c.entity.is_(None), table.c.entity == self.entity), sa.or_(table.c.chain.is_(None), table.c.chain == chain),
+        )
+        narrow = (table.c.chain.is_(None), table.c.entity.is_(None), table.c.id.desc())
+        found = self.unit.conn.scalars(sa.select(table.c.substitute_id).where(*fits).order_by(*narrow)).all()
+        active = self.active(found)
+        return active[0] if active else None
+
+    # -- about one person ------------------------------------------------------------------------------------------------
+
+    def active(self, ids: Iterable[int]) -> list[int]:
+        """Those who may log in, in the order given, each once."""
+        wanted = list(dict.fromkeys(ids))
+        if not wanted:
+            return []
+        there = set(self._ids(self.user.c.id.in_(wanted)))
+        return [user_id for user_id in wanted if user_id in there]
+
+    def person(self, user_id: int) -> int:
+        """The first account of the human being behind an account."""
+        key = ("person", user_id)
+        if key not in self.unit.memory:
+            self.unit.memory[key] = self._person(user_id)
+        found: int = self.unit.memory[key]
+        return found
+
+    def _person(self, user_id: int) -> int:
+        mark = self._column(user_id, "person_key") if "person_key" in self.user.c else None
+        if mark is None:
+            return user_id
+        return int(self.unit.conn.scalar(sa.select(sa.func.min(self.user.c.id)).where(self.user.c.person_key == mark)) or user_id)
+
+    def may_read(self, user_id: int, record_id: int) -> bool:
+        """Whether the account reads the record by rights of its own."""
+        reading = reading_as(self.unit, user_id)
+        return reading is not None and "read" in rows.standing_or_none(reading, self.entity, record_id)
+
+    def _column(self, user_id: int, name: str) -> Any:
+        return self.unit.conn.scalar(sa.select(self.user.c[name]).where(self.user.c.id == user_id))
+
+    def _ids(self, *conditions: sa.ColumnElement[bool]) -> list[int]:
+        user = self.user
+        return list(self.unit.conn.scalars(
+            sa.select(user.c.id).where(user.c.active.is_(sa.true()), user.c.archived_at.is_(None), *conditions).order_by(user.c.id)))
+
+    def _today(self, at: datetime) -> date:
+        return at.astimezone(self.unit.ctx.tenant.zone).date()
+
+    def _tree(self) -> OrgTree:
+        if "org_tree" not in self.unit.memory:
+            self.unit.memory["org_tree"] = load_org_tree(self.unit.conn, self.unit.revision)
+        found: OrgTree = self.unit.memory["org_tree"]
+        return found
+
+
+def ids_in(value: Any) -> list[int]:
+    """Account ids out of what an expression gave: a user, several, or nothing."""
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        value = value["id"]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [one for part in value for one in ids_in(part)]
+    return [value] if isinstance(value, int) and not isinstance(value, bool) else []
+
+
+def _place(unit: Unit, entity: str, record: Mapping[str, Any]) -> dict[str, int | None]:
+    """Company and unit of a record: its own, else those of the record it follows."""
+    found = unit.entity(entity)
+    own = {name: record.get(name) for name in ("company", "org_unit")}
+    above = found.ownership.scope_from or found.parent_field
+    if any(value is not None for value in own.values()) or not above or above not in found.fields or record.get(above) is None:
+        return own
+    target = rows.target(found.fields[above])
+    row = rows.fetch(unit, target, record[above])
+    return _place(unit, target, row) if row is not None else own

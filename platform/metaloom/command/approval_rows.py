@@ -1,0 +1,215 @@
+"""The rows of approval: cases, their tasks and log, the chains kept. Everything here is a projection of events, but the events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from metaloom.approval import CaseState, Event, Task
+
+if TYPE_CHECKING:
+    from metaloom.command.unit import Unit
+
+Row = Mapping[str, Any]
+
+
+# -- chains ------------------------------------------------------------------------------------------------------------------
+
+
+def keep_chain(unit: Unit, digest: str, entity: str, name: str, body: str) -> None:
+    """Keeps the text of a chain under its digest, once."""
+    table = unit.tables.engine.approval_chain
+    values = {"digest": digest, "entity": entity, "name": name, "revision_number": unit.revision.number, "body": body}
+    unit.conn.execute(_insert(unit, table).values(**values).on_conflict_do_nothing(index_elements=["digest"]))
+
+
+def chain_body(conn: sa.Connection, tables: Any, digest: str) -> str:
+    table = tables.engine.approval_chain
+    return str(conn.scalar(sa.select(table.c.body).where(table.c.digest == digest)) or "")
+
+
+# -- cases -------------------------------------------------------------------------------------------------------------------
+
+
+def subject_of(unit: Unit, case_id: int) -> tuple[str, int] | None:
+    """(entity, record) that a case is about; neither ever changes."""
+    table = unit.tables.engine.approval_case
+    found = unit.conn.execute(sa.select(table.c.entity, table.c.record_id).where(table.c.id == case_id)).one_or_none()
+    return (found.entity, found.record_id) if found is not None else None
+
+
+def case(unit: Unit, case_id: int, *, lock: bool = True) -> dict[str, Any] | None:
+    table = unit.tables.engine.approval_case
+    statement = sa.select(table).where(table.c.id == case_id)
+    row = unit.conn.execute(statement.with_for_update() if lock else statement).mappings().one_or_none()
+    return dict(row) if row is not None else None
+
+
+def case_of_task(unit: Unit, task_id: int) -> tuple[int, int] | None:
+    """(case, number of the task in it)."""
+    table = unit.tables.engine.approval_task
+    found = unit.conn.execute(sa.select(table.c.case_id, table.c.task_no).where(table.c.id == task_id)).one_or_none()
+    return (found.case_id, found.task_no) if found is not None else None
+
+
+def open_cases(unit: Unit, entity: str, record_id: int, chain: str | None = None) -> list[dict[str, Any]]:
+    """Cases about a record that are not finished, oldest first."""
+    table = unit.tables.engine.approval_case
+    same = [table.c.entity == entity, table.c.record_id == record_id, table.c.finished_at.is_(None)]
+    if chain is not None:
+        same.append(table.c.chain == chain)
+    return [dict(row) for row in unit.conn.execute(sa.select(table).where(*same).order_by(table.c.id)).mappings()]
+
+
+def new_case(unit: Unit, values: Mapping[str, Any]) -> int:
+    return int(unit.conn.execute(unit.tables.engine.approval_case.insert().values(**values, **_made(unit))
+                                 .returning(unit.tables.engine.approval_case.c.id)).scalar_one())
+
+
+def update_case(unit: Unit, case_id: int, values: Mapping[str, Any]) -> None:
+    table = unit.tables.engine.approval_case
+    unit.conn.execute(table.update().where(table.c.id == case_id).values(
+        **values, row_version=table.c.row_version + 1, updated_at=unit.now, updated_by=unit.ctx.actor.user_id))
+
+
+def child_case(unit: Unit, case_id: int, task_no: int) -> int | None:
+    """The open case that a sub-chain's task waits for."""
+    table = unit.tables.engine.approval_case
+    return unit.conn.scalar(sa.select(table.c.id).where(
+        table.c.parent_case_id == case_id, table.c.parent_task_no == task_no, table.c.finished_at.is_(None)))
+
+
+def cases_under(conn: sa.Connection, tables: Any, digest: str) -> list[Row]:
+    """Running cases that are pinned to a chain, by id."""
+    table = tables.engine.approval_case
+    return list(conn.execute(sa.select(table).where(table.c.chain_digest == digest, table.c.finished_at.is_(None)).order_by(table.c.id)).mappings())
+
+
+def pinned(conn: sa.Connection, tables: Any) -> list[Row]:
+    """Every chain that running cases are pinned to: entity, name, digest, how many cases."""
+    table = tables.engine.approval_case
+    return list(conn.execute(
+        sa.select(table.c.entity, table.c.chain, table.c.chain_digest, sa.func.count().label("cases"))
+        .where(table.c.finished_at.is_(None)).group_by(table.c.entity, table.c.chain, table.c.chain_digest)
+        .order_by(table.c.entity, table.c.chain, table.c.chain_digest)).mappings())
+
+
+# -- the log -----------------------------------------------------------------------------------------------------------------
+
+
+def add_events(unit: Unit, case_id: int, first: int, events: Sequence[Event]) -> None:
+    """Appends to the log; the unique number of an event is the last guard against two decisions at once."""
+    ctx = unit.ctx
+    unit.conn.execute(unit.tables.engine.approval_event.insert(), [{
+        "case_id": case_id, "seq": first + place, "kind": event.kind, "data": dict(event.data), "at": unit.now, "actor_id": ctx.actor.user_id,
+        "request_id": ctx.request_id or None, "address": ctx.address or None, **_made(unit)} for place, event in enumerate(events)])
+
+
+def events(conn: sa.Connection, tables: Any, case_id: int) -> list[Event]:
+    """The whole log of a case, in order."""
+    table = tables.engine.approval_event
+    return [Event(row.kind, row.data) for row in conn.execute(
+        sa.select(table.c.kind, table.c.data).where(table.c.case_id == case_id).order_by(table.c.seq))]
+
+
+def last_timer(unit: Unit, case_id: int, task_no: int, n: int) -> str | None:
+    """When the ``n``-th timer of a task was last set to go off, as the log says it."""
+    table = unit.tables.engine.approval_event
+    rows = unit.conn.scalars(sa.select(table.c.data).where(
+        table.c.case_id == case_id, table.c.kind == "timer_set").order_by(table.c.seq.desc()))
+    return next((data["at"] for data in rows if data.get("task") == task_no and data.get("n") == n), None)
+
+
+# -- tasks, pools, parties, copies -------------------------------------------------------------------------------------------
+
+
+def write_tasks(unit: Unit, case_id: int, before: Mapping[int, Task], after: CaseState, more: Mapping[int, Mapping[str, Any]],
+                labels: Mapping[str, Any]) -> dict[int, int]:
+    """Makes the rows what the state says; the row ids of the tasks that are new. ``more``: columns by task that the state does not hold."""
+    table, made = unit.tables.engine.approval_task, {}
+    for no, task in after.tasks.items():
+        if before.get(no) == task and no not in more:
+            continue
+        values = {**_columns(task), **more.get(no, {})}
+        if no in before:
+            unit.conn.execute(table.update().where(table.c.case_id == case_id, table.c.task_no == no).values(
+                **values, row_version=table.c.row_version + 1, updated_at=unit.now, updated_by=unit.ctx.actor.user_id))
+        else:
+            made[no] = int(unit.conn.execute(table.insert().values(
+                case_id=case_id, task_no=no, step_label=labels.get(task.step), **values, **_made(unit)).returning(table.c.id)).scalar_one())
+        if (before[no].pool if no in before else ()) != task.pool:
+            _write_pool(unit, case_id, no, task.pool)
+    return made
+
+
+def _columns(task: Task) -> dict[str, Any]:
+    return {
+        "step": task.step, "kind": task.kind, "assignee_id": task.assignee, "principal_id": task.principal, "status": task.status,
+        "opened_at": _instant(task.opened_at), "due_at": _instant(task.due), "closed_at": _instant(task.closed_at) if not task.live else None,
+        "closed_by": task.by or None, "decision": task.decision or None, "opinion": task.opinion or None,
+    }
+
+
+def _write_pool(unit: Unit, case_id: int, no: int, people: Sequence[int]) -> None:
+    pool, task_id = unit.tables.engine.approval_pool, task_ids(unit, case_id)[no]
+    unit.conn.execute(pool.delete().where(pool.c.task_id == task_id))
+    if people:
+        unit.conn.execute(pool.insert(), [{"task_id": task_id, "user_id": user, **_made(unit)} for user in people])
+
+
+def task_ids(unit: Unit, case_id: int) -> dict[int, int]:
+    """Row id by number."""
+    table = unit.tables.engine.approval_task
+    return dict(unit.conn.execute(sa.select(table.c.task_no, table.c.id).where(table.c.case_id == case_id)).tuples().all())
+
+
+def parties(unit: Unit, case_id: int) -> set[int]:
+    table = unit.tables.engine.approval_party
+    return set(unit.conn.scalars(sa.select(table.c.user_id).where(table.c.case_id == case_id)))
+
+
+def add_parties(unit: Unit, case_id: int, people: Iterable[int]) -> None:
+    table = unit.tables.engine.approval_party
+    values = [{"case_id": case_id, "user_id": user, **_made(unit)} for user in sorted(set(people))]
+    if values:
+        unit.conn.execute(_insert(unit, table).on_conflict_do_nothing(index_elements=["case_id", "user_id"]), values)
+
+
+def add_copies(unit: Unit, case_id: int, people: Iterable[int], by: int | None, step: str) -> None:
+    table = unit.tables.engine.approval_copy
+    values = [{"case_id": case_id, "user_id": user, "by_id": by, "step": step or None, **_made(unit)} for user in dict.fromkeys(people)]
+    if values:
+        unit.conn.execute(_insert(unit, table).on_conflict_do_nothing(index_elements=["case_id", "user_id"]), values)
+
+
+def read_copy(unit: Unit, case_id: int, user_id: int) -> bool:
+    """Whether there was a copy that this person had not read yet."""
+    table = unit.tables.engine.approval_copy
+    mine = (table.c.case_id == case_id, table.c.user_id == user_id, table.c.read_at.is_(None))
+    return unit.conn.execute(table.update().where(*mine).values(read_at=unit.now, updated_at=unit.now)).rowcount > 0
+
+
+def open_tasks_of(unit: Unit, user_id: int) -> list[int]:
+    """Cases in which something waits for a person, by id."""
+    table = unit.tables.engine.approval_task
+    pool = unit.tables.engine.approval_pool
+    pooled = sa.select(pool.c.task_id).where(pool.c.user_id == user_id)
+    mine = sa.or_(table.c.assignee_id == user_id, table.c.id.in_(pooled))
+    return list(unit.conn.scalars(sa.select(table.c.case_id).where(mine, table.c.status.in_(("open", "waiting"))).distinct().order_by(table.c.case_id)))
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _made(unit: Unit) -> dict[str, Any]:
+    user = unit.ctx.actor.user_id
+    return {"created_at": unit.now, "updated_at": unit.now, "created_by": user, "updated_by": user}
+
+
+def _insert(unit: Unit, table: Any) -> Any:
+    return (sqlite if unit.conn.dialect.name == "sqlite" else postgresql).insert(table)

@@ -1,0 +1,46 @@
+"""What approvals say."""
+
+from metaloom.base.messages import register
+
+register({
+    "approval.started": ("已提交“{chain}”。", "“{chain}” was started."),
+    "approval.decided": ("已处理：{decision}。", "Done: {decision}."),
+    "approval.moved": ("已处理：{kind}。", "Done: {kind}."),
+    "approval.already_running": ("“{chain}”正在进行，不能重复提交。", "“{chain}” is running for this record already."),
+    "approval.not_by_hand": ("“{chain}”不能手工发起。", "“{chain}” is started by an action, not by hand."),
+    "approval.may_not_start": ("您不能发起“{chain}”。", "You may not start “{chain}”."),
+    "approval.finished": ("本单已办结（{status}），不能再处理。", "This case is over ({status}); nothing more can be done with it."),
+    "approval.no_sub": ("子流程“{chain}”无法发起。", "The sub-chain “{chain}” cannot be started."),
+    "approval.in_approval": (
+        "“{chain}”正在进行（当前环节：{steps}），不能修改。请由审批人处理，或先撤回。",
+        "“{chain}” is running (now at: {steps}), so this cannot be changed. Let it be decided, or withdraw it first."),
+    "approval.in_approval_gone": (
+        "“{chain}”正在进行（当前环节：{steps}），不能归档或删除。", "“{chain}” is running (now at: {steps}), so this cannot be archived or deleted."),
+    "approval.may_not_read": ("您已无权查看这条记录，不能处理。", "You may not read this record any more, so you cannot act on it."),
+    "approval.field_not_offered": ("本环节不能填写这个字段。", "This step does not let you enter this field."),
+    "approval.unknown_move": ("没有这种操作：{kind}。", "There is no such move: {kind}."),
+    "approval.no_task": ("这项操作需要指明审批任务。", "This needs a task."),
+    "approval.not_a_decision": ("这项任务不能这样处理。", "This task is not decided this way."),
+    "approval.needs_people": ("请选择人员。", "Choose somebody."),
+    "approval.unknown_person": ("没有找到所选人员，或账号已停用。", "The chosen person was not found, or the account is switched off."),
+    "approval.handed_over": ("已移交 {count} 个审批单。", "{count} cases were handed over."),
+    "approval.hand_over_same": ("不能移交给同一个人。", "It cannot be handed over to the same person."),
+    "approval.version_missing": ("缺少审批时所见的记录版本。", "The version of the record that was shown is missing."),
+    "substitute.set": ("已设置审批代理：{from_} 至 {to}。", "The substitute was set: {from_} to {to}."),
+    "substitute.ended": ("审批代理已结束。", "The substitution was ended."),
+    "substitute.same": ("代理人须是另一个人。", "A substitute is another person."),
+    "substitute.dates": ("结束日期不能早于开始日期。", "The end cannot lie before the beginning."),
+    "substitute.own_only": ("您只能为自己设置审批代理。", "You may set a substitute for yourself only."),
+    "substitute.over": ("审批代理已经结束。", "This substitution is over already."),
+    "chain.nothing_runs": ("没有按该版本运行的审批单。", "No case runs under this chain."),
+    "chain.moved": ("“{chain}”：{count} 个审批单已处理（{mode}）。", "“{chain}”: {count} cases ({mode})."),
+})  # fmt: skip
+
+KINDS = {
+    "pass": ("同意", "pass"), "reject": ("不同意", "reject"), "return": ("退回", "return"), "withdraw": ("撤回", "withdraw"),
+    "take_back": ("拿回", "take back"), "resubmit": ("重新提交", "resubmit"), "transfer": ("转办", "transfer"), "delegate": ("委派", "delegate"),
+    "resolve": ("委派办结", "resolve"), "add_before": ("前加签", "add a signer before"), "add_after": ("后加签", "add a signer after"),
+    "remove": ("减签", "remove a signer"), "copy": ("抄送", "copy"), "ask": ("沟通", "ask"), "answer": ("答复", "answer"), "urge": ("催办", "urge"),
+    "hold": ("暂存", "save for later"), "claim": ("认领", "claim"), "unclaim": ("取消认领", "give back"), "read": ("已阅", "read"),
+    "terminate": ("终止", "terminate"), "jump": ("跳转", "jump"), "wake": ("唤醒", "wake"), "pause": ("暂停", "pause"), "hand_over": ("移交", "hand over"),
+}

@@ -1,0 +1,75 @@
+"""A case for looking at: where it stands, what this person may do with it, the way it took. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from metaloom import approval
+from metaloom.approval import CaseState, Node, Offer
+from metaloom.approval.stored import state_in
+from metaloom.base.errors import NotFound
+from metaloom.command import approval_rows, rows
+from metaloom.command.approval_case import CASE, Case, pinned_chain
+from metaloom.command.approval_facts import RecordFacts
+from metaloom.command.context import Context
+from metaloom.command.unit import Unit
+from metaloom.model import ApprovalChain
+
+
+@dataclass(frozen=True)
+class CaseShown:
+    """``row`` is the case's stored row, ``tasks`` gives row ids by number; ``offers`` are the moves open to this person now.
+
+    ``readable``: whether the person reads the record; ``record_version``: the version that a decision must name.
+    """
+
+    id: int
+    row: Mapping[str, Any]
+    chain: ApprovalChain
+    state: CaseState
+    path: tuple[Node, ...]
+    offers: tuple[Offer, ...]
+    tasks: Mapping[int, int]
+    readable: bool
+    record_version: int
+
+
+def case_shown(ctx: Context, case_id: int, conn: sa.Connection | None = None) -> CaseShown:
+    """The case as this person may see it; NotFound outside the rows that the person's grants on cases cover."""
+    if conn is None:
+        with ctx.tenant.read() as own:
+            return _shown(Unit(ctx, own, "look", ctx.clock.now()), case_id)
+    return _shown(Unit(ctx, conn, "look", ctx.clock.now()), case_id)
+
+
+def case_of_task(ctx: Context, task_id: int, conn: sa.Connection) -> int:
+    """The case that a task belongs to; NotFound for a task that does not exist."""
+    place = approval_rows.case_of_task(Unit(ctx, conn, "look", ctx.clock.now()), task_id)
+    if place is None:
+        raise NotFound
+    return place[0]
+
+
+def _shown(unit: Unit, case_id: int) -> CaseShown:
+    if not unit.ctx.system and "read" not in rows.standing_or_none(unit, CASE, case_id):
+        raise NotFound
+    case = _looked_up(unit, case_id)
+    user = unit.ctx.actor.user_id
+    readable = unit.ctx.system or (user is not None and case.facts.may_read(user))
+    offers = approval.legal(case.chain, case.state, user, case.facts, unit.now) if user is not None and not case.state.finished else ()
+    return CaseShown(case_id, case.row, case.chain, case.state, approval.path(case.chain, case.state), offers,
+                     approval_rows.task_ids(unit, case_id), readable, case.record["row_version"])
+
+
+def _looked_up(unit: Unit, case_id: int) -> Case:
+    row = approval_rows.case(unit, case_id, lock=False)
+    record = rows.fetch(unit, row["entity"], row["record_id"]) if row is not None else None
+    if row is None or record is None:
+        raise NotFound
+    chain, state = pinned_chain(unit, row["chain_digest"]), state_in(row["state"])
+    names = {"initiator": row["initiator_id"], "started_at": row["started_at"], "finished_by": None}
+    return Case(unit, case_id, row, chain, state, record, RecordFacts(unit, chain, row["chain_digest"], record, names, state.outputs))
