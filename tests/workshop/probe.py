@@ -8,10 +8,10 @@ import sys
 from datetime import date
 from typing import Any
 
-import metaloom_plugins
 from stdnum.cn import ric
 
 import metaloom
+import metaloom_plugins
 from metaloom import command
 from metaloom.app import create_app
 from metaloom.app.login_tables import make_login_tables
