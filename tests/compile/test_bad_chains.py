@@ -112,7 +112,5 @@ def test_explain_finds_a_value_of_a_chain_and_who_changed_it() -> None:
 
 def test_an_output_of_a_later_way_is_not_known() -> None:
     """Steps of another branch of an exclusive fork never come before."""
-    from metaloom.compile.build_approval import steps_before
-
     chain = catalog({APPROVAL: CHAIN}).chains["shop.order_form/discount"]
-    assert steps_before(chain, "board") == {"check"} and steps_before(chain, "tell") == {"check", "by_amount", "board"}
+    assert chain.before("board") == {"check"} and chain.before("tell") == {"check", "by_amount", "board"}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from metaloom.approval.state import CaseState
 from metaloom.model import Who
 
 
@@ -22,12 +23,12 @@ class Candidates:
 class Facts(Protocol):
     """All people are account ids. Nothing here writes; the same question asked twice during one move has the same answer."""
 
-    def candidates(self, who: Sequence[Who], weights: Mapping[str, int]) -> Candidates:
+    def candidates(self, who: Sequence[Who], weights: Mapping[str, int], state: CaseState) -> Candidates:
         """Active accounts that ``who`` finds for the record (``chosen`` finds its pool); rights to read are asked apart."""
         ...
 
-    def holds(self, expression: str) -> bool | None:
-        """The verdict of a condition over the record, ``case.*`` and ``output.<step>.<field>``; None where a value is missing."""
+    def holds(self, expression: str, state: CaseState) -> bool | None:
+        """The verdict of a condition over the record, ``case.*`` and ``output.<step>.<field>`` of ``state``; None where a value is missing."""
         ...
 
     def person(self, user_id: int) -> int:

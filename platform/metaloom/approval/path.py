@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from metaloom.approval.state import CaseState
+from metaloom.approval.state import VOICES, CaseState, StepRun
 from metaloom.base.text import Text
-from metaloom.model import ApprovalChain
+from metaloom.model import ApprovalChain, Branch, ChainStep, CopyTo, Decide, Fork, SubChain
+
+_STATUS = {"active": "now", "done": "done", "skipped": "skipped"}
 
 
 @dataclass(frozen=True)
 class Node:
     """``kind``: decide branch parallel inclusive sub copy wait, or ``way`` for a branch. ``status``: done | now | ahead | skipped.
 
-    ``who``: accounts that have it now, or that decided; ``since``: ISO instant of entering; ``outcome``: pass, reject, return, ….
+    ``who``: accounts that have it now, or that decided; ``since``, ``until``: ISO instants; ``outcome``: pass, reject, skipped.
+    ``why``: condition, empty, auto, repeated …: a word for what needed no person.
     """
 
     name: str
@@ -25,9 +29,48 @@ class Node:
     until: str = ""
     outcome: str = ""
     why: str = ""
+    round: int = 0
     children: tuple[Node, ...] = ()
 
 
 def path(chain: ApprovalChain, state: CaseState) -> tuple[Node, ...]:
     """The steps of the chain in order, forks with their ways below them."""
-    raise NotImplementedError
+    return _nodes(chain.steps, state)
+
+
+def _nodes(steps: Mapping[str, ChainStep], state: CaseState) -> tuple[Node, ...]:
+    return tuple(_node(step, state) for step in steps.values())
+
+
+def _node(step: ChainStep, state: CaseState) -> Node:
+    run = state.runs.get(step.name)
+    status = _STATUS.get(run.status, "ahead") if run else "skipped" if state.finished else "ahead"
+    ways = tuple(_way(branch, run, state) for branch in step.inner)
+    if run is None:
+        return Node(step.name, _kind(step), step.label, status, children=ways)
+    return Node(step.name, _kind(step), step.label, status, _who(run, state), run.since, run.until, run.outcome, run.why, run.round, ways)
+
+
+def _way(branch: Branch, fork: StepRun | None, state: CaseState) -> Node:
+    """A branch is skipped when its fork took others."""
+    status = "ahead"
+    if fork is not None and fork.status in ("active", "done"):
+        status = "skipped" if branch.name not in fork.taken else "done" if branch.name in fork.done else "now"
+    return Node(branch.name, "way", branch.label, status, children=_nodes(branch.steps, state))
+
+
+def _kind(step: ChainStep) -> str:
+    if isinstance(step, Decide):
+        return "decide"
+    if isinstance(step, Fork):
+        return step.kind
+    return "sub" if isinstance(step, SubChain) else "copy" if isinstance(step, CopyTo) else "wait"
+
+
+def _who(run: StepRun, state: CaseState) -> tuple[int, ...]:
+    tasks = [t for t in state.tasks.values() if t.step == run.step and t.round == run.round and t.kind in (*VOICES, "delegated")]
+    if run.status == "active":
+        found = [u for t in tasks if t.status == "open" for u in ((t.assignee,) if t.assignee is not None else t.pool)]
+    else:
+        found = [t.by for t in tasks if t.by]
+    return tuple(dict.fromkeys(found))

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-OPEN = ("open", "waiting")
 ENDS = ("approved", "rejected", "withdrawn", "terminated")
+VOICES = ("decide", "added", "admin")
+"""Tasks whose answer counts in the step."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """``kind``: decide | delegated | added | answer | resubmit | admin | sub | wait. ``status``: waiting | open | done | cancelled.
+    """``kind``: decide | delegated | added | answer | resubmit | admin. ``status``: waiting | open | done | cancelled.
 
-    ``seat`` groups the tasks that together give one vote of the step (a decider with signers added around); 0: none.
-    ``waits_for``: tasks of the seat that must be done first. ``principal``: for whom a substitute or delegate acts.
-    ``pool``: who may claim it. ``people``: the persons who count as acting when it is decided by ``assignee``.
+    ``seat`` groups the tasks that together give one vote of the step (a decider and the signers added around); 0: none.
+    ``waits_for``: tasks that must be over before this one opens. ``principal``: for whom a substitute or a helper acts.
+    ``pool``: who may claim it while ``assignee`` is None. ``timers``: the instants of the escalations, ``fired`` of them are over.
     """
 
     no: int
@@ -34,22 +35,28 @@ class Task:
     opened_at: str = ""
     closed_at: str = ""
     due: str | None = None
+    timers: tuple[str, ...] = ()
+    fired: int = 0
     paused_at: str | None = None
+    read_at: str | None = None
+    urged_at: str | None = None
     decision: str = ""
     opinion: str = ""
     by: int | None = None
     why: str = ""
-    reminded: int = 0
     draft: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def live(self) -> bool:
-        return self.status in OPEN
+        return self.status in ("open", "waiting")
 
 
 @dataclass(frozen=True)
 class StepRun:
-    """How far a step came. ``status``: active | done | skipped | cancelled. Forks: ``taken`` branches and those ``done`` of them."""
+    """How far a step came. ``status``: active | done | skipped | cancelled | ahead (to be run again).
+
+    Forks: ``taken`` branches and those ``done`` of them; ``stuck``: no branch fits, an administrator must help.
+    """
 
     step: str
     status: str
@@ -60,6 +67,7 @@ class StepRun:
     why: str = ""
     taken: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
+    stuck: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,7 @@ class CaseState:
     """``acted``: (step, person) of everyone who decided; ``passed``: the same since the record last went back, in order.
 
     ``resume``: step (or ``initiator``) → steps to enter again once it is through. ``chosen``: step → people the initiator picked.
+    ``copies``: account → whether it has read. ``status``: running | returned | waiting | one of ``ENDS``.
     """
 
     status: str
@@ -90,7 +99,7 @@ class CaseState:
     passed: tuple[tuple[str, int], ...] = ()
     resume: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     chosen: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    copies: tuple[tuple[int, bool], ...] = ()
+    copies: Mapping[int, bool] = field(default_factory=dict)
     last: LastDecision | None = None
     finished_at: str = ""
 
@@ -98,14 +107,14 @@ class CaseState:
     def finished(self) -> bool:
         return self.status in ENDS
 
-    def live_tasks(self, step: str | None = None) -> Iterator[Task]:
+    def live_tasks(self, step: str | None = None) -> tuple[Task, ...]:
         """Open and waiting tasks, of one step or of all, by number."""
-        return (t for t in self.tasks.values() if t.live and step in (None, t.step))
-
-    def active_steps(self) -> tuple[str, ...]:
-        """Steps being worked on, forks included."""
-        return tuple(run.step for run in self.runs.values() if run.status == "active")
+        return tuple(t for t in self.tasks.values() if t.live and step in (None, t.step))
 
     def is_active(self, step: str) -> bool:
         run = self.runs.get(step)
         return run is not None and run.status == "active"
+
+    def active_steps(self) -> tuple[str, ...]:
+        """Steps being worked on; forks only while they are stuck."""
+        return tuple(run.step for run in self.runs.values() if run.status == "active" and (not run.taken or run.stuck))

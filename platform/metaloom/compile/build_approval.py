@@ -91,7 +91,7 @@ class _Builder:
 
     def _decide(self, name: str, node: Node) -> Decide:
         get = node.get
-        mode, empty, returns = string(get("mode"), "any"), get("empty"), get("return")
+        mode, empty, returns = string(get("mode"), _mode_of(get("who"))), get("empty"), get("return")
         others = empty is not None and empty.is_map
         return Decide(
             name=name, label=words(get("label")), when=self._want(get("when"), name), position=node.key,
@@ -109,8 +109,7 @@ class _Builder:
         return tuple(self._who(n, step) for n in node.value) if node is not None else ()
 
     def _who(self, node: Node, step: str) -> Who:
-        ((kind, value), *more) = node.items()
-        kind, value = next(((k, v) for k, v in node.items() if k != "up"), (kind, value))
+        kind, value = next((k, v) for k, v in node.items() if k != "up")
         if kind == "role":
             return Who(kind, self.context.find("role", value, self.folder.pack, self._at(step)))
         if kind == "head_of":
@@ -190,7 +189,7 @@ class _Builder:
         if checked is not None and callable(expected) and not expected(checked.type):
             self.context.report(finding("ML-CHAIN-015", node.position, address=self._at(step), found=checked.type))
         assert self.chain is not None
-        before = steps_before(self.chain, step)
+        before = self.chain.before(step)
         for name in outputs_named(expression(node)):
             if name not in before and any(s.name == name for s in self.chain.every_step()):
                 self.context.report(finding("ML-CHAIN-008", node.position, address=self._at(step), step=name))
@@ -208,30 +207,10 @@ def outputs_named(text: str) -> set[str]:
     return set(re.findall(r"\boutput\.([a-z][a-z0-9_]*)", text))
 
 
-def steps_before(chain: ApprovalChain, step: str) -> frozenset[str]:
-    """The steps that can have been decided when ``step`` begins: earlier ones in its own way, and all within earlier forks."""
-    def look(steps: Mapping[str, ChainStep], seen: frozenset[str]) -> frozenset[str] | None:
-        for one in steps.values():
-            if one.name == step:
-                return seen
-            inside: frozenset[str] = frozenset()
-            for branch in one.inner:
-                found = look(branch.steps, seen)
-                if found is not None:
-                    return found
-                inside |= {s.name for s in _every(branch)}
-            seen = seen | {one.name} | inside
-        return None
-    return look(chain.steps, frozenset()) or frozenset()
-
-
-def _every(branch: Branch) -> tuple[ChainStep, ...]:
-    found: list[ChainStep] = []
-    for step in branch.steps.values():
-        found.append(step)
-        for inner in step.inner:
-            found += _every(inner)
-    return tuple(found)
+def _mode_of(who: Node | None) -> str:
+    """Heads decide one after another where nothing else is said."""
+    heads = who is not None and any(n.get("heads") is not None for n in who.value)
+    return "sequence" if heads else "any"
 
 
 def _is_user(kind: ex.Type) -> bool:

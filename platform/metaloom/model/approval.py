@@ -216,6 +216,22 @@ class ApprovalChain:
                 return step
         raise KeyError(name)
 
+    def before(self, name: str) -> frozenset[str]:
+        """The steps that can have been decided when ``name`` begins: earlier ones on its own way, and all inside earlier forks."""
+        return _before(self.steps, name, frozenset()) or frozenset()
+
+
+def _before(steps: Mapping[str, ChainStep], name: str, seen: frozenset[str]) -> frozenset[str] | None:
+    for step in steps.values():
+        if step.name == name:
+            return seen
+        for branch in step.inner:
+            found = _before(branch.steps, name, seen)
+            if found is not None:
+                return found
+        seen = seen | {step.name} | {s.name for branch in step.inner for s in _every(branch.steps)}
+    return None
+
 
 def _every(steps: Mapping[str, ChainStep]) -> Iterator[ChainStep]:
     for step in steps.values():

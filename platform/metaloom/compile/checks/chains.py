@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
-from metaloom.base.position import Position
+from metaloom.base.position import NOWHERE, Position
 from metaloom.compile.build_action import _not_writable
-from metaloom.compile.build_approval import steps_before
+from metaloom.compile.build_approval import _mode_of
 from metaloom.compile.checks.look import check_path, follow, say, spot
 from metaloom.compile.context import Context, entries, string
 from metaloom.compile.node import Node, child
@@ -44,7 +44,7 @@ def steps_are_whole(catalog: Catalog, context: Context) -> None:
 
 
 def _keys_fit(context: Context, node: Node, at: str) -> None:
-    kind, mode = string(node.get("type"), "decide"), string(node.get("mode"), "any")
+    kind, mode = string(node.get("type"), "decide"), string(node.get("mode"), _mode_of(node.get("who")))
     for key, value in node.items():
         if key not in _KEYS[kind]:
             say(context, "ML-CHAIN-003", value.key, at, key=key, type=kind, hint=_did_you_mean(key, _KEYS[kind]))
@@ -147,7 +147,7 @@ def returns_go_back(catalog: Catalog, context: Context) -> None:
         for step in known.values():
             if not isinstance(step, Decide):
                 continue
-            before = [n for n in steps_before(chain, step.name) if isinstance(known[n], Decide)]
+            before = [n for n in chain.before(step.name) if isinstance(known[n], Decide)]
             for name in step.returns.to:
                 if name not in ("initiator", "previous", "any", "end") and name not in before:
                     where = _key(_node(context, chain, step.name), "return", "to", name)
@@ -312,7 +312,7 @@ def _node(context: Context, chain: ApprovalChain, step: str) -> Node | None:
 
 def _key(node: Node | None, *path: str) -> Position:
     """Position of the name at ``path`` below ``node``, or of the nearest above it."""
-    where = node.key if node is not None else Position()
+    where = node.key if node is not None else NOWHERE
     for segment in path:
         node = child(node, segment) if node is not None else None
         if node is None:
