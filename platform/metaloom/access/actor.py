@@ -15,7 +15,8 @@ from metaloom.base.errors import LoginRequired
 
 T = TypeVar("T")
 EVERYBODY = "platform.everybody"
-_PERSON = ("id", "username", "active", "archived_at", "last_name", "first_name", "display_name", "locale", "company_id", "org_unit_id", "auth_stamp")
+_PERSON = ("id", "username", "active", "archived_at", "last_name", "first_name", "display_name", "locale", "company_id", "org_unit_id", "auth_stamp",
+           "must_change_password")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Actor:
     run_as: str = ""
     active: bool = True
     auth_stamp: int = 1
+    must_change_password: bool = False
 
     @classmethod
     def system(cls, run_as: str, *, roles: tuple[Assignment, ...] = (), company_id: int | None = None) -> Actor:
@@ -83,7 +85,7 @@ def _actor(conn: sa.Connection, revision: Any, user_id: int) -> tuple[Actor, str
     actor = Actor(
         first["id"], first["username"], _display_name(first), first["locale"] or "zh",
         tuple(dict.fromkeys(Assignment(row["_role"], row["_company"], row["_unit"]) for row in rows if row["_role"])),
-        first["company_id"], first["org_unit_id"], auth_stamp=first["auth_stamp"],
+        first["company_id"], first["org_unit_id"], auth_stamp=first["auth_stamp"], must_change_password=bool(first["must_change_password"]),
     )
     return actor, f"{first['org_rows']}:{first['org_versions']}"
 
@@ -92,7 +94,7 @@ def _statement(revision: Any) -> sa.Select[Any]:
     """The person ``actor_id``, a row for each role held today, and the stamp of the organisation."""
     user, held = revision.tables.engine.user, revision.tables.engine.role_assignment
     today = sa.func.current_date(type_=held.c.valid_from.type)
-    live = (sa.func.coalesce(held.c.valid_from, today) <= today, sa.func.coalesce(held.c.valid_to, today) >= today)
+    live = (sa.not_(held.c.waits_for_second), sa.func.coalesce(held.c.valid_from, today) <= today, sa.func.coalesce(held.c.valid_to, today) >= today)
     return (
         sa.select(*(user.c[name] for name in _PERSON), held.c.role.label("_role"), held.c.company_id.label("_company"),
                   held.c.org_unit_id.label("_unit"), *stamp_columns(revision))

@@ -19,7 +19,7 @@ from wtforms import ValidationError
 
 from metaloom.api.answer import answer
 from metaloom.api.body import json_object, only, refused
-from metaloom.base.errors import Busy, LoginRequired, NotFound
+from metaloom.base.errors import Busy, LoginRequired, NotAllowed, NotFound
 from metaloom.base.messages import message
 from metaloom.command.api_key import PREFIX, key_holder, note_use
 from metaloom.command.session import Pinned
@@ -52,7 +52,8 @@ def identify() -> None:
     else:
         raise LoginRequired
     pinned().channel = "api"
-    _ = pinned().plan  # the person is active, or LoginRequired
+    if pinned().actor.must_change_password:  # asks for the rights: the person is active, or LoginRequired
+        raise NotAllowed(message("api.password_first"))
 
 
 def _enter(given: str) -> None:

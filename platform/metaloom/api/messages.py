@@ -3,6 +3,7 @@
 from metaloom.base.messages import register
 
 register({
+    "api.password_first": ("请先在网页上登录并修改初始密码。", "Log in to the screens first and change the password you were given."),
     "api.json": ("请求内容不是有效的 JSON：{reason}", "The body is not acceptable JSON: {reason}"),
     "api.json_size": ("请求内容不能超过 {limit} KB。", "The body may hold at most {limit} KB."),
     "api.json_object": ("请求内容须为 JSON 对象。", "The body must be a JSON object."),

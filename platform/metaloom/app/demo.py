@@ -146,7 +146,7 @@ class DemoStage:
              **values: Any) -> int:
         given = {"username": username, "display_name": display_name, "email": f"{username}@demo.invalid", "company": company,
                  "org_unit": org_unit, **values}
-        user_id = self._once(f"user:{username}", USER, lambda ctx: command.save_user(ctx, None, given, password=PASSWORD).id)
+        user_id = self._once(f"user:{username}", USER, lambda ctx: command.save_user(ctx, None, given, password=PASSWORD, initial=False).id)
         for role in roles:
             self._once(f"role:{username}:{role}", "", lambda ctx, role=role: command.assign_role(ctx, user_id, role).id)
         self._people[username] = user_id

@@ -8,7 +8,7 @@ import metaloom.command.approval_words  # noqa: F401  (registers the sentences)
 import metaloom.command.messages  # noqa: F401  (registers the sentences)
 from metaloom.command.approval_timer import handle_sub_done, handle_timer
 from metaloom.command.archive_record import archive_record
-from metaloom.command.assign_role import assign_role, revoke_role
+from metaloom.command.assign_role import assign_role, confirm_role, revoke_role
 from metaloom.command.available_actions import available_actions, may_edit
 from metaloom.command.bulk import Outcome, bulk_action, bulk_archive
 from metaloom.command.case_shown import CaseShown, case_of_task, case_shown
@@ -37,7 +37,8 @@ from metaloom.command.upload_file import FileShown, file_for, upload_file
 
 __all__ = [
     "ActionDone", "CaseShown", "Context", "FileShown", "Imported", "Offered", "Outcome", "RowProblem", "Saved", "archive_record",
-    "assign_role", "available_actions", "bulk_action", "bulk_archive", "case_of_task", "case_shown", "change_record", "create_record",
+    "assign_role", "available_actions", "bulk_action", "bulk_archive", "case_of_task", "case_shown", "change_record", "confirm_role",
+    "create_record",
     "decide_task", "decide_tasks", "delete_record", "end_session", "end_substitute", "file_for", "hand_over_tasks", "handle_call",
     "handle_sub_done", "handle_timer", "import_records", "may_edit", "move_business_date", "move_case", "publish", "restore_record",
     "revoke_role", "roll_back", "run_action", "run_command", "save_user", "set_password", "set_substitute", "start_approval",

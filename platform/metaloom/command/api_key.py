@@ -41,7 +41,8 @@ class KeyHolder:
 def create_api_key(ctx: Context, name: str, *, user_id: int | None = None, expires_at: datetime | None = None) -> tuple[Saved, str]:
     """Makes a key for oneself, or (with the right to edit people) for ``user_id``; gives (what was stored, the key).
 
-    The key may do what its person may do, no more; it ends with the person's account, at ``expires_at``, or when revoked.
+    The key may do what its person may do, no more. It ends at ``expires_at``, when revoked, and with everything that ends the
+    account's logins: a new password, switching off, another company or unit, a role taken away.
     """
     secret = PREFIX + secrets.token_urlsafe(32)
     holder = ctx.actor.user_id if user_id is None else user_id
@@ -56,10 +57,11 @@ def _create(unit: Unit, name: str, holder: int | None, secret: str, expires_at: 
     if holder is not None and holder != unit.ctx.actor.user_id:
         account_within_reach(unit, holder)
     user, table = unit.tables.engine.user, unit.tables.engine.api_key
-    if holder is None or unit.conn.scalar(sa.select(user.c.id).where(user.c.id == holder)) is None:
+    stamp = unit.conn.scalar(sa.select(user.c.auth_stamp).where(user.c.id == holder)) if holder is not None else None
+    if stamp is None:
         raise NotFound
     added = unit.conn.execute(table.insert().values(
-        user_id=holder, name=name, prefix=secret[:SHOWN], key_digest=digest(secret), expires_at=expires_at,
+        user_id=holder, name=name, prefix=secret[:SHOWN], key_digest=digest(secret), expires_at=expires_at, auth_stamp=stamp,
         created_at=unit.now, updated_at=unit.now, created_by=unit.ctx.actor.user_id, updated_by=unit.ctx.actor.user_id))
     key_id = added.inserted_primary_key[0]
     unit.log(unit.entity(USER), holder, None, {"api_key": secret[:SHOWN], "api_key_name": name})
@@ -84,13 +86,22 @@ def _revoke(unit: Unit, key_id: int) -> Saved:
 
 
 def key_holder(conn: sa.Connection, revision: Any, secret: str, now: datetime) -> KeyHolder | None:
-    """The person of a live key; None for an unknown, expired or revoked one."""
-    table = revision.tables.engine.api_key
-    row = conn.execute(sa.select(table.c.id, table.c.user_id, table.c.expires_at, table.c.revoked_at, table.c.last_used_at)
-                       .where(table.c.key_digest == digest(secret))).one_or_none()
-    if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+    """The person of a live key; None for an unknown, expired or revoked one, and for one that was made before the account's
+    password changed, it was switched off, moved, or lost a role."""
+    table, user = revision.tables.engine.api_key, revision.tables.engine.user
+    row = conn.execute(sa.select(table.c.id, table.c.user_id, table.c.expires_at, table.c.revoked_at, table.c.last_used_at, table.c.auth_stamp,
+                                 table.c.created_at, user.c.auth_stamp.label("stamp"), user.c.password_changed_at)
+                       .join_from(table, user, user.c.id == table.c.user_id).where(table.c.key_digest == digest(secret))).one_or_none()
+    if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now) or not _of_now(row):
         return None
     return KeyHolder(row.id, row.user_id, row.last_used_at is None or now - row.last_used_at > NOTE_EVERY)
+
+
+def _of_now(row: Any) -> bool:
+    """Whether nothing ended the account's logins since the key was made; keys of an older engine know no stamp, only their day."""
+    if row.auth_stamp is not None:
+        return bool(row.auth_stamp == row.stamp)
+    return row.password_changed_at is None or row.password_changed_at <= row.created_at
 
 
 def note_use(tenant: Any, revision: Any, key_id: int, now: datetime) -> None:

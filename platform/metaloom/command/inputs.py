@@ -26,7 +26,7 @@ def refuse_same_person(unit: Unit, entity: Entity, record: Mapping[str, Any] | N
     live = Live(unit, entity, record)
     for path in (part.strip() for part in makers.split(",")):
         maker = _along(live, path)
-        if maker is not None and (maker == actor or rows.same_person(unit, maker, actor)):
+        if maker is not None and rows.same_person(unit, maker, actor):
             raise NotAllowed(message("command.same_person", action=label, maker=_label(unit, entity, path)))
 
 

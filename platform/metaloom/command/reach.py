@@ -35,13 +35,13 @@ def account_within_reach(unit: Unit, user_id: int, action: str = "edit") -> Mapp
 
 
 def refuse_gift(unit: Unit, user_id: int, role: str, company: int | None, org_unit: int | None, action: str = "create") -> None:
-    """Giving (or taking) a role: within the reach of the right; the administrator's by administrators; to oneself by them only."""
+    """Giving (or taking) a role: within the reach of the right; the administrator's by administrators; nobody gives to oneself."""
     if unit.ctx.system:
         return
     refuse_beyond(unit, ASSIGNMENT, action, company, org_unit)
     if role == ADMIN:
         refuse_unless_administering(unit, company, org_unit)
-    elif user_id == unit.ctx.actor.user_id and not _administers(unit, company, org_unit):
+    if action == "create" and rows.same_person(unit, user_id, unit.ctx.actor.user_id or 0):
         raise NotAllowed(message("reach.oneself"))
 
 

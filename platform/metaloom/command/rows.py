@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import sqlalchemy as sa
 
+from metaloom import access
 from metaloom.access.condition import TableResolver
 from metaloom.base.errors import NotFound
 from metaloom.expression import Checked, Env, to_sql
@@ -207,12 +208,10 @@ def _reserved(unit: Unit, table: sa.Table, *, new: bool) -> dict[str, Any]:
 
 
 def same_person(unit: Unit, one: int, other: int) -> bool:
-    """Whether two accounts belong to one person: the same staff number. Asked once per unit: many buttons ask the same."""
+    """Whether two accounts belong to one person. Asked once per unit: many buttons ask the same."""
     key = ("same person", min(one, other), max(one, other))
     if key not in unit.memory:
-        table = unit.tables.engine.user
-        numbers = unit.conn.scalars(sa.select(table.c.staff_no).where(table.c.id.in_([one, other]))).all()
-        unit.memory[key] = len(numbers) == 2 and numbers[0] is not None and numbers[0] == numbers[1]
+        unit.memory[key] = access.same_person(unit.conn, unit.tables, one, other)
     return bool(unit.memory[key])
 
 

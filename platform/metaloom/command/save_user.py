@@ -25,20 +25,23 @@ register({"user.own_switch": ("不能停用自己的账号。", "You cannot swit
 
 
 def save_user(ctx: Context, id: int | None, values: Mapping[str, Any], row_version: int | None = None, *,
-              password: str | None = None) -> Saved:
+              password: str | None = None, initial: bool | None = None) -> Saved:
     """Creates (``id`` None) or changes an account. The right is create or edit on ``platform.user``.
+
+    ``initial``: the password must be changed at the first login. Always so when a person sets it; None leaves it to who acts.
 
     Switching an account off, or changing where its person works, ends its sessions at once (``auth_stamp``).
     """
     body = [id, values, row_version, bool(password)]
-    return perform(ctx, "create" if id is None else "change", [USER, *body], lambda unit: save_user_in(unit, id, values, row_version, password))
+    return perform(ctx, "create" if id is None else "change", [USER, *body], lambda unit: save_user_in(unit, id, values, row_version, password, initial))
 
 
-def save_user_in(unit: Unit, user_id: int | None, values: Mapping[str, Any], row_version: int | None, password: str | None) -> Saved:
+def save_user_in(unit: Unit, user_id: int | None, values: Mapping[str, Any], row_version: int | None, password: str | None,
+                 initial: bool | None = None) -> Saved:
     """The same inside a running unit."""
     if user_id is None:
         permit(unit, USER, "create")
-        return _create(unit, values, password)
+        return _create(unit, values, password, initial)
     before = account_within_reach(unit, user_id)
     if row_version is not None or not unit.ctx.system:
         check_version(unit, USER, before, row_version)
@@ -50,14 +53,15 @@ def _fields(unit: Unit, *, changing: bool) -> dict[str, Field]:
             if field.stored and not field.read_only and not (changing and field.fixed)}
 
 
-def _create(unit: Unit, values: Mapping[str, Any], password: str | None) -> Saved:
+def _create(unit: Unit, values: Mapping[str, Any], password: str | None, initial: bool | None) -> Saved:
     entity = unit.entity(USER)
     _refuse_unwritable(unit, values, None)
     found = read_fields(unit, _fields(unit, changing=False), values, entity=entity, record=None,
                         scope=entity_scope(unit.catalog, USER), trusted=unit.ctx.system)
     if password is not None:
         refuse_weak(password, found["username"])
-    extra = {"password": hashed(password) if password is not None else None, "first_name": "", "last_name": found["display_name"][:64],
+    extra = {"must_change_password": password is not None and (not unit.ctx.system or bool(initial)),
+             "password": hashed(password) if password is not None else None, "first_name": "", "last_name": found["display_name"][:64],
              "created_on": unit.now.replace(tzinfo=None) if unit.revision.dialect == "postgresql" else unit.now.isoformat()}
     refuse_beyond(unit, USER, "create", found.get("company"), found.get("org_unit"))
     user_id = rows.engine_insert(unit, USER, found, extra)

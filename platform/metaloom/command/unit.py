@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -28,8 +29,10 @@ from metaloom.command.crash import crash_point
 from metaloom.command.environment import environment_of
 from metaloom.command.failure import told
 from metaloom.model import Catalog, Entity
+from metaloom.plugin import PluginFault
 from metaloom.storage import Contended, after_commit, bell
 
+log = logging.getLogger("metaloom.command")
 TRIES = 4          # the first and three more
 STEPS_MAX = 10_000
 DEPTH_MAX = 5
@@ -107,6 +110,9 @@ def perform(ctx: Context, command: str, body: Any, work: Callable[[Unit], T], *,
     for attempt in range(TRIES):
         try:
             return _once(ctx, command, key, digest, work, reason)
+        except PluginFault as fault:
+            log.error("%s, request %s: plugin %s", command, ctx.request_id, fault)
+            raise
         except Contended:
             time.sleep(random.uniform(0.005, 0.05) * 2**attempt)  # noqa: S311 - jitter, no secret
     raise Busy()

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, BinaryIO
 
-from metaloom.base.errors import Invalid, NotAllowed, NotFound, Problem
+import sqlalchemy as sa
+
+from metaloom.base.errors import Invalid, NotAllowed, NotFound, NotPossible, Problem
 from metaloom.base.messages import message, register
 from metaloom.command import rows
 from metaloom.command.context import Context, Saved
+from metaloom.command.limits import limit
 from metaloom.command.unit import Unit, perform
 from metaloom.record import Reader
 
 register({
     "file.uploaded": ("文件“{name}”已上传。", "The file “{name}” was uploaded."),
     "file.type": ("不支持这种类型的文件，或内容与扩展名不符。", "Files of this type are not accepted, or the content is of another type."),
+    "file.person_quota": ("您一天内上传的文件不能超过 {limit} MB，请明天再试。", "You may upload {limit} MB within a day; please go on tomorrow."),
+    "file.tenant_quota": ("文件总量已达 {limit} MB 上限，请联系管理员。", "All files together may hold {limit} MB, and that is full; tell your administrator."),
     "file.name": ("文件名不正确。", "The file name is not acceptable."),
 })
 
 NAME_MAX = 255
+DAY, MEGABYTE = timedelta(days=1), 1024 * 1024
 # What a file is is read from its first bytes, not from what the browser says.
 _SIGNATURES = (
     (b"%PDF-", "application/pdf", ("pdf",)),
@@ -54,10 +61,16 @@ def upload_file(ctx: Context, name: str, content: bytes | BinaryIO) -> Saved:
     shown = _clean_name(name)
     head, body = _head(content)
     media_type = sniff(shown, head)
+    size = len(body) if isinstance(body, bytes) else _length(body)
+    with ctx.tenant.read() as conn:
+        _refuse_over_quota(Unit(ctx, conn, "look", ctx.clock.now()), size)
     stored = ctx.tenant.files.put(body)
 
     def work(unit: Unit) -> Saved:
         table = unit.tables.engine.file
+        if ctx.actor.user_id is not None:
+            rows.fetch(unit, "platform.user", ctx.actor.user_id, lock=True)  # uploads of one person are counted one after the other
+        _refuse_over_quota(unit, stored.size)
         values = {"name": shown, "media_type": media_type, "size": stored.size, "digest": stored.digest, "state": "staging",
                   "created_at": unit.now, "updated_at": unit.now, "created_by": ctx.actor.user_id, "updated_by": ctx.actor.user_id}
         file_id = int(unit.conn.execute(table.insert().values(**values).returning(table.c.id)).scalar_one())
@@ -66,6 +79,26 @@ def upload_file(ctx: Context, name: str, content: bytes | BinaryIO) -> Saved:
         return Saved("platform.file", file_id, 1, shown, message("file.uploaded", name=shown))
 
     return perform(ctx, "upload", [shown, stored.digest], work)
+
+
+def _refuse_over_quota(unit: Unit, size: int) -> None:
+    """NotPossible when the person uploaded too much within a day, or the tenant's files would grow beyond what it may hold."""
+    file, user = unit.tables.engine.file, unit.ctx.actor.user_id
+    total = sa.select(sa.func.coalesce(sa.func.sum(file.c.size), 0))
+    own = limit(unit.catalog, "upload_mb_per_person")
+    if user is not None and not unit.ctx.system:
+        lately = unit.conn.scalar(total.where(file.c.created_by == user, file.c.created_at > unit.now - DAY))
+        if int(lately) + size > own * MEGABYTE:
+            raise NotPossible(message("file.person_quota", limit=own))
+    every = limit(unit.catalog, "upload_mb_per_tenant")
+    if int(unit.conn.scalar(total)) + size > every * MEGABYTE:
+        raise NotPossible(message("file.tenant_quota", limit=every))
+
+
+def _length(body: BinaryIO) -> int:
+    end = body.seek(0, 2)
+    body.seek(0)
+    return end
 
 
 def file_for(ctx: Context, file_id: int) -> FileShown:

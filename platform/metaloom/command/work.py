@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -220,4 +221,12 @@ def failure_of(plugin: str, error: Exception) -> Exception:
     if isinstance(error, ValueError):
         said = str(error)
         return Invalid([Problem("", words(_literal(Text(said, said))))], words(_literal(Text(said, said))))
-    return PluginFault(plugin, f"{type(error).__name__}: {error}")
+    return PluginFault(plugin, f"{type(error).__name__}{_where(error)}")
+
+
+def _where(error: Exception) -> str:
+    """Where the plugin raised, for the log: the words of an exception may hold what a customer owes."""
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return f" at {Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last is not None else ""

@@ -13,21 +13,27 @@ from metaloom.base.errors import MetaloomError
 from metaloom.base.messages import message, register
 
 register({
-    "error.plugin": ("插件“{plugin}”没有正常工作，数据没有变化。请联系管理员。({fault})",
-                     "The plugin “{plugin}” failed; nothing was changed. Please tell your administrator. ({fault})"),
+    "error.plugin": ("插件“{plugin}”没有正常工作，数据没有变化。请联系管理员。",
+                     "The plugin “{plugin}” failed; nothing was changed. Please tell your administrator."),
 })
 
 AMOUNT_MAX = Decimal("1E15")
 
 
 class PluginFault(MetaloomError):
-    """A plugin raised, or returned something its door does not allow. The transaction it ran in is rolled back."""
+    """A plugin raised, or returned something its door does not allow. The transaction it ran in is rolled back.
+
+    ``fault`` is for the log and for who wrote the plugin; people are not told it, because it may speak of values.
+    """
 
     status, code = 503, "error.plugin"
 
     def __init__(self, plugin: str, fault: str) -> None:
         self.plugin, self.fault = plugin, fault
-        super().__init__(message("error.plugin", plugin=plugin, fault=fault))
+        super().__init__(message("error.plugin", plugin=plugin))
+
+    def __str__(self) -> str:
+        return f"{self.plugin}: {self.fault}"
 
 
 class Promise:

@@ -177,6 +177,17 @@ def _revoke(ctx: Context, id: int, values: Mapping[str, Any], version: int | Non
     return command.revoke_role(ctx, id)
 
 
+def _confirm(ctx: Context, id: int, values: Mapping[str, Any], version: int | None) -> Saved:
+    return command.confirm_role(ctx, id)
+
+
+def _may_confirm(pinned: Current, row: Any) -> bool | Message:
+    """Offered where a role waits; grey for who gave it and who gets it."""
+    if not row.values.get("waits_for_second"):
+        return False
+    return message("role.second") if pinned.actor.user_id in (row.values.get("created_by"), row.values.get("user")) else True
+
+
 def _may_revoke(pinned: Current, row: Any) -> bool | Message:
     own_admin = row.values.get("role") == ADMIN and row.values.get("user") == pinned.actor.user_id
     return message("role.own_admin") if own_admin else True
@@ -196,14 +207,14 @@ def _person_panel(pinned: Current, row: Any) -> str:
 
 def _roles(pinned: Current, row: Any) -> list[dict[str, Any]]:
     page = pinned.reader.list(ASSIGNMENT, filters=[Filter("user", "eq", row.id)], sort=("role",), limit=ROLES_SHOWN,
-                              paths=("user", "role", "company.name", "org_unit.name", "valid_from", "valid_to"))
+                              paths=("user", "role", "company.name", "org_unit.name", "valid_from", "valid_to", "waits_for_second"))
     return [_role(pinned, held) for held in page.rows]
 
 
 def _role(pinned: Current, held: Any) -> dict[str, Any]:
     values = held.values
     first, last = values.get("valid_from"), values.get("valid_to")
-    state = _state(pinned.clock.now().astimezone(UTC).date(), first, last)
+    state = "waits" if values.get("waits_for_second") else _state(pinned.clock.now().astimezone(UTC).date(), first, last)
     place = " · ".join(str(values[name]) for name in ("company.name", "org_unit.name") if values.get(name))
     return {"id": held.id, "label": _role_words(pinned, values["role"]), "known": values["role"] in pinned.catalog.roles, "place": place,
             "days": f"{first or ''} ~ {last or ''}" if first or last else "", "state": state,
@@ -262,12 +273,16 @@ _MOVE_DAY = Verb("move_business_date", Text("推进营业日期", "Move business
                               "The business date only moves forward and cannot be taken back; from then on the company's business is booked on the new date."))
 
 
+_CONFIRM = Verb("confirm", Text("确认角色", "Confirm role"), "user-check", (ASSIGNMENT, "create"), _confirm, when=_may_confirm, style="primary",
+                confirm=Text("确认后该用户立即拥有系统管理员的权限。", "From then on this person has the rights of an administrator."))
+
+
 def _named(*verbs: Verb) -> dict[str, Verb]:
     return {verb.name: verb for verb in verbs}
 
 
 register(USER, Own(create=_save_new, change=_save_changed, section=_login_section, check=_check_password, panel=_person_panel, verbs=_named(*_USER_VERBS)))
-register(ASSIGNMENT, Own(create=_assign_new, dress=_as_role, verbs=_named(_REVOKE)))
+register(ASSIGNMENT, Own(create=_assign_new, dress=_as_role, verbs=_named(_CONFIRM, _REVOKE)))
 WORDS[ASSIGNMENT, "role"] = _role_words
 register(COMPANY, Own(verbs=_named(_MOVE_DAY)))
 

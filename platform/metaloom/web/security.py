@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 import flask_sqlalchemy.session
-from flask import current_app, g, redirect, render_template, request, session
+from flask import current_app, g, make_response, redirect, render_template, request, session
 from flask_appbuilder import BaseView, expose
 from flask_appbuilder.security.sqla.manager import SecurityManager
 from flask_appbuilder.security.views import AuthDBView, ResetMyPasswordView
@@ -21,12 +21,16 @@ from werkzeug.security import check_password_hash
 from metaloom.base.errors import Invalid, LoginRequired, NotFound, TooMany
 from metaloom.base.messages import message
 from metaloom.web.current import current, locale, say, site, url
+from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import toast
 
 # Endpoints that answer without a login; tests/web/public_routes.txt names the same and a test compares.
 PUBLIC_ENDPOINTS = frozenset({
     "assets.static_file", "LoginView.login", "frame.theme_css", "settings.set_locale", "health.healthz", "health.readyz",
 })
+
+# What a person may open who must first change the password.
+WITH_ANY_PASSWORD = frozenset({"PasswordView.this_form_get", "PasswordView.this_form_post", "LoginView.logout"})
 
 
 class TenantSession(flask_sqlalchemy.session.Session):
@@ -138,7 +142,7 @@ class PasswordView(ResetMyPasswordView):
         return toast(redirect(url("/userinfo/")), message("web.password.changed").say(locale()))
 
     def _page(self, problems: Any) -> str:
-        return render_template("pages/password.html", problems=[p.say(locale()) for p in problems],
+        return render_template("pages/password.html", first=current().actor.must_change_password, problems=[p.say(locale()) for p in problems],
                                crumbs=[(_t("frame.profile"), url("/userinfo/")), (_t("frame.password"), "")])
 
 
@@ -250,20 +254,32 @@ class TenantSecurity(SecurityManager):
         return False
 
 
-def require_login() -> None:
-    """Every page but the public ones needs a login; runs before each request."""
+def require_login() -> Any:
+    """Every page but the public ones needs a login, and a password of one's own; runs before each request."""
     if g.get("refused") is not None:
         raise g.refused
     endpoint = request.endpoint or ""
     if endpoint in PUBLIC_ENDPOINTS or request.path.startswith("/api/"):
-        return
+        return None
     pinned = g.get("metaloom")
     if pinned is None:
         if endpoint == "workbench.index":
-            return
+            return None
         raise NotFound
     if pinned.visit is None:
         raise LoginRequired
+    return _password_first(endpoint)
+
+
+def _password_first(endpoint: str) -> Any:
+    """Whoever came in by a password that somebody else chose goes no further before it is changed."""
+    if endpoint in WITH_ANY_PASSWORD or not current().actor.must_change_password:
+        return None
+    if wants_fragment():
+        answer = make_response("", 403)
+        answer.headers["HX-Redirect"] = url("/resetmypassword/form")
+        return answer
+    return redirect(url("/resetmypassword/form"))
 
 
 def _user_id() -> int:

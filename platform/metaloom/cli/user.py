@@ -1,0 +1,82 @@
+"""``metaloom user``: the first administrator of a tenant, and what nobody inside it can do alone."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+import click
+import sqlalchemy as sa
+
+from metaloom.base.clock import SystemClock
+from metaloom.cli._house import house
+from metaloom.command import assign_role, confirm_role, save_user, set_password, system_context
+from metaloom.command.context import Context
+from metaloom.plugin.registry import installed
+from metaloom.storage import Tenant
+from metaloom.storage.engine import role_assignment, user
+
+
+@click.group("user")
+def command() -> None:
+    """Accounts, by whoever runs the machine. Passwords are made here, shown once, and changed at the first login."""
+
+
+@command.command("create")
+@click.argument("tenant")
+@click.argument("username")
+@click.option("--name", help="What people call them; the user name.")
+@click.option("--email", required=True)
+@click.option("--role", "roles", multiple=True, help="A role to hold in the whole tenant, for example platform.admin.")
+def create(tenant: str, username: str, name: str | None, email: str, roles: tuple[str, ...]) -> None:
+    """Make the account USERNAME in TENANT and print its first password."""
+    with house() as tenancy:
+        ctx, password = _context(tenancy.open(tenant)), _password()
+        made = save_user(ctx, None, {"username": username, "display_name": name or username, "email": email}, password=password, initial=True)
+        for role in roles:
+            assign_role(ctx, made.id, role)
+        click.secho(f"{username} may log in; the password is not shown again and must be changed at the first login", fg="green", err=True)
+        click.echo(password)
+
+
+@command.command("password")
+@click.argument("tenant")
+@click.argument("username")
+def password(tenant: str, username: str) -> None:
+    """Give USERNAME a new first password and print it; every login of the account ends."""
+    with house() as tenancy:
+        opened, made = tenancy.open(tenant), _password()
+        set_password(_context(opened), _user_id(opened, username), made, initial=True)
+        click.echo(made)
+
+
+@command.command("confirm")
+@click.argument("tenant")
+@click.argument("username")
+def confirm(tenant: str, username: str) -> None:
+    """Confirm the administrator's roles that wait for USERNAME, where the tenant has no second administrator."""
+    with house() as tenancy:
+        opened = tenancy.open(tenant)
+        user_id = _user_id(opened, username)
+        with opened.read() as conn:
+            waiting = conn.scalars(sa.select(role_assignment.c.id).where(role_assignment.c.user_id == user_id, role_assignment.c.waits_for_second)).all()
+        if not waiting:
+            raise click.ClickException(f"no role of {username} waits")
+        for assignment in waiting:
+            click.secho(confirm_role(_context(opened), assignment).message.say("en"), fg="green")
+
+
+def _password() -> str:
+    return f"{secrets.token_urlsafe(12)}-{secrets.randbelow(90) + 10}a"
+
+
+def _context(tenant: Tenant) -> Context:
+    return replace(system_context(tenant, plugins=installed(), clock=SystemClock(), run_as="cli"), channel="cli")
+
+
+def _user_id(tenant: Tenant, username: str) -> int:
+    with tenant.read() as conn:
+        found = conn.scalar(sa.select(user.c.id).where(user.c.username == username))
+    if found is None:
+        raise click.ClickException(f"there is no user {username}")
+    return int(found)
