@@ -1,5 +1,7 @@
 """Accounts and roles through the API: by administrators, by the commands of their own."""
 
+from metaloom.base.clock import SystemClock
+from metaloom.command import set_password, system_context
 from tests.api.world import PASSWORD
 
 
@@ -12,13 +14,18 @@ def test_an_administrator_makes_an_account_gives_a_role_and_takes_it_away(world,
     made = keeper.post("/platform.user", {**body, "password": PASSWORD})
     assert made.status_code == 201, made.json
     caller = world.client().login(body["username"])
+    assert caller.get("/depot.sale").json["code"] == "api.password_first"
+    tenant = world.tenants[caller.tenant]
+    set_password(system_context(tenant, plugins=world.registry, clock=SystemClock()), made.json["id"], PASSWORD)
+    caller.login(body["username"])
     assert caller.get("/depot.sale").status_code == 404
     given = keeper.post("/platform.role_assignment", {"user": made.json["id"], "role": "depot.reader"})
     assert given.status_code == 201, given.json
     assert caller.get("/depot.sale").status_code == 200
     assert keeper.delete(f"/platform.role_assignment/{given.json['id']}", If_Match='"7"').status_code == 412
     assert keeper.delete(f"/platform.role_assignment/{given.json['id']}", If_Match='"1"').status_code == 200
-    assert caller.get("/depot.sale").status_code == 404
+    assert caller.get("/depot.sale").status_code == 401, "the token ended with the role"
+    assert caller.login(body["username"]).get("/depot.sale").status_code == 404
     path = f"/platform.user/{made.json['id']}"
     assert keeper.patch(path, {"active": False}, If_Match=keeper.etag(path)).status_code == 200
     assert caller.get("/me").status_code == 401

@@ -17,7 +17,6 @@ ALLOWED = {
     "command/rows.py": "the commands' one way to stored rows, over record.Writer, and to engine tables that no list shows",
     "command/api_key.py": "keys are rows of the engine, found by their digest before anybody is known",
     "command/end_session.py": "logins are rows of the engine; the account itself is reached through rows and rights",
-    "command/unlock_user.py": "the lock of an account is a row of the engine; the account itself is reached through rows and rights",
     "command/approval_rows.py": "cases, tasks and their log are rows of the engine that no command on records writes",
     "command/approval_people.py": "who holds a role, a post or the head of a unit for a record, whoever asks",
     "command/numbers.py": "counters of number series, raised under a lock",

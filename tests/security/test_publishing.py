@@ -29,7 +29,8 @@ def changed(world, **edits):
 
 # what somebody wrote into the metadata to get more: place, pattern, replacement, and what the refusal names
 GRABS = {
-    "an action for a role": ("buyer__entity", r"cashier: \{scope: company, actions: \[list, read\]", "cashier: {scope: company, actions: [list, read, delete]", "delete"),
+    "an action for a role": ("buyer__entity", r"cashier: \{scope: company, actions: \[list, read\]",
+                            "cashier: {scope: company, actions: [list, read, delete]", "delete"),
     "more rows": ("buyer__entity", r"clerk: \{scope: self", "clerk: {scope: company", "buyer/access"),
     "all rows": ("payment__entity", r"cashier: \{scope: company", "cashier: {scope: all", "payment/access"),
     "a hidden field": ("buyer__entity", r"secret: hidden, mobile: masked, photo", "mobile: masked, photo", "secret"),
@@ -40,7 +41,8 @@ GRABS = {
     "four eyes": ("sale__entity", r"    maker_is_not: created_by\n", "", "four eyes"),
     "what an action does": ("sale__entity", r"set: \{pieces: input.grade\}", "set: {amount: '1.00'}", "what it does"),
     "a way of the lifecycle": ("sale__entity", r"finish: \{from: \[sent\]", "finish: {from: [sent, draft]", "lifecycle"),
-    "a copy of a hidden field": ("sale__entity", r"    twice: ", "    verdict: {type: text, length: 60, computed: buyer.secret, label: {zh: 评, en: V}}\n    twice: ",
+    "a copy of a hidden field": ("sale__entity", r"    twice: ",
+                                 "    verdict: {type: text, length: 60, computed: buyer.secret, label: {zh: 评, en: V}}\n    twice: ",
                                  "depot.buyer/secret"),
     "a read-only field": ("sale__entity", r"paid: \{type: money, read_only: true", "paid: {type: money", "paid"),
     "the audit of a field": ("buyer__entity", r"secret: \{type: text, length: 60", "secret: {type: text, length: 60, history: false", "audit"),
@@ -72,8 +74,10 @@ def test_an_author_does_not_grant_what_they_lack(world, served, grab):
 
 def test_the_owner_may_and_an_author_may_take_away_and_arrange(world, served):
     tenant = world.tenants["one"]
-    less = changed(world, buyer__entity=(r"secret: hidden, mobile: masked, photo: hidden, name: read", "secret: hidden, mobile: hidden, photo: hidden, name: read"),
-                   sale__entity=(r"note: \{type: text, length: 200", "memo: {type: text, length: 20, label: {zh: 备, en: Memo}}\n    note: {type: text, length: 200"))
+    less = changed(world, buyer__entity=(r"secret: hidden, mobile: masked, photo: hidden, name: read",
+                                         "secret: hidden, mobile: hidden, photo: hidden, name: read"),
+                   sale__entity=(r"note: \{type: text, length: 200",
+                                 "memo: {type: text, length: 20, label: {zh: 备, en: Memo}}\n    note: {type: text, length: 200"))
     made = publish(world.ctx("admin"), less, "less")
     assert tenant.revision().number == made.number > served
     with pytest.raises(NotAllowed):
@@ -88,7 +92,8 @@ def test_the_owner_may_and_an_author_may_take_away_and_arrange(world, served):
 def test_what_an_author_holds_in_every_row_can_be_passed_on(world, served):
     """The administrator holds the accounts; the auditor's rights on them may grow that far and no further."""
     def grown(words):
-        return [*(one for one in changed(world) if one.layer != "site"), Source("site", "site/more.yaml", f"overlay:\n- {{add: platform.user/access/depot.reader, value: {words}}}\n")]
+        return [*(one for one in changed(world) if one.layer != "site"),
+                Source("site", "site/more.yaml", f"overlay:\n- {{add: platform.user/access/depot.reader, value: {words}}}\n")]
 
     publish(world.ctx("admin"), grown("{scope: all, actions: [list, read, history]}"))
     with pytest.raises(NotAllowed):

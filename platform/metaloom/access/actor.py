@@ -16,7 +16,7 @@ from metaloom.base.errors import LoginRequired
 T = TypeVar("T")
 EVERYBODY = "platform.everybody"
 _PERSON = ("id", "username", "active", "archived_at", "last_name", "first_name", "display_name", "locale", "company_id", "org_unit_id", "auth_stamp",
-           "must_change_password")
+           "roles_lost", "must_renew")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class Assignment:
 @dataclass(frozen=True, slots=True)
 class Actor:
     """``is_admin`` is always False here: administration is granted like everything else, nobody passes by the grants.
-    ``auth_stamp`` moves on when the account's logins are to end (a new password): tokens carry the one they were made under."""
+    ``auth_stamp`` moves on when the account's logins are to end (a new password), ``token_stamp`` also when it loses a role:
+    tokens and keys carry the one they were made under. ``must_renew``: somebody else chose the password."""
 
     user_id: int | None
     username: str
@@ -44,7 +45,8 @@ class Actor:
     run_as: str = ""
     active: bool = True
     auth_stamp: int = 1
-    must_change_password: bool = False
+    token_stamp: int = 1
+    must_renew: bool = False
 
     @classmethod
     def system(cls, run_as: str, *, roles: tuple[Assignment, ...] = (), company_id: int | None = None) -> Actor:
@@ -85,7 +87,8 @@ def _actor(conn: sa.Connection, revision: Any, user_id: int) -> tuple[Actor, str
     actor = Actor(
         first["id"], first["username"], _display_name(first), first["locale"] or "zh",
         tuple(dict.fromkeys(Assignment(row["_role"], row["_company"], row["_unit"]) for row in rows if row["_role"])),
-        first["company_id"], first["org_unit_id"], auth_stamp=first["auth_stamp"], must_change_password=bool(first["must_change_password"]),
+        first["company_id"], first["org_unit_id"], auth_stamp=first["auth_stamp"], token_stamp=first["auth_stamp"] + first["roles_lost"],
+        must_renew=bool(first["must_renew"]),
     )
     return actor, f"{first['org_rows']}:{first['org_versions']}"
 

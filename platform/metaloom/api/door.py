@@ -52,7 +52,7 @@ def identify() -> None:
     else:
         raise LoginRequired
     pinned().channel = "api"
-    if pinned().actor.must_change_password:  # asks for the rights: the person is active, or LoginRequired
+    if pinned().actor.must_renew:  # asks for the rights: the person is active, or LoginRequired
         raise NotAllowed(message("api.password_first"))
 
 
@@ -95,7 +95,7 @@ def enter_by_token(secret: str, kind: str) -> None:
         raise LoginRequired(message("api.token"))
     here.enter(int(subject), "api")
     try:
-        stamp = here.actor.auth_stamp
+        stamp = here.actor.token_stamp
     except LoginRequired:
         raise LoginRequired(message("api.token")) from None
     if stamp != claims.get("stamp"):
@@ -153,7 +153,7 @@ def refresh() -> Response:
 
 def _tokens(*, renewable: bool = True) -> dict[str, Any]:
     here = pinned()
-    claims = {"tenant": here.tenant.name, "stamp": here.actor.auth_stamp}
+    claims = {"tenant": here.tenant.name, "stamp": here.actor.token_stamp}
     who = str(here.actor.user_id)
     lifetime = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
     tokens = {"access_token": create_access_token(who, additional_claims=claims), "token_type": "Bearer",

@@ -57,7 +57,7 @@ def _create(unit: Unit, name: str, holder: int | None, secret: str, expires_at: 
     if holder is not None and holder != unit.ctx.actor.user_id:
         account_within_reach(unit, holder)
     user, table = unit.tables.engine.user, unit.tables.engine.api_key
-    stamp = unit.conn.scalar(sa.select(user.c.auth_stamp).where(user.c.id == holder)) if holder is not None else None
+    stamp = unit.conn.scalar(sa.select(user.c.auth_stamp + user.c.roles_lost).where(user.c.id == holder)) if holder is not None else None
     if stamp is None:
         raise NotFound
     added = unit.conn.execute(table.insert().values(
@@ -90,7 +90,7 @@ def key_holder(conn: sa.Connection, revision: Any, secret: str, now: datetime) -
     password changed, it was switched off, moved, or lost a role."""
     table, user = revision.tables.engine.api_key, revision.tables.engine.user
     row = conn.execute(sa.select(table.c.id, table.c.user_id, table.c.expires_at, table.c.revoked_at, table.c.last_used_at, table.c.auth_stamp,
-                                 table.c.created_at, user.c.auth_stamp.label("stamp"), user.c.password_changed_at)
+                                 table.c.created_at, (user.c.auth_stamp + user.c.roles_lost).label("stamp"), user.c.password_changed_at)
                        .join_from(table, user, user.c.id == table.c.user_id).where(table.c.key_digest == digest(secret))).one_or_none()
     if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now) or not _of_now(row):
         return None

@@ -98,7 +98,10 @@ def confirm_in(unit: Unit, assignment_id: int) -> Saved:
 
 
 def revoke_role(ctx: Context, assignment_id: int) -> Saved:
-    """Takes a role away, at once; the person's tokens and keys end with it, and open logins too. The right is ``delete`` on ``platform.role_assignment``."""
+    """Takes a role away, at once; the person's tokens and keys end with it. The role is gone at the next click.
+
+    The right is ``delete`` on ``platform.role_assignment``.
+    """
     return perform(ctx, "revoke_role", [assignment_id], lambda unit: revoke_in(unit, assignment_id))
 
 
@@ -114,8 +117,8 @@ def revoke_in(unit: Unit, assignment_id: int) -> Saved:
     refuse_gift(unit, held["user"], held["role"], held["company"], held["org_unit"], "delete")
     rows.engine_delete(unit, ASSIGNMENT, assignment_id)
     if not held["waits_for_second"]:
-        stamp = rows.engine_column(unit, USER, held["user"], "auth_stamp") + 1
-        rows.engine_update(unit, USER, held["user"], {}, {"auth_stamp": stamp}, account["row_version"])
+        lost = rows.engine_column(unit, USER, held["user"], "roles_lost") + 1
+        rows.engine_update(unit, USER, held["user"], {}, {"roles_lost": lost}, account["row_version"])
     fields = unit.entity(ASSIGNMENT).fields
     unit.log(unit.entity(ASSIGNMENT), assignment_id, {name: held[name] for name in fields if held.get(name) is not None}, None)
     title = account["display_name"] or account["username"]

@@ -8,12 +8,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from metaloom.base.errors import Busy, Invalid, MetaloomError, NotPossible, Problem
+from metaloom.base.errors import Busy, Invalid, MetaloomError, NotPossible, Problem, TooMany
 from metaloom.base.messages import message
+from metaloom.command.clash import Clash
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.create_record import create_in
 from metaloom.command.failure import told
-from metaloom.command.unit import Unit, perform, permit
+from metaloom.command.limits import limit
+from metaloom.command.unit import Unit, note_clashes, perform, permit
 
 MODES = ("dry_run", "all", "good_rows")
 ROWS_MAX = 5_000
@@ -52,11 +54,12 @@ def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] |
         raise NotPossible(message("command.bulk_limit", limit=ROWS_MAX))
     ctx = replace(ctx, channel="import")
     found: list[Imported] = []
+    clashes: list[Clash] = []
 
     def work(unit: Unit) -> ActionDone:
         permit(unit, entity, "import")
         permit(unit, entity, "create")
-        imported = _try_all(unit, entity, rows)
+        imported = _try_all(unit, entity, rows, clashes)
         found[:] = [imported]
         if mode == "dry_run" or (mode == "all" and imported.problems):
             raise _Undo
@@ -67,10 +70,13 @@ def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] |
         done = perform(ctx, "import", [entity, [r if isinstance(r, Mapping) else str(r) for r in rows], mode], work)
     except _Undo:
         return replace(found[0], created=())
+    finally:
+        if clashes:
+            note_clashes(ctx, clashes)
     return found[0] if found else Imported(tuple(done.results["created"]), done.results["good"], ())
 
 
-def _try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid]) -> Imported:
+def _try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid], clashes: list[Clash]) -> Imported:
     created: list[int] = []
     problems: list[RowProblem] = []
     for number, row in enumerate(rows, start=1):
@@ -82,9 +88,13 @@ def _try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid
             with unit.conn.begin_nested():
                 created.append(create_in(unit, entity, row).id)
         except (MetaloomError, sa.exc.DBAPIError) as error:
-            said = told(unit.revision, error) if isinstance(error, sa.exc.DBAPIError) else error
+            said = told(unit.ctx, error) if isinstance(error, sa.exc.DBAPIError) else error
             if said is None or isinstance(said, Busy):
                 raise
+            if isinstance(said, Clash):
+                clashes.append(said)
+                if len(clashes) > limit(unit.catalog, "unique_refusals_per_hour"):
+                    raise TooMany from error
             del unit.entries[logged:]
             unit.memory.clear()  # what was read inside the savepoint is not there any more
             problems += [RowProblem(number, problem) for problem in problems_of(said)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-import sqlalchemy as sa
-
 from metaloom import schema_change
 from metaloom.access import beyond, widenings
 from metaloom.base.errors import NotAllowed
@@ -16,7 +14,6 @@ from metaloom.command.unit import Unit, perform
 from metaloom.compile import Source
 from metaloom.model import Catalog
 from metaloom.storage import Revision
-from metaloom.storage.engine import layout
 
 SHOWN = 5
 
@@ -57,9 +54,7 @@ def _refuse_unless_admin(ctx: Context) -> None:
 
 def _refuse_beyond(ctx: Context, after: Catalog) -> None:
     """Nobody grants what they lack: every right that the new catalog gives beyond the running one is the person's own."""
-    with ctx.tenant.read() as conn:
-        kept = [(row.table_name, row.column_name) for row in conn.execute(sa.select(layout.c.table_name, layout.c.column_name))]
-    found = beyond(ctx.plan, widenings(ctx.revision.catalog, after, kept))
+    found = beyond(ctx.plan, widenings(ctx.revision.catalog, after, schema_change.remembered(ctx.tenant)))
     if found:
         first = "; ".join(one.what for one in found[:SHOWN])
         raise NotAllowed(message("publish.beyond", count=len(found), first=first))

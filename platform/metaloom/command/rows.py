@@ -40,13 +40,18 @@ def reader(unit: Unit) -> Reader:
 
 def standing(unit: Unit, address: str, record_id: int) -> tuple[frozenset[str], Mapping[str, FieldLevel]]:
     """The actions and field levels that the person has on this row, in one statement; NotFound outside what may be read."""
-    rights, table = unit.ctx.plan.rights(address), unit.tables.of(address)
-    clauses = [rights.clause(index, table, unit.env()).label(f"s{index}") for index in range(len(rights.scopes))]
-    flags = unit.conn.execute(sa.select(*clauses).where(table.c.id == record_id)).one_or_none() if clauses else None
-    holding = frozenset(index for index, flag in enumerate(flags or ()) if flag)
+    rights, holding = unit.ctx.plan.rights(address), scopes_of(unit, address, record_id)
     if not holding & set(rights.scopes_for("read")):
         raise NotFound
     return rights.actions_in(holding), rights.levels(holding)
+
+
+def scopes_of(unit: Unit, address: str, record_id: int) -> frozenset[int]:
+    """The person's row scopes that hold for this row, seen or not."""
+    rights, table = unit.ctx.plan.rights(address), unit.tables.of(address)
+    clauses = [rights.clause(index, table, unit.env()).label(f"s{index}") for index in range(len(rights.scopes))]
+    flags = unit.conn.execute(sa.select(*clauses).where(table.c.id == record_id)).one_or_none() if clauses else None
+    return frozenset(index for index, flag in enumerate(flags or ()) if flag)
 
 
 def standing_or_none(unit: Unit, address: str, record_id: int) -> frozenset[str]:

@@ -60,7 +60,7 @@ def _create(unit: Unit, values: Mapping[str, Any], password: str | None, initial
                         scope=entity_scope(unit.catalog, USER), trusted=unit.ctx.system)
     if password is not None:
         refuse_weak(password, found["username"])
-    extra = {"must_change_password": password is not None and (not unit.ctx.system or bool(initial)),
+    extra = {"must_renew": password is not None and (not unit.ctx.system or bool(initial)),
              "password": hashed(password) if password is not None else None, "first_name": "", "last_name": found["display_name"][:64],
              "created_on": unit.now.replace(tzinfo=None) if unit.revision.dialect == "postgresql" else unit.now.isoformat()}
     refuse_beyond(unit, USER, "create", found.get("company"), found.get("org_unit"))

@@ -38,8 +38,9 @@ def set_password_in(unit: Unit, user_id: int, password: str, old: str | None, in
     if old is not None and old == password:
         raise Invalid([Problem("password", message("password.same"))])
     stamp = rows.engine_column(unit, USER, user_id, "auth_stamp") + 1
+    renew = bool(initial) if unit.ctx.system else not own
     version = rows.engine_update(unit, USER, user_id, {}, {
-        "must_change_password": bool(initial) if unit.ctx.system else not own, "password": hashed(password), "auth_stamp": stamp, "password_changed_at": unit.now}, account["row_version"])
+        "must_renew": renew, "password": hashed(password), "auth_stamp": stamp, "password_changed_at": unit.now}, account["row_version"])
     unit.log(unit.entity(USER), user_id, None, {"password_changed_at": unit.now})
     title = account["display_name"] or account["username"]
     return Saved(USER, user_id, version, title, message("password.set", name=title))

@@ -12,7 +12,7 @@ from typing import Any
 from metaloom import audit
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible, Problem, Stale
 from metaloom.base.messages import message
-from metaloom.command import check, rows
+from metaloom.command import check, child_rights, rows
 from metaloom.command.evaluate import fitted, holds, value
 from metaloom.command.live import Live, parent_field
 from metaloom.command.numbers import next_number
@@ -89,6 +89,7 @@ class _Draft:
                  before: Mapping[str, Any] | None = None) -> None:
         self.entity, self.values, self.live = entity, values, live
         self.id, self.row_version, self.before = record_id, row_version, before
+        self.judged: tuple[str, ...] | None = None
 
 
 def _draft(unit: Unit, parent_entity: Entity, name: str, given: Any, problems: list[Problem], trusted: bool, parent: Live,
@@ -101,6 +102,9 @@ def _draft(unit: Unit, parent_entity: Entity, name: str, given: Any, problems: l
         problems.append(Problem(path.rstrip("."), message("field.type")))
     record_id, version = row.pop("id", None), row.pop("row_version", None)
     before = (stored or {}).get(record_id) if record_id is not None else None
+    judged = not trusted and child_rights.judged(unit, child)
+    if before is not None and judged:
+        child_rights.remember(unit, child, before["id"])
     if record_id is not None and before is None:
         problems.append(Problem(path + "id", message("field.link")))
     row.pop(link, None) if trusted else None
@@ -118,7 +122,9 @@ def _draft(unit: Unit, parent_entity: Entity, name: str, given: Any, problems: l
     changed = [n for n in child.fields if n != link and values.get(n) not in check.EMPTY
                and (before is None or values[n] != before[n])]
     check.check_record(unit, child, live, before, changed, env, problems, prefix=path, trusted=trusted)
-    return _Draft(child, values, live, record_id, version, before)
+    made = _Draft(child, values, live, record_id, version, before)
+    made.judged = tuple(found) if judged else None
+    return made
 
 
 def _read_new(unit: Unit, entity: Entity, given: Mapping[str, Any], problems: list[Problem], trusted: bool,
@@ -195,12 +201,12 @@ def may_write(unit: Unit, entity: Entity, name: str, before: Mapping[str, Any] |
     """Whether the person may write the field: of this row, or of a new one by a grant to create."""
     plan = unit.ctx.plan
     address = entity.address
-    if before is None or entity.child_of:
+    known: Mapping[str, FieldLevel] | None = unit.memory.get(("levels", address, before["id"])) if before is not None else None
+    if before is None or (entity.child_of and known is None):
         rights = plan.rights(address)
         return any(rights.grant_level(held, name) >= FieldLevel.WRITE for held in rights.held
                    if {"create", "edit"} & held.grant.actions)
-    levels: Mapping[str, FieldLevel] = unit.memory.get(("levels", address, before["id"])) or {}
-    return levels.get(name, FieldLevel.HIDDEN) >= FieldLevel.WRITE
+    return (known or {}).get(name, FieldLevel.HIDDEN) >= FieldLevel.WRITE
 
 
 def may_know(unit: Unit, entity: Entity, name: str, values: Mapping[str, Any]) -> bool:
@@ -300,6 +306,8 @@ def _insert_child(unit: Unit, entity: Entity, name: str, draft: _Draft, parent_i
     draft.values.update({"created_at": unit.now, "updated_at": unit.now, "created_by": unit.ctx.actor.user_id,
                          "updated_by": unit.ctx.actor.user_id})
     _insert_all(unit, draft.entity, draft.values, {})
+    if draft.judged is not None:
+        child_rights.refuse_new(unit, draft.entity, draft.values["id"], draft.judged)
 
 
 def _number(unit: Unit, entity: Entity, values: dict[str, Any]) -> None:
@@ -387,7 +395,12 @@ def _changed_children(unit: Unit, entity: Entity, children: Mapping[str, list[An
         kept = {draft.id for draft in drafts[name]}
         if len([d for d in drafts[name] if d.id is not None]) != len(kept - {None}):
             problems.append(Problem(name, message("field.type")))
-        removed += [(child, row) for record_id, row in stored.items() if record_id not in kept]
+        gone = [row for record_id, row in stored.items() if record_id not in kept]
+        if not trusted and child_rights.judged(unit, child):
+            gone = [row for row in gone if child_rights.seen(unit, child, row["id"])]  # what one does not see one does not leave out
+            for row in gone:
+                child_rights.refuse_without(unit, child, row["id"], "delete")
+        removed += [(child, row) for row in gone]
     return drafts, removed
 
 
@@ -425,6 +438,8 @@ def _store_child(unit: Unit, entity: Entity, name: str, draft: _Draft, parent_id
         return True
     changed = [n for n in draft.entity.fields if n in draft.values and draft.values[n] != draft.before[n]]
     if changed:
+        if draft.judged is not None:
+            child_rights.refuse_without(unit, draft.entity, draft.before["id"], "edit")
         _update_all(unit, draft.entity, draft.before, draft.values, changed, {}, [])
     return bool(changed)
 

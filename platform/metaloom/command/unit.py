@@ -12,7 +12,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -22,12 +22,15 @@ import sqlalchemy as sa
 
 import metaloom.command.messages  # noqa: F401  (registers the sentences)
 from metaloom import audit, expression
-from metaloom.base.errors import Busy, Invalid, MetaloomError, NotAllowed, NotPossible, Problem
+from metaloom.base.errors import Busy, Invalid, MetaloomError, NotAllowed, NotPossible, Problem, TooMany
 from metaloom.base.messages import message
+from metaloom.command import clash
+from metaloom.command.clash import Clash
 from metaloom.command.context import ActionDone, Context, Saved, message_in, message_out
 from metaloom.command.crash import crash_point
 from metaloom.command.environment import environment_of
 from metaloom.command.failure import told
+from metaloom.command.limits import limit
 from metaloom.model import Catalog, Entity
 from metaloom.plugin import PluginFault
 from metaloom.storage import Contended, after_commit, bell
@@ -135,9 +138,25 @@ def _once(ctx: Context, command: str, key: str | None, digest: str, work: Callab
                 after_commit(conn, lambda: bell.ring(ctx.tenant.name))
             crash_point("write.before_commit")
     except sa.exc.DBAPIError as error:
-        raise (told(ctx.revision, error) or error) from error
+        said = told(ctx, error)
+        if isinstance(said, Clash):
+            note_clashes(ctx, [said])
+        raise (said or error) from error
     crash_point("write.after_commit")
     return result
+
+
+def note_clashes(ctx: Context, clashes: Sequence[Clash]) -> None:
+    """Writes down what must not be told, in a transaction of its own; TooMany when the person met too many within the hour."""
+    hits: list[int] = []
+
+    def work(unit: Unit) -> ActionDone:
+        hits[:] = [clash.note(unit, clashes)]
+        return ActionDone("", None, None, message("error.not_possible"))
+
+    perform(ctx.with_key(None), clash.COMMAND, [], work)
+    if hits[0] > limit(ctx.revision.catalog, "unique_refusals_per_hour"):
+        raise TooMany
 
 
 def checked_key(ctx: Context, money: bool) -> str | None:

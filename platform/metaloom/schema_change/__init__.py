@@ -9,12 +9,13 @@ from metaloom.schema_change.publish import (
     plan_for,
     publish,
     recover,
+    remembered,
     rollback,
     sources_of,
     with_site_layer,
 )
 
 __all__ = [
-    "SYSTEM", "Author", "Impact", "Plan", "PlanRefused", "Step", "apply", "plan", "plan_for", "publish", "recover", "rollback",
+    "SYSTEM", "Author", "Impact", "Plan", "PlanRefused", "Step", "apply", "plan", "plan_for", "publish", "recover", "remembered", "rollback",
     "sources_of", "with_site_layer",
 ]

@@ -136,6 +136,12 @@ def with_site_layer(tenant: Tenant, file_sources: Iterable[Source | SourceText])
     return (*texts, *kept)
 
 
+def remembered(tenant: Tenant) -> tuple[tuple[str, str], ...]:
+    """(table, column) of everything that revisions made so far, also where no metadata names it any more; column '' for the table."""
+    with tenant.read() as conn:
+        return tuple((row.table_name, row.column_name) for row in conn.execute(sa.select(layout.c.table_name, layout.c.column_name)))
+
+
 def sources_of(tenant: Tenant, number: int) -> tuple[Source, ...]:
     """The source texts of a revision, all layers."""
     return tuple(Source(*text) for text in _sources_of(tenant, number))

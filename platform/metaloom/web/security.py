@@ -142,7 +142,7 @@ class PasswordView(ResetMyPasswordView):
         return toast(redirect(url("/userinfo/")), message("web.password.changed").say(locale()))
 
     def _page(self, problems: Any) -> str:
-        return render_template("pages/password.html", first=current().actor.must_change_password, problems=[p.say(locale()) for p in problems],
+        return render_template("pages/password.html", first=current().actor.must_renew, problems=[p.say(locale()) for p in problems],
                                crumbs=[(_t("frame.profile"), url("/userinfo/")), (_t("frame.password"), "")])
 
 
@@ -273,7 +273,7 @@ def require_login() -> Any:
 
 def _password_first(endpoint: str) -> Any:
     """Whoever came in by a password that somebody else chose goes no further before it is changed."""
-    if endpoint in WITH_ANY_PASSWORD or not current().actor.must_change_password:
+    if endpoint in WITH_ANY_PASSWORD or not current().actor.must_renew:
         return None
     if wants_fragment():
         answer = make_response("", 403)
