@@ -55,7 +55,7 @@ class People:
         """Who holds one of the roles today by an assignment that covers the record's company and unit."""
         held = self.unit.tables.engine.role_assignment
         today = self._today(self.unit.now)
-        live = (sa.func.coalesce(held.c.valid_from, today) <= today, sa.func.coalesce(held.c.valid_to, today) >= today)
+        live = (sa.not_(held.c.waits_for_second), sa.func.coalesce(held.c.valid_from, today) <= today, sa.func.coalesce(held.c.valid_to, today) >= today)
         statement = sa.select(held.c.user_id, held.c.company_id, held.c.org_unit_id).where(held.c.role.in_(tuple(roles)), *live)
         found = [row.user_id for row in self.unit.conn.execute(statement.order_by(held.c.user_id)) if self._covers(row.company_id, row.org_unit_id)]
         return self.active(found)
