@@ -223,7 +223,8 @@ def _path(text: str) -> tuple[str, ...]:
 
 
 def _aim(effective: Effective, document: Document, op: Op) -> tuple[Folder, Op]:
-    """The folder an operation changes. In a pack's own folder the path may begin with an entity's address."""
+    """The folder an operation changes. In a pack's own folder the path may begin with an entity's address, or with another pack
+    and one of its pack-wide kinds (``platform/choices/…``)."""
     place, first = document.place, op.path[0]
     if not place.entity and "." in first:
         folder = effective.entities.get(first)
@@ -233,6 +234,8 @@ def _aim(effective: Effective, document: Document, op: Op) -> tuple[Folder, Op]:
         if not op.path or op.path[0] not in ENTITY_KINDS:
             raise _Impossible(finding("ML-OVERLAY-006", op.where, path=op.shown or first, kinds=", ".join(ENTITY_KINDS)))
         return folder, op
+    if not place.entity and first in effective.packs and len(op.path) > 1 and op.path[1] in PACK_KINDS:
+        return effective.packs[first], replace(op, path=op.path[1:])
     if first in PACK_KINDS or (first in ("pack", "module") and not place.entity):
         pack = effective.packs.get(place.pack)
         if pack is None:
@@ -260,7 +263,10 @@ def _module_folder(effective: Effective, place: Any, op: Op) -> Folder:
 PRESENTATION = frozenset({"label", "help", "unit", "icon", "colour", "order", "style", "confirm", "done", "header", "subtitle", "message"})
 EXTENSIBLE = (("entity", "fields"), ("entity", "rules"), ("entity", "unique"), ("entity", "indexes"), ("entity", "related"),
               ("access",), ("actions",), ("approval",), ("roles",), ("choices",), ("menu",), ("quick_links",), ("number_series",),
-              ("accounts",), ("accounting_rules",), ("messages",), ("webhooks",), ("tests",))
+              ("accounts",), ("accounting_rules",), ("messages",), ("webhooks",), ("tests",), ("warnings",))
+
+
+ITEMS = (("menu", "items"), ("choices", "items"))
 
 
 def _check_lock(effective: Effective, folder: Folder, op: Op) -> None:
@@ -269,7 +275,7 @@ def _check_lock(effective: Effective, folder: Folder, op: Op) -> None:
         return
     if _is_presentation(op.path):
         return
-    if op.verb == "add" and (op.path[:-1] in EXTENSIBLE or (op.path[0], *op.path[2:-1]) == ("menu", "items")):
+    if op.verb == "add" and (op.path[:-1] in EXTENSIBLE or (op.path[0], *op.path[2:-1]) in ITEMS):
         return
     raise _Impossible(finding("ML-OVERLAY-005", op.where, address=folder.address, path=op.shown, what=folder.address))
 

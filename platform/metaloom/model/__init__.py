@@ -40,12 +40,13 @@ from metaloom.model.message import ChannelText, HookIn, HookOut, MessageTemplate
 from metaloom.model.screen import Column, Form, ListView, Menu, MenuItem, QuickLink, Section, Tab
 from metaloom.model.series import NumberSeries
 from metaloom.model.trial import Expectation, Move, Person, Trial
+from metaloom.model.warning import Absence, Again, AlertEscalation, LevelRule, Receiver, WarningRule
 
 __all__ = [
-    "AccessGrant", "Account", "AccountingRule", "Action", "Aggregate", "Allowed", "ApprovalChain", "Branch", "Catalog",
-    "ChainStep", "ChannelText", "Choice", "Choices", "Column", "CopyTo", "Decide", "Entity", "Escalation", "Expectation", "Field",
-    "FieldLevel", "FieldType", "Fork", "Form", "HookIn", "HookOut", "Index", "Input", "LedgerLeg", "Lifecycle", "Limit",
-    "ListView", "Menu", "MenuItem", "MessageTemplate", "Move", "NumberSeries", "Ownership", "Pack", "Person", "QuickLink",
-    "ReturnRule", "Role", "Rule", "Section", "StartRule", "State", "Step", "SubChain", "Tab", "Transition", "Trial", "UniqueRule",
-    "WaitFor", "Webhook", "Who",
+    "Absence", "AccessGrant", "Account", "AccountingRule", "Action", "Again", "Aggregate", "AlertEscalation", "Allowed",
+    "ApprovalChain", "Branch", "Catalog", "ChainStep", "ChannelText", "Choice", "Choices", "Column", "CopyTo", "Decide", "Entity",
+    "Escalation", "Expectation", "Field", "FieldLevel", "FieldType", "Fork", "Form", "HookIn", "HookOut", "Index", "Input",
+    "LedgerLeg", "LevelRule", "Lifecycle", "Limit", "ListView", "Menu", "MenuItem", "MessageTemplate", "Move", "NumberSeries",
+    "Ownership", "Pack", "Person", "QuickLink", "Receiver", "ReturnRule", "Role", "Rule", "Section", "StartRule", "State", "Step",
+    "SubChain", "Tab", "Transition", "Trial", "UniqueRule", "WaitFor", "WarningRule", "Webhook", "Who",
 ]

@@ -20,6 +20,7 @@ from metaloom.model.message import MessageTemplate, Webhook
 from metaloom.model.screen import Form, ListView, Menu, QuickLink
 from metaloom.model.series import NumberSeries
 from metaloom.model.trial import Trial
+from metaloom.model.warning import WarningRule
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Pack:
 @dataclass(frozen=True)
 class Catalog:
     """Keys are addresses. ``lists`` by ``<entity>/<name>`` (``main`` for the entity's own); ``forms``, ``lifecycles`` by entity;
-    ``actions`` and ``chains`` by ``<entity>/<name>``; ``grants`` by entity, in file order."""
+    ``actions``, ``chains`` and ``warning_rules`` by ``<entity>/<name>``; ``grants`` by entity, in file order."""
 
     digest: str
     packs: Mapping[str, Pack]
@@ -55,6 +56,7 @@ class Catalog:
     accounts: Mapping[str, Account]
     accounting_rules: Mapping[str, AccountingRule]
     trials: Mapping[str, Trial] = field(default_factory=lambda: MappingProxyType({}))
+    warning_rules: Mapping[str, WarningRule] = field(default_factory=lambda: MappingProxyType({}))
     warnings: tuple[Diagnostic, ...] = ()
     chains: Mapping[str, ApprovalChain] = field(default_factory=lambda: MappingProxyType({}))
     messages: Mapping[str, MessageTemplate] = field(default_factory=lambda: MappingProxyType({}))

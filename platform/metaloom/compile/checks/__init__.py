@@ -17,6 +17,7 @@ from metaloom.compile.checks import (
                        packs,
                        screens,
                        telling,
+                       warnings,
 )
 
 CHECKS_OF_DOCUMENTS = (packs.packs_are_whole, packs.entity_folders_are_whole, packs.dependencies_are_met, packs.tenant_packs_exist,
@@ -39,4 +40,6 @@ CHECKS = (
     messages.messages_speak_of_known_names,
     telling.templates_speak_of_known_fields, telling.steps_tell_what_they_can, telling.texts_of_steps_speak_of_known_fields,
     telling.webhooks_name_what_there_is,
+    warnings.rules_have_where_to_write, warnings.subjects_tell_no_secret, warnings.receivers_are_people, warnings.levels_can_be_reached,
+    warnings.escalation_goes_up, warnings.measures_exist, warnings.alerts_are_the_engines,
 )

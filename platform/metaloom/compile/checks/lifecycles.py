@@ -10,6 +10,9 @@ from metaloom.compile.schema import _did_you_mean
 from metaloom.model import Catalog, FieldType, Lifecycle, Step
 
 
+BY_THE_ENGINE = frozenset({"platform.alert/wake", "platform.alert/close"})  # moved in one statement for many alerts at once
+
+
 def state_fields_and_lifecycles_pair(catalog: Catalog, context: Context) -> None:
     """A lifecycle moves one field of type state; a field of type state is moved by a lifecycle."""
     for entity in catalog.entities.values():
@@ -72,6 +75,8 @@ def transitions_are_fired(catalog: Catalog, context: Context) -> None:
     fired |= {t for command in context.plugins.commands.values() for t in command.transitions}
     for lifecycle in catalog.lifecycles.values():
         for transition in lifecycle.transitions.values():
+            if f"{lifecycle.entity}/{transition.name}" in BY_THE_ENGINE:
+                continue
             if f"{lifecycle.entity}/{transition.name}" not in fired and f"*/{transition.name}" not in fired:
                 say(context, "ML-LIFE-007", transition.position, lifecycle.entity, transition=transition.name)
 

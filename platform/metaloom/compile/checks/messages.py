@@ -22,7 +22,7 @@ def messages_speak_of_known_names(catalog: Catalog, context: Context) -> None:
     """Braces are paired and hold a plain path whose first name is a field, an input or a let."""
     for address, folder in context.effective.entities.items():
         known = entity_scope(catalog, address).names() | {"record", "input", "user", "field", "value"}
-        for kind in ("entity", "lifecycle", "actions", "approval", "list", "lists", "form"):
+        for kind in ("entity", "lifecycle", "actions", "approval", "list", "lists", "form", "warnings"):
             if kind in folder.kinds:
                 names = known | set(_lets(folder.kinds[kind])) | _OWN.get(kind, set()) if kind in ("actions", "approval") else known
                 for sentence in _sentences(folder.kinds[kind]):

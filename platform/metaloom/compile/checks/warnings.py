@@ -1,0 +1,137 @@
+"""Warning rules: somebody is told, nothing secret is said, and what they raise belongs to the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from string import Formatter
+
+from metaloom.base.position import Position
+from metaloom.compile.build_warning import ALERT
+from metaloom.compile.checks.look import TEXTUAL, check_path, follow, say, spot
+from metaloom.compile.context import Context
+from metaloom.compile.schema import _did_you_mean
+from metaloom.compile.scope import USER, implicit_links, target_of
+from metaloom.model import Catalog, Entity, Field, FieldType, Receiver, WarningRule
+from metaloom.model.entity import LINK_TYPES
+
+_SAYABLE = (TEXTUAL - {FieldType.RICH_TEXT, FieldType.LONG_TEXT}) | LINK_TYPES | {
+    FieldType.INTEGER, FieldType.DECIMAL, FieldType.MONEY, FieldType.RATE, FieldType.DATE, FieldType.CHOICE, FieldType.STATE}
+_FORBIDDEN = frozenset({"create", "edit", "delete", "restore", "import", "transfer"})
+MEASURES = "platform.alert_measure"
+
+
+def _spot(context: Context, rule: WarningRule, *path: str) -> Position:
+    return spot(context, rule.entity, "warnings", rule.name, *path)
+
+
+def rules_have_where_to_write(catalog: Catalog, context: Context) -> None:
+    """There are alerts, somebody reads them, and the record can be looked at by a query."""
+    for rule in catalog.warning_rules.values():
+        entity = catalog.entities[rule.entity]
+        if ALERT not in catalog.entities:
+            say(context, "ML-WARN-001", _spot(context, rule), rule.address)
+        if rule.entity == ALERT or entity.storage == "engine":
+            why = "they would warn of themselves" if rule.entity == ALERT else "its table belongs to the engine"
+            say(context, "ML-WARN-013", _spot(context, rule), rule.address, entity=rule.entity, why=why)
+    grants = [g for g in catalog.grants.get(ALERT, ()) if "list" in g.actions and not g.role.startswith("platform.")]
+    first = next(iter(catalog.warning_rules.values()), None)
+    if first is not None and ALERT in catalog.entities and not grants:
+        say(context, "ML-WARN-014", _spot(context, first), first.address)
+
+
+def subjects_tell_no_secret(catalog: Catalog, context: Context) -> None:
+    """A subject stands in lists: no slot of it is masked or encrypted, and each has words."""
+    for rule in catalog.warning_rules.values():
+        for language in ("zh", "en"):
+            where = _spot(context, rule, "subject", language)
+            for path in _slots(getattr(rule.subject, language)):
+                field = check_path(context, catalog, catalog.entities[rule.entity], path, where, rule.address)
+                for holder, said in _said(catalog, catalog.entities[rule.entity], path) if field is not None else ():
+                    why = _unsayable(said)
+                    if why:
+                        say(context, "ML-WARN-007", where, rule.address, path=path if said is field else f"{path} ({holder}.{said.name})", why=why)
+
+
+def _slots(text: str) -> Iterable[str]:
+    try:
+        return [name for _, name, _, _ in Formatter().parse(text) if name]
+    except ValueError:
+        return []  # said by the check of sentences
+
+
+def _said(catalog: Catalog, entity: Entity, path: str) -> Iterable[tuple[str, Field]]:
+    """The field at the end of the path and, where it is a link, the titles that stand for it."""
+    holder, field, _ = follow(catalog, entity, path)
+    while field is not None:
+        yield holder.address, field
+        target = catalog.entities.get(target_of(field)) if field.type in LINK_TYPES else None
+        holder, field = (target, target.fields.get(target.title)) if target is not None else (holder, None)
+
+
+def _unsayable(field: Field) -> str:
+    if field.encrypted:
+        return "encrypted"
+    if field.mask:
+        return "masked"
+    return "" if field.type in _SAYABLE else f"of type {field.type}"
+
+
+def receivers_are_people(catalog: Catalog, context: Context) -> None:
+    """A field leads to a user; holders of a role may read the record at all."""
+    for rule in catalog.warning_rules.values():
+        _receivers(catalog, context, rule, rule.receivers, ("receivers",))
+        for number, step in enumerate(rule.escalate):
+            _receivers(catalog, context, rule, step.to, ("escalate", str(number), "to"))
+
+
+def _receivers(catalog: Catalog, context: Context, rule: WarningRule, receivers: tuple[Receiver, ...], path: tuple[str, ...]) -> None:
+    where = _spot(context, rule, *path)
+    for receiver in receivers:
+        if receiver.role:
+            if not any(g.role == receiver.role and "read" in g.actions for g in catalog.grants.get(rule.entity, ())):
+                say(context, "ML-WARN-009", where, rule.address, role=receiver.role, entity=rule.entity)
+        elif not _is_person(catalog, catalog.entities[rule.entity], receiver.field):
+            say(context, "ML-WARN-008", where, rule.address, path=receiver.field)
+
+
+def _is_person(catalog: Catalog, entity: Entity, path: str) -> bool:
+    if path == "owner":
+        return True   # of the record, or of the record that it follows
+    holder, field, wrong = follow(catalog, entity, path)
+    last = path.rpartition(".")[2]
+    return not wrong and (target_of(field) if field is not None else implicit_links(holder).get(last, "")) == USER
+
+
+def levels_can_be_reached(catalog: Catalog, context: Context) -> None:
+    """Two levels under one condition, or one after a condition that always holds: the second is never reached."""
+    for rule in catalog.warning_rules.values():
+        seen: dict[str, str] = {}
+        for number, level in enumerate(rule.levels):
+            before = seen.get(level.when) or seen.get("true")
+            if before is not None:
+                why = f"{before} has the same condition" if level.when in seen else f"{before} always holds"
+                say(context, "ML-WARN-010", _spot(context, rule, "level", str(number), level.level), rule.address, why=why)
+            seen.setdefault(level.when, level.level)
+
+
+def escalation_goes_up(catalog: Catalog, context: Context) -> None:
+    for rule in catalog.warning_rules.values():
+        days = [step.after_days for step in rule.escalate]
+        if any(later <= earlier for earlier, later in zip(days, days[1:], strict=False)):
+            say(context, "ML-WARN-011", _spot(context, rule, "escalate"), rule.address)
+
+
+def measures_exist(catalog: Catalog, context: Context) -> None:
+    known = catalog.choices[MEASURES].items if MEASURES in catalog.choices else {}
+    for rule in catalog.warning_rules.values():
+        for code in rule.measures:
+            if code not in known:
+                where = _spot(context, rule, "measures", code)
+                say(context, "ML-REF-001", where, rule.address, what="measure in platform.alert_measure", name=code, hint=_did_you_mean(code, known))
+
+
+def alerts_are_the_engines(catalog: Catalog, context: Context) -> None:
+    """Nobody is granted to make, change or move an alert by hand: rules raise and close them, actions handle them."""
+    for grant in catalog.grants.get(ALERT, ()):
+        for action in sorted(grant.actions & _FORBIDDEN):
+            say(context, "ML-WARN-012", grant.position, grant.address, action=action)
