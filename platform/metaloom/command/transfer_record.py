@@ -10,6 +10,7 @@ from metaloom.command import rows
 from metaloom.command.context import Context, Saved
 from metaloom.command.store import check_version, locked_for, title_of
 from metaloom.command.unit import Unit, perform, permit
+from metaloom.record.alert_rows import follow_owners
 from metaloom.record.paths import OWNERS
 
 
@@ -48,6 +49,7 @@ def transfer_in(unit: Unit, address: str, record_id: int, wanted: dict[str, int]
     if changed:
         version = rows.update(unit, entity, record_id, changed, version)
         unit.log(entity, record_id, {name: before[name] for name in changed}, changed)
+        follow_owners(unit.conn, unit.revision, address, record_id, now=unit.now)
     title = title_of(unit, entity, before)
     return Saved(address, record_id, version, title, message("command.transferred", entity=entity.label, title=title))
 

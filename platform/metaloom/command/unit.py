@@ -43,6 +43,9 @@ KEY_MAX = 200
 
 T = TypeVar("T", bound="Saved | ActionDone")
 
+# What follows from the changes of any command, inside its transaction; ``command/__init__.py`` says what.
+ENDINGS: list[Callable[[Unit], None]] = []
+
 
 @dataclass
 class Unit:
@@ -130,6 +133,8 @@ def _once(ctx: Context, command: str, key: str | None, digest: str, work: Callab
                     return _unpacked(earlier)  # type: ignore[return-value]
             unit = Unit(ctx, conn, command, ctx.clock.now(), reason)
             result = work(unit)
+            for end in ENDINGS:
+                end(unit)
             audit.write(conn, ctx.revision.tables, unit.entries)
             if key is not None:
                 audit.keep_answer(conn, ctx.revision.tables, user_id=ctx.actor.user_id, key=key, body_digest=digest,

@@ -13,7 +13,7 @@ from metaloom.compile.merge import Folder
 from metaloom.compile.node import Node
 from metaloom.compile.schema import _did_you_mean
 from metaloom.compile.scope import entity_scope, field_type
-from metaloom.model import Absence, Again, Catalog, AlertEscalation, LevelRule, Receiver, WarningRule
+from metaloom.model import Absence, Again, AlertEscalation, Catalog, LevelRule, Receiver, WarningRule
 
 ALERT = "platform.alert"
 _CAUSES = ("date", "text", "choice", "int", "record")

@@ -18,6 +18,8 @@ import sqlalchemy as sa
 from metaloom.access import AccessPlan, EntityRights, aliased
 from metaloom.model import Entity, FieldLevel, FieldType
 from metaloom.model.entity import LIST_TYPES
+from metaloom.record.alert_query import ALERT
+from metaloom.record.alert_words import NAME, SUBJECT, words_for_alerts
 from metaloom.record.audit_values import AUDIT_LOG, SIDES, sides_for
 from metaloom.record.encode import EMPTY, words_for
 from metaloom.record.mask import mask
@@ -160,6 +162,7 @@ class Selection:
     _version: int = 0
     _archived: int = -1
     _told_of: int = -1
+    _rule: int = -1
 
     def add_row(self) -> None:
         """The columns of every row: id, row_version, archived_at, title."""
@@ -170,6 +173,8 @@ class Selection:
             self._archived = self._add(table.c.archived_at)
         if self.frame.entity.address == AUDIT_LOG:
             self._told_of = self._add(table.c.entity)
+        if self.frame.entity.address == ALERT:
+            self._rule = self._add(table.c.rule)
 
     def add_title(self, path: Path | None) -> None:
         if path is not None:
@@ -239,7 +244,20 @@ class Selection:
                 words, verdict.actions, archived >= 0 and raw[archived] is not None, struck,
             )
 
+        if self._rule >= 0:
+            return self._worded(decode)
         return decode if self._told_of < 0 else self._narrowed(decode)
+
+    def _worded(self, decode: Callable[[Any], Row]) -> Callable[[Any], Row]:
+        """Alerts, each in the words that the reader may see."""
+        words = words_for_alerts(self.frame.plan, self.locale)
+
+        def worded(raw: Any) -> Row:
+            row = decode(raw)
+            told = {name: words(raw[self._rule], name, row.values[name]) for name in (NAME, SUBJECT) if name in row.values}
+            return replace(row, values={**row.values, **told})
+
+        return worded
 
     def _narrowed(self, decode: Callable[[Any], Row]) -> Callable[[Any], Row]:
         """Rows of the audit log, each with as much of its change as the reader may see of the record it tells of."""

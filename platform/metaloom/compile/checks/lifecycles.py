@@ -9,7 +9,6 @@ from metaloom.compile.context import Context
 from metaloom.compile.schema import _did_you_mean
 from metaloom.model import Catalog, FieldType, Lifecycle, Step
 
-
 BY_THE_ENGINE = frozenset({"platform.alert/wake", "platform.alert/close"})  # moved in one statement for many alerts at once
 
 

@@ -12,10 +12,9 @@ from metaloom.compile.context import Context
 from metaloom.compile.schema import _did_you_mean
 from metaloom.compile.scope import USER, implicit_links, target_of
 from metaloom.model import Catalog, Entity, Field, FieldType, Receiver, WarningRule
-from metaloom.model.entity import LINK_TYPES
 
-_SAYABLE = (TEXTUAL - {FieldType.RICH_TEXT, FieldType.LONG_TEXT}) | LINK_TYPES | {
-    FieldType.INTEGER, FieldType.DECIMAL, FieldType.MONEY, FieldType.RATE, FieldType.DATE, FieldType.CHOICE, FieldType.STATE}
+_SAYABLE = (TEXTUAL - {FieldType.RICH_TEXT, FieldType.LONG_TEXT}) | {
+    FieldType.INTEGER, FieldType.DECIMAL, FieldType.MONEY, FieldType.DATE, FieldType.CHOICE, FieldType.STATE}
 _FORBIDDEN = frozenset({"create", "edit", "delete", "restore", "import", "transfer"})
 MEASURES = "platform.alert_measure"
 
@@ -40,16 +39,17 @@ def rules_have_where_to_write(catalog: Catalog, context: Context) -> None:
 
 
 def subjects_tell_no_secret(catalog: Catalog, context: Context) -> None:
-    """A subject stands in lists: no slot of it is masked or encrypted, and each has words."""
+    """A subject is kept with the alert and stands in lists: its slots are fields of the record itself, in the clear, with words."""
     for rule in catalog.warning_rules.values():
         for language in ("zh", "en"):
             where = _spot(context, rule, "subject", language)
             for path in _slots(getattr(rule.subject, language)):
-                field = check_path(context, catalog, catalog.entities[rule.entity], path, where, rule.address)
-                for holder, said in _said(catalog, catalog.entities[rule.entity], path) if field is not None else ():
-                    why = _unsayable(said)
-                    if why:
-                        say(context, "ML-WARN-007", where, rule.address, path=path if said is field else f"{path} ({holder}.{said.name})", why=why)
+                if check_path(context, catalog, catalog.entities[rule.entity], path, where, rule.address) is None:
+                    continue
+                field = catalog.entities[rule.entity].fields.get(path)
+                why = "behind a link, where other rights hold," if "." in path else "no field of its own" if field is None else _unsayable(field)
+                if why:
+                    say(context, "ML-WARN-007", where, rule.address, path=path, why=why)
 
 
 def _slots(text: str) -> Iterable[str]:
@@ -57,15 +57,6 @@ def _slots(text: str) -> Iterable[str]:
         return [name for _, name, _, _ in Formatter().parse(text) if name]
     except ValueError:
         return []  # said by the check of sentences
-
-
-def _said(catalog: Catalog, entity: Entity, path: str) -> Iterable[tuple[str, Field]]:
-    """The field at the end of the path and, where it is a link, the titles that stand for it."""
-    holder, field, _ = follow(catalog, entity, path)
-    while field is not None:
-        yield holder.address, field
-        target = catalog.entities.get(target_of(field)) if field.type in LINK_TYPES else None
-        holder, field = (target, target.fields.get(target.title)) if target is not None else (holder, None)
 
 
 def _unsayable(field: Field) -> str:
