@@ -21,6 +21,7 @@ NEEDS = {
     "api.list": "list", "api.create": "create", "api.bulk": "create", "api.lookup": "look", "api.export": "export", "api.read": "read",
     "api.change": "edit", "api.delete": "delete", "api.restore": "restore", "api.transfer": "transfer", "api.history": "history",
     "api.actions": "read", "api.related": "read", "api.act": "action", "api.act_on_list": "nothing",
+    "api.start_approval": "nothing",
     "list.show_list": "list", "list.show_count": "list", "list.show_counts": "list", "list.show_totals": "list", "list.export_list": "export",
     "list.run_bulk": "action", "form.new_form": "create", "form.create": "create", "form.edit_form": "edit", "form.change": "edit", "form.linked": "write",
     "detail.show": "read", "detail.row_menu": "read", "detail.show_tab": "read", "action.archive": "delete", "action.delete": "delete",
@@ -30,7 +31,7 @@ NEEDS = {
 # What everybody with a login may call; no entity stands in the address.
 FOR_EVERYBODY = {
     "workbench.index", "form.capitals", "lookup.search", "file.download", "file.upload", "LoginView.logout", "PasswordView.this_form_get",
-    "PasswordView.this_form_post", "ProfileView.userinfo", "ProfileView.end_session", "api.me", "api.menu", "api.openapi", "api.upload", "api.download",
+    "PasswordView.this_form_post", "ProfileView.userinfo", "ProfileView.end_session", "api.tasks", "api.decide", "api.decide_many", "api.move_task", "api.case", "api.case_events", "api.case_path", "api.move_case", "api.me", "api.menu", "api.openapi", "api.upload", "api.download",
 }  # fmt: skip
 ROLES = ("platform.admin", "platform.auditor", "lending.officer", "lending.risk_review", "lending.marketing", "workshop.technician", "workshop.storekeeper")
 ALLOWED = {200, 201, 204, 302, 303, 400, 409, 412, 415, 422, 428}

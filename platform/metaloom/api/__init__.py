@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 import metaloom.api.messages  # noqa: F401  (registers the sentences)
-from metaloom.api import actions, bulk, door, files, openapi, person, problems, records
+from metaloom.api import actions, approval, bulk, door, files, openapi, person, problems, records
 
 ROOT = "/api/v1"
 # endpoint name → (method, path below ROOT, view)
@@ -22,6 +22,15 @@ ROUTES = {
     "openapi": ("GET", "/openapi.json", openapi.document),
     "upload": ("POST", "/files", files.upload),
     "download": ("GET", "/files/<id>", files.download),
+    "tasks": ("GET", "/task", approval.tasks),
+    "decide_many": ("POST", "/task/decide", approval.decide_many),
+    "decide": ("POST", "/task/<id>/decide", approval.decide),
+    "move_task": ("POST", "/task/<id>/<verb>", approval.move_task),
+    "case": ("GET", "/case/<id>", approval.case),
+    "case_events": ("GET", "/case/<id>/events", approval.events),
+    "case_path": ("GET", "/case/<id>/path", approval.case_path),
+    "move_case": ("POST", "/case/<id>/<verb>", approval.move),
+    "start_approval": ("POST", "/<entity>/<id>/approval/<chain>", approval.start),
     "list": ("GET", "/<entity>", records.list_records),
     "create": ("POST", "/<entity>", records.create),
     "bulk": ("POST", "/<entity>/bulk", bulk.bulk),

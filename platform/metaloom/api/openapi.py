@@ -18,18 +18,23 @@ from flask import Response, request
 import metaloom
 from metaloom.access import AccessPlan
 from metaloom.api import people
+from metaloom.api.approval import BOXES
 from metaloom.api.door import pinned
 from metaloom.api.question import LIMIT_MAX, OPERATORS, no_other_parameters
 from metaloom.api.records import plugins
 from metaloom.api.shapes import ID, LINK, Schema, action_input, input_schema_of, row_schema
 from metaloom.api.speech import locale, say
 from metaloom.base.text import Text
+from metaloom.command.approval_words import KINDS
+from metaloom.command.decide_task import DECISIONS, OPINION_MAX
+from metaloom.command.move_case import CASE_MOVES, DATA, PEOPLE_MAX
 from metaloom.command.run_action import moves_money
 from metaloom.model import Entity, Field, FieldLevel
 from metaloom.plugin.registry import Registry
 from metaloom.record import implicit_fields, operators
 
 KEPT = 200
+ONLY_CASE = frozenset({"withdraw", "terminate", "jump", "wake", "pause"})
 _DOCUMENTS: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
 _LOCK = threading.Lock()
 
@@ -89,6 +94,7 @@ class Book:
 
     def document(self) -> dict[str, Any]:
         self._general()
+        self._approval()
         for address, entity in self.catalog.entities.items():
             if self.plan.actions(address):
                 self._entity(entity)
@@ -120,6 +126,35 @@ class Book:
             body={"content": {"multipart/form-data": {"schema": upload}}}))
         binary = {"description": "OK", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
         self._add("/files/{id}", "get", Operation("download", "Download a file", {"200": binary, **_refusals("400", "401", "404")}, (_p("id"),)))
+
+    # -- approval
+
+    def _approval(self) -> None:
+        """The inbox, cases, decisions; starting a case where the person reads records that have a chain."""
+        refusals = ("400", "401", "403", "404", "409", "415", "422")
+        moved = {"200": _json(_ref("Done"), headers=("ETag", "Idempotency-Replayed")), **_refusals(*refusals)}
+        looked = _refusals("400", "401", "404")
+        id_, key = _p("id"), _p("idempotency_key")
+        box = _query("box", {"type": "string", "enum": list(BOXES), "default": "todo"}, "what waits for me, what I did, started, got a copy of")
+        asked = (box, *(_p(name) for name in ("q", "sort", "fields", "include", "filter", "cursor", "page", "limit", "count")))
+        self._add("/task", "get", Operation("tasks", "Inbox", {"200": _json(_page({"type": "object"})), **_refusals("400", "401", "403", "404")}, asked))
+        self._add("/task/decide", "post", Operation("decide_many", "Decide several tasks", {
+            "200": _json(_ref("DecidedMany")), **_refusals(*refusals)}, (key,), _ref("DecideMany")))
+        self._add("/task/{id}/decide", "post", Operation("decide", "Decide a task", moved, (id_, key), _ref("Decide")))
+        for where, verbs in (("task", [verb for verb in DATA if verb not in ONLY_CASE]), ("case", sorted(CASE_MOVES))):
+            for verb in verbs:
+                self._add(f"/{where}/{{id}}/{verb}", "post", Operation(
+                    f"{where}.{verb}", f"{Text(*KINDS[verb]).say(locale())} · {where}", moved, (id_, key), _move(verb), any(
+                        shape in ("person", "people", "step") for shape in DATA[verb].values())))
+        self._add("/case/{id}", "get", Operation("case", "A case", {"200": _json(_ref("Case")), **looked}, (id_,)))
+        self._add("/case/{id}/events", "get", Operation("case_events", "Its log", {"200": _json(_items({"type": "object"})), **looked}, (id_,)))
+        self._add("/case/{id}/path", "get", Operation("case_path", "Its way", {"200": _json(_items({"type": "object"})), **looked}, (id_,)))
+        for chain in self.catalog.chains.values():
+            if chain.start is not None and self.plan.may(chain.entity, "read"):
+                answers = {"200": moved["200"], **_refusals(*sorted({*refusals, "412", "428"}))}
+                self._add(f"/{chain.entity}/{{id}}/approval/{chain.name}", "post", Operation(
+                    f"{chain.entity}.approval.{chain.name}", f"{say(chain.label)} · {say(self.catalog.entities[chain.entity].label)}", answers,
+                    (id_, _p("if_match"), key), _ref("StartApproval"), False), tag=chain.entity)
 
     # -- endpoints of one entity
 
@@ -311,6 +346,15 @@ def _page(schema: Schema) -> Schema:
         "totals": {"type": "object", "additionalProperties": {"type": ["string", "null"]}}}}
 
 
+def _move(verb: str) -> Schema:
+    """The body of a move: what its data holds."""
+    shapes = {"text": {"type": "string", "maxLength": OPINION_MAX}, "person": ID, "step": {"type": "string"}, "json": {"type": "object"},
+              "people": {"type": "array", "items": ID, "minItems": 1, "maxItems": PEOPLE_MAX}}
+    needed = [name for name, shape in DATA[verb].items() if shape in ("person", "people", "step")]
+    body: Schema = {"type": "object", "additionalProperties": False, "properties": {name: shapes[shape] for name, shape in DATA[verb].items()}}
+    return {**body, "required": needed} if needed else body
+
+
 _TEXT, _INT = {"type": "string"}, {"type": "integer"}
 _NULL_TEXT, _NULL_INT = {"type": ["string", "null"]}, {"type": ["integer", "null"]}
 COMMON_SCHEMAS: dict[str, Schema] = {
@@ -330,6 +374,24 @@ COMMON_SCHEMAS: dict[str, Schema] = {
     "Bulk": {"type": "object", "required": ["operation", "items"], "additionalProperties": False, "properties": {
         "operation": {"type": "string", "enum": ["create", "change", "action"]}, "action": _TEXT, "input": {"type": "object"},
         "reason": {"type": "string", "maxLength": 2000}, "items": {"type": "array", "minItems": 1, "maxItems": 200, "items": {"type": "object"}}}},
+    "Decide": {"type": "object", "required": ["decision", "record_version"], "additionalProperties": False, "properties": {
+        "decision": {"type": "string", "enum": list(DECISIONS)}, "opinion": {"type": "string", "maxLength": OPINION_MAX}, "outputs": {"type": "object"},
+        "fields": {"type": "object"}, "attachments": {"type": "array", "items": ID}, "record_version": _INT, "to": _TEXT,
+        "then": {"type": "string", "enum": ["rerun", "resume"]}}},
+    "DecideMany": {"type": "object", "required": ["decision", "items"], "additionalProperties": False, "properties": {
+        "decision": {"type": "string", "enum": list(DECISIONS)}, "opinion": {"type": "string", "maxLength": OPINION_MAX},
+        "items": {"type": "array", "minItems": 1, "maxItems": 200, "items": {"type": "object", "required": ["task", "record_version"],
+                  "additionalProperties": False, "properties": {"task": ID, "record_version": _INT}}}}},
+    "DecidedMany": {"type": "object", "required": ["done", "failed", "items"], "properties": {
+        "done": _INT, "failed": _INT, "items": {"type": "array", "items": {"type": "object", "required": ["task", "status", "message"], "properties": {
+            "task": _INT, "status": _INT, "code": _TEXT, "message": _TEXT}}}}},
+    "StartApproval": {"type": "object", "additionalProperties": False, "properties": {"chosen": {
+        "type": "object", "additionalProperties": {"type": "array", "items": ID}}}},
+    "Case": {"type": "object", "required": ["id", "entity", "record_id", "chain", "status", "tasks", "offers"], "properties": {
+        "id": ID, "entity": _TEXT, "record_id": ID, "chain": _TEXT, "chain_label": _TEXT, "status": _TEXT, "subject": _NULL_TEXT,
+        "initiator": _NULL_INT, "started_at": _TEXT, "finished_at": _NULL_TEXT, "record_readable": {"type": "boolean"},
+        "record_version": _NULL_INT, "tasks": {"type": "array", "items": {"type": "object"}}, "offers": {"type": "array", "items": {
+            "type": "object", "properties": {"kind": _TEXT, "task": _NULL_INT, "targets": {"type": "array", "items": _TEXT}}}}}},
     "Tokens": {"type": "object", "required": ["access_token", "token_type", "expires_in"], "properties": {
         "access_token": _TEXT, "refresh_token": _TEXT, "token_type": _TEXT, "expires_in": _INT}},
     "Login": {"type": "object", "required": ["username", "password"], "additionalProperties": False, "properties": {

@@ -50,7 +50,7 @@ def list_records(entity: str) -> Response:
     """GET /<entity>"""
     found = known_entity(entity)
     asked = read_question(pinned().revision, found)
-    page = _page(reader(), found, asked)
+    page = list_page(reader(), found, asked)
     _note(found, asked, page)
     return answer(page)
 
@@ -61,7 +61,8 @@ def _note(entity: Entity, asked: Question, page: dict[str, Any]) -> None:
         note_read(pinned(), entity.address, len(page["items"]), asked.asked)
 
 
-def _page(source: Reader, entity: Entity, asked: Question) -> dict[str, Any]:
+def list_page(source: Reader, entity: Entity, asked: Question) -> dict[str, Any]:
+    """The answer to a question about a list."""
     try:
         page = source.list(entity.address, sort=asked.sort, cursor=asked.cursor, page=asked.page, limit=asked.limit,
                            paths=asked.columns, **asked.asked)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from metaloom.approval.state import CaseState, LastDecision, StepRun, Task
+from metaloom.approval.state import CaseState
 
 
 def state_out(state: CaseState) -> dict[str, Any]:
@@ -27,19 +29,30 @@ def _plain(value: Any) -> Any:
 
 
 def state_in(stored: Mapping[str, Any]) -> CaseState:
-    """The state that :func:`state_out` wrote."""
-    return CaseState(**{
-        **stored,
-        "runs": {name: StepRun(**{**run, "taken": tuple(run["taken"]), "done": tuple(run["done"])}) for name, run in stored["runs"].items()},
-        "tasks": {int(no): _task(task) for no, task in stored["tasks"].items()},
-        "acted": tuple((step, person) for step, person in stored["acted"]),
-        "passed": tuple((step, person) for step, person in stored["passed"]),
-        "resume": {step: tuple(steps) for step, steps in stored["resume"].items()},
-        "chosen": {step: tuple(people) for step, people in stored["chosen"].items()},
-        "copies": tuple((user, read) for user, read in stored["copies"]),
-        "last": LastDecision(**stored["last"]) if stored["last"] is not None else None,
-    })
+    """The state that :func:`state_out` wrote; a slot that was added since has its default."""
+    found = _typed(CaseState, stored)
+    assert isinstance(found, CaseState)
+    return found
 
 
-def _task(stored: Mapping[str, Any]) -> Task:
-    return Task(**{**stored, "pool": tuple(stored["pool"]), "waits_for": tuple(stored["waits_for"])})
+def _typed(kind: Any, value: Any) -> Any:
+    """``value`` in the form that the slot's annotation names."""
+    if value is None or kind is Any:
+        return value
+    if is_dataclass(kind) and isinstance(kind, type):
+        hints = _hints(kind)
+        return kind(**{name: _typed(hints[name], inner) for name, inner in value.items() if name in hints})
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return _typed(next(one for one in args if one is not NoneType), value)
+    if origin is tuple:
+        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else args
+        return tuple(_typed(one, inner) for one, inner in zip(kinds, value, strict=True))
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return {(int(key) if args[0] is int else key): _typed(args[1], inner) for key, inner in value.items()}
+    return value
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)

@@ -11,7 +11,7 @@ from metaloom.command.archive_record import archive_record
 from metaloom.command.assign_role import assign_role, confirm_role, revoke_role
 from metaloom.command.available_actions import available_actions, may_edit
 from metaloom.command.bulk import Outcome, bulk_action, bulk_archive
-from metaloom.command.case_shown import CaseShown, case_of_task, case_shown
+from metaloom.command.case_shown import CaseShown, case_log, case_of_task, case_shown
 from metaloom.command.change_record import change_record
 from metaloom.command.context import ActionDone, Context, Offered, Saved
 from metaloom.command.create_record import create_record
@@ -39,13 +39,11 @@ from metaloom.command.unlock_user import unlock_user
 from metaloom.command.upload_file import FileShown, file_for, upload_file
 
 __all__ = [
-    "ActionDone", "CaseShown", "Context", "FileShown", "Imported", "Offered", "Outcome", "RowProblem", "Saved", "Summary",
-    "archive_record", "assign_role", "available_actions", "bulk_action", "bulk_archive", "case_of_task", "case_shown",
-    "change_record", "confirm_role", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session",
+    "ActionDone", "CaseShown", "Context", "ENDINGS", "FileShown", "Imported", "Offered", "Outcome", "RowProblem", "Saved", "Summary",
+    "alerts_of_touched", "archive_record", "assign_role", "available_actions", "bulk_action", "bulk_archive", "case_log", "case_of_task",
+    "case_shown", "change_record", "confirm_role", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session",
     "end_substitute", "evaluate_warnings", "explain_warning", "file_for", "hand_over_tasks", "handle_call", "handle_evaluation",
-    "handle_sub_done", "handle_timer", "import_records", "may_edit", "move_business_date", "move_case", "publish",
-    "restore_record", "revoke_role", "roll_back", "run_action", "run_command", "save_user", "set_password", "set_substitute",
-    "start_approval", "system_context", "transfer_record", "unlock_user", "upload_file",
+    "handle_sub_done", "handle_timer", "import_records", "may_edit", "move_business_date", "move_case", "publish", "restore_record",
+    "revoke_role", "roll_back", "run_action", "run_command", "save_user", "set_password", "set_substitute", "start_approval",
+    "system_context", "transfer_record", "unlock_user", "upload_file",
 ]
-
-ENDINGS.append(alerts_of_touched)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from random import SystemRandom
 from typing import Any
 
-from metaloom.approval import Candidates
+from metaloom.approval import Candidates, CaseState
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message, register
 from metaloom.base.working_time import NoWorkingTime, add_working, working_between
@@ -92,13 +92,19 @@ class RecordFacts:
         except ExpressionError as error:
             raise NotPossible(message("approval.outdated", chain=self.chain.label, what=str(error)[:200])) from error
 
-    def holds(self, expression: str) -> bool | None:
+    def holds(self, expression: str, state: CaseState) -> bool | None:
+        self._follow(state)
         found = self.value(expression)
         return found if isinstance(found, bool) else None
 
+    def _follow(self, state: CaseState) -> None:
+        """Decisions of the move that is being told count already."""
+        self.outputs = {step: dict(values) for step, values in state.outputs.items()}
+
     # -- people ------------------------------------------------------------------------------------------------------------
 
-    def candidates(self, who: Sequence[Who], weights: Mapping[str, int]) -> Candidates:
+    def candidates(self, who: Sequence[Who], weights: Mapping[str, int], state: CaseState) -> Candidates:
+        self._follow(state)
         ids: dict[int, str] = {}
         weight: dict[int, int] = {}
         for way in who:

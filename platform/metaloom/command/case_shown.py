@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from metaloom import approval
-from metaloom.approval import CaseState, Node, Offer
+from metaloom.approval import CaseState, Event, Node, Offer
 from metaloom.approval.stored import state_in
 from metaloom.base.errors import NotFound
 from metaloom.command import approval_rows, rows
@@ -46,6 +46,14 @@ def case_shown(ctx: Context, case_id: int, conn: sa.Connection | None = None) ->
     return _shown(Unit(ctx, conn, "look", ctx.clock.now()), case_id)
 
 
+def case_log(ctx: Context, case_id: int) -> list[Event]:
+    """Every event of a case that this person may see, oldest first."""
+    with ctx.tenant.read() as conn:
+        unit = Unit(ctx, conn, "look", ctx.clock.now())
+        _refuse_unseen(unit, case_id)
+        return approval_rows.events(conn, unit.tables, case_id)
+
+
 def case_of_task(ctx: Context, task_id: int, conn: sa.Connection) -> int:
     """The case that a task belongs to; NotFound for a task that does not exist."""
     place = approval_rows.case_of_task(Unit(ctx, conn, "look", ctx.clock.now()), task_id)
@@ -55,14 +63,18 @@ def case_of_task(ctx: Context, task_id: int, conn: sa.Connection) -> int:
 
 
 def _shown(unit: Unit, case_id: int) -> CaseShown:
-    if not unit.ctx.system and "read" not in rows.standing_or_none(unit, CASE, case_id):
-        raise NotFound
+    _refuse_unseen(unit, case_id)
     case = _looked_up(unit, case_id)
     user = unit.ctx.actor.user_id
     readable = unit.ctx.system or (user is not None and case.facts.may_read(user))
     offers = approval.legal(case.chain, case.state, user, case.facts, unit.now) if user is not None and not case.state.finished else ()
     return CaseShown(case_id, case.row, case.chain, case.state, approval.path(case.chain, case.state), offers,
                      approval_rows.task_ids(unit, case_id), readable, case.record["row_version"])
+
+
+def _refuse_unseen(unit: Unit, case_id: int) -> None:
+    if not unit.ctx.system and "read" not in rows.standing_or_none(unit, CASE, case_id):
+        raise NotFound
 
 
 def _looked_up(unit: Unit, case_id: int) -> Case:

@@ -84,8 +84,6 @@ def decide_in(unit: Unit, task_id: int, given: Given) -> ActionDone:
     data = _read(unit, case, task, given)
     _write_fields(case, task, given.fields or {}, complete=given.decision == "pass")
     files = _files(unit, given.attachments)
-    if "outputs" in data:
-        case.facts.outputs.setdefault(task.step, {}).update(data["outputs"])
     more = {"record_version": case.record["row_version"], **({"attachments": files} if files else {})}
     make_move(case, given.decision, unit.ctx.actor.user_id or 0, no, data, more)
     for file_id in files:

@@ -1,0 +1,184 @@
+"""Approval: the inbox, a case with its log and its way, decisions and every other move, starting a case."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from flask import Response
+
+from metaloom.api.answer import answer, done
+from metaloom.api.body import json_object, only, refused
+from metaloom.api.bulk import ITEMS_MAX
+from metaloom.api.door import pinned
+from metaloom.api.question import no_other_parameters, read_question, single_parameters
+from metaloom.api.records import context, known_entity, list_page, one, reader, record_id, wanted_version
+from metaloom.api.speech import locale, say
+from metaloom.approval import Node
+from metaloom.base.errors import NotFound
+from metaloom.base.messages import message
+from metaloom.command import CaseShown, case_log, case_shown, decide_task, decide_tasks, move_case, start_approval
+from metaloom.command.approval_case import CASE, TASK
+from metaloom.command.move_case import DATA
+
+COPY = "platform.approval_copy"
+# box → (entity, tab of its list)
+BOXES = {"todo": (TASK, "todo"), "done": (TASK, "done"), "all": (TASK, "all"), "mine": (CASE, "mine"), "copied": (COPY, "mine")}
+BOX_KEYS = ("box", "filter", "q", "sort", "cursor", "page", "limit", "fields", "include", "count")
+DECIDE_KEYS = ("decision", "opinion", "outputs", "fields", "attachments", "record_version", "to", "then")
+BULK_KEYS = ("decision", "opinion", "items")
+
+
+def tasks() -> Response:
+    """GET /task?box=todo|done|mine|copied|all: what waits for the person, what the person did, started, got a copy of.
+
+    Filters, sorting and pages as in every list.
+    """
+    given = single_parameters()
+    box = given.get("box", "todo")
+    if box not in BOXES:
+        raise refused("box", message("field.choice"))
+    address, tab = BOXES[box]
+    entity = pinned().revision.catalog.entities[address]
+    asked = read_question(pinned().revision, entity, BOX_KEYS)
+    return answer(list_page(reader(), entity, replace(asked, asked={**asked.asked, "tab": tab})))
+
+
+def decide(id: str) -> Response:
+    """POST /task/<id>/decide"""
+    no_other_parameters()
+    body = json_object()
+    only(body, DECIDE_KEYS)
+    return done(decide_task(context(), record_id(id), _text(body, "decision"), _text(body, "opinion"), _map(body, "outputs"), _map(body, "fields"),
+                            _ids(body, "attachments"), _version(body), _name(body, "to"), _name(body, "then")))
+
+
+def decide_many() -> Response:
+    """POST /task/decide: the same decision on several tasks, each with its own outcome."""
+    no_other_parameters()
+    body = json_object()
+    only(body, BULK_KEYS)
+    items = body.get("items")
+    if not isinstance(items, list) or not 0 < len(items) <= ITEMS_MAX or not all(isinstance(item, dict) for item in items):
+        raise refused("items", message("api.bulk_items", limit=ITEMS_MAX))
+    wanted: dict[int, int | None] = {}
+    for item in items:
+        only(item, ("task", "record_version"))
+        wanted[_id(item, "task")] = _version(item)
+    found = decide_tasks(context(), wanted, _text(body, "decision"), _text(body, "opinion"))
+    rows = [{"task": o.id, "status": o.error.status if o.error else 200, "message": o.message.say(locale()),
+             **({"code": o.error.message.code} if o.error else {})} for o in found]
+    failed = sum(1 for o in found if o.error)
+    return answer({"done": len(found) - failed, "failed": failed, "items": rows})
+
+
+def move_task(id: str, verb: str) -> Response:
+    """POST /task/<id>/<verb>: transfer, delegate, add_before, add_after, remove, copy, ask, answer, hold, claim, unclaim, read, …"""
+    no_other_parameters()
+    key, body = record_id(id), json_object(empty=True)
+    _known(verb)
+    return done(move_case(context(), verb, task_id=key, data=body))
+
+
+def move(id: str, verb: str) -> Response:
+    """POST /case/<id>/<verb>: withdraw, take_back, resubmit, urge, copy, read, terminate, jump, pause, wake."""
+    no_other_parameters()
+    key, body = record_id(id), json_object(empty=True)
+    _known(verb)
+    return done(move_case(context(), verb, case_id=key, data=body))
+
+
+def _known(verb: str) -> None:
+    if verb not in DATA:
+        raise NotFound
+
+
+def case(id: str) -> Response:
+    """GET /case/<id>: where it stands, its tasks, and what the person may do with it now."""
+    no_other_parameters()
+    found = _shown(id)
+    row = reader().get(CASE, found.id)
+    state = found.state
+    tasks_ = [{"id": found.tasks.get(no), "number": no, "step": t.step, "kind": t.kind, "status": t.status, "assignee": t.assignee, "pool": t.pool,
+               "opened_at": t.opened_at, "closed_at": t.closed_at or None, "due_at": t.due, "decision": t.decision or None, "opinion": t.opinion or None}
+              for no, t in state.tasks.items()]
+    offers = [{"kind": o.kind, "task": found.tasks.get(o.task) if o.task is not None else None, "targets": o.targets} for o in found.offers]
+    return answer({"id": found.id, "entity": found.row["entity"], "record_id": found.row["record_id"], "chain": found.row["chain"],
+                   "chain_label": say(found.chain.label), "status": state.status, "subject": (row.values.get("subject") or {}).get(locale()),
+                   "initiator": state.initiator or None, "started_at": state.started_at, "finished_at": state.finished_at or None,
+                   "record_readable": found.readable, "record_version": found.record_version if found.readable else None,
+                   "tasks": tasks_, "offers": offers})
+
+
+def case_path(id: str) -> Response:
+    """GET /case/<id>/path: the steps of the chain as a tree, with what became of each."""
+    no_other_parameters()
+    return answer({"items": [_node(node) for node in _shown(id).path]})
+
+
+def _node(node: Node) -> dict[str, Any]:
+    return {**{name: value for name, value in asdict(node).items() if name not in ("children", "label")}, "label": say(node.label),
+            "children": [_node(child) for child in node.children]}
+
+
+def events(id: str) -> Response:
+    """GET /case/<id>/events: the log, oldest first."""
+    no_other_parameters()
+    log = case_log(context(), record_id(id))
+    return answer({"items": [{"seq": seq, "kind": event.kind, "data": dict(event.data)} for seq, event in enumerate(log, 1)]})
+
+
+def _shown(id: str) -> CaseShown:
+    return case_shown(context(), record_id(id))
+
+
+def start(entity: str, id: str, chain: str) -> Response:
+    """POST /<entity>/<id>/approval/<chain>"""
+    no_other_parameters()
+    found, key, version = known_entity(entity), record_id(id), wanted_version()
+    body = json_object(empty=True)
+    only(body, ("chosen",))
+    one(found, key)
+    return done(start_approval(context(), found.address, key, chain, _map(body, "chosen"), version))
+
+
+# -- reading bodies
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    value = body.get(name, "")
+    if not isinstance(value, str):
+        raise refused(name, message("record.not_text"))
+    return value
+
+
+def _name(body: dict[str, Any], name: str) -> str | None:
+    return _text(body, name) or None if body.get(name) is not None else None
+
+
+def _map(body: dict[str, Any], name: str) -> dict[str, Any]:
+    value = body.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise refused(name, message("api.json_object"))
+    return value or {}
+
+
+def _ids(body: dict[str, Any], name: str) -> list[int]:
+    value = body.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(item, int) and not isinstance(item, bool) for item in value):
+        raise refused(name, message("field.type"))
+    return value
+
+
+def _id(body: dict[str, Any], name: str) -> int:
+    value = body.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
+        raise refused(name, message("field.type"))
+    return value
+
+
+def _version(body: dict[str, Any]) -> int | None:
+    return _id(body, "record_version") if body.get("record_version") is not None else None
+
+
+
