@@ -31,7 +31,8 @@ NEEDS = {
 # What everybody with a login may call; no entity stands in the address.
 FOR_EVERYBODY = {
     "workbench.index", "form.capitals", "lookup.search", "file.download", "file.upload", "LoginView.logout", "PasswordView.this_form_get",
-    "PasswordView.this_form_post", "ProfileView.userinfo", "ProfileView.end_session", "api.tasks", "api.decide", "api.decide_many", "api.move_task", "api.case", "api.case_events", "api.case_path", "api.move_case", "api.me", "api.menu", "api.openapi", "api.upload", "api.download",
+    "PasswordView.this_form_post", "ProfileView.userinfo", "ProfileView.end_session", "api.tasks", "api.decide", "api.decide_many", "api.move_task",
+    "api.case", "api.case_events", "api.case_path", "api.move_case", "api.me", "api.menu", "api.openapi", "api.upload", "api.download",
 }  # fmt: skip
 ROLES = ("platform.admin", "platform.auditor", "lending.officer", "lending.risk_review", "lending.marketing", "workshop.technician", "workshop.storekeeper")
 ALLOWED = {200, 201, 204, 302, 303, 400, 409, 412, 415, 422, 428}
