@@ -27,14 +27,13 @@ from metaloom.api.speech import locale, say
 from metaloom.base.text import Text
 from metaloom.command.approval_words import KINDS
 from metaloom.command.decide_task import DECISIONS, OPINION_MAX
-from metaloom.command.move_case import CASE_MOVES, DATA, PEOPLE_MAX
+from metaloom.command.move_case import CASE_MOVES, DATA, PEOPLE_MAX, WHOLE
 from metaloom.command.run_action import moves_money
 from metaloom.model import Entity, Field, FieldLevel
 from metaloom.plugin.registry import Registry
 from metaloom.record import implicit_fields, operators
 
 KEPT = 200
-ONLY_CASE = frozenset({"withdraw", "terminate", "jump", "wake", "pause"})
 _DOCUMENTS: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
 _LOCK = threading.Lock()
 
@@ -141,7 +140,7 @@ class Book:
         self._add("/task/decide", "post", Operation("decide_many", "Decide several tasks", {
             "200": _json(_ref("DecidedMany")), **_refusals(*refusals)}, (key,), _ref("DecideMany")))
         self._add("/task/{id}/decide", "post", Operation("decide", "Decide a task", moved, (id_, key), _ref("Decide")))
-        for where, verbs in (("task", [verb for verb in DATA if verb not in ONLY_CASE]), ("case", sorted(CASE_MOVES))):
+        for where, verbs in (("task", [verb for verb in DATA if verb not in WHOLE]), ("case", sorted(CASE_MOVES))):
             for verb in verbs:
                 self._add(f"/{where}/{{id}}/{verb}", "post", Operation(
                     f"{where}.{verb}", f"{Text(*KINDS[verb]).say(locale())} · {where}", moved, (id_, key), _move(verb), any(

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from metaloom import approval
-from metaloom.approval import CaseState, Event, Move, codec
+from metaloom.approval import CaseState, Event, Move, Task, codec
 from metaloom.approval.event import SYSTEM
 from metaloom.approval.stored import state_in, state_out
 from metaloom.base.errors import NotFound, NotPossible
@@ -100,8 +100,8 @@ def digest_of(chain: ApprovalChain) -> str:
 
 
 def begin_case(unit: Unit, chain: ApprovalChain, record: Mapping[str, Any], initiator: int, chosen: Mapping[str, Sequence[int]],
-               parent: tuple[int, int | None] | None = None) -> Case:
-    """Starts a case about a locked record: what ``started`` says, then the first steps."""
+               parent: tuple[int, str | None] | None = None) -> Case:
+    """Starts a case about a locked record: what ``started`` says, then the first steps. ``parent``: the case above and its step that waits."""
     open_key = f"{chain.entity}/{record['id']}/{chain.name}" if chain.one_open else None
     if open_key and approval_rows.open_cases(unit, chain.entity, record["id"], chain.name):
         raise NotPossible(message("approval.already_running", chain=chain.label))
@@ -116,7 +116,7 @@ def begin_case(unit: Unit, chain: ApprovalChain, record: Mapping[str, Any], init
         "status": state.status, "subject": approval_news.safe_subject(unit, chain, record), "initiator_id": initiator or None,
         "company_id": facts.people.company, "org_unit_id": facts.people.org_unit, "state": state_out(state), "seq": 0,
         "record_version": record["row_version"], "started_at": unit.now, "open_key": open_key,
-        "parent_case_id": parent[0] if parent else None, "parent_task_no": parent[1] if parent else None,
+        "parent_case_id": parent[0] if parent else None, "parent_step": parent[1] if parent else None,
     }
     row["id"] = approval_rows.new_case(unit, row)
     case = Case(unit, row["id"], row, chain, state, record, facts)
@@ -131,8 +131,6 @@ def begin_case(unit: Unit, chain: ApprovalChain, record: Mapping[str, Any], init
 def make_move(case: Case, kind: str, by: int, task: int | None = None, data: Mapping[str, Any] | None = None,
               more: Mapping[str, Any] | None = None) -> None:
     """Makes one move. ``more``: columns of the task's row that no event holds (files, version of the record)."""
-    if case.state.finished:
-        raise NotPossible(message("approval.finished", status=status_label(case.unit, case.state.status)))
     move = Move(kind, by, case.unit.now, task, data or {})
     events = approval.decide(case.chain, case.state, move, case.facts)
     if any(event.kind == "resubmitted" for event in events):
@@ -155,11 +153,11 @@ def _stored(case: Case, events: Sequence[Event], before: CaseState, command: str
     unit, state = case.unit, case.state
     approval_rows.add_events(unit, case.id, int(case.row["seq"]) + 1, events)
     crash_point("approval.logged")
-    first, case.row["seq"] = int(case.row["seq"]) + 1, int(case.row["seq"]) + len(events)
-    new = approval_rows.write_tasks(unit, case.id, before.tasks, state, _told(events, more or {}), _labels(case.chain))
+    case.row["seq"] = int(case.row["seq"]) + len(events)
+    new = approval_rows.write_tasks(unit, case.id, before.tasks, state, _told(events, more or {}), _labels(case.chain), case.facts.admins)
     _write_case(case, before, command)
     _copies_and_parties(case, events, before)
-    _timers(case, events, first)
+    _timers(case, before)
     crash_point("approval.stored")
     _subs(case, events)
     _results(case, events)
@@ -167,18 +165,11 @@ def _stored(case: Case, events: Sequence[Event], before: CaseState, command: str
 
 
 def _told(events: Iterable[Event], more: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
-    """What rows of tasks keep besides the state: outputs and files of decisions, when it was read and urged."""
+    """What rows of tasks keep besides the state: what a decision gave."""
     found: dict[int, dict[str, Any]] = {no: dict(values) for no, values in more.items()}
     for event in events:
-        data = event.data
-        at = datetime.fromisoformat(data["at"]) if data.get("at") else None
         if event.kind == "decided":
-            found.setdefault(data["task"], {})["outputs"] = data.get("outputs") or None
-        elif event.kind == "read" and data.get("task"):
-            found.setdefault(data["task"], {})["read_at"] = at
-        elif event.kind == "urged":
-            for no in data["tasks"]:
-                found.setdefault(no, {})["urged_at"] = at
+            found.setdefault(event.data["task"], {})["outputs"] = event.data.get("outputs") or None
     return found
 
 
@@ -191,16 +182,17 @@ def _write_case(case: Case, before: CaseState, command: str) -> None:
     unit, state = case.unit, case.state
     finished = unit.now if state.finished else None
     values = {"status": state.status, "state": state_out(state), "seq": case.row["seq"], "current_steps": _current(case), "finished_at": finished,
-              "result": state.status if state.finished else None, "chain_digest": case.row["chain_digest"],
+              "result": state.status if state.finished else None, "chain_digest": state.digest,
               "open_key": None if state.finished else case.row["open_key"]}
     was = {"status": before.status, "current_steps": case.row.get("current_steps")} if before.started_at else None
     approval_rows.update_case(unit, case.id, values)
     case.row.update(values)
     unit.log(unit.entity(CASE), case.id, was, {"move": command, "status": state.status, "current_steps": values["current_steps"],
                                                "entity": case.chain.entity, "record_id": case.record["id"]})
-    parent, task_no = case.row.get("parent_case_id"), case.row.get("parent_task_no")
-    if state.finished and parent is not None and task_no is not None:
-        put(unit.conn, unit.tables, kind=SUB_DONE, payload={"case": parent, "task": task_no, "result": state.status}, key=f"{SUB_DONE}/{case.id}")
+    parent, step = case.row.get("parent_case_id"), case.row.get("parent_step")
+    if state.finished and parent is not None and step:
+        payload = {"case": parent, "step": step, "child": case.id, "result": state.status}
+        put(unit.conn, unit.tables, kind=SUB_DONE, payload=payload, key=f"{SUB_DONE}/{case.id}")
         unit.rings = True
 
 
@@ -216,41 +208,47 @@ def _copies_and_parties(case: Case, events: Sequence[Event], before: CaseState) 
         if event.kind == "copied":
             approval_rows.add_copies(case.unit, case.id, event.data["to"], event.data.get("by") or None, str(event.data.get("step") or ""))
             people.update(event.data["to"])
+        elif event.kind == "read" and event.data.get("task") is None:
+            approval_rows.read_copy(case.unit, case.id, event.data["by"])
     for no, task in case.state.tasks.items():
         if before.tasks.get(no) != task:
-            people.update(p for p in (task.assignee, task.principal, *task.pool) if p)
+            people.update(p for p in (task.assignee, task.principal, *approval_rows.pool_of(task, case.facts.admins)) if p)
     approval_rows.add_parties(case.unit, case.id, people)
 
 
-def _timers(case: Case, events: Sequence[Event], first: int) -> None:
-    """A timer is an outbox row; ``at`` tells an old one from the one that counts."""
-    for place, event in enumerate(events):
-        if event.kind == "timer_set":
-            data = event.data
-            payload = {"case": case.id, "task": data["task"], "n": data["n"], "at": data["at"]}
-            put(case.unit.conn, case.unit.tables, kind=TIMER, payload=payload, key=f"{TIMER}/{case.id}/{first + place}",
-                run_after=datetime.fromisoformat(data["at"]))
+def _timers(case: Case, before: CaseState) -> None:
+    """The next instant at which something happens by itself is an outbox row; ``n`` and ``at`` tell an old one from the one that counts."""
+    for no, task in case.state.tasks.items():
+        waits = next_timer(task)
+        if waits is None or (no in before.tasks and next_timer(before.tasks[no]) == waits):
+            continue
+        n, at = waits
+        put(case.unit.conn, case.unit.tables, kind=TIMER, payload={"case": case.id, "task": no, "n": n, "at": at},
+            key=f"{TIMER}/{case.id}/{no}/{n}/{at}", run_after=datetime.fromisoformat(at))
+
+
+def next_timer(task: Task) -> tuple[int, str] | None:
+    """(number, instant) of the next escalation of a task that is being worked on."""
+    return (task.fired, task.timers[task.fired]) if task.status == "open" and not task.paused_at and task.fired < len(task.timers) else None
 
 
 def _subs(case: Case, events: Sequence[Event]) -> None:
     for event in events:
-        data = event.data
         if event.kind == "sub_opened":
-            _open_sub(case, data["chain"], data["record"], data.get("task"))
+            _open_sub(case, event.data)
         elif event.kind == "sub_cancelled":
-            child = approval_rows.child_case(case.unit, case.id, data["task"])
+            child = approval_rows.child_case(case.unit, case.id, event.data["step"])
             if child is not None:
-                make_move(locked_case(case.unit, child), "terminate", SYSTEM, data={"reason": "parent"})
+                reason = message("approval.case_above_ended").say("zh")
+                make_move(locked_case(case.unit, child), "terminate", SYSTEM, data={"reason": reason})
 
 
-def _open_sub(case: Case, address: str, record_id: int, task: int | None) -> None:
-    unit, chain = case.unit, case.unit.catalog.chains.get(address)
-    record = rows.fetch(unit, chain.entity, record_id, lock=True) if chain is not None else None
+def _open_sub(case: Case, data: Mapping[str, Any]) -> None:
+    unit, chain = case.unit, case.unit.catalog.chains.get(data["chain"])
+    record = rows.fetch(unit, chain.entity, data["record"], lock=True) if chain is not None else None
     if chain is None or record is None:
-        raise NotPossible(message("approval.no_sub", chain=address))
-    step = next((s for s in case.chain.every_step() if getattr(s, "chain", "") == address), None)
-    waits = task if getattr(step, "wait", True) else None
-    begin_case(unit, chain, record, case.state.initiator, {}, (case.id, waits))
+        raise NotPossible(message("approval.no_sub", chain=data["chain"]))
+    begin_case(unit, chain, record, case.state.initiator, {}, (case.id, data["step"] if data.get("wait", True) else None))
 
 
 def _results(case: Case, events: Sequence[Event]) -> None:
@@ -288,8 +286,3 @@ def done(case: Case, said: Message, **more: Any) -> ActionDone:
     """The answer of every approval command."""
     return ActionDone(case.chain.entity, case.record["id"], case.record["row_version"], said,
                       {"case": case.id, "status": case.state.status, **more})
-
-
-def status_label(unit: Unit, status: str) -> Text | str:
-    choices = unit.catalog.choices.get("platform.approval_status")
-    return choices.items[status].label if choices is not None and status in choices.items else status

@@ -31,10 +31,9 @@ def wake_waiting(unit: Unit, address: str, record_id: int) -> None:
 
     for row in _open(unit, address, record_id):
         case = locked_case(unit, row["id"])
-        for task in [t for t in case.state.live_tasks() if t.kind == "wait"]:
-            step = case.chain.step(task.step)
-            if isinstance(step, WaitFor) and step.condition and case.facts.holds(step.condition) is True:
-                make_move(case, "wake", SYSTEM, task.no)
+        for step in [s for s in case.chain.every_step() if isinstance(s, WaitFor) and s.condition and case.state.is_active(s.name)]:
+            if case.state.is_active(step.name) and case.facts.holds(step.condition, case.state) is True:
+                make_move(case, "wake", SYSTEM, None, {"step": step.name})
 
 
 def _open(unit: Unit, address: str, record_id: int) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaloom.approval import CaseState, Event, Task
 from metaloom.base.text import Text
+from metaloom.command import approval_rows
 from metaloom.command.live import Live
 from metaloom.command.notify import notify
 from metaloom.message import fill, slots_in
@@ -33,14 +34,14 @@ def tell(case: Case, before: CaseState, events: Sequence[Event], new: Mapping[in
     ids = dict(new)
     for no, task in case.state.tasks.items():
         if task.status == "open" and task.kind in WAITING and _arrived(task, before.tasks.get(no)):
-            _say(case, _people(task), "approval.task", WAITING[task.kind], _link(case, ids, no))
+            _say(case, _people(case, task), "approval.task", WAITING[task.kind], _link(case, ids, no))
     for event in events:
         data = event.data
         if event.kind == "copied":
             _say(case, data["to"], "approval.copy", COPIED, f"/case/{case.id}")
         elif event.kind == "urged":
             for no in data["tasks"]:
-                _say(case, _people(case.state.tasks[no]), "approval.urged", URGED, _link(case, ids, no))
+                _say(case, _people(case, case.state.tasks[no]), "approval.urged", URGED, _link(case, ids, no))
         elif event.kind == "reminded":
             to = data.get("to") or ()
             _say(case, to if isinstance(to, (list, tuple)) else [to], "approval.late", LATE, _link(case, ids, data["task"]))
@@ -53,15 +54,13 @@ def _arrived(task: Task, was: Task | None) -> bool:
     return was is None or was.status != "open" or (was.assignee, was.pool) != (task.assignee, task.pool)
 
 
-def _people(task: Task) -> Iterable[int]:
-    return (task.assignee,) if task.assignee else task.pool
+def _people(case: Case, task: Task) -> Iterable[int]:
+    return (task.assignee,) if task.assignee else approval_rows.pool_of(task, case.facts.admins)
 
 
 def _link(case: Case, ids: dict[int, int], no: int) -> str:
     if no not in ids:
-        from metaloom.command.approval_rows import task_ids
-
-        ids.update(task_ids(case.unit, case.id))
+        ids.update(approval_rows.task_ids(case.unit, case.id))
     return f"/task/{ids[no]}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -76,11 +76,11 @@ def update_case(unit: Unit, case_id: int, values: Mapping[str, Any]) -> None:
         **values, row_version=table.c.row_version + 1, updated_at=unit.now, updated_by=unit.ctx.actor.user_id))
 
 
-def child_case(unit: Unit, case_id: int, task_no: int) -> int | None:
-    """The open case that a sub-chain's task waits for."""
+def child_case(unit: Unit, case_id: int, step: str) -> int | None:
+    """The open case that a sub-chain's step waits for."""
     table = unit.tables.engine.approval_case
     return unit.conn.scalar(sa.select(table.c.id).where(
-        table.c.parent_case_id == case_id, table.c.parent_task_no == task_no, table.c.finished_at.is_(None)))
+        table.c.parent_case_id == case_id, table.c.parent_step == step, table.c.finished_at.is_(None)))
 
 
 def cases_under(conn: sa.Connection, tables: Any, digest: str) -> list[Row]:
@@ -116,19 +116,11 @@ def events(conn: sa.Connection, tables: Any, case_id: int) -> list[Event]:
         sa.select(table.c.kind, table.c.data).where(table.c.case_id == case_id).order_by(table.c.seq))]
 
 
-def last_timer(unit: Unit, case_id: int, task_no: int, n: int) -> str | None:
-    """When the ``n``-th timer of a task was last set to go off, as the log says it."""
-    table = unit.tables.engine.approval_event
-    rows = unit.conn.scalars(sa.select(table.c.data).where(
-        table.c.case_id == case_id, table.c.kind == "timer_set").order_by(table.c.seq.desc()))
-    return next((data["at"] for data in rows if data.get("task") == task_no and data.get("n") == n), None)
-
-
 # -- tasks, pools, parties, copies -------------------------------------------------------------------------------------------
 
 
 def write_tasks(unit: Unit, case_id: int, before: Mapping[int, Task], after: CaseState, more: Mapping[int, Mapping[str, Any]],
-                labels: Mapping[str, Any]) -> dict[int, int]:
+                labels: Mapping[str, Any], admins: Callable[[], Sequence[int]]) -> dict[int, int]:
     """Makes the rows what the state says; the row ids of the tasks that are new. ``more``: columns by task that the state does not hold."""
     table, made = unit.tables.engine.approval_task, {}
     for no, task in after.tasks.items():
@@ -141,21 +133,27 @@ def write_tasks(unit: Unit, case_id: int, before: Mapping[int, Task], after: Cas
         else:
             made[no] = int(unit.conn.execute(table.insert().values(
                 case_id=case_id, task_no=no, step_label=labels.get(task.step), **values, **_made(unit)).returning(table.c.id)).scalar_one())
-        if (before[no].pool if no in before else ()) != task.pool:
-            _write_pool(unit, case_id, no, task.pool)
+        if no not in before and pool_of(task, admins) or no in before and before[no].pool != task.pool:
+            _write_pool(unit, made.get(no) or task_ids(unit, case_id)[no], pool_of(task, admins))
     return made
 
 
 def _columns(task: Task) -> dict[str, Any]:
     return {
         "step": task.step, "kind": task.kind, "assignee_id": task.assignee, "principal_id": task.principal, "status": task.status,
-        "opened_at": _instant(task.opened_at), "due_at": _instant(task.due), "closed_at": _instant(task.closed_at) if not task.live else None,
+        "opened_at": _instant(task.opened_at), "read_at": _instant(task.read_at),
+        "urged_at": _instant(task.urged_at), "due_at": _instant(task.due), "closed_at": _instant(task.closed_at) if not task.live else None,
         "closed_by": task.by or None, "decision": task.decision or None, "opinion": task.opinion or None,
     }
 
 
-def _write_pool(unit: Unit, case_id: int, no: int, people: Sequence[int]) -> None:
-    pool, task_id = unit.tables.engine.approval_pool, task_ids(unit, case_id)[no]
+def pool_of(task: Task, admins: Callable[[], Sequence[int]]) -> Sequence[int]:
+    """Who may take the task up: its pool, or the administrators for one of theirs."""
+    return tuple(admins()) if task.kind == "admin" and task.assignee is None and not task.pool else task.pool
+
+
+def _write_pool(unit: Unit, task_id: int, people: Sequence[int]) -> None:
+    pool = unit.tables.engine.approval_pool
     unit.conn.execute(pool.delete().where(pool.c.task_id == task_id))
     if people:
         unit.conn.execute(pool.insert(), [{"task_id": task_id, "user_id": user, **_made(unit)} for user in people])

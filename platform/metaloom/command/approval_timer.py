@@ -8,8 +8,7 @@ from typing import Any
 from metaloom.approval.event import SYSTEM
 from metaloom.base.clock import Clock, SystemClock
 from metaloom.base.messages import message
-from metaloom.command import approval_rows
-from metaloom.command.approval_case import Case, done, locked_case, make_move
+from metaloom.command.approval_case import Case, done, locked_case, make_move, next_timer
 from metaloom.command.context import ActionDone
 from metaloom.command.handle_call import system_context
 from metaloom.command.unit import Unit, perform
@@ -39,20 +38,18 @@ def expire_in(unit: Unit, payload: Mapping[str, Any]) -> ActionDone:
     """The limit of a task ran out, or its next escalation is due."""
     case = locked_case(unit, payload["case"])
     task = case.state.tasks.get(payload["task"])
-    fresh = not case.state.finished and task is not None and task.live and task.paused_at is None
-    if not fresh or approval_rows.last_timer(unit, case.id, payload["task"], payload["n"]) != payload["at"]:
+    if case.state.finished or task is None or next_timer(task) != (payload["n"], payload["at"]):
         return _nothing(case)
-    make_move(case, "expire", SYSTEM, payload["task"], {"n": payload["n"]})
+    make_move(case, "expire", SYSTEM, task.no, {"n": payload["n"]})
     return done(case, message("approval.moved", kind="expire"))
 
 
 def sub_done_in(unit: Unit, payload: Mapping[str, Any]) -> ActionDone:
     """The case that a sub-chain's step waits for is over."""
     case = locked_case(unit, payload["case"])
-    task = case.state.tasks.get(payload["task"])
-    if case.state.finished or task is None or not task.live:
+    if case.state.finished or not case.state.is_active(payload["step"]):
         return _nothing(case)
-    make_move(case, "sub_done", SYSTEM, payload["task"], {"result": payload["result"]})
+    make_move(case, "sub_done", SYSTEM, None, {"step": payload["step"], "result": payload["result"]})
     return done(case, message("approval.moved", kind="sub_done"))
 
 

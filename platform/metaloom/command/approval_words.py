@@ -9,7 +9,7 @@ register({
     "approval.already_running": ("“{chain}”正在进行，不能重复提交。", "“{chain}” is running for this record already."),
     "approval.not_by_hand": ("“{chain}”不能手工发起。", "“{chain}” is started by an action, not by hand."),
     "approval.may_not_start": ("您不能发起“{chain}”。", "You may not start “{chain}”."),
-    "approval.finished": ("本单已办结（{status}），不能再处理。", "This case is over ({status}); nothing more can be done with it."),
+    "approval.case_above_ended": ("上级审批单已结束或取消", "The case above is over"),
     "approval.no_sub": ("子流程“{chain}”无法发起。", "The sub-chain “{chain}” cannot be started."),
     "approval.in_approval": (
         "“{chain}”正在进行（当前环节：{steps}），不能修改。请由审批人处理，或先撤回。",

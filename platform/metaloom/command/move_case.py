@@ -18,11 +18,12 @@ DATA: Mapping[str, Mapping[str, str]] = {
     "withdraw": {"reason": "text"}, "take_back": {}, "resubmit": {"opinion": "text"}, "claim": {}, "unclaim": {}, "read": {}, "urge": {},
     "transfer": {"to": "person", "opinion": "text"}, "delegate": {"to": "person", "opinion": "text"},
     "add_before": {"to": "people", "opinion": "text"}, "add_after": {"to": "people", "opinion": "text"},
-    "remove": {"to": "person", "opinion": "text"}, "copy": {"to": "people"}, "ask": {"to": "people", "question": "text"},
+    "remove": {}, "copy": {"to": "people"}, "ask": {"to": "person", "question": "text"},
     "answer": {"opinion": "text"}, "hold": {"opinion": "text", "outputs": "json"}, "terminate": {"reason": "text"},
-    "jump": {"to": "step", "reason": "text"}, "wake": {"reason": "text"}, "pause": {"reason": "text"},
+    "jump": {"to": "step", "reason": "text"}, "wake": {}, "pause": {"opinion": "text"},
 }
-CASE_MOVES = frozenset({"withdraw", "terminate", "jump", "urge", "read", "copy", "resubmit", "take_back", "wake", "pause"})
+CASE_MOVES = frozenset({"withdraw", "terminate", "jump", "urge", "read", "wake"})
+WHOLE = CASE_MOVES - {"read", "wake"}     # about the case even where a task was named
 PEOPLE_MAX = 50
 
 
@@ -50,7 +51,8 @@ def move_in(unit: Unit, kind: str, case_id: int | None, task_id: int | None, dat
 
 def _found(unit: Unit, kind: str, case_id: int | None, task_id: int | None) -> tuple[Case, int | None]:
     if task_id is not None:
-        return task_of(unit, task_id)
+        case, no = task_of(unit, task_id)
+        return case, None if kind in WHOLE else no
     if case_id is None or kind not in CASE_MOVES:
         raise Invalid([Problem("task", message("approval.no_task"))])
     case = locked_case(unit, case_id)

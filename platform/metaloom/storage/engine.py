@@ -403,7 +403,7 @@ approval_case = _table(
     sa.Column("finished_at", UtcDateTime()),
     _text("result", 20),
     _number("parent_case_id"),
-    _number("parent_task_no"),
+    _text("parent_step", 120),
     # Filled while the chain allows one running case per record: <entity>/<record>/<chain>. The index keeps it to one.
     _text("open_key", 250),
     sa.CheckConstraint("status IN ('running', 'returned', 'waiting', 'approved', 'rejected', 'withdrawn', 'terminated')",
