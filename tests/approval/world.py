@@ -142,7 +142,7 @@ class World:
     def _value(self, expression: str, state: CaseState) -> Any:
         scope = chain_scope(self.catalog, self.chain)
         checked = ex.compile(expression, scope, None, frozenset({ex.PYTHON}))
-        record = {name: None for name in scope.fields} | {k: self.id(v) if k in ("head", "owner") else Decimal(str(v)) if k == "total" else v
+        record = dict.fromkeys(scope.fields) | {k: self.id(v) if k in ("head", "owner") else Decimal(str(v)) if k == "total" else v
                                                          for k, v in self.record.items()}
         outputs = {name: {f: self._plain(v) for f, v in values.items()} for name, values in state.outputs.items()}
         empty = {s.name: dict.fromkeys(s.outputs) for s in self.chain.every_step() if getattr(s, "outputs", None)}

@@ -14,7 +14,17 @@ from metaloom.access import plan_for
 from metaloom.approval import replay
 from metaloom.approval.stored import state_in, state_out
 from metaloom.base.clock import FixedClock
-from metaloom.command import Context, approval_rows, assign_role, create_record, decide_task, move_case, save_user, start_approval, system_context
+from metaloom.command import (
+    Context,
+    approval_rows,
+    assign_role,
+    create_record,
+    decide_task,
+    move_case,
+    save_user,
+    start_approval,
+    system_context,
+)
 from metaloom.compile import read_sources
 from metaloom.storage import Settings, Tenancy
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from metaloom import access
 from metaloom.access.org import OrgTree, load_org_tree
 from metaloom.command import rows
 from metaloom.command.notify import reading_as
@@ -130,10 +131,12 @@ class People:
         return found
 
     def _person(self, user_id: int) -> int:
-        mark = self._column(user_id, "person_key") if "person_key" in self.user.c else None
-        if mark is None:
+        key = access.person_of(self.unit.conn, self.unit.tables, user_id)
+        if key.startswith(access.person.ACCOUNT):
             return user_id
-        return int(self.unit.conn.scalar(sa.select(sa.func.min(self.user.c.id)).where(self.user.c.person_key == mark)) or user_id)
+        spelled = [sa.func.upper(sa.func.trim(column)) == key for column in (self.user.c.person_key, self.user.c.staff_no)]
+        near = self.unit.conn.scalars(sa.select(self.user.c.id).where(sa.or_(*spelled))).all()
+        return min((one for one, other in access.persons_of(self.unit.conn, self.unit.tables, near).items() if other == key), default=user_id)
 
     def may_read(self, user_id: int, record_id: int) -> bool:
         """Whether the account reads the record by rights of its own."""

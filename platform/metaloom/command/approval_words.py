@@ -18,7 +18,7 @@ register({
         "“{chain}”正在进行（当前环节：{steps}），不能归档或删除。", "“{chain}” is running (now at: {steps}), so this cannot be archived or deleted."),
     "approval.may_not_read": ("您已无权查看这条记录，不能处理。", "You may not read this record any more, so you cannot act on it."),
     "approval.field_not_offered": ("本环节不能填写这个字段。", "This step does not let you enter this field."),
-    "approval.unknown_move": ("没有这种操作：{kind}。", "There is no such move: {kind}."),
+    "approval.no_such_move": ("没有这种操作：{kind}。", "There is no such move: {kind}."),
     "approval.no_task": ("这项操作需要指明审批任务。", "This needs a task."),
     "approval.not_a_decision": ("这项任务不能这样处理。", "This task is not decided this way."),
     "approval.needs_people": ("请选择人员。", "Choose somebody."),

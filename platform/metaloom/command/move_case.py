@@ -41,7 +41,7 @@ def move_case(ctx: Context, kind: str, *, case_id: int | None = None, task_id: i
 def move_in(unit: Unit, kind: str, case_id: int | None, task_id: int | None, data: Mapping[str, Any], record_version: int | None) -> ActionDone:
     """The same inside a running unit."""
     if kind not in DATA:
-        raise Invalid([Problem("kind", message("approval.unknown_move", kind=kind[:40]))])
+        raise Invalid([Problem("kind", message("approval.no_such_move", kind=kind[:40]))])
     case, no = _found(unit, kind, case_id, task_id)
     if record_version is not None and not unit.ctx.system:
         check_version(unit, case.chain.entity, case.record, record_version)
