@@ -7,6 +7,7 @@ from typing import Any
 
 from metaloom.base.errors import Invalid, Problem
 from metaloom.base.messages import message
+from metaloom.command import approval_rows
 from metaloom.command.approval_case import Case, done, locked_case, make_move
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.decide_task import OPINION_MAX, as_json, refuse_strangers, said, task_of
@@ -45,7 +46,11 @@ def move_in(unit: Unit, kind: str, case_id: int | None, task_id: int | None, dat
     case, no = _found(unit, kind, case_id, task_id)
     if record_version is not None and not unit.ctx.system:
         check_version(unit, case.chain.entity, case.record, record_version)
-    make_move(case, kind, unit.ctx.actor.user_id or 0, no, read_data(case, kind, data))
+    given, user = read_data(case, kind, data), unit.ctx.actor.user_id or 0
+    if kind == "read" and no is None and case.state.finished:
+        approval_rows.read_copy(unit, case.id, user)      # the log of a finished case is closed; having read a copy is not of it
+    else:
+        make_move(case, kind, user, no, given)
     return done(case, said(kind), **({"task": task_id} if task_id is not None else {}))
 
 

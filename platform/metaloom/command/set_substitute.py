@@ -6,7 +6,7 @@ from datetime import date
 
 from metaloom.base.errors import Invalid, NotAllowed, NotFound, NotPossible, Problem
 from metaloom.base.messages import message
-from metaloom.command import rows
+from metaloom.command import approval_rows, rows
 from metaloom.command.approval_people import People
 from metaloom.command.context import Context, Saved
 from metaloom.command.reach import account_within_reach
@@ -18,7 +18,8 @@ SUBSTITUTE, USER = "platform.substitute", "platform.user"
 def set_substitute(ctx: Context, user_id: int, substitute_id: int, from_date: date, to_date: date, *, entity: str | None = None,
                    chain: str | None = None, reason: str = "") -> Saved:
     """From ``from_date`` to ``to_date`` (both included) tasks of ``user_id`` open for ``substitute_id``, one hop; for all chains, those of an
-    entity, or one. Everybody may do that for the own account, who may edit an account for that account. Tasks that are open already stay."""
+    entity, or one. Everybody may do that for the own account, who may edit an account for that account. Tasks that are open already stay where they are; the substitute
+    may decide them, too."""
     body = [user_id, substitute_id, from_date, to_date, entity, chain, reason]
     return perform(ctx, "set_substitute", body, lambda unit: set_in(unit, user_id, substitute_id, from_date, to_date, entity, chain, reason), reason=reason)
 
@@ -32,8 +33,17 @@ def set_in(unit: Unit, user_id: int, substitute_id: int, from_date: date, to_dat
     values = {"user": user_id, "substitute": substitute_id, "from_date": from_date, "to_date": to_date, "entity": entity or None,
               "chain": chain or None, "reason": reason[:500] or None}
     made = rows.engine_insert(unit, SUBSTITUTE, values, {})
+    _let_look(unit, user_id, substitute_id, entity)
     unit.log(unit.entity(SUBSTITUTE), made, None, {name: value for name, value in values.items() if value is not None})
     return Saved(SUBSTITUTE, made, 1, str(made), message("substitute.set", from_=from_date.isoformat(), to=to_date.isoformat()))
+
+
+def _let_look(unit: Unit, user_id: int, substitute_id: int, entity: str | None) -> None:
+    """What waits for the absent person already may be decided by the substitute, who must find it."""
+    for case_id in approval_rows.open_tasks_of(unit, user_id):
+        subject = approval_rows.subject_of(unit, case_id)
+        if subject is not None and entity in (None, "", subject[0]):
+            approval_rows.add_parties(unit, case_id, [substitute_id])
 
 
 def _problems(unit: Unit, user_id: int, substitute_id: int, from_date: date, to_date: date, entity: str | None, chain: str | None) -> list[Problem]:

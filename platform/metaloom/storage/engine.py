@@ -563,7 +563,6 @@ message_opt_out = _table(
     sa.Index("ml_message_opt_out__address__uq", "channel", "address_mark", unique=True),
 )
 
-APPEND_ONLY = (audit, seal, revision, ledger_leg)
 
 
 def engine_tables_are_current(conn: sa.Connection) -> bool:
