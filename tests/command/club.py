@@ -28,10 +28,10 @@ ID_CARDS = ("11010519491231002X", "440308199001011234", "320311770706001")
 _numbers = count(1)
 
 
-def plugins():
+def plugins(*more):
     if str(PLUGINS) not in sys.path:
         sys.path.insert(0, str(PLUGINS))
-    found = load([Place(PLUGINS / "club_desk", "club_desk")])
+    found = load([Place(PLUGINS / "club_desk", "club_desk"), *more])
     assert not found.diagnostics, found.diagnostics
     return found
 
@@ -43,13 +43,14 @@ def sources():
 class Club:
     """``ctx("clerk")`` asks as a person: clerk, chief, boss (a second chief), stranger (clerk of the other company), guest."""
 
-    def __init__(self, home: Path, url: str, name: str) -> None:
-        self.registry = plugins()
+    def __init__(self, home: Path, url: str, name: str, more=(), places=()) -> None:
+        """``more``: sources besides the club's own; ``places``: plugins besides its desk."""
+        self.registry = plugins(*places)
         settings = Settings.from_env({"METALOOM_HOME": str(home), "METALOOM_DATABASE_URL": url})
         self.tenancy = Tenancy(settings, compiler=compiler_with(self.registry.manifest()))
         self.clock = FixedClock(NOW)
         self.tenant = self.tenancy.create(name, "俱乐部")
-        schema_change.publish(self.tenant, sources())
+        schema_change.publish(self.tenant, (*sources(), *more))
         self.system = system_context(self.tenant, plugins=self.registry, clock=self.clock)
         self.people: dict[str, int] = {}
         self._fill()

@@ -13,6 +13,7 @@ from metaloom.command.available_actions import available_actions, may_edit
 from metaloom.command.bulk import Outcome, bulk_action, bulk_archive
 from metaloom.command.case_shown import CaseShown, case_log, case_of_task, case_shown
 from metaloom.command.change_record import change_record
+from metaloom.command.collect_messages import collect_messages
 from metaloom.command.context import ActionDone, Context, Offered, Saved
 from metaloom.command.create_record import create_record
 from metaloom.command.decide_task import decide_task, decide_tasks
@@ -22,10 +23,13 @@ from metaloom.command.evaluate_warnings import Summary, alerts_of_touched, evalu
 from metaloom.command.explain_warning import explain_warning
 from metaloom.command.hand_over_tasks import hand_over_tasks
 from metaloom.command.handle_call import handle_call, system_context
+from metaloom.command.handle_message import handle_message
 from metaloom.command.import_records import Imported, RowProblem, import_records
 from metaloom.command.move_business_date import move_business_date
 from metaloom.command.move_case import move_case
+from metaloom.command.my_messages import Wish, my_messages, prefer_messages, read_messages, waiting, wishes
 from metaloom.command.publish import publish, roll_back
+from metaloom.command.resend_message import resend_message
 from metaloom.command.restore_record import restore_record
 from metaloom.command.run_action import run_action
 from metaloom.command.run_command import run_command
@@ -40,10 +44,11 @@ from metaloom.command.upload_file import FileShown, file_for, upload_file
 
 __all__ = [
     "ActionDone", "CaseShown", "Context", "ENDINGS", "FileShown", "Imported", "Offered", "Outcome", "RowProblem", "Saved", "Summary",
-    "alerts_of_touched", "archive_record", "assign_role", "available_actions", "bulk_action", "bulk_archive", "case_log", "case_of_task",
-    "case_shown", "change_record", "confirm_role", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session",
-    "end_substitute", "evaluate_warnings", "explain_warning", "file_for", "hand_over_tasks", "handle_call", "handle_evaluation",
-    "handle_sub_done", "handle_timer", "import_records", "may_edit", "move_business_date", "move_case", "publish", "restore_record",
-    "revoke_role", "roll_back", "run_action", "run_command", "save_user", "set_password", "set_substitute", "start_approval",
-    "system_context", "transfer_record", "unlock_user", "upload_file",
+    "Wish", "alerts_of_touched", "archive_record", "assign_role", "available_actions", "bulk_action", "bulk_archive", "case_log",
+    "case_of_task", "case_shown", "change_record", "collect_messages", "confirm_role", "create_record", "decide_task", "decide_tasks",
+    "delete_record", "end_session", "end_substitute", "evaluate_warnings", "explain_warning", "file_for", "hand_over_tasks", "handle_call",
+    "handle_evaluation", "handle_message", "handle_sub_done", "handle_timer", "import_records", "may_edit", "move_business_date",
+    "move_case", "my_messages", "prefer_messages", "publish", "read_messages", "resend_message", "restore_record", "revoke_role",
+    "roll_back", "run_action", "run_command", "save_user", "set_password", "set_substitute", "start_approval", "system_context",
+    "transfer_record", "unlock_user", "upload_file", "waiting", "wishes",
 ]

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from metaloom.access import AccessPlan, Actor
 from metaloom.base.clock import Clock, SystemClock
@@ -31,6 +31,7 @@ from metaloom.plugin.registry import Registry, installed
 from metaloom.storage import Tenant
 
 DEADLINE_SECONDS = 20.0
+T = TypeVar("T")
 
 
 def handle_call(tenant: Tenant, row: Any, *, plugins: Registry | None = None, clock: Clock | None = None,
@@ -66,7 +67,7 @@ def ask(ctx: Context, task: Mapping[str, Any], deadline: float) -> dict[str, Any
     payload = json.loads(ctx.tenant.secrets.decrypt(PAYLOAD_ADDRESS, task["sealed"]))
     assert door.perform is not None and door.accident is not None
     try:
-        return _in_time(lambda: _performed(ctx, door, task, payload), deadline)
+        return in_time(lambda: _performed(ctx, door, task, payload), deadline)
     except Exception as error:
         return door.accident(payload, error)
 
@@ -77,9 +78,9 @@ def _performed(ctx: Context, door: Door, task: Mapping[str, Any], payload: Mappi
     return door.perform(provider, task["method"], payload)
 
 
-def _in_time(call: Callable[[], dict[str, Any]], deadline: float) -> dict[str, Any]:
+def in_time(call: Callable[[], T], deadline: float) -> T:
     """The call's result, or TimeoutError; a call that hangs is left behind in its thread, which holds no transaction."""
-    answer: queue.SimpleQueue[tuple[dict[str, Any] | None, Exception | None]] = queue.SimpleQueue()
+    answer: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
 
     def run() -> None:
         try:
@@ -94,8 +95,7 @@ def _in_time(call: Callable[[], dict[str, Any]], deadline: float) -> dict[str, A
         raise TimeoutError(f"no answer within {deadline:g} s") from None
     if error is not None:
         raise error
-    assert result is not None
-    return result
+    return result  # type: ignore[return-value]
 
 
 def deliver(ctx: Context, task: Mapping[str, Any], reply: Mapping[str, Any]) -> ActionDone:

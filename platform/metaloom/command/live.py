@@ -87,13 +87,13 @@ class Linked(Mapping[str, Any]):
     """A linked record that is read only when something besides its id is asked of it."""
 
     def __init__(self, unit: Unit, entity: str, record_id: int) -> None:
-        self._unit, self._entity, self.id = unit, entity, record_id
+        self._unit, self.entity, self.id = unit, entity, record_id
         self._row: Live | None = None
 
     def _live(self) -> Live:
         if self._row is None:
-            found = rows.fetch(self._unit, self._entity, self.id)
-            entity = self._unit.entity(self._entity)
+            found = rows.fetch(self._unit, self.entity, self.id)
+            entity = self._unit.entity(self.entity)
             self._row = Live(self._unit, entity, found if found is not None else rows.nothing(entity))
         return self._row
 

@@ -1,27 +1,49 @@
-"""Telling people inside the running transaction: each receiver gets the words that this receiver may read."""
+"""Telling people inside the running transaction: each receiver gets the words that this receiver may read.
+
+A message in the application is there with the commit. What leaves the house (e-mail, short messages) is queued in the same
+transaction and sent by a worker.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from metaloom.access import plan_for
-from metaloom.base.errors import LoginRequired, NotFound
 from metaloom.base.messages import Message
 from metaloom.base.text import Text
 from metaloom.command import rows
+from metaloom.command.eyes import reading_as, words_for
+from metaloom.command.outgoing import Letter, post_letters
 from metaloom.command.unit import Unit
-from metaloom.message import Box, fill, one_line, plain, slots_in
+from metaloom.message import Box, Reach, fill, one_line, plain, slots_in
 from metaloom.message.box import IN_APP
-from metaloom.message.texts import UNSEEN
-from metaloom.model import FieldLevel
-from metaloom.record import Row
-from metaloom.record.encode import display_cell
-from metaloom.record.mask import mask
-from metaloom.record.paths import PATHS, UnknownPath
+from metaloom.model import ChannelText, MessageTemplate
 
+EMAIL, USER = "email", "platform.user"
 Said = Message | Text | str
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What is told, to whomever. ``by_channel``: words of a template where a channel has its own."""
+
+    kind: str
+    subject: Said
+    body: Said | None = None
+    entity: str = ""
+    record_id: int | None = None
+    link: str = ""
+    urgent: bool = False
+    important: bool = False
+    template: str = ""
+    by_channel: Mapping[str, ChannelText] = field(default_factory=dict)
+
+    def texts(self) -> tuple[Text, ...]:
+        own = [part for part in (self.subject, self.body) if isinstance(part, Text)]
+        for words in self.by_channel.values():
+            own += filter(None, (words.subject, words.body, *words.fields.values()))
+        return tuple(own)
 
 
 def notify(unit: Unit, to: Iterable[int], *, kind: str, subject: Said, body: Said | None = None, entity: str = "",
@@ -35,78 +57,89 @@ def notify(unit: Unit, to: Iterable[int], *, kind: str, subject: Said, body: Sai
     ``link`` is a path inside the tenant (``/task/42``); without one the message leads to the record. ``urgent`` messages pass
     quiet hours.
     """
-    told = [values for user_id in dict.fromkeys(to)
-            if (values := _message(unit, user_id, kind, subject, body, entity, record_id, link, urgent)) is not None]
-    Box(unit.conn, unit.tables).add(told)
-    return len(told)
+    return tell(unit, to, Telling(kind, subject, body, entity, record_id, link, urgent))
 
 
-def _message(unit: Unit, user_id: int, kind: str, subject: Said, body: Said | None, entity: str, record_id: int | None, link: str,
-             urgent: bool) -> dict[str, Any] | None:
-    reading = reading_as(unit, user_id)
-    if reading is None:
-        return None
-    words = words_for(reading, entity, record_id, slots_in(*(part for part in (subject, body) if isinstance(part, Text))))
+def notify_template(unit: Unit, to: Iterable[int], template: MessageTemplate, *, entity: str = "", record_id: int | None = None,
+                    link: str = "", urgent: bool = False) -> int:
+    """The same with the words of a template, each channel its own."""
+    first = template.channels.get(IN_APP) or next(iter(template.channels.values()))
+    return tell(unit, to, Telling(template.address, first.subject or template.label, first.body, entity, record_id, link, urgent,
+                                  template.important, template.address, template.channels))
+
+
+def tell(unit: Unit, to: Iterable[int], what: Telling) -> int:
+    """How many people were told: those whose account is on."""
+    people = list(dict.fromkeys(to))
+    box = Box(unit.conn, unit.tables)
+    wanted = box.preferences(people, what.kind) if people else {}
+    messages: list[dict[str, Any]] = []
+    letters: list[Letter] = []
+    told = 0
+    for user_id in people:
+        reading = reading_as(unit, user_id)
+        if reading is None:
+            continue
+        told += 1
+        words = words_for(reading, what.entity, what.record_id, slots_in(*what.texts()))
+        prefers = {channel: wants for (_, channel), wants in wanted.get(user_id, {}).items()}
+        messages.append(_in_app(unit, reading, what, words, prefers.get(IN_APP, True)))
+        letters += _letters(unit, reading, what, words, prefers)
+    box.add(messages)
+    post_letters(unit, letters)
+    return told
+
+
+def _in_app(unit: Unit, reading: Unit, what: Telling, words: Mapping[str, str], wanted: bool) -> dict[str, Any]:
+    said = what.by_channel.get(IN_APP)
+    subject, body = (said.subject or what.subject, said.body) if said else (what.subject, what.body)
     locale = reading.ctx.locale
+    held_back = not wanted and not what.important
     return {
-        "receiver_id": user_id, "channel": IN_APP, "kind": kind, "subject": one_line(_said(subject, words, locale)),
-        "body": plain(_said(body, words, locale)) if body is not None else None, "status": "delivered",
-        "entity": entity or None, "record_id": record_id, "link": link or None, "urgent": urgent,
-        "created_at": unit.now, "updated_at": unit.now, "created_by": unit.ctx.actor.user_id, "delivered_at": unit.now,
-        "request_id": unit.ctx.request_id or None,
+        "receiver_id": reading.ctx.actor.user_id, "channel": IN_APP, "kind": what.kind, "template": what.template or None,
+        "subject": one_line(_said(subject, words, locale)), "body": plain(_said(body, words, locale)) if body is not None else None,
+        "status": "suppressed" if held_back else "delivered", "why": "preference" if held_back else None,
+        "entity": what.entity or None, "record_id": what.record_id, "link": what.link or None, "urgent": what.urgent,
+        "created_at": unit.now, "updated_at": unit.now, "created_by": unit.ctx.actor.user_id,
+        "delivered_at": None if held_back else unit.now, "request_id": unit.ctx.request_id or None,
     }
 
 
-def _said(part: Said, words: dict[str, str], locale: str) -> str:
-    if isinstance(part, Text):
-        return fill(part, words, locale)
-    return part.say(locale) if isinstance(part, Message) else part
-
-
-def reading_as(unit: Unit, user_id: int) -> Unit | None:
-    """The same transaction with the eyes of another person; None for an account that is unknown or switched off."""
-    key = ("reading_as", user_id)
-    if key not in unit.memory:
-        try:
-            plan = plan_for(unit.conn, unit.revision, user_id)
-        except LoginRequired:
-            unit.memory[key] = None
-        else:
-            ctx = replace(unit.ctx, actor=plan.actor, plan=plan, locale=plan.actor.locale, system=False)
-            unit.memory[key] = Unit(ctx, unit.conn, unit.command, unit.now)
-    found: Unit | None = unit.memory[key]
+def _letters(unit: Unit, reading: Unit, what: Telling, words: Mapping[str, str], prefers: Mapping[str, bool]) -> list[Letter]:
+    """What goes to this person outside the application: e-mail where the template has words for it or the person asked for it,
+    other channels where both hold."""
+    reach = Reach.of(unit.catalog.settings)
+    locale, found = reading.ctx.locale, []
+    for channel in dict.fromkeys((EMAIL, *reach.channels)):
+        said = what.by_channel.get(channel)
+        asked = prefers.get(channel)
+        by_itself = said is not None and channel == EMAIL
+        if not (asked or (asked is None and by_itself) or (what.important and by_itself)) or (channel != EMAIL and said is None):
+            if by_itself:
+                found.append(_letter(unit, reading, what, channel, said, words, locale, why="preference"))
+            continue
+        found.append(_letter(unit, reading, what, channel, said, words, locale))
     return found
 
 
-def words_for(reading: Unit, entity: str, record_id: int | None, names: Iterable[str]) -> dict[str, str]:
-    """The words of a record's paths as the person of ``reading`` may read them; what may not be read is absent.
-
-    Fields that are masked or encrypted are masked for everybody: a message is kept, and travels. ``title`` is the record's
-    title where the entity has no field of that name.
-    """
-    if record_id is None or entity not in reading.catalog.entities:
-        return {}
-    paths = {name: path for name in sorted(names) if (path := _path(reading, entity, name))}
-    try:
-        row = rows.reader(reading).get(entity, record_id, paths=[*paths.values()], children=False)
-    except NotFound:
-        return {}
-    return {name: _word(reading, row, path) for name, path in paths.items() if path in row.values}
+def _letter(unit: Unit, reading: Unit, what: Telling, channel: str, said: ChannelText | None, words: Mapping[str, str], locale: str,
+            why: str = "") -> Letter:
+    subject, body = (said.subject or what.subject, said.body) if said else (what.subject, what.body)
+    return Letter(
+        channel=channel, address=address_of(unit, reading.ctx.actor.user_id, channel), kind=what.kind, template=what.template,
+        subject=_said(subject, words, locale), body=_said(body if body is not None else subject, words, locale),
+        receiver=reading.ctx.actor.user_id, entity=what.entity, record_id=what.record_id, link=what.link, urgent=what.urgent,
+        important=what.important, template_code=said.template_code if said else "",
+        fields={name: fill(text, words, locale) for name, text in said.fields.items()} if said else {}, why=why)
 
 
-def _word(reading: Unit, row: Row, name: str) -> str:
-    path = PATHS.of(reading.revision).path(row.entity, name)
-    if (path.field.mask or path.field.encrypted) and row.levels.get(name, FieldLevel.READ) is not FieldLevel.MASKED:
-        return mask(path.field, row.values[name]) or UNSEEN
-    return display_cell(reading.catalog, path, row, row.values[name], reading.ctx.locale, reading.ctx.tenant.zone)
+def address_of(unit: Unit, user_id: int | None, channel: str) -> str:
+    """The person's own address on a channel; empty where there is none."""
+    person = rows.fetch(unit, USER, user_id) if user_id is not None else None
+    return str((person or {}).get({EMAIL: "email"}.get(channel, "mobile")) or "")
 
 
-def _path(reading: Unit, entity: str, name: str) -> str:
-    """The path behind a slot; empty for one that the entity does not have."""
-    book = PATHS.of(reading.revision)
-    for path in (name, reading.entity(entity).title if name == "title" else ""):
-        try:
-            return book.path(entity, path).text
-        except UnknownPath:
-            continue
-    return ""
+def _said(part: Said, words: Mapping[str, str], locale: str) -> str:
+    if isinstance(part, Text):
+        return fill(part, words, locale)
+    return part.say(locale) if isinstance(part, Message) else part

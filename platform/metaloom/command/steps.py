@@ -13,6 +13,9 @@ from metaloom.command import rows
 from metaloom.command.check import slots_of
 from metaloom.command.evaluate import PYTHON, fitted, run
 from metaloom.command.live import Linked, Live, Loose, Names, children_of
+from metaloom.command.notify import notify, notify_template
+from metaloom.command.receivers import receivers
+from metaloom.command.send_message import send_message
 from metaloom.command.store import change_stored, new_record
 from metaloom.command.unit import DEPTH_MAX, Unit
 from metaloom.compile import action_scope, entity_scope, prefixed_scopes, values_scope, where_scope
@@ -300,9 +303,25 @@ def _plain(found: Any) -> Any:
     return found["id"] if isinstance(found, Mapping) else found
 
 
+def _notify(frame: Run, step: Step) -> None:
+    """People of the house are told, each in the words that they may read."""
+    unit, record = frame.unit, frame.record
+    to = receivers(unit, step.to, frame.entity, record, frame.value)
+    about = {"entity": frame.entity.address, "record_id": record["id"]} if record is not None else {}
+    if step.name:
+        notify_template(unit, to, unit.catalog.messages[step.name], urgent=step.urgent, **about)
+    elif step.subject is not None:
+        notify(unit, to, kind=frame.action.address, subject=step.subject, body=step.body, urgent=step.urgent, **about)
+
+
+def _send(frame: Run, step: Step) -> None:
+    template = frame.unit.catalog.messages[step.name]
+    send_message(frame.unit, template, step.channel, frame.value(step.target), frame.entity, frame.record)
+
+
 _VERBS = {
     "check": _check, "set": _set, "transition": _transition, "create": _create, "get": _get, "update": _update,
-    "for_each": _for_each, "run": _run, "start_approval": _start_approval,
+    "for_each": _for_each, "run": _run, "start_approval": _start_approval, "notify": _notify, "send": _send,
 }
 
 

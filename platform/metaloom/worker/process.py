@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from threading import Event
 
-from metaloom import audit
+from metaloom import audit, command
 from metaloom.base.clock import Clock, SystemClock
 from metaloom.base.errors import MetaloomError
 from metaloom.job import EmbeddedWorker
@@ -22,7 +23,7 @@ def start_embedded(
     settings: Settings, tenancy: Tenancy, registry: Registry, *, stopping: Event | None = None, clock: Clock | None = None
 ) -> EmbeddedWorker:
     """Drain the outboxes of all tenants in a thread of this process, until ``stopping`` is set."""
-    worker = EmbeddedWorker(tenancy, handlers(registry, clock or SystemClock()), stopping=stopping, chores=chores)
+    worker = EmbeddedWorker(tenancy, handlers(registry, clock or SystemClock()), stopping=stopping, chores=partial(chores, registry=registry, clock=clock))
     worker.start()
     return worker
 
@@ -31,16 +32,17 @@ def work(tenancy: Tenancy, registry: Registry, *, stopping: Event, clock: Clock 
     """A worker process: returns when ``stopping`` is set. What it does may ring other workers, too."""
     silence = ring_through(tenancy.settings)
     try:
-        work_with_bell(tenancy, handlers(registry, clock or SystemClock()), stopping=stopping, chores=chores)
+        work_with_bell(tenancy, handlers(registry, clock or SystemClock()), stopping=stopping, chores=partial(chores, registry=registry, clock=clock))
     finally:
         silence()
 
 
-def chores(tenancy: Tenancy) -> None:
-    """Once a minute: seal new audit rows, forget uploads that no record took."""
+def chores(tenancy: Tenancy, registry: Registry | None = None, clock: Clock | None = None) -> None:
+    """Once a minute: seal new audit rows, forget uploads that no record took, collect receipts and answers to messages."""
     for name in tenancy.names():
         try:
             _chores_of(tenancy.open(name))
+            command.collect_messages(tenancy.open(name), plugins=registry, clock=clock)
         except MetaloomError as error:
             log.warning("chores of tenant %s wait: %s", name, error)
 

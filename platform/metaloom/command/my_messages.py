@@ -1,0 +1,106 @@
+"""A person's own messages in the application: what waits, what there is, what was read, what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from metaloom.base.errors import Invalid, LoginRequired, Problem
+from metaloom.base.messages import message, register
+from metaloom.base.text import Text
+from metaloom.command.context import ActionDone, Context
+from metaloom.command.unit import Unit, perform
+from metaloom.message import Box, Reach
+from metaloom.message.box import IN_APP, Note
+
+MARK_MAX = 200
+
+register({
+    "message.marked": ("已标为已读。", "Marked as read."),
+    "message.preferred": ("消息设置已保存。", "Your message settings were saved."),
+    "message.kind.approval": ("审批待办", "Approval tasks"),
+    "message.kind.alert": ("风险预警", "Alerts"),
+    "message.kind.job": ("任务结果", "Results of jobs"),
+})
+
+# Kinds that the engine itself speaks of; templates of the packs are kinds too.
+ENGINE_KINDS = ("approval.task", "alert", "job")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One line of the preferences: a kind, and for each channel whether the person wants it, may choose, and what holds by itself."""
+
+    kind: str
+    label: Text
+    important: bool
+    channels: Mapping[str, bool]
+
+
+def my_messages(ctx: Context, conn: sa.Connection, *, unread: bool | None = None, before: int | None = None, limit: int = 20) -> list[Note]:
+    """The messages of the person who asks, newest first."""
+    return Box(conn, ctx.revision.tables).notes(_me(ctx), unread=unread, before=before, limit=limit)
+
+
+def waiting(ctx: Context, conn: sa.Connection) -> int:
+    """How many messages wait unread (counting stops at 100); one statement."""
+    return Box(conn, ctx.revision.tables).unread(_me(ctx))
+
+
+def read_messages(ctx: Context, ids: Sequence[int] | None = None) -> ActionDone:
+    """Marks own messages read: these, or all of them. Other people's ids change nothing and say nothing."""
+    if ids is not None and len(ids) > MARK_MAX:
+        raise Invalid([Problem("ids", message("record.too_many_values", limit=MARK_MAX))])
+
+    def work(unit: Unit) -> ActionDone:
+        Box(unit.conn, unit.tables).mark_read(_me(ctx), ids)
+        return ActionDone("platform.message", None, None, message("message.marked"))
+
+    return perform(ctx, "read_messages", [list(ids) if ids is not None else None], work)
+
+
+def wishes(ctx: Context, conn: sa.Connection) -> list[Wish]:
+    """What the person may be told, and on which channels it is wanted."""
+    said = Box(conn, ctx.revision.tables).preferences([_me(ctx)]).get(_me(ctx), {})
+    found = []
+    for kind, label, important, channels in _kinds(ctx):
+        wanted = {channel: True if important and by_itself else said.get((kind, channel), by_itself) for channel, by_itself in channels.items()}
+        found.append(Wish(kind, label, important, wanted))
+    return found
+
+
+def prefer_messages(ctx: Context, wanted: Mapping[tuple[str, str], bool]) -> ActionDone:
+    """Keeps what the person wants, by (kind, channel). What is important stays on; unknown kinds and channels are Invalid."""
+    known = {kind: (important, channels) for kind, _, important, channels in _kinds(ctx)}
+    wrong = [f"{kind}.{channel}" for kind, channel in wanted if channel not in known.get(kind, (False, {}))[1]]
+    if wrong:
+        raise Invalid([Problem(name, message("field.unknown")) for name in wrong])
+    kept = {(kind, channel): wants for (kind, channel), wants in wanted.items() if wants or not known[kind][0]}
+
+    def work(unit: Unit) -> ActionDone:
+        Box(unit.conn, unit.tables).prefer(_me(ctx), kept)
+        unit.log(None, None, None, {f"{kind}.{channel}": wants for (kind, channel), wants in kept.items()})
+        return ActionDone("platform.message_preference", None, None, message("message.preferred"))
+
+    return perform(ctx, "prefer_messages", [sorted((k, c, w) for (k, c), w in wanted.items())], work)
+
+
+def _kinds(ctx: Context) -> list[tuple[str, Text, bool, dict[str, bool]]]:
+    """Every kind a person may hear of: (kind, words, important, channel → wanted by itself)."""
+    reach = Reach.of(ctx.revision.catalog.settings)
+    mail = {"email": False} if reach.mail else {}
+    names = (message(f"message.kind.{kind.partition('.')[0]}") for kind in ENGINE_KINDS)
+    found = [(kind, Text(name.say("zh"), name.say("en")), False, {IN_APP: True, **mail}) for kind, name in zip(ENGINE_KINDS, names, strict=True)]
+    for template in ctx.revision.catalog.messages.values():
+        if IN_APP in template.channels:
+            ways = {channel: channel == "email" for channel in reach.outside if channel in template.channels}
+            found.append((template.address, template.label, template.important, {IN_APP: True, **mail, **ways}))
+    return found
+
+
+def _me(ctx: Context) -> int:
+    if ctx.actor.user_id is None:
+        raise LoginRequired()
+    return ctx.actor.user_id
