@@ -3,7 +3,7 @@
 import pytest
 
 from metaloom.base.errors import Invalid
-from metaloom.command import my_messages, prefer_messages, read_messages, waiting, wishes
+from metaloom.command import create_record, my_messages, prefer_messages, read_messages, waiting, wishes
 from metaloom.message import Reach, end_of_quiet
 from tests.command.club import NOW
 
@@ -12,7 +12,7 @@ SENTINEL = 987_654
 
 def tell(office, **values):
     """The chief's action on a member with a rating that clerks may not read; the new messages by person."""
-    member = office.new(**values)
+    member = create_record(office.ctx("boss"), "club.member", office.values(**values))
     newest = max((row["id"] for row in office.messages()), default=0)
     office.act("tell_chiefs", member.id)
     names = {number: name for name, number in office.people.items()}
