@@ -20,7 +20,6 @@ from metaloom.model.approval import (
     StartRule,
     SubChain,
     WaitFor,
-    Who,
 )
 from metaloom.model.catalog import Catalog, Pack
 from metaloom.model.choices import Choice, Choices
@@ -41,6 +40,7 @@ from metaloom.model.screen import Column, Form, ListView, Menu, MenuItem, QuickL
 from metaloom.model.series import NumberSeries
 from metaloom.model.trial import Expectation, Move, Person, Trial
 from metaloom.model.warning import Absence, Again, AlertEscalation, LevelRule, Receiver, WarningRule
+from metaloom.model.who import Who
 
 __all__ = [
     "Absence", "AccessGrant", "Account", "AccountingRule", "Action", "Again", "Aggregate", "AlertEscalation", "Allowed",

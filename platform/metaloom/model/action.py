@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from metaloom.base.position import NOWHERE, Position
 from metaloom.base.text import Text
 from metaloom.model.entity import Field
-
-if TYPE_CHECKING:
-    from metaloom.model.approval import Who
+from metaloom.model.who import Who
 
 
 @dataclass(frozen=True)
