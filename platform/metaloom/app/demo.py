@@ -118,9 +118,10 @@ class DemoStage:
             return conn.scalar(sa.select(table.c.id).limit(1)) is not None
 
     def close(self) -> None:
-        """The books reach the real day; the end is written down."""
+        """The books reach the real day, and what deserves a warning on it gets one; the end is written down."""
         self.next_day(self.last_day)
         self.drain()
+        self.attempt(lambda: command.evaluate_warnings(self._context(PREFIX + "warnings")))
         self._journal.end()
 
     # -- organisation ------------------------------------------------------------------------------------------------

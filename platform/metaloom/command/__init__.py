@@ -19,7 +19,7 @@ from metaloom.command.create_record import create_record
 from metaloom.command.decide_task import decide_task, decide_tasks
 from metaloom.command.delete_record import delete_record
 from metaloom.command.end_session import end_session
-from metaloom.command.evaluate_warnings import Summary, alerts_of_touched, evaluate_warnings, handle_evaluation
+from metaloom.command.evaluate_warnings import Summary, evaluate_warnings, handle_evaluation
 from metaloom.command.explain_warning import explain_warning
 from metaloom.command.hand_over_tasks import hand_over_tasks
 from metaloom.command.handle_call import handle_call, system_context
@@ -38,17 +38,16 @@ from metaloom.command.set_password import set_password
 from metaloom.command.set_substitute import end_substitute, set_substitute
 from metaloom.command.start_approval import start_approval
 from metaloom.command.transfer_record import transfer_record
-from metaloom.command.unit import ENDINGS
 from metaloom.command.unlock_user import unlock_user
 from metaloom.command.upload_file import FileShown, file_for, upload_file
 
 __all__ = [
-    "ActionDone", "CaseShown", "Context", "ENDINGS", "FileShown", "Imported", "Offered", "Outcome", "RowProblem", "Saved", "Summary",
-    "Wish", "alerts_of_touched", "archive_record", "assign_role", "available_actions", "bulk_action", "bulk_archive", "case_log",
-    "case_of_task", "case_shown", "change_record", "collect_messages", "confirm_role", "create_record", "decide_task", "decide_tasks",
-    "delete_record", "end_session", "end_substitute", "evaluate_warnings", "explain_warning", "file_for", "hand_over_tasks", "handle_call",
-    "handle_evaluation", "handle_message", "handle_sub_done", "handle_timer", "import_records", "may_edit", "move_business_date",
-    "move_case", "my_messages", "prefer_messages", "publish", "read_messages", "resend_message", "restore_record", "revoke_role",
-    "roll_back", "run_action", "run_command", "save_user", "set_password", "set_substitute", "start_approval", "system_context",
-    "transfer_record", "unlock_user", "upload_file", "waiting", "wishes",
+    "ActionDone", "CaseShown", "Context", "FileShown", "Imported", "Offered", "Outcome", "RowProblem", "Saved",
+    "Summary", "Wish", "archive_record", "assign_role", "available_actions", "bulk_action", "bulk_archive",
+    "case_log", "case_of_task", "case_shown", "change_record", "collect_messages", "confirm_role", "create_record", "decide_task",
+    "decide_tasks", "delete_record", "end_session", "end_substitute", "evaluate_warnings", "explain_warning", "file_for",
+    "hand_over_tasks", "handle_call", "handle_evaluation", "handle_message", "handle_sub_done", "handle_timer", "import_records",
+    "may_edit", "move_business_date", "move_case", "my_messages", "prefer_messages", "publish", "read_messages", "resend_message",
+    "restore_record", "revoke_role", "roll_back", "run_action", "run_command", "save_user", "set_password", "set_substitute",
+    "start_approval", "system_context", "transfer_record", "unlock_user", "upload_file", "waiting", "wishes",
 ]

@@ -19,7 +19,7 @@ from metaloom.command.environment import COMPANY
 from metaloom.command.handle_call import system_context
 from metaloom.command.notify import notify, reading_as
 from metaloom.command.run_command import refuse_unless_admin
-from metaloom.command.unit import Unit, perform
+from metaloom.command.unit import ENDINGS, Unit, perform
 from metaloom.expression import Env
 from metaloom.model import Catalog, Receiver, WarningRule
 from metaloom.record.alert_query import ALERT, owner_path
@@ -221,6 +221,9 @@ def _pointed_at(unit: Unit, entry: Any, link: str) -> Iterator[int]:
         value = (values or {}).get(link)
         if isinstance(value, int):
             yield value
+
+
+ENDINGS.append(alerts_of_touched)
 
 
 # -- the worker --------------------------------------------------------------------------------------------------------------

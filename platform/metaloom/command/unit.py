@@ -43,7 +43,7 @@ KEY_MAX = 200
 
 T = TypeVar("T", bound="Saved | ActionDone")
 
-# What follows from the changes of any command, inside its transaction; ``command/__init__.py`` says what.
+# What follows from the changes of any command, inside its transaction: each module that has such a thing adds it here.
 ENDINGS: list[Callable[[Unit], None]] = []
 
 
