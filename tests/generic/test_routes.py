@@ -30,6 +30,7 @@ NEEDS = {
 }  # fmt: skip
 # What everybody with a login may call; no entity stands in the address.
 FOR_EVERYBODY = {
+    "message.count", "message.panel", "message.show_list", "message.open_message", "message.mark", "message.settings", "message.save_settings",
     "workbench.index", "form.capitals", "lookup.search", "file.download", "file.upload", "LoginView.logout", "PasswordView.this_form_get",
     "PasswordView.this_form_post", "ProfileView.userinfo", "ProfileView.end_session", "api.tasks", "api.decide", "api.decide_many", "api.move_task",
     "api.case", "api.case_events", "api.case_path", "api.move_case", "api.me", "api.menu", "api.openapi", "api.upload", "api.download",

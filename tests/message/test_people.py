@@ -74,16 +74,16 @@ def test_everybody_reads_and_marks_only_the_own_messages(office):
     with office.tenant.read() as conn:
         mine, theirs = my_messages(clerk, conn, unread=True), my_messages(chief, conn, unread=True)
         assert mine and theirs and not {n.id for n in mine} & {n.id for n in theirs}
-        before = waiting(chief, conn)
+        before = waiting(chief, conn).unread
     read_messages(clerk, [note.id for note in theirs])
     with office.tenant.read() as conn:
-        assert waiting(chief, conn) == before
+        assert waiting(chief, conn).unread == before
     read_messages(clerk, [mine[0].id])
     with office.tenant.read() as conn:
-        assert waiting(clerk, conn) == len(mine) - 1 and my_messages(clerk, conn, unread=False)[0].id == mine[0].id
+        assert waiting(clerk, conn).unread == len(mine) - 1 and my_messages(clerk, conn, unread=False)[0].id == mine[0].id
     read_messages(clerk)
     with office.tenant.read() as conn:
-        assert waiting(clerk, conn) == 0 and my_messages(clerk, conn, unread=True) == []
+        assert waiting(clerk, conn).unread == 0 and my_messages(clerk, conn, unread=True) == []
         assert len(my_messages(clerk, conn, limit=1)) == 1 and my_messages(clerk, conn, before=1) == []
 
 
@@ -93,7 +93,7 @@ def test_counting_what_waits_is_one_statement(office):
     clerk, seen = office.ctx("clerk"), []
     with office.tenant.read() as conn:
         sa.event.listen(conn, "before_cursor_execute", lambda *a: seen.append(a[2]))
-        waiting(clerk, conn)
+        assert waiting(clerk, conn).todo == 0
     assert len(seen) == 1, seen
 
 

@@ -316,7 +316,7 @@ class TenantSessions(SessionInterface):
 
     def _keep(self, pinned: Current, session: WebSession) -> None:
         late = session.seen_at is None or self.store.clock.now() - session.seen_at > TOUCH_EVERY
-        if not session.modified and not late:
+        if not session.modified and (not late or g.get("by_itself")):  # a page that asks by itself is no visit of a person
             return
         try:
             pinned.release()

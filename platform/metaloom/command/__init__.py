@@ -27,7 +27,7 @@ from metaloom.command.handle_message import handle_message
 from metaloom.command.import_records import Imported, RowProblem, import_records
 from metaloom.command.move_business_date import move_business_date
 from metaloom.command.move_case import move_case
-from metaloom.command.my_messages import Wish, my_messages, prefer_messages, read_messages, waiting, wishes
+from metaloom.command.my_messages import Wish, my_message, my_messages, prefer_messages, read_messages, wishes
 from metaloom.command.publish import publish, roll_back
 from metaloom.command.resend_message import resend_message
 from metaloom.command.restore_record import restore_record
@@ -40,14 +40,15 @@ from metaloom.command.start_approval import start_approval
 from metaloom.command.transfer_record import transfer_record
 from metaloom.command.unlock_user import unlock_user
 from metaloom.command.upload_file import FileShown, file_for, upload_file
+from metaloom.command.waiting import Waiting, waiting
 
 __all__ = [
-    "ActionDone", "CaseShown", "Context", "FileShown", "Imported", "Offered", "Outcome", "RowProblem", "Saved",
-    "Summary", "Wish", "archive_record", "assign_role", "available_actions", "bulk_action", "bulk_archive",
-    "case_log", "case_of_task", "case_shown", "change_record", "collect_messages", "confirm_role", "create_record", "decide_task",
-    "decide_tasks", "delete_record", "end_session", "end_substitute", "evaluate_warnings", "explain_warning", "file_for",
-    "hand_over_tasks", "handle_call", "handle_evaluation", "handle_message", "handle_sub_done", "handle_timer", "import_records",
-    "may_edit", "move_business_date", "move_case", "my_messages", "prefer_messages", "publish", "read_messages", "resend_message",
-    "restore_record", "revoke_role", "roll_back", "run_action", "run_command", "save_user", "set_password", "set_substitute",
-    "start_approval", "system_context", "transfer_record", "unlock_user", "upload_file", "waiting", "wishes",
+    "ActionDone", "CaseShown", "Context", "ENDINGS", "FileShown", "Imported", "Offered", "Outcome", "RowProblem", "Saved", "Summary",
+    "Waiting", "Wish", "alerts_of_touched", "archive_record", "assign_role", "available_actions", "bulk_action", "bulk_archive", "case_log",
+    "case_of_task", "case_shown", "change_record", "collect_messages", "confirm_role", "create_record", "decide_task", "decide_tasks",
+    "delete_record", "end_session", "end_substitute", "evaluate_warnings", "explain_warning", "file_for", "hand_over_tasks", "handle_call",
+    "handle_evaluation", "handle_message", "handle_sub_done", "handle_timer", "import_records", "may_edit", "move_business_date",
+    "move_case", "my_message", "my_messages", "prefer_messages", "publish", "read_messages", "resend_message", "restore_record",
+    "revoke_role", "roll_back", "run_action", "run_command", "save_user", "set_password", "set_substitute", "start_approval",
+    "system_context", "transfer_record", "unlock_user", "upload_file", "waiting", "wishes",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from metaloom.base.errors import Invalid, LoginRequired, Problem
+from metaloom.base.errors import Invalid, LoginRequired, NotFound, Problem
 from metaloom.base.messages import message, register
 from metaloom.base.text import Text
 from metaloom.command.context import ActionDone, Context
@@ -44,9 +44,12 @@ def my_messages(ctx: Context, conn: sa.Connection, *, unread: bool | None = None
     return Box(conn, ctx.revision.tables).notes(_me(ctx), unread=unread, before=before, limit=limit)
 
 
-def waiting(ctx: Context, conn: sa.Connection) -> int:
-    """How many messages wait unread (counting stops at 100); one statement."""
-    return Box(conn, ctx.revision.tables).unread(_me(ctx))
+def my_message(ctx: Context, conn: sa.Connection, id: int) -> Note:
+    """One own message; NotFound for anybody else's."""
+    found = Box(conn, ctx.revision.tables).notes(_me(ctx), before=id + 1, limit=1)
+    if not found or found[0].id != id:
+        raise NotFound()
+    return found[0]
 
 
 def read_messages(ctx: Context, ids: Sequence[int] | None = None) -> ActionDone:

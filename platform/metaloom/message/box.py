@@ -64,11 +64,6 @@ class Box:
         statement = self.table.insert().returning(self.table.c.id, sort_by_parameter_order=True)
         return [int(id) for id in self.conn.scalars(statement, rows)]
 
-    def unread(self, receiver: int, cap: int = 100) -> int:
-        """How many messages in the application the person has not read; counting stops at ``cap``."""
-        rows = sa.select(sa.literal(1).label("one")).where(*self._unread_of(receiver)).limit(cap)
-        return self.conn.scalar(sa.select(sa.func.count()).select_from(rows.subquery())) or 0
-
     def notes(self, receiver: int, *, unread: bool | None = None, before: int | None = None, limit: int = 20) -> list[Note]:
         """The person's messages in the application, newest first; ``before`` continues below an id."""
         c = self.table.c

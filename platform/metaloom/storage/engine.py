@@ -500,6 +500,40 @@ substitute = _table(
     sa.Index("ml_substitute__user__ix", "user_id", "to_date"),
 )
 
+# Webhooks: what was told to other systems and what they asked; each event once, whatever is repeated.
+webhook_delivery = _table(
+    "ml_webhook_delivery",
+    _text("webhook", 120, required=True),
+    _text("event", 120, required=True),
+    _text("event_id", 64, required=True),
+    _text("entity", 130),
+    _number("record_id"),
+    sa.Column("body", LongText(), nullable=False),
+    _text("status", 20, required=True),
+    _number("tries", required=True, server_default="0"),
+    _number("answer_status"),
+    _text("error", 300),
+    sa.Column("delivered_at", UtcDateTime()),
+    _number("resend_of"),
+    sa.CheckConstraint("status IN ('queued', 'delivered', 'dead')", name="ml_webhook_delivery__status"),
+    sa.Index("ml_webhook_delivery__event__ix", "event_id"),
+    sa.Index("ml_webhook_delivery__webhook__ix", "webhook", "id"),
+    sa.Index("ml_webhook_delivery__record__ix", "entity", "record_id", "id"),
+)
+webhook_call = _table(
+    "ml_webhook_call",
+    _text("webhook", 120, required=True),
+    _text("event_id", 128, required=True),
+    _text("status", 20, required=True),
+    _text("entity", 130),
+    _number("record_id"),
+    _text("error", 300),
+    _text("address", 60),
+    _number("repeats", required=True, server_default="0"),
+    sa.CheckConstraint("status IN ('done', 'refused')", name="ml_webhook_call__status"),
+    sa.Index("ml_webhook_call__event__uq", "webhook", "event_id", unique=True),
+)
+
 APPEND_ONLY = (audit, seal, revision, ledger_leg, approval_event, approval_chain)
 # What people are told, and through which channel. A row without a receiver went to somebody outside: its address is sealed.
 message = _table(

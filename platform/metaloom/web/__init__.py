@@ -12,6 +12,7 @@ from metaloom.web import (
     import_page,
     list_page,
     lookup,
+    message_page,
     settings_page,
     workbench,
 )
@@ -31,5 +32,5 @@ def register_web(app: Flask) -> None:
     frame = Blueprint("frame", __name__)
     frame.get("/theme.css")(theme_css)
     app.register_blueprint(frame)
-    for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, settings_page):
+    for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, settings_page, message_page):
         app.register_blueprint(page.blueprint)

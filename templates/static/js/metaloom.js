@@ -97,6 +97,21 @@
   });
   window.addEventListener("pageshow", function () { $$("form[data-sent]").forEach(function (f) { delete f.dataset.sent; }); });
 
+  // ---- what waits: the page asks by itself while somebody looks at it; whoever shows a number carries data-unread or data-todo
+  var bell = $("[data-bell]");
+  function showWaiting(found) {
+    ["unread", "todo"].forEach(function (name) {
+      $$("[data-" + name + "]").forEach(function (n) { var many = found[name] || 0; n.hidden = !many; n.textContent = many > 99 ? "99+" : String(many); });
+    });
+    if (bell) bell.setAttribute("aria-label", bell.title + (found.unread ? " " + found.unread : ""));
+  }
+  function askWaiting() {
+    if (!bell || document.hidden) return;
+    fetch(bell.dataset.bell, { headers: { Accept: "application/json" }, credentials: "same-origin" })
+      .then(function (r) { return r.ok ? r.json() : null; }).then(function (found) { if (found) showWaiting(found); }).catch(function () { /* offline: the next time */ });
+  }
+  if (bell) { askWaiting(); setInterval(askWaiting, 45000); document.addEventListener("visibilitychange", askWaiting); document.addEventListener("htmx:afterRequest", function (e) { if (e.detail.requestConfig && e.detail.requestConfig.verb !== "get") askWaiting(); }); }
+
   // ---- recent records: remembered in this browser, per person
   function recentKey(user) { return "ml-recent:" + base + ":" + user; }
   function remember() {
