@@ -6,7 +6,7 @@ from metaloom.storage import engine as engine_tables
 from tests.compile.shop import ENGINE, NO_PLUGINS
 
 WANTED = {"company", "org_unit", "post", "user", "role_assignment", "file", "audit_entry", "job_run", "outbox", "revision", "ledger_entry", "ledger_leg",
-          "message", "alert"}
+          "message", "alert", "message_preference", "message_opt_out", "webhook_delivery", "webhook_call"}
 
 
 def platform() -> Catalog:

@@ -47,6 +47,8 @@ NOT_SEEDED = {
     "platform.ledger_entry": "rows must balance: tests/ledger", "platform.ledger_leg": "rows must balance: tests/ledger",
     "platform.job_run": "rows come from the worker: tests/job",
     "platform.message": "rows come from notify: tests/command/test_notify.py",
+    "platform.message_preference": "rows come from prefer_messages: tests/message", "platform.message_opt_out": "rows come from answers: tests/message",
+    "platform.webhook_delivery": "rows come from events: tests/message", "platform.webhook_call": "rows come from calls: tests/message",
     "platform.outbox": "rows come from commands that send", "platform.file": "rows come from uploads",
 }  # fmt: skip
 
