@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from metaloom import audit, ledger
+from metaloom.app.approval_invariant import unlike_log
 from metaloom.base.clock import Clock, SystemClock
 from metaloom.base.text import Text
 from metaloom.plugin.invariant import checked
@@ -170,5 +171,6 @@ ENGINE = (
     _Own("I4", "ledger.trial_balance", Text("试算平衡", "The trial balance is zero"), _off_balance),
     _Own("I12", "ledger.reversals", Text("红字与原凭证相抵", "A reversal mirrors its original"), _unlike_original),
     _Own("I16", "ledger.causes", Text("凭证均有来源", "Every ledger entry names its cause"), _without_cause),
+    _Own("I23", "approval.log", Text("审批单与其记录一致", "Every approval case is what its log says"), unlike_log),
     _Own("I22", "outbox", Text("待发事项无积压", "Nothing hangs in the outbox"), _lost),
 )

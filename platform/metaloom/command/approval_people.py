@@ -81,7 +81,7 @@ class People:
     def _heads(self, unit_id: int | None) -> list[int]:
         """Heads of a unit and of those above it, nearest first; a unit without a head is passed over."""
         units, heads, table = self._tree().units, [], self.unit.tables.of("platform.org_unit")
-        known: dict[int, int | None] = dict(self.unit.conn.execute(sa.select(table.c.id, table.c.head_id)).tuples().all()) if unit_id else {}
+        known = {row.id: row.head_id for row in self.unit.conn.execute(sa.select(table.c.id, table.c.head_id))} if unit_id else {}
         seen: set[int] = set()
         while unit_id is not None and unit_id not in seen and len(seen) < HEADS_MAX:
             seen.add(unit_id)

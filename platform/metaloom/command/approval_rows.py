@@ -162,7 +162,7 @@ def _write_pool(unit: Unit, task_id: int, people: Sequence[int]) -> None:
 def task_ids(unit: Unit, case_id: int) -> dict[int, int]:
     """Row id by number."""
     table = unit.tables.engine.approval_task
-    return dict(unit.conn.execute(sa.select(table.c.task_no, table.c.id).where(table.c.case_id == case_id)).tuples().all())
+    return {row.task_no: row.id for row in unit.conn.execute(sa.select(table.c.task_no, table.c.id).where(table.c.case_id == case_id))}
 
 
 def parties(unit: Unit, case_id: int) -> set[int]:

@@ -31,7 +31,7 @@ def _run(tenant: Tenant, row: Any, work: Any, plugins: Registry | None, clock: C
     key = row["key"] if isinstance(row, Mapping) else row.key
     ctx = system_context(tenant, plugins=plugins or installed(), clock=clock or SystemClock(), request_id=key[:64]).with_key(key)
     done_ = perform(ctx, work.__name__, dict(payload), lambda unit: work(unit, payload))
-    return {"moved": bool(done_.results.get("moved", True))}
+    return {"moved": bool(done_.results.get("moved", True)) and not done_.replayed}
 
 
 def expire_in(unit: Unit, payload: Mapping[str, Any]) -> ActionDone:

@@ -17,9 +17,9 @@ SUBSTITUTE, USER = "platform.substitute", "platform.user"
 
 def set_substitute(ctx: Context, user_id: int, substitute_id: int, from_date: date, to_date: date, *, entity: str | None = None,
                    chain: str | None = None, reason: str = "") -> Saved:
-    """From ``from_date`` to ``to_date`` (both included) tasks of ``user_id`` open for ``substitute_id``, one hop; for all chains, those of an
-    entity, or one. Everybody may do that for the own account, who may edit an account for that account. Tasks that are open already stay where they are; the substitute
-    may decide them, too."""
+    """From ``from_date`` to ``to_date`` (both included) tasks of ``user_id`` open for ``substitute_id``, one hop; for all chains, those
+    of an entity, or one. Everybody may do that for the own account, who may edit an account for that account. Tasks that are
+    open already stay where they are; the substitute may decide them, too."""
     body = [user_id, substitute_id, from_date, to_date, entity, chain, reason]
     return perform(ctx, "set_substitute", body, lambda unit: set_in(unit, user_id, substitute_id, from_date, to_date, entity, chain, reason), reason=reason)
 

@@ -1,0 +1,65 @@
+"""Approval: the case rebuilt from its log is the stored one, and the rows of its tasks say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+
+from metaloom.approval import CaseState, Event, replay
+from metaloom.approval.stored import state_out
+from metaloom.base.clock import Clock
+from metaloom.record import Survey
+
+
+def unlike_log(conn: sa.Connection, tables: Any, survey: Survey, clock: Clock) -> Iterator[str]:
+    """A sentence for each case that is not what its log says. Cases, events and tasks are read side by side, once."""
+    cases, log, tasks = tables.engine.approval_case, tables.engine.approval_event, tables.engine.approval_task
+    columns = (cases.c.id, cases.c.state, cases.c.status, cases.c.seq, cases.c.finished_at, cases.c.chain_digest)
+    logs = _by_case(conn.execute(sa.select(log.c.case_id, log.c.seq, log.c.kind, log.c.data).order_by(log.c.case_id, log.c.seq)))
+    rows = _by_case(conn.execute(sa.select(tasks.c.case_id, tasks.c.task_no, tasks.c.status, tasks.c.assignee_id, tasks.c.decision)
+                                 .order_by(tasks.c.case_id, tasks.c.task_no)))
+    for case in conn.execute(sa.select(*columns).order_by(cases.c.id)):
+        survey.looked += 1
+        yield from _compared(case, logs.of(case.id), rows.of(case.id))
+
+
+def _compared(case: Any, events: list[Any], tasks: list[Any]) -> Iterator[str]:
+    if [row.seq for row in events] != list(range(1, int(case.seq) + 1)):
+        yield f"case {case.id}: its log has gaps or ends elsewhere than the case says"
+        return
+    try:
+        state = replay(Event(row.kind, row.data) for row in events)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        yield f"case {case.id}: its log cannot be replayed ({type(error).__name__})"
+        return
+    if state_out(state) != case.state:
+        yield f"case {case.id}: the stored state is not what its log says"
+    if (state.status, state.finished, state.digest) != (case.status, case.finished_at is not None, case.chain_digest):
+        yield f"case {case.id}: the row says {case.status}, its log {state.status}"
+    if _said(state) != [(row.task_no, row.status, row.assignee_id, row.decision) for row in tasks]:
+        yield f"case {case.id}: the rows of its tasks are not what its log says"
+    if not state.finished and not state.active_steps() and not state.live_tasks():
+        yield f"case {case.id} is running and nobody can go on with it"
+
+
+def _said(state: CaseState) -> list[tuple[Any, ...]]:
+    return [(no, task.status, task.assignee, task.decision or None) for no, task in sorted(state.tasks.items())]
+
+
+class _by_case:  # noqa: N801 - reads like the function it is
+    """Rows in order of their case, handed out case by case."""
+
+    def __init__(self, rows: Any) -> None:
+        self._groups = groupby(rows, key=lambda row: row.case_id)
+        self._next: tuple[int, list[Any]] | None = None
+
+    def of(self, case_id: int) -> list[Any]:
+        while self._next is None or self._next[0] < case_id:
+            found = next(self._groups, None)
+            if found is None:
+                return []
+            self._next = (found[0], list(found[1]))
+        return self._next[1] if self._next[0] == case_id else []
