@@ -62,6 +62,13 @@ accounting_rules:
     legs:
       - {account: "1001", side: debit, amount: total}
       - {account: "6001", side: credit, amount: total}
+jobs:
+  remind:
+    label: {zh: 每日出售, en: Daily sale}
+    schedule: {cron: "0 6 * * 1-5"}
+    steps:
+      - {action: order_form/sell, where: "status == 'draft' and total > 0", values: {paid: total}}
+      - notify: {roles: [boss], subject: {zh: "完成 {done} 单", en: "{done} sold"}}
 """,
     "shop/sales/module.yaml": """module:
   label: {zh: 销售, en: Sales}

@@ -30,6 +30,31 @@ def step(text: str) -> dict[str, str]:
 
 CASES: dict[str, dict[str, str]] = {
     # -- text and shape (14-18, 40)
+    # -- jobs
+    "job: cron that is none": edited(BASICS, 'cron: "0 6 * * 1-5"', 'cron: "0 26 * * *"  # ← ML-JOB-001\n     '),
+    "job: every second": edited(BASICS, 'cron: "0 6 * * 1-5"', 'cron: "* * * * * *"  # ← ML-JOB-001\n     '),
+    "job: a day that never comes": edited(BASICS, 'cron: "0 6 * * 1-5"', 'cron: "0 6 30 2 *"  # ← ML-JOB-001\n     '),
+    "job: two schedules": edited(BASICS, '    schedule: {cron: "0 6 * * 1-5"}', '    schedule: {cron: "0 6 * * 1-5", business_date: after_move}  # ← ML-JOB-002'),
+    "job: business date of a tenant": edited(BASICS, '    schedule: {cron: "0 6 * * 1-5"}', '    schedule: {business_date: after_move}\n    per: tenant  # ← ML-JOB-003'),
+    "job: unknown action": edited(BASICS, "{action: order_form/sell,", "{action: order_form/sel,  # ← ML-REF-001\n        "),
+    "job: unknown entity": edited(BASICS, "{action: order_form/sell,", "{action: order_from/sell,  # ← ML-REF-001\n        "),
+    "job: action without a record": {**edited(BASICS, "order_form/sell, where", "customer/greet,  # ← ML-JOB-004\n         where"),
+                                     BASICS: SHOP[BASICS].replace("{action: order_form/sell, where: \"status == 'draft' and total > 0\", values: {paid: total}}",
+                                                                  "{action: customer/greet,  # ← ML-JOB-004\n         where: \"credit > 0\"}"),
+                                     "shop/sales/customer/actions.yaml": "actions:\n  greet: {label: {zh: 问, en: Greet}, on: list, steps: [{check: 'true', message: {zh: 无, en: None}}]}\n"},
+    "job: unknown field in where": edited(BASICS, "status == 'draft' and total > 0\"", "stats == 'draft'\"  # ← ML-EXPR-002\n        "),
+    "job: input nobody asks for": edited(BASICS, "{paid: total}", "{paid: total, tip: 1  # ← ML-JOB-005\n        }"),
+    "job: input missing": edited(BASICS, "      - {action: order_form/sell, where: \"status == 'draft' and total > 0\", values: {paid: total}}",
+                                 "      - {action: order_form/sell, where: \"status == 'draft'\"}  # ← ML-JOB-006"),
+    "job: input of another type": edited(BASICS, "{paid: total}", "{paid: status}  # ← ML-EXPR-003\n        "),
+    "job: records of nobody": {**edited(BASICS, "{action: order_form/sell,", "{action: product/dust,  # ← ML-JOB-007\n        "),
+                               BASICS: SHOP[BASICS].replace('    schedule: {cron: "0 6 * * 1-5"}', '    schedule: {cron: "0 6 * * 1-5"}\n    per: company').replace(
+                                   "action: order_form/sell, where: \"status == 'draft' and total > 0\", values: {paid: total}", "action: product/dust, where: \"stock > 0\"").replace(
+                                   "- {action: product/dust, where", "- {action: product/dust,  # ← ML-JOB-007\n         where"),
+                               "shop/sales/product/actions.yaml": "actions:\n  dust: {label: {zh: 清, en: Dust}, steps: [{set: {stock: 0}}]}\n"},
+    "job: a role that may not": edited(BASICS, '    schedule: {cron: "0 6 * * 1-5"}', '    run_as: platform.auditor') | {BASICS: SHOP[BASICS].replace(
+        '    schedule: {cron: "0 6 * * 1-5"}', "    run_as: platform.auditor").replace("{action: order_form/sell,", "{action: order_form/sell,  # ← ML-JOB-008\n        ")},
+    "job: a slot that is not known": edited(BASICS, '{zh: "完成 {done} 单", en: "{done} sold"}', '{zh: "完成 {don} 单", en: "{done} sold"}  # ← ML-TEXT-002\n        '),
     "alias": edited(CUSTOMER, "title: name", "title: *x  # ← ML-LOAD-004"),
     "anchor": edited(CUSTOMER, "title: name", "title: &a name  # ← ML-LOAD-004"),
     "merge key": edited(CUSTOMER, "title: name", "<<: {title: name}  # ← ML-LOAD-004"),
@@ -246,7 +271,7 @@ def test_the_cases_reach_most_codes() -> None:
     elsewhere = {
         "ML-PATH-001", "ML-PATH-004", "ML-PATH-005", "ML-PATH-006", "ML-LOAD-001", "ML-LOAD-002", "ML-LOAD-006", "ML-LOAD-007",  # below
         "ML-QUOTA-001", "ML-QUOTA-003", "ML-NAME-003", "ML-REF-004", "ML-ACCESS-005", "ML-ACTION-007", "ML-ACTION-008", "ML-EXPR-006",  # below
-        "ML-MERGE-002", "ML-PACK-001", "ML-PACK-003", "ML-PACK-004", "ML-PACK-008", "ML-PACK-009", "ML-PACK-010", "ML-ENTITY-008", "ML-ENTITY-011", "ML-SCREEN-003",  # below
+        "ML-MERGE-002", "ML-PACK-001", "ML-PACK-003", "ML-PACK-004", "ML-JOB-009", "ML-JOB-010", "ML-PACK-008", "ML-PACK-009", "ML-PACK-010", "ML-ENTITY-008", "ML-ENTITY-011", "ML-SCREEN-003",  # below
         "ML-OVERLAY-001", "ML-OVERLAY-002", "ML-OVERLAY-003", "ML-OVERLAY-004", "ML-OVERLAY-005", "ML-OVERLAY-006", "ML-OVERLAY-007",
         "ML-OVERLAY-008",  # test_overlays
         "ML-PACK-005",  # test_catalog

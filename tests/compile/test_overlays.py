@@ -82,6 +82,8 @@ EVERY_KIND = {
                  lambda c: "shop.customer/poor" in c.warning_rules),
     "an item of another pack's choices": (PACK, ["{add: platform/choices/alert_measure/items/gift, value: {label: {zh: 赠品, en: Gift}}}"],
                                           lambda c: "gift" in c.choices["platform.alert_measure"].items),
+    "jobs": (PACK, ["{set: jobs/remind/schedule/cron, was: 0 6 * * 1-5, value: 30 7 * * *}", "{remove: jobs/remind/steps/1}"],
+             lambda c: c.jobs["shop.remind"].cron == "30 7 * * *" and len(c.jobs["shop.remind"].steps) == 1),
     "pack": (PACK, ["{set: pack/label/zh, was: 商店, value: 门店}"], lambda c: c.packs["shop"].label.zh == "门店"),
     "module": (MODULE, ["{set: module/label/zh, was: 销售, value: 营销}"], lambda c: c.packs["shop"].modules["sales"].zh == "营销"),
     "an entity from the pack's folder": (PACK, ["{set: shop.customer/entity/fields/name/label/en, was: Name, value: Full name}"],

@@ -18,13 +18,15 @@ def command(once: bool) -> None:
     from metaloom.base.clock import SystemClock
     from metaloom.job import EmbeddedWorker
     from metaloom.plugin.registry import installed
-    from metaloom.worker import handlers, work
+    from metaloom.worker import handlers, scheduler, work
 
     logging.getLogger("metaloom").setLevel(logging.INFO)
     with house() as tenancy:
         registry = installed()
         if once:
-            click.echo(f"{EmbeddedWorker(tenancy, handlers(registry, SystemClock())).round()} rows were run")
+            one = EmbeddedWorker(tenancy, handlers(registry, SystemClock()), schedule=scheduler(registry, SystemClock()))
+            one.look()
+            click.echo(f"{one.round()} rows were run")
             return
         stopping = Event()
         for number in (signal.SIGTERM, signal.SIGINT):

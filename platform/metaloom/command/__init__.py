@@ -33,22 +33,27 @@ from metaloom.command.resend_message import resend_message
 from metaloom.command.restore_record import restore_record
 from metaloom.command.run_action import run_action
 from metaloom.command.run_command import run_command
+from metaloom.command.run_job import handle_run
 from metaloom.command.save_user import save_user
+from metaloom.command.schedule_jobs import schedule_jobs
 from metaloom.command.set_password import set_password
 from metaloom.command.set_substitute import end_substitute, set_substitute
 from metaloom.command.start_approval import start_approval
+from metaloom.command.start_job import cancel_run, pause_job, rerun_failed, start_job
 from metaloom.command.transfer_record import transfer_record
 from metaloom.command.unlock_user import unlock_user
 from metaloom.command.upload_file import FileShown, file_for, upload_file
 from metaloom.command.waiting import Waiting, waiting
 
 __all__ = [
-    "ActionDone", "CaseShown", "Context", "ENDINGS", "FileShown", "Imported", "Offered", "Outcome", "RowProblem", "Saved", "Summary",
-    "Waiting", "Wish", "alerts_of_touched", "archive_record", "assign_role", "available_actions", "bulk_action", "bulk_archive", "case_log",
-    "case_of_task", "case_shown", "change_record", "collect_messages", "confirm_role", "create_record", "decide_task", "decide_tasks",
-    "delete_record", "end_session", "end_substitute", "evaluate_warnings", "explain_warning", "file_for", "hand_over_tasks", "handle_call",
-    "handle_evaluation", "handle_message", "handle_sub_done", "handle_timer", "import_records", "may_edit", "move_business_date",
-    "move_case", "my_message", "my_messages", "prefer_messages", "publish", "read_messages", "resend_message", "restore_record",
-    "revoke_role", "roll_back", "run_action", "run_command", "save_user", "set_password", "set_substitute", "start_approval",
-    "system_context", "transfer_record", "unlock_user", "upload_file", "waiting", "wishes",
+    "ActionDone", "CaseShown", "Context", "ENDINGS", "FileShown", "Imported", "Offered", "Outcome", "RowProblem", "Saved",
+    "Summary", "Waiting", "Wish", "alerts_of_touched", "archive_record", "assign_role", "available_actions", "bulk_action",
+    "bulk_archive", "cancel_run", "case_log", "case_of_task", "case_shown", "change_record", "collect_messages", "confirm_role",
+    "create_record", "decide_task", "decide_tasks", "delete_record", "end_session", "end_substitute", "evaluate_warnings",
+    "explain_warning", "file_for", "hand_over_tasks", "handle_call", "handle_evaluation", "handle_message", "handle_run",
+    "handle_sub_done", "handle_timer", "import_records", "may_edit", "move_business_date", "move_case", "my_message",
+    "my_messages", "pause_job", "prefer_messages", "publish", "read_messages", "rerun_failed", "resend_message",
+    "restore_record", "revoke_role", "roll_back", "run_action", "run_command", "save_user", "schedule_jobs", "set_password",
+    "set_substitute", "start_approval", "start_job", "system_context", "transfer_record", "unlock_user", "upload_file",
+    "waiting", "wishes",
 ]

@@ -8,6 +8,8 @@ import signal
 POINTS = (
     "write.before_commit", "write.after_commit",
     "approval.decided", "approval.logged", "approval.stored",
+    "schedule.before_runs", "schedule.before_commit", "run.after_begin", "run.after_step_begin", "run.before_record", "run.after_record",
+    "run.before_end",
     "call.after_claim", "call.after_send", "call.before_result", "call.after_result",
 )
 

@@ -117,6 +117,41 @@ def find_where(unit: Unit, address: str, condition: Checked, env: Env, *, order:
     return _select(unit, entity, [clause, *live], order, limit, lock)
 
 
+def extent(unit: Unit, address: str, condition: Checked, env: Env, among: Any = None) -> tuple[int, int]:
+    """The highest id of the rows for which the condition is true and that the person may read, and how many they are."""
+    table = unit.tables.of(address)
+    query = sa.select(sa.func.max(table.c.id), sa.func.count()).where(*_meant(unit, address, condition, env, among))
+    highest, count = unit.conn.execute(query).one()
+    return int(highest or 0), int(count)
+
+
+def next_ids(unit: Unit, address: str, condition: Checked, env: Env, among: Any = None, *, after: int, until: int, limit: int) -> list[int]:
+    """The next ids of those rows, rising, above ``after`` and not above ``until``."""
+    table = unit.tables.of(address)
+    query = sa.select(table.c.id).where(table.c.id > after, table.c.id <= until, *_meant(unit, address, condition, env, among))
+    return [int(found) for found in unit.conn.scalars(query.order_by(table.c.id).limit(limit))]
+
+
+def still(unit: Unit, address: str, condition: Checked, env: Env, record_id: int) -> bool:
+    """Whether the condition is true for the row, which is locked first."""
+    table = unit.tables.of(address)
+    if fetch(unit, address, record_id, lock=True) is None:
+        return False
+    return unit.conn.scalar(sa.select(table.c.id).where(table.c.id == record_id, *_meant(unit, address, condition, env, None))) is not None
+
+
+def _meant(unit: Unit, address: str, condition: Checked, env: Env, among: Any) -> list[Any]:
+    """True for the condition, not archived, within what may be read, and among those of a query."""
+    table = unit.tables.of(address)
+    clauses = [to_sql(condition, TableResolver(unit.revision, address, table), unit.revision.dialect, env)]
+    if "archived_at" in table.c:
+        clauses.append(table.c.archived_at.is_(None))
+    if not unit.ctx.system:
+        rights = unit.ctx.plan.rights(address)
+        clauses.append(sa.or_(sa.false(), *(rights.clause(index, table, unit.env()) for index in rights.scopes_for("read"))))
+    return [*clauses, table.c.id.in_(among)] if among is not None else clauses
+
+
 def _select(unit: Unit, entity: Entity, conditions: list[Any], order: Sequence[str], limit: int | None, lock: bool) -> list[Any]:
     """With a lock rows come (and are locked) by rising id and are put in order afterwards: no two commands lock crosswise."""
     table = unit.tables.of(entity.address)

@@ -12,6 +12,7 @@ from metaloom.base.position import Position
 from metaloom.compile.build_action import build_action
 from metaloom.compile.build_approval import build_chain
 from metaloom.compile.build_entity import build_entity, build_lifecycle
+from metaloom.compile.build_job import build_job
 from metaloom.compile.build_message import build_template, build_webhook
 from metaloom.compile.build_pack import (
     build_account,
@@ -146,6 +147,7 @@ def _build(context: Context) -> Catalog:
         webhooks=_frozen(_each(effective, "webhooks", lambda f, n, node: build_webhook(context, f, n, node))),
         trials=_frozen(_each(effective, "tests", lambda f, n, node: build_trial(context, f, n, node))),
         settings=_frozen(_settings(effective)),
+        jobs=_frozen(_each(effective, "jobs", lambda f, n, node: build_job(context, f, n, node))),
     )
 
 

@@ -107,6 +107,21 @@ def implicit_links(entity: Entity) -> Mapping[str, str]:
     return {**IMPLICIT_LINKS, **owners}
 
 
+def company_path(catalog: Catalog, entity: str) -> str | None:
+    """The path to the company that a record belongs to, along the links its scope comes from; None for what belongs to none."""
+    path: list[str] = []
+    while entity in catalog.entities and len(path) < 10:
+        found = catalog.entities[entity]
+        if "company" in found.ownership.owned_by:
+            return ".".join((*path, "company"))
+        link = found.parent_field if found.child_of else found.ownership.scope_from
+        if not link or link not in found.fields:
+            return None
+        path.append(link)
+        entity = target_of(found.fields[link])
+    return None
+
+
 def _lazy(catalog: Catalog, entity: str) -> Callable[[], Scope]:
     def make() -> Scope:
         return entity_scope(catalog, entity) if entity in catalog.entities else Scope()

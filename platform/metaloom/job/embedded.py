@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from threading import Event, Thread
+from time import monotonic
 
 from metaloom.base.errors import MetaloomError
 from metaloom.job.outbox import Handler, due_tenants
@@ -15,22 +16,25 @@ from metaloom.storage.tenancy import Tenancy
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
+SCHEDULE_SECONDS = 5.0
 
 
 class EmbeddedWorker:
     """``start`` and ``stop``; a daemon thread, so a process that ends does not wait for it (leases take care of the rest).
 
-    ``each_round`` runs about once a minute per tenant (sealing, sweeping).
+    ``chores`` runs about once a minute (sealing, sweeping), ``schedule`` every few seconds (jobs that are due).
     """
 
     def __init__(
         self, tenancy: Tenancy, handlers: Mapping[str, Handler], *, poll_seconds: float = POLL_SECONDS,
         stopping: Event | None = None, chores: Callable[[Tenancy], object] | None = None, chore_rounds: int = 60,
+        schedule: Callable[[Tenancy], object] | None = None, schedule_seconds: float = SCHEDULE_SECONDS,
     ) -> None:  # fmt: skip
         self._tenancy, self._handlers = tenancy, handlers
         self._poll_seconds = poll_seconds
         self._stopping = stopping or Event()
         self._chores, self._chore_rounds = chores, chore_rounds
+        self._schedule, self._schedule_seconds, self._looked_at = schedule, schedule_seconds, float("-inf")
         self._thread: Thread | None = None
 
     def start(self) -> None:
@@ -58,12 +62,19 @@ class EmbeddedWorker:
                 log.warning("tenant %s is skipped this time: %s", name, error)
         return done
 
+    def look(self) -> None:
+        """Make the runs of jobs that are due, unless that was done a moment ago."""
+        if self._schedule is not None and monotonic() - self._looked_at >= self._schedule_seconds:
+            self._looked_at = monotonic()
+            self._schedule(self._tenancy)
+
     def _loop(self) -> None:
         rounds = 0
         while not self._stopping.is_set():
             bell.taken()
             done = 0
             try:
+                self.look()
                 done = self.round()
                 if self._chores is not None and rounds % self._chore_rounds == 0:
                     self._chores(self._tenancy)

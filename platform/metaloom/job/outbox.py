@@ -50,6 +50,16 @@ class Row:
         _finish(conn, self, "done")
         after_commit(conn, lambda: setattr(self, "settled", True))
 
+    def later(self, conn: sa.Connection, seconds: float = 0.0) -> None:
+        """Let the row come again in ``seconds``, with all its tries: there is more to do. LeaseLost when the lease is gone."""
+        _must_hit(conn.execute(outbox.update().where(*_mine(self)).values(
+            state="pending", run_after=utc_now(seconds), attempts=0, last_error=None, lease_owner=None, lease_until=None, updated_at=utc_now())), self)
+        after_commit(conn, lambda: setattr(self, "settled", True))
+
+    def died(self, conn: sa.Connection) -> bool:
+        """Whether the tries before this one ended without a word: nobody wrote down why."""
+        return self.attempts > 1 and conn.scalar(sa.select(outbox.c.last_error).where(outbox.c.id == self.id)) is None
+
     def extend(self, conn: sa.Connection, seconds: int = LEASE_SECONDS) -> None:
         """Keep the lease for another while (before something slow). LeaseLost when it is gone."""
         _must_hit(conn.execute(outbox.update().where(*_mine(self)).values(lease_until=utc_now(seconds))), self)

@@ -106,11 +106,11 @@ class _Worker(rq.SimpleWorker):
 
 
 def work(tenancy: Tenancy, handlers: Mapping[str, Handler], *, stopping: Event, sweep_seconds: float = SWEEP_SECONDS,
-         chores: Callable[[Tenancy], object] | None = None) -> None:
+         chores: Callable[[Tenancy], object] | None = None, schedule: Callable[[Tenancy], object] | None = None) -> None:
     """A worker process until ``stopping`` is set: answers the bell, sweeps every few seconds, lives on when Redis does not."""
     settings = tenancy.settings
     sweeper = EmbeddedWorker(tenancy, handlers, poll_seconds=sweep_seconds, stopping=stopping, chores=chores,
-                             chore_rounds=max(1, int(60 / sweep_seconds)))  # fmt: skip
+                             chore_rounds=max(1, int(60 / sweep_seconds)), schedule=schedule)  # fmt: skip
     sweeper.start()
     if settings.redis_url:
         Thread(target=_answer_bell, args=(tenancy, handlers, settings, stopping), name="metaloom-bell", daemon=True).start()

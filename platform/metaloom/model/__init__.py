@@ -33,6 +33,7 @@ from metaloom.model.entity import (
     Rule,
     UniqueRule,
 )
+from metaloom.model.job import Job, JobStep
 from metaloom.model.ledger import Account, AccountingRule, LedgerLeg
 from metaloom.model.lifecycle import Lifecycle, State, Transition
 from metaloom.model.message import ChannelText, HookIn, HookOut, MessageTemplate, Webhook
@@ -46,7 +47,7 @@ __all__ = [
     "Absence", "AccessGrant", "Account", "AccountingRule", "Action", "Again", "Aggregate", "AlertEscalation", "Allowed",
     "ApprovalChain", "Branch", "Catalog", "ChainStep", "ChannelText", "Choice", "Choices", "Column", "CopyTo", "Decide", "Entity",
     "Escalation", "Expectation", "Field", "FieldLevel", "FieldType", "Fork", "Form", "HookIn", "HookOut", "Index", "Input",
-    "LedgerLeg", "LevelRule", "Lifecycle", "Limit", "ListView", "Menu", "MenuItem", "MessageTemplate", "Move", "NumberSeries",
+    "Job", "JobStep", "LedgerLeg", "LevelRule", "Lifecycle", "Limit", "ListView", "Menu", "MenuItem", "MessageTemplate", "Move", "NumberSeries",
     "Ownership", "Pack", "Person", "QuickLink", "Receiver", "ReturnRule", "Role", "Rule", "Section", "StartRule", "State", "Step",
     "SubChain", "Tab", "Transition", "Trial", "UniqueRule", "WaitFor", "WarningRule", "Webhook", "Who",
 ]

@@ -14,6 +14,7 @@ from metaloom.model.action import Action
 from metaloom.model.approval import ApprovalChain
 from metaloom.model.choices import Choices
 from metaloom.model.entity import Entity
+from metaloom.model.job import Job
 from metaloom.model.ledger import Account, AccountingRule
 from metaloom.model.lifecycle import Lifecycle
 from metaloom.model.message import MessageTemplate, Webhook
@@ -62,6 +63,7 @@ class Catalog:
     messages: Mapping[str, MessageTemplate] = field(default_factory=lambda: MappingProxyType({}))
     webhooks: Mapping[str, Webhook] = field(default_factory=lambda: MappingProxyType({}))
     settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    jobs: Mapping[str, Job] = field(default_factory=lambda: MappingProxyType({}))
 
     def entity(self, address: str) -> Entity:
         """The entity at ``address``; KeyError when the catalog has none (callers at the doors answer NotFound)."""

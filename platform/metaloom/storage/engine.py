@@ -220,6 +220,68 @@ seal = _table(
     reserved=False,
 )
 
+# Work that a schedule begins: what is known of each job, its runs, and the records that failed.
+scheduled_job = _table(
+    "ml_scheduled_job",
+    _text("job", 130, required=True),
+    _text("label", 100, required=True, server_default=""),
+    _text("label_en", 100, required=True, server_default=""),
+    _text("schedule", 120, required=True, server_default=""),
+    _text("per", 20),
+    _text("catch_up", 20),
+    sa.Column("active", Flag(), nullable=False, server_default=sa.true()),
+    sa.Column("paused", Flag(), nullable=False, server_default=sa.false()),
+    sa.Column("marked_at", UtcDateTime()),
+    sa.Column("marked_days", JsonText()),
+    sa.Column("next_at", UtcDateTime()),
+    sa.Index("ml_scheduled_job__job__uq", "job", unique=True),
+)
+scheduled_run = _table(
+    "ml_scheduled_run",
+    _number("job_id", required=True),
+    _text("key", 200, required=True),
+    _text("origin", 20, required=True),
+    _number("company_id"),
+    sa.Column("due_at", UtcDateTime(), nullable=False),
+    sa.Column("business_date", IsoDate()),
+    _text("status", 20, required=True, server_default="waiting"),
+    sa.Column("dry_run", Flag(), nullable=False, server_default=sa.false()),
+    _number("rerun_of_id"),
+    _text("digest", 64),
+    _number("step", required=True, server_default="0"),
+    _number("step_begun", required=True, server_default="-1"),
+    _number("cursor", required=True, server_default="0"),
+    _number("until_id", required=True, server_default="0"),
+    _number("working_on"),
+    _number("total", required=True, server_default="0"),
+    _number("done", required=True, server_default="0"),
+    _number("skipped", required=True, server_default="0"),
+    _number("failed", required=True, server_default="0"),
+    sa.Column("started_at", UtcDateTime()),
+    sa.Column("finished_at", UtcDateTime()),
+    _text("worker", 120),
+    _number("asked_by_id"),
+    sa.ForeignKeyConstraint(["job_id"], ["ml_scheduled_job.id"], ondelete="RESTRICT"),
+    sa.CheckConstraint("status IN ('waiting', 'running', 'done', 'partial', 'failed', 'cancelled')", name="ml_scheduled_run__status"),
+    sa.Index("ml_scheduled_run__key__uq", "key", unique=True),
+    sa.Index("ml_scheduled_run__job__ix", "job_id", "id"),
+    sa.Index(
+        "ml_scheduled_run__one__uq", "job_id", sa.text("coalesce(company_id, 0)"), unique=True,
+        sqlite_where=sa.text("status = 'running'"), postgresql_where=sa.text("status = 'running'"),
+    ),
+)  # fmt: skip
+run_error = _table(
+    "ml_run_error",
+    _number("run_id", required=True),
+    _number("step", required=True),
+    _text("entity", 130),
+    _number("record_id"),
+    _text("sentence", 2000, required=True),
+    _text("sentence_en", 2000, required=True),
+    sa.ForeignKeyConstraint(["run_id"], ["ml_scheduled_run.id"], ondelete="CASCADE"),
+    sa.Index("ml_run_error__record__uq", "run_id", "step", sa.text("coalesce(record_id, 0)"), unique=True),
+)
+
 # What must still happen.
 outbox = _table(
     "ml_outbox",

@@ -107,7 +107,7 @@ class Access:
         app = f"SET LOCAL ROLE {_q(row.app_role)}; " if row.app_role else ""
         owner = f"SET LOCAL ROLE {_q(row.owner_role)}; " if row.owner_role else ""
         self.read = _with_prologue(base, f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; {app}{path}")
-        self.write = self.bind = _with_prologue(base, f"{app}{path}; SET LOCAL lock_timeout = '5s'")
+        self.write = self.bind = _with_prologue(base, f"{app}{path}; SET LOCAL lock_timeout = '5s'; SET LOCAL idle_in_transaction_session_timeout = '120s'")
         self.ddl = _with_prologue(base, f"{owner}{path}; SET LOCAL lock_timeout = '2s'")
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from threading import Event
 
@@ -23,7 +24,9 @@ def start_embedded(
     settings: Settings, tenancy: Tenancy, registry: Registry, *, stopping: Event | None = None, clock: Clock | None = None
 ) -> EmbeddedWorker:
     """Drain the outboxes of all tenants in a thread of this process, until ``stopping`` is set."""
-    worker = EmbeddedWorker(tenancy, handlers(registry, clock or SystemClock()), stopping=stopping, chores=partial(chores, registry=registry, clock=clock))
+    given = clock or SystemClock()
+    worker = EmbeddedWorker(tenancy, handlers(registry, given), stopping=stopping, chores=partial(chores, registry=registry, clock=clock),
+                            schedule=scheduler(registry, given))
     worker.start()
     return worker
 
@@ -32,9 +35,24 @@ def work(tenancy: Tenancy, registry: Registry, *, stopping: Event, clock: Clock 
     """A worker process: returns when ``stopping`` is set. What it does may ring other workers, too."""
     silence = ring_through(tenancy.settings)
     try:
-        work_with_bell(tenancy, handlers(registry, clock or SystemClock()), stopping=stopping, chores=partial(chores, registry=registry, clock=clock))
+        given = clock or SystemClock()
+        work_with_bell(tenancy, handlers(registry, given), stopping=stopping, chores=partial(chores, registry=registry, clock=clock),
+                       schedule=scheduler(registry, given))
     finally:
         silence()
+
+
+def scheduler(registry: Registry, clock: Clock) -> Callable[[Tenancy], None]:
+    """Looks through all tenants for jobs that are due."""
+
+    def look(tenancy: Tenancy) -> None:
+        for name in tenancy.names():
+            try:
+                command.schedule_jobs(tenancy.open(name), plugins=registry, clock=clock)
+            except MetaloomError as error:
+                log.warning("jobs of tenant %s wait: %s", name, error)
+
+    return look
 
 
 def chores(tenancy: Tenancy, registry: Registry | None = None, clock: Clock | None = None) -> None:

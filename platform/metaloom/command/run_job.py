@@ -1,0 +1,380 @@
+"""Carries out a run of a job: step after step, record after record, each record in a transaction of its own.
+
+The place that the run has reached moves on in the transaction of the record itself, which also holds on to the outbox row.
+So a worker that is killed, or sleeps through its lease, leaves a run that the next one goes on with: no record is done
+twice, none is left out. A record that cannot be done is written down and the run goes on; one that kills the process is
+written down by whoever takes over after the third try.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from metaloom.access import AccessPlan, Actor, Assignment
+from metaloom.base.clock import Clock, SystemClock
+from metaloom.base.errors import Busy, MetaloomError
+from metaloom.base.messages import Message, message, register, words
+from metaloom.base.text import Text
+from metaloom.command import evaluate, rows
+from metaloom.command.context import ActionDone, Context
+from metaloom.command.crash import crash_point
+from metaloom.command.handle_call import system_context
+from metaloom.command.live import Live
+from metaloom.command.notify import notify
+from metaloom.command.run_action import action_in
+from metaloom.command.run_command import command_in
+from metaloom.command.schedule_jobs import companies_at_work, digest_of, job_of
+from metaloom.command.unit import Unit, perform
+from metaloom.compile import entity_scope
+from metaloom.compile.scope import USER_NAMES, company_path
+from metaloom.expression import Checked, Env, Scope
+from metaloom.job import LeaseLost
+from metaloom.job import runs as run_rows
+from metaloom.job.outbox import ATTEMPTS_MAX, Row
+from metaloom.job.runs import RunEnded, RunRow
+from metaloom.model import Job, JobStep
+from metaloom.plugin.registry import Registry, installed
+from metaloom.storage import Tenant
+
+log = logging.getLogger(__name__)
+
+BATCH = 200
+SLICE_SECONDS = 10.0
+CAREFUL_FROM = 3
+WAIT_SECONDS = 3.0
+
+register({
+    "job.unknown": ("没有名为“{name}”的任务。", "There is no job called {name}."),
+    "job.changed": ("任务在运行中被修改，请重新运行。", "The job was changed while it ran; start it again."),
+    "job.broken": ("处理时出现内部错误，详见系统日志（运行 {run}）。", "An internal error; the log says more (run {run})."),
+    "job.deadly": ("处理该记录时进程多次中断，已跳过。", "The process died several times at this record; it was left out."),
+})
+
+
+class _Tried(Exception):
+    """Leaves the transaction of a dry run, which must not be kept."""
+
+
+class _Skip(Exception):
+    """The record no longer fits the condition."""
+
+
+@dataclass
+class _Going:
+    """A run under way in this process."""
+
+    ctx: Context
+    row: Row
+    run: RunRow
+    job: Job
+    until: float
+
+    @property
+    def tired(self) -> bool:
+        """Other work waits for this worker too: after some seconds the run is put back and goes on later."""
+        return time.monotonic() >= self.until
+
+
+def handle_run(tenant: Tenant, row: Row, *, plugins: Registry | None = None, clock: Clock | None = None,
+               slice_seconds: float = SLICE_SECONDS) -> Mapping[str, object] | None:
+    """Carries out one outbox row of kind ``job.run`` for some seconds; the row comes again where more is to do."""
+    going = _begin(tenant, row, plugins or installed(), clock or SystemClock(), slice_seconds)
+    if going is None:
+        return None
+    try:
+        return _work(going)
+    except RunEnded:
+        return {"run": going.run.id, "status": "cancelled"}
+    except (LeaseLost, Busy):
+        if row.attempts >= ATTEMPTS_MAX:
+            _stop(going, message("job.broken", run=going.run.id))
+        raise
+    except Exception:
+        if row.attempts >= ATTEMPTS_MAX - 1:
+            _stop(going, message("job.broken", run=going.run.id))
+        raise
+
+
+def _begin(tenant: Tenant, row: Row, plugins: Registry, clock: Clock, slice_seconds: float) -> _Going | None:
+    """The run, running from now on; None when it is over, or has to wait for another one of the same job."""
+    run_id = int(row.payload["run"])
+    with tenant.write() as conn:
+        run = run_rows.read_run(conn, run_id)
+        if run is None or run.status not in run_rows.OPEN:
+            return None
+        run_rows.lock_job(conn, run.job)
+        run = run_rows.read_run(conn, run_id, lock=True)
+        assert run is not None
+        try:
+            job = job_of(tenant.revision(), run.job)
+        except MetaloomError as gone:
+            run_rows.note_error(conn, run_id, run.step, "", None, gone.message)
+            run_rows.end_run(conn, run_id, "failed")
+            return None
+        if run.status == "waiting":
+            if not run_rows.may_begin(conn, run):
+                row.later(conn, WAIT_SECONDS)
+                return None
+            run_rows.begin_run(conn, row, run_id, digest_of(job))
+        elif run.digest != digest_of(job):
+            run_rows.note_error(conn, run_id, run.step, "", None, message("job.changed"))
+            run_rows.end_run(conn, run_id, "failed")
+            return None
+    crash_point("run.after_begin")
+    ctx = _context(tenant, job, run, plugins, clock)
+    return _Going(ctx, row, _read(ctx, run_id), job, time.monotonic() + slice_seconds)
+
+
+def _context(tenant: Tenant, job: Job, run: RunRow, plugins: Registry, clock: Clock) -> Context:
+    """The engine, or whoever holds the role the job runs as: in the company of the run, or in every company."""
+    ctx = system_context(tenant, plugins=plugins, clock=clock, request_id=f"run-{run.id}", run_as=job.address)
+    if not job.run_as:
+        return replace(ctx, actor=Actor.system(job.address, company_id=run.company_id))
+    with tenant.read() as conn:
+        everywhere = tuple(id for id, _ in companies_at_work(Unit(ctx, conn, "look", clock.now())))
+    places = (run.company_id,) if run.company_id is not None else everywhere or (None,)
+    actor = Actor.system(job.address, roles=tuple(Assignment(job.run_as, place) for place in places), company_id=run.company_id)
+    return replace(ctx, actor=actor, plan=AccessPlan(ctx.revision, actor), system=False)
+
+
+def _read(ctx: Context, run_id: int) -> RunRow:
+    with ctx.tenant.read() as conn:
+        run = run_rows.read_run(conn, run_id)
+    assert run is not None
+    return run
+
+
+def _work(going: _Going) -> Mapping[str, object]:
+    while going.run.step < len(going.job.steps):
+        step = going.job.steps[going.run.step]
+        if not _wanted(going):
+            _write(going, lambda conn: run_rows.end_step(conn, going.row, going.run.id, going.run.step))
+            continue
+        if not (_records(going, step) if step.verb == "action" else _whole(going, step)):
+            return {"run": going.run.id, "step": going.run.step, "cursor": going.run.cursor}
+    crash_point("run.before_end")
+    status = "partial" if going.run.failed else "done"
+    with going.ctx.tenant.write() as conn:
+        run_rows.end_run(conn, going.run.id, status)
+        going.row.settle(conn)
+    return {"run": going.run.id, "status": status, "done": going.run.done, "failed": going.run.failed}
+
+
+def _wanted(going: _Going) -> bool:
+    """A re-run leaves out the steps without records that went well."""
+    run, step = going.run, going.job.steps[going.run.step]
+    if run.rerun_of_id is None or step.verb == "action":
+        return True
+    with going.ctx.tenant.read() as conn:
+        stopped = run_rows.stopped_at(conn, run.rerun_of_id)
+    return stopped is not None and run.step >= stopped
+
+
+def _write(going: _Going, change: Callable[[Any], None]) -> None:
+    with going.ctx.tenant.write() as conn:
+        change(conn)
+    going.run = _read(going.ctx, going.run.id)
+
+
+def _stop(going: _Going, said: Message) -> None:
+    """The run ends here as failed, with the reason."""
+    with going.ctx.tenant.write() as conn:
+        if run_rows.end_run(conn, going.run.id, "failed"):
+            run_rows.note_error(conn, going.run.id, going.run.step, "", None, said)
+
+
+# -- steps over records -------------------------------------------------------------------------------------------------
+
+
+def _records(going: _Going, step: JobStep) -> bool:
+    """Goes on with the records of a step; False when there is more to do and the row was put back."""
+    if going.run.step_begun < going.run.step:
+        _begin_step(going, step)
+        crash_point("run.after_step_begin")
+    _leave_out_the_deadly(going, step)
+    while True:
+        ids = _next_ids(going, step)
+        if not ids:
+            _write(going, lambda conn: run_rows.end_step(conn, going.row, going.run.id, going.run.step))
+            return True
+        for record_id in ids:
+            if going.tired:
+                with going.ctx.tenant.write() as conn:
+                    going.row.later(conn)
+                return False
+            _one(going, step, record_id)
+        going.run = _read(going.ctx, going.run.id)
+
+
+def _begin_step(going: _Going, step: JobStep) -> None:
+    with going.ctx.tenant.read() as conn:
+        until_id, count = rows.extent(_unit(going, conn), step.entity, *_condition(going, step, conn))
+    _write(going, lambda conn: run_rows.begin_step(conn, going.row, going.run.id, going.run.step, until_id=until_id, count=count))
+
+
+def _leave_out_the_deadly(going: _Going, step: JobStep) -> None:
+    run = going.run
+    if run.working_on is None or run.working_on <= run.cursor or going.row.attempts <= CAREFUL_FROM:
+        return
+    with going.ctx.tenant.read() as conn:
+        deadly = going.row.died(conn) or going.row.attempts >= ATTEMPTS_MAX - 2
+    if deadly:
+        _note(going, step, run.working_on, message("job.deadly"))
+        going.run = _read(going.ctx, run.id)
+
+
+def _next_ids(going: _Going, step: JobStep) -> Sequence[int]:
+    with going.ctx.tenant.read() as conn:
+        condition, env, among = _condition(going, step, conn)
+        return rows.next_ids(_unit(going, conn), step.entity, condition, env, among, after=going.run.cursor, until=going.run.until_id, limit=BATCH)
+
+
+def _condition(going: _Going, step: JobStep, conn: Any) -> tuple[Checked, Env, Any]:
+    """Which records: the condition of the step, in the run's company, among those that failed where it is a re-run."""
+    text, run = step.where, going.run
+    if going.job.per == "company":
+        text = f"({text}) and {company_path(going.ctx.revision.catalog, step.entity)} == user.company"
+    checked = evaluate.checked(entity_scope(going.ctx.revision.catalog, step.entity), text)
+    among = None
+    if run.rerun_of_id is not None:
+        stopped = run_rows.stopped_at(conn, run.rerun_of_id)
+        among = run_rows.failed_records(run.rerun_of_id, run.step) if stopped is None or run.step < stopped else None
+    return checked, _env(_unit(going, conn), run), among
+
+
+def _env(unit: Unit, run: RunRow) -> Env:
+    env = unit.env(run.company_id)
+    return replace(env, business_date=run.business_date or env.business_date)
+
+
+def _unit(going: _Going, conn: Any) -> Unit:
+    return Unit(going.ctx, conn, f"job:{going.job.address}", going.ctx.clock.now())
+
+
+def _one(going: _Going, step: JobStep, record_id: int) -> None:
+    """One record: done, no longer wanted, or written down as failed."""
+    run = going.run
+    if going.row.attempts >= CAREFUL_FROM:
+        with going.ctx.tenant.write() as conn:
+            run_rows.work_on(conn, going.row, run.id, record_id)
+    crash_point("run.before_record")
+    try:
+        _perform(going, f"{step.entity}/{step.name}", record_id, lambda unit: _act(going, unit, step, record_id),
+                 lambda conn: run_rows.advance(conn, going.row, run.id, record_id, "done"))
+    except _Skip:
+        with going.ctx.tenant.write() as conn:
+            run_rows.advance(conn, going.row, run.id, record_id, "skipped")
+    except (LeaseLost, RunEnded, Busy):
+        raise
+    except MetaloomError as error:
+        _note(going, step, record_id, error.message)
+    except Exception:
+        log.exception("run %s: record %s of %s", run.id, record_id, step.entity)
+        _note(going, step, record_id, message("job.broken", run=run.id))
+    crash_point("run.after_record")
+
+
+def _perform(going: _Going, what: str, record_id: int | None, work: Callable[[Unit], ActionDone], moved: Callable[[Any], None]) -> None:
+    """The work and the run's next place in one transaction; a dry run keeps the place alone."""
+    dry = going.run.dry_run
+
+    def both(unit: Unit) -> ActionDone:
+        done = work(unit)
+        if dry:
+            raise _Tried
+        moved(unit.conn)
+        return done
+
+    try:
+        perform(going.ctx, f"job:{going.job.address}", [going.run.id, what, record_id], both, reason=going.job.label.zh)
+    except _Tried:
+        with going.ctx.tenant.write() as conn:
+            moved(conn)
+
+
+def _act(going: _Going, unit: Unit, step: JobStep, record_id: int) -> ActionDone:
+    condition, env, among = _condition(going, step, unit.conn)
+    if not rows.still(unit, step.entity, condition, env, record_id):
+        raise _Skip
+    entity = unit.entity(step.entity)
+    stored = rows.fetch(unit, step.entity, record_id, lock=True)
+    assert stored is not None
+    names = Live(unit, entity, stored)
+    given = {name: evaluate.value(unit, entity, text, names, env) for name, text in step.values.items()}
+    given = {name: value["id"] if isinstance(value, Mapping) else value for name, value in given.items()}
+    action = unit.catalog.actions.get(f"{step.entity}/{step.name}")
+    if action is not None:
+        return action_in(unit, action, record_id, given, stored["row_version"])
+    declared = next(c for c in unit.ctx.plugins.commands_on(step.entity) if c.name == step.name)
+    return command_in(unit, declared, record_id, given, stored["row_version"])
+
+
+def _note(going: _Going, step: JobStep, record_id: int, said: Message) -> None:
+    run = going.run
+    with going.ctx.tenant.write() as conn:
+        run_rows.advance(conn, going.row, run.id, record_id, "failed")
+        run_rows.note_error(conn, run.id, run.step, step.entity, record_id, said)
+
+
+# -- steps without records ----------------------------------------------------------------------------------------------
+
+
+def _whole(going: _Going, step: JobStep) -> bool:
+    """A step in one transaction; when it fails the run ends there."""
+    work = {"run": _run_command, "notify": _tell}[step.verb]
+    run = going.run
+
+    def moved(conn: Any) -> None:
+        run_rows.count_whole(conn, going.row, run.id, "done")
+        run_rows.end_step(conn, going.row, run.id, run.step)
+
+    try:
+        _perform(going, step.verb, None, lambda unit: work(going, unit, step), moved)
+    except (LeaseLost, RunEnded, Busy):
+        raise
+    except Exception as error:
+        if not isinstance(error, MetaloomError):
+            log.exception("run %s: step %s", run.id, run.step)
+        with going.ctx.tenant.write() as conn:
+            run_rows.count_whole(conn, going.row, run.id, "failed")
+            run_rows.note_error(conn, run.id, run.step, "", None, error.message if isinstance(error, MetaloomError) else message("job.broken", run=run.id))
+            run_rows.end_run(conn, run.id, "failed")
+            going.row.settle(conn)
+        return False
+    going.run = _read(going.ctx, run.id)
+    return True
+
+
+def _run_command(going: _Going, unit: Unit, step: JobStep) -> ActionDone:
+    declared = unit.ctx.plugins.command(step.name)
+    if declared is None:
+        raise MetaloomError(message("command.no_command", name=step.name))
+    env = _env(unit, going.run)
+    given = {name: evaluate.run(evaluate.checked(Scope(user=USER_NAMES), text), {}, env) for name, text in step.values.items()}
+    return command_in(unit, declared, None, given, None)
+
+
+def _tell(going: _Going, unit: Unit, step: JobStep) -> ActionDone:
+    run = going.run
+    if step.when == "always" or run.failed:
+        assert step.subject is not None
+        facts = {"done": run.done, "failed": run.failed, "day": _env(unit, run).business_date or ""}
+        notify(unit, _holders(unit, step.names, run), kind="job", subject=_said(step.subject, facts), link=f"/e/platform.scheduled_run/{run.id}",
+               body=_said(step.body, facts) if step.body is not None else None)
+    return ActionDone("", None, None, message("command.done", action=going.job.label))
+
+
+def _said(text: Text, facts: Mapping[str, object]) -> Message:
+    return words(text, **facts)
+
+
+def _holders(unit: Unit, roles: Sequence[str], run: RunRow) -> list[int]:
+    """Who holds one of the roles today, for the run's company or for every one."""
+    today = unit.now.date()
+    held = rows.find(unit, "platform.role_assignment", {"role": list(roles)})
+    return sorted({one["user"] for one in held if one["company"] in (None, run.company_id) or run.company_id is None
+                   if (one["valid_from"] or today) <= today <= (one["valid_to"] or today)})

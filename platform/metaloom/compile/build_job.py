@@ -1,0 +1,103 @@
+"""Effective document → Job with its steps."""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+
+from metaloom import expression as ex
+from metaloom.compile.codes import finding
+from metaloom.compile.context import Context, entries, expression, string, text, words
+from metaloom.compile.expressions import QUERY, SERVER, hold, want
+from metaloom.compile.merge import Folder
+from metaloom.compile.node import Node
+from metaloom.compile.scope import USER_NAMES, entity_scope, field_type
+from metaloom.expression import Scope
+from metaloom.model import Catalog, Field, Job, JobStep
+
+FACTS = ("done", "failed", "day")
+_SLOT = re.compile(r"\{([^{}]*)\}")
+
+
+def build_job(context: Context, folder: Folder, name: str, node: Node) -> Job:
+    """A job; its conditions and inputs are queued for the check."""
+    address = f"{folder.pack}.{name}"
+    schedule, steps = node.get("schedule"), node.get("steps")
+    by_day = schedule is not None and schedule.get("business_date") is not None
+    assert steps is not None  # the schema demands it
+    return Job(
+        address=address, label=words(node.get("label")), help=text(node.get("help")),
+        steps=tuple(_step(context, folder, f"{address}/steps/{i}", n) for i, n in enumerate(steps.value)),
+        cron=string(schedule.get("cron")).strip() if schedule is not None else "", business_date=by_day,
+        per=string(node.get("per"), "company" if by_day else "tenant"), catch_up=string(node.get("catch_up"), "one_by_one"),
+        run_as=context.find("role", node.get("run_as"), folder.pack, address), position=node.key)
+
+
+def _step(context: Context, folder: Folder, address: str, node: Node) -> JobStep:
+    if node.get("action") is not None:
+        return _action(context, folder, address, node)
+    if node.get("run") is not None:
+        return _run(context, address, node)
+    return _notify(context, folder, address, node)
+
+
+def _action(context: Context, folder: Folder, address: str, node: Node) -> JobStep:
+    written = node.get("action")
+    assert written is not None
+    entity, _, name = str(written.value).partition("/")
+    target = context.find("entity", Node(entity, written.key, written.position, written.layer), folder.pack, address)
+    step = JobStep("action", target, name, expression(node.get("where")), _values(node.get("values")), position=node.position)
+    if target:
+        want(context, node.get("where"), address, lambda catalog: entity_scope(catalog, target), targets=QUERY)
+        context.later.append(lambda catalog: _inputs_fit(context, catalog, address, node, _asked(catalog, context, step), entity_scope(catalog, target)))
+    return step
+
+
+def _run(context: Context, address: str, node: Node) -> JobStep:
+    name = string(node.get("run"))
+    declared = context.plugins.commands.get(name)
+    context.later.append(lambda catalog: _inputs_fit(context, catalog, address, node, declared.input if declared else None, Scope(user=USER_NAMES)))
+    return JobStep("run", name=name, values=_values(node.get("values")), position=node.position)
+
+
+def _notify(context: Context, folder: Folder, address: str, node: Node) -> JobStep:
+    inner = node.get("notify")
+    assert inner is not None
+    roles = inner.get("roles")
+    names = tuple(found for n in (roles.value if roles else ()) if (found := context.find("role", n, folder.pack, address)))
+    for part in (inner.get("subject"), inner.get("body")):
+        for _, said in entries(part):
+            for slot in sorted({*_SLOT.findall(str(said.value))} - {*FACTS}):
+                context.report(finding("ML-TEXT-002", said.position, address=address, name=slot))
+    return JobStep("notify", names=names, subject=text(inner.get("subject")), body=text(inner.get("body")), when=string(inner.get("when"), "always"),
+                   position=node.position)
+
+
+def _values(node: Node | None) -> MappingProxyType[str, str]:
+    return MappingProxyType({name: expression(n) for name, n in entries(node)})
+
+
+def _asked(catalog: Catalog, context: Context, step: JobStep) -> dict[str, Field] | None:
+    """The input that the action or plugin command of a step asks for; None where it is unknown (told elsewhere)."""
+    action = catalog.actions.get(f"{step.entity}/{step.name}")
+    if action is not None:
+        return dict(action.input.fields)
+    found = next((c for name, c in context.plugins.commands.items() if c.on == step.entity and name.rpartition(".")[2] == step.name), None)
+    return dict(found.input) if found is not None else None
+
+
+def _inputs_fit(context: Context, catalog: Catalog, address: str, node: Node, asked: object, scope: Scope) -> None:
+    """Every value belongs to an input and has its type; every input that must be given is given."""
+    if not isinstance(asked, dict | MappingProxyType):
+        return
+    for name, value in entries(node.get("values")):
+        field = asked.get(name)
+        if field is None:
+            context.report(finding("ML-JOB-005", value.key, address=address, name=name, known=", ".join(asked) or "nothing"))
+        kind: ex.Type | None = field_type(catalog, None, field) if field else None
+        hold(catalog, value, address, scope, kind, SERVER, context.report)
+    given = {name for name, _ in entries(node.get("values"))}
+    missing = [f.name for f in asked.values() if f.required and not f.default and f.name not in given]
+    if missing:
+        context.report(finding("ML-JOB-006", node.position, address=address, fields=", ".join(missing)))
+

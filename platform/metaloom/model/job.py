@@ -1,0 +1,52 @@
+"""Job: work that a schedule begins, as a chain of steps over records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from metaloom.base.position import NOWHERE, Position
+from metaloom.base.text import Text
+
+
+@dataclass(frozen=True)
+class JobStep:
+    """One step. ``verb`` decides which of the other slots are used.
+
+    ``action``: the action or plugin command ``name`` on every record of ``entity`` for which ``where`` holds, with ``values`` as
+    its input (expressions over the record). Each record is a transaction of its own.
+    ``run``: a plugin command without a record, ``name`` with ``values``.
+    ``evaluate_warnings``: ``names`` of warning rules, none for all of them.
+    ``notify``: people holding the roles ``names`` are told ``subject`` and ``body``; only when ``when`` allows (always | failed).
+    """
+
+    verb: str
+    entity: str = ""
+    name: str = ""
+    where: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    subject: Text | None = None
+    body: Text | None = None
+    when: str = "always"
+    position: Position = NOWHERE
+
+
+@dataclass(frozen=True)
+class Job:
+    """``cron`` in the tenant's zone, or ``business_date`` (each day a company's business date has moved to), or neither: by hand.
+
+    ``per`` tenant | company: one run, or one for each company. ``catch_up``: what became due while nobody looked runs
+    one_by_one, only the latest of it, or none of it. ``run_as``: the role whose rights the steps have; empty: the engine's.
+    """
+
+    address: str
+    label: Text
+    steps: tuple[JobStep, ...]
+    cron: str = ""
+    business_date: bool = False
+    per: str = "tenant"
+    catch_up: str = "one_by_one"
+    run_as: str = ""
+    help: Text | None = None
+    position: Position = NOWHERE

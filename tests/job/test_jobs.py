@@ -1,0 +1,206 @@
+"""Jobs from the metadata: due once, done once for each record, failures told and run again, by hand, cancelled."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from metaloom.base.errors import NotAllowed, NotFound, NotPossible
+from metaloom.command import cancel_run, move_business_date, pause_job, rerun_failed, start_job
+from tests.job.hall import EARLY, Hall
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def hall(request, tmp_path):
+    made = Hall(tmp_path / "home", request.getfixturevalue("pg_url") if request.param == "postgresql" else "", f"j_{request.node.name[5:20]}".rstrip("_["))
+    yield made
+    made.close()
+
+
+def test_a_job_is_due_at_its_hour_and_runs_once(hall):
+    members = hall.members(3)
+    assert hall.tick() == 0 and hall.tick() == 0                    # known from now on
+    hall.clock.at = EARLY + DAY
+    assert hall.tick() == 2                                          # fees, and the sweep's latest
+    assert hall.tick() == 0
+    hall.work()
+    run, = hall.runs()
+    assert (run["status"], run["total"], run["done"], run["failed"], run["origin"]) == ("done", 4, 4, 0, "schedule")
+    assert hall.charged() == dict.fromkeys(members, 1)
+    told = hall.engine_rows("message")
+    assert {row["receiver_id"] for row in told} == {hall.people[name] for name in ("chief", "boss", "far_chief")}
+    assert told[0]["subject"] == "收费完成 3，失败 0"
+    assert hall.runs("club.sweep", status="done")
+
+
+def test_missed_days_are_made_up_one_by_one_and_in_order(hall):
+    members = hall.members(2)
+    hall.tick()
+    hall.clock.at = EARLY + 3 * DAY
+    hall.tick()
+    assert [row["origin"] for row in hall.runs()] == ["catch_up", "catch_up", "schedule"]
+    assert len(hall.runs("club.sweep")) == 1                         # latest only
+    hall.work()
+    runs = hall.runs()
+    assert [row["status"] for row in runs] == ["done"] * 3
+    assert all(one["finished_at"] <= other["started_at"] for one, other in zip(runs, runs[1:], strict=False))
+    assert hall.charged() == dict.fromkeys(members, 3)
+
+
+def test_a_business_date_that_moves_runs_each_day_of_each_company(hall):
+    members = hall.members(2)
+    hall.tick()
+    move_business_date(hall.system, hall.north, date(2026, 3, 4))
+    hall.tick()
+    hall.tick()
+    runs = hall.runs("club.day")
+    assert [(row["company_id"], row["business_date"].day, row["origin"]) for row in runs] == [
+        (hall.north, 2, "catch_up"), (hall.north, 3, "catch_up"), (hall.north, 4, "schedule")]
+    move_business_date(hall.system, hall.south, date(2026, 3, 2))
+    hall.tick()
+    hall.work()
+    hall.expire()
+    hall.work()
+    assert {row["status"] for row in hall.runs("club.day")} == {"done"}
+    south = hall.runs("club.day", company_id=hall.south)
+    assert [row["total"] for row in south] == [0]                    # nobody of the north is touched by the south's day
+    assert hall.charged() == dict.fromkeys(members, 3)
+
+
+def test_a_record_that_fails_is_told_and_the_others_are_done(hall):
+    good, bad = hall.members(2), hall.members(1, rating=5000)
+    more = hall.members(1)
+    hall.tick()
+    hall.clock.at = EARLY + DAY
+    hall.tick()
+    hall.work()
+    run, = hall.runs()
+    assert (run["status"], run["done"], run["failed"]) == ("partial", 4, 1)
+    error, = hall.errors(run["id"])
+    assert (error["entity"], error["record_id"], error["step"]) == ("club.member", bad[0], 0)
+    assert error["sentence"] and error["sentence_en"] and error["sentence"] != error["sentence_en"]
+    assert hall.charged() == dict.fromkeys([*good, *more], 1)
+    hall.rate(bad[0], 7)
+    again = rerun_failed(hall.ctx("admin"), run["id"])
+    with pytest.raises(NotPossible):
+        rerun_failed(hall.ctx("admin"), run["id"])
+    hall.work()
+    rerun = hall.runs(id=again.id)[0]
+    assert (rerun["status"], rerun["total"], rerun["done"], rerun["rerun_of_id"]) == ("done", 1, 1, run["id"])
+    assert hall.charged() == dict.fromkeys([*good, *bad, *more], 1)
+    with pytest.raises(NotPossible):
+        rerun_failed(hall.ctx("admin"), again.id)                    # nothing failed in it
+
+
+def test_a_dry_run_reports_and_keeps_nothing(hall):
+    hall.members(2)
+    hall.members(1, rating=5000)
+    hall.tick()
+    before = hall.dump()
+    made = start_job(hall.ctx("admin"), hall.job_id("club.fees"), dry_run=True)
+    hall.work()
+    run = hall.runs(id=made.id)[0]
+    assert (run["status"], run["done"], run["failed"], run["dry_run"]) == ("partial", 3, 1, True)
+    after = hall.dump()
+    assert {name: after[name] - before[name] for name in before if after[name] != before[name]} == {"outbox": 1, "audit": 1}
+    assert not hall.engine_rows("message")
+    with pytest.raises(NotPossible):
+        rerun_failed(hall.ctx("admin"), made.id)
+
+
+def test_a_job_runs_with_the_rights_of_its_role(hall):
+    drafts = [hall.new().id for _ in range(2)]
+    hall.tick()
+    made = start_job(hall.ctx("admin"), hall.job_id("club.chief_only"))
+    hall.work()
+    assert hall.runs("club.chief_only", id=made.id)[0]["done"] == 2
+    assert {hall.row("club.member", one)["status"] for one in drafts} == {"active"}
+
+
+def test_only_who_keeps_jobs_may_start_pause_and_cancel(hall):
+    hall.tick()
+    job = hall.job_id("club.fees")
+    for person, refusal in (("clerk", (NotAllowed, NotFound)), ("guest", (NotAllowed, NotFound))):
+        for act in (lambda ctx: start_job(ctx, job), lambda ctx: pause_job(ctx, job, True), lambda ctx: cancel_run(ctx, 1)):
+            with pytest.raises(refusal):
+                act(hall.ctx(person))
+    with pytest.raises(NotFound):
+        start_job(hall.ctx("admin"), 10**6)
+    with pytest.raises(NotPossible):
+        start_job(hall.ctx("admin"), hall.job_id("club.day"))        # for which company?
+    assert not hall.runs()
+
+
+def test_a_paused_job_waits_and_makes_nothing_up(hall):
+    hall.tick()
+    job = hall.job_id("club.fees")
+    pause_job(hall.ctx("admin"), job, True)
+    with pytest.raises(NotPossible):
+        pause_job(hall.ctx("admin"), job, True)
+    hall.clock.at = EARLY + 2 * DAY
+    hall.tick()
+    assert not hall.runs()
+    pause_job(hall.ctx("admin"), job, False)
+    hall.tick()
+    assert not hall.runs()
+    hall.clock.at = EARLY + 3 * DAY
+    hall.tick()
+    assert len(hall.runs()) == 1
+
+
+def test_a_cancelled_run_keeps_what_it_did_and_does_no_more(hall, monkeypatch):
+    from metaloom.command import run_job
+
+    members = hall.members(4)
+    hall.tick()
+    made = start_job(hall.ctx("admin"), hall.job_id("club.fees"))
+    act, seen = run_job._act, []
+
+    def watched(going, unit, step, record_id):
+        seen.append(record_id)
+        return act(going, unit, step, record_id)
+
+    def stop(name):
+        if name == "run.after_record" and len(seen) == 2:
+            cancel_run(hall.ctx("admin"), made.id)
+
+    monkeypatch.setattr(run_job, "_act", watched)
+    monkeypatch.setattr(run_job, "crash_point", stop)
+    hall.work()
+    run = hall.runs(id=made.id)[0]
+    assert (run["status"], run["done"]) == ("cancelled", 2) and sum(hall.charged().values()) == 2
+    hall.expire()
+    hall.work()
+    assert sum(hall.charged().values()) == 2 and set(hall.charged()) <= set(members)
+    with pytest.raises(NotPossible):
+        cancel_run(hall.ctx("admin"), made.id)
+
+
+def test_a_long_run_gives_way_to_other_work(hall):
+    members = hall.members(4)
+    hall.tick()
+    start_job(hall.ctx("admin"), hall.job_id("club.fees"))
+    rows = hall.work(slice_seconds=0.0001)
+    assert rows >= 2 or hall.runs()[0]["status"] != "done"
+    for _ in range(30):
+        hall.expire()
+        hall.work(slice_seconds=0.05)
+    assert hall.runs()[0]["status"] == "done" and hall.charged() == dict.fromkeys(members, 1)
+
+
+def test_a_job_that_was_changed_or_taken_out_meanwhile_ends_with_a_reason(hall):
+    from metaloom import schema_change
+    from metaloom.compile import Source
+    from tests.command.club import sources
+    from tests.job.hall import JOBS
+
+    hall.members(1)
+    hall.tick()
+    start_job(hall.ctx("admin"), hall.job_id("club.fees"))
+    schema_change.publish(hall.tenant, (*sources(), Source("pack", "club/jobs.yaml", JOBS.replace("  fees:", "  other:"))))
+    hall.work()
+    run, = hall.runs()
+    assert run["status"] == "failed" and "club.fees" in hall.errors(run["id"])[0]["sentence"]
+    hall.tick()
+    assert {row["job"]: row["active"] for row in hall.engine_rows("scheduled_job")}["club.fees"] is False
