@@ -7,9 +7,9 @@ import jsonschema
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
-from referencing import Registry, Resource
 from schemathesis import checks
 
+from tests.api.conformity import Conformity
 from tests.api.world import ROLES
 
 
@@ -74,36 +74,6 @@ def test_the_document_is_in_the_language_of_the_reader_and_follows_the_rights(pe
     chinese = people["clerk"].get("/openapi.json", Accept_Language="zh-CN").json
     assert {"name": "depot.sale", "description": "订单"} in chinese["tags"]
     assert people["clerk"].get("/openapi.json").get_data() == people["clerk2"].get("/openapi.json").get_data()
-
-
-class Conformity:
-    """Checks real answers against the document."""
-
-    def __init__(self, doc):
-        self.doc = doc
-        self.registry = Registry().with_resource("urn:doc", Resource.from_contents(
-            {"$schema": "https://json-schema.org/draft/2020-12/schema", **doc}))
-        self.checked = 0
-
-    def check(self, method, path, answer):
-        operation = self.doc["paths"][path][method]
-        said = operation["responses"].get(str(answer.status_code))
-        assert said is not None, (method, path, answer.status_code, answer.get_data(as_text=True))
-        if "$ref" in said:
-            said = self.doc["components"]["responses"][said["$ref"].rpartition("/")[2]]
-        assert answer.mimetype in said["content"], (method, path, answer.mimetype)
-        if answer.mimetype.endswith("json"):
-            schema = said["content"][answer.mimetype]["schema"]
-            full = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": "urn:answer", **_anchored(schema)}
-            jsonschema.Draft202012Validator(full, registry=self.registry, format_checker=jsonschema.FormatChecker()).validate(answer.json)
-        self.checked += 1
-        return answer
-
-
-def _anchored(value):
-    if isinstance(value, dict):
-        return {k: f"urn:doc{v}" if k == "$ref" else _anchored(v) for k, v in value.items()}
-    return [_anchored(v) for v in value] if isinstance(value, list) else value
 
 
 def test_real_answers_are_as_the_document_says(people):

@@ -65,7 +65,7 @@ def test_every_action_needs_its_right_on_that_row(sandbox: World) -> None:
                     wrong.append(f"{role} {entity.address}/{action.name} {row.owner}: {answer.status_code} for {status}")
     print(f"actions without the right: {cells} cells over {len(everything(sandbox))} actions")
     assert not wrong, "\n".join(wrong[:20])
-    assert len(everything(sandbox)) >= 40 and cells >= 1_500 / (1 if sandbox.dialect == "sqlite" else 4.6)
+    assert len(everything(sandbox)) >= 40 and cells >= 1_500 / (1 if sandbox.whole else 4.6)
 
 
 def post(api: Any, entity: Entity, id: int, name: str, version: int) -> Any:

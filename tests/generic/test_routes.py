@@ -105,10 +105,10 @@ def test_methods_that_a_route_does_not_offer_are_405_and_change_nothing(sandbox:
 
 
 def test_roles_times_routes_times_rows(sandbox: World) -> None:
-    cells, wrong = matrix(sandbox, ROLES if sandbox.dialect == "sqlite" else ROLES[2::3])
+    cells, wrong = matrix(sandbox, ROLES if sandbox.whole else ROLES[2::3])
     print(f"matrix: {cells} cells")
     assert not wrong, "\n".join(wrong[:20])
-    assert cells >= (1_500 if sandbox.dialect == "sqlite" else 400)
+    assert cells >= (1_500 if sandbox.whole else 400)
 
 
 def matrix(world: World, roles: tuple[str, ...]) -> tuple[int, list[str]]:

@@ -6,7 +6,7 @@ Check characters come from python-stdnum, so that the platform's own arithmetic 
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -49,6 +49,13 @@ def number_in(field: Field, step: Decimal) -> Decimal:
     return min(wanted, field.max) if field.max is not None else wanted
 
 
+def _day(entity: Entity, field: Field) -> date:
+    """Today; where a day must be the only one of its kind, another one each time."""
+    if field.unique or any(field.name in rule.fields for rule in entity.unique.values()):
+        return TODAY - timedelta(days=next(NUMBERS) % 9_000)
+    return TODAY
+
+
 def plain(catalog: Catalog, entity: Entity, field: Field, mark: str) -> Any:
     """A valid Python value of a field that is neither a link nor a child; None where only files would do."""
     kind = field.type
@@ -68,7 +75,7 @@ def plain(catalog: Catalog, entity: Entity, field: Field, mark: str) -> Any:
     return {
         FieldType.TEXT: lambda: text_of(field, mark, limit), FieldType.LONG_TEXT: lambda: text_of(field, mark, limit),
         FieldType.RICH_TEXT: lambda: f"<p>{text_of(field, mark, limit - 10)}</p>", FieldType.AUTO_NUMBER: lambda: f"N{next(NUMBERS):012d}",
-        FieldType.INTEGER: lambda: int(number_in(field, Decimal(1))), FieldType.DATE: lambda: TODAY,
+        FieldType.INTEGER: lambda: int(number_in(field, Decimal(1))), FieldType.DATE: lambda: _day(entity, field),
         FieldType.DATETIME: lambda: datetime(2026, 11, 20, 1, tzinfo=UTC), FieldType.TIME: lambda: time(9, 30),
         FieldType.BOOLEAN: lambda: bool(next(NUMBERS) % 2), FieldType.JSON: lambda: {"mark": mark}, FieldType.REGION: lambda: "310104",
         FieldType.PHONE: lambda: f"138{next(NUMBERS):08d}", FieldType.EMAIL: lambda: f"zz{next(NUMBERS)}@example.cn",

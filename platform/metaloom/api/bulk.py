@@ -34,6 +34,7 @@ def bulk(entity: str) -> Response:
     no_other_parameters()
     found, body = known_entity(entity), json_object()
     only(body, KEYS)
+    _check_action(body)
     items = _items(body)
     operation = body.get("operation")
     if operation == "create":
@@ -43,6 +44,15 @@ def bulk(entity: str) -> Response:
     if operation == "action":
         return _answer(_act(found, items, body))
     raise refused("operation", message("api.bulk_kind"))
+
+
+def _check_action(body: dict[str, Any]) -> None:
+    """What belongs to an action is what the document says, whatever the operation is."""
+    if not isinstance(body.get("action", ""), str):
+        raise refused("action", message("record.not_text"))
+    if not isinstance(body.get("input", {}), dict):
+        raise refused("input", message("api.json_object"))
+    reason_of(body)
 
 
 def _items(body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -74,8 +84,8 @@ def _change(entity: Entity, items: list[dict[str, Any]]) -> list[dict[str, Any]]
 
 def _act(entity: Entity, items: list[dict[str, Any]], body: dict[str, Any]) -> list[dict[str, Any]]:
     name, given = body.get("action"), body.get("input", {})
-    if not isinstance(name, str) or not isinstance(given, dict):
-        raise refused("action" if not isinstance(name, str) else "input", message("record.not_text"))
+    if name is None:
+        raise refused("action", message("record.not_text"))
     ids = [_named(index, item, ("id",), with_version=False)[0] for index, item in enumerate(items)]
     ctx = _context(money=_moves_money(entity, name))
     open_ = titles_are_open(entity.address)
