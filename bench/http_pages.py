@@ -7,7 +7,7 @@ Needs PostgreSQL; shares its database with list_detail.py (made once, kept). Bot
 in random order, in one process: login cookie, rights, menu, headers, gzip on our side; one autocommit statement, a compiled
 Jinja table and no gzip on the other. CPU is this process's (the database's is not in it). Statements are those that reach
 the driver; left out are BEGIN, SET and the look at the published revision (at most one in 0.3 s for a whole process). More
-than three end the run with an error.
+than three end the run with an error; a REST list also counts what the person reads (in a transaction of its own).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ import list_detail as data
 from metaloom.app import create_app
 
 PEOPLE = {"all": (2, ("bench.all",)), "own + office": (1, ("bench.own", "bench.office"))}
-STATEMENTS_MAX, WARM = 3, 4
+STATEMENTS_MAX, REST_MAX, WARM = 3, 5, 4
 HEADS = ("编号", "标题", "客户", "类型", "金额", "已付", "未付", "逾期天数", "到期", "经办", "状态", "创建时间")
 
 TABLE = """<!doctype html><html lang="zh-CN"><head><meta charset="utf-8"><title>工单</title></head><body><h1>工单</h1>
@@ -141,12 +141,12 @@ class Bench:
         print("| | bare: ms (p95), CPU ms, bytes | " + " | ".join(f"{who}: ms (p95), CPU ms, × wall, × CPU, bytes" for who in PEOPLE) + " | statements |")
         print("|" + "---|" * (len(PEOPLE) + 3))
         for name, (ours, theirs) in self.scenarios().items():
-            times = self.measure(ours, theirs, rounds)
+            times = self.measure(ours, theirs, rounds, REST_MAX if name.startswith("REST") else STATEMENTS_MAX)
             bare = times["bare"]
             cells = [_cell(bare)] + [_cell(times[who], bare) for who in PEOPLE]
             print(f"| {name} | " + " | ".join(cells) + f" | {max(times[who].statements for who in PEOPLE)} |", flush=True)
 
-    def measure(self, ours: Callable[[int], str], theirs: Callable[[int], str], rounds: int) -> dict[str, Times]:
+    def measure(self, ours: Callable[[int], str], theirs: Callable[[int], str], rounds: int, most: int) -> dict[str, Times]:
         """All in alternation and random order; the first rounds warm caches and do not count."""
         times = {"bare": Times(), **{who: Times() for who in PEOPLE}}
         dice = random.Random(5)
@@ -163,8 +163,8 @@ class Bench:
                 one.wall.append(wall * 1000)
                 one.cpu.append(cpu * 1000)
                 one.statements, one.size = max(one.statements, self.ours.sent if who != "bare" else 1), len(body)
-                if one.statements > STATEMENTS_MAX:
-                    raise SystemExit(f"{ours(n)} sent {one.statements} statements for {who}; {STATEMENTS_MAX} are allowed")
+                if one.statements > most:
+                    raise SystemExit(f"{ours(n)} sent {one.statements} statements for {who}; {most} are allowed")
         return times
 
     def profile(self, name: str, order: str) -> None:

@@ -23,7 +23,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("platform/metaloom/schema_change/backfill.py", "formatted SQL"): "fills columns by id ranges; identifiers are quoted, ids are ints",
     ("platform/metaloom/schema_change/publish.py", "formatted SQL"): "checks a constraint of the plan; identifiers are quoted",
     ("platform/metaloom/web/cells.py", "Markup"): "the markup of a cell; every value is escaped by Markup.format or escape",
-    ("platform/metaloom/web/list_page.py", "Markup"): "joins cells that are markup already",
+    ("platform/metaloom/web/drawn.py", "Markup"): "joins pages that templates rendered, and holes in them",
     ("platform/metaloom/web/detail_page.py", "Markup"): "joins panels that templates rendered",
     ("platform/metaloom/web/frame.py", "Markup"): "renders our own markup: pages, icons, the form token; values are escaped",
 }

@@ -120,7 +120,7 @@ def test_words_on_a_screen(world):
     with world.as_(1, "own") as reader:
         shown = encode_display(world.revision, reader.get("demo.project", 1), "zh", reader.zone)
         english = encode_display(world.revision, reader.get("demo.project", 1), "en", reader.zone)
-    assert shown["budget"] == "100.00" and shown["margin"] == "12.5%" and shown["status"] == "草稿" and english["status"] == "Draft"
+    assert shown["budget"] == "100.00" and shown["margin"] == "12.50%" and shown["status"] == "草稿" and english["status"] == "Draft"
     assert shown["created_at"] == "2026-11-01 16:00:00" and shown["closed_at"] == "-" and shown["tags"] == "a、红"
 
 

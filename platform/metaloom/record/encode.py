@@ -14,6 +14,8 @@ from metaloom.record.paths import PATHS, Path, PerRevision
 from metaloom.record.row import Row
 
 EMPTY = "-"
+ROWS_KEPT = 500
+CENT = Decimal("0.01")
 _YES, _NO = Text("是", "Yes"), Text("否", "No")
 _SHOWN_LEVELS = ("hidden", "masked", "read", "write")
 
@@ -22,7 +24,7 @@ _SHOWN_LEVELS = ("hidden", "masked", "read", "write")
 
 
 def display(catalog: Catalog, field: Field, value: Any, locale: str = "zh", *, entity: str = "", zone: tzinfo = UTC) -> str:
-    """The words for a value: 1,234.50 · 12.5% · 2026-01-31 · 正常; ``-`` for nothing. A link shows its title elsewhere."""
+    """The words for a value: 1,234.50 · 12.50% · 2026-01-31 · 正常; ``-`` for nothing. A link shows its title elsewhere."""
     return words_for(catalog, field, locale, entity=entity, zone=zone)(value)
 
 
@@ -116,9 +118,9 @@ def choice_of(catalog: Catalog, field: Field, code: Any, entity: str = "") -> Ch
 
 
 def percent(value: Decimal) -> str:
-    """0.125 → 12.5%; no trailing zeros, at least none invented."""
+    """0.125 → 12.50%; two places so that rates stand under each other, more where the rate has more."""
     scaled = (value * 100).normalize()
-    return f"{scaled:,f}%"
+    return f"{scaled if scaled.as_tuple().exponent < -2 else scaled.quantize(CENT):,f}%"  # type: ignore[operator]
 
 
 # -- JSON ------------------------------------------------------------------------------------------------------------
@@ -134,7 +136,11 @@ def json_value(field: Field) -> Callable[[Any], Any]:
         return lambda value: value.isoformat() if isinstance(value, (date, time)) else value
     if field.type in LIST_TYPES:
         return lambda value: list(value) if isinstance(value, tuple) else value
-    return lambda value: value
+    return _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 class Encoders:
@@ -143,6 +149,7 @@ class Encoders:
     def __init__(self, revision: Any) -> None:
         self._revision = revision
         self._json: dict[tuple[str, str], tuple[Callable[[Any], Any], bool]] = {}
+        self._rows: dict[Any, tuple[tuple[str, Callable[[Any], Any] | None, bool], ...]] = {}
 
     def json(self, entity: str, path: str) -> tuple[Callable[[Any], Any], bool]:
         """(encoder, whether the path is a link)."""
@@ -152,17 +159,30 @@ class Encoders:
             found = self._json[entity, path] = (json_value(resolved.field), resolved.field.type in LINK_TYPES)
         return found
 
+    def row(self, entity: str, paths: tuple[str, ...]) -> tuple[tuple[str, Callable[[Any], Any] | None, bool], ...]:
+        """(path, encoder or None where the value stands as it is, whether a link) of rows with these paths: those of a list are alike."""
+        found = self._rows.get((entity, paths))
+        if found is None:
+            if len(self._rows) > ROWS_KEPT:
+                self._rows.clear()
+            found = self._rows[entity, paths] = tuple(
+                (path, None if encoder is _as_it_is else encoder, is_link) for path in paths for encoder, is_link in (self.json(entity, path),))
+        return found
+
 
 def encode_json(revision: Any, row: Row, *, with_levels: bool = False) -> dict[str, Any]:
     """The row for REST: ``{id, row_version, title, <path>: value, …}``; a link is ``{id, title}``, amounts are text."""
     book = _ENCODERS.of(revision)
     out: dict[str, Any] = {"id": row.id, "row_version": row.row_version, "title": row.title}
-    for path, value in row.values.items():
-        encoder, is_link = book.json(row.entity, path)
-        if is_link:
-            out[path] = None if value is None else {"id": value, "title": row.titles.get(path)}
+    values, titles = row.values, row.titles
+    for path, encoder, is_link in book.row(row.entity, tuple(values)):
+        value = values[path]
+        if value is None or (encoder is None and not is_link):
+            out[path] = value
+        elif is_link:
+            out[path] = {"id": value, "title": titles.get(path)}
         else:
-            out[path] = encoder(value)
+            out[path] = encoder(value)  # type: ignore[misc]
     for name, rows in row.children.items():
         out[name] = [encode_json(revision, child, with_levels=with_levels) for child in rows]
     if row.archived:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
@@ -20,12 +21,20 @@ UNSORTABLE = frozenset({FieldType.JSON, FieldType.LONG_TEXT, FieldType.RICH_TEXT
 TABULAR = NUMBERS | {FieldType.DATE, FieldType.DATETIME, FieldType.TIME, FieldType.AUTO_NUMBER, FieldType.PHONE, FieldType.ID_CARD, FieldType.BANK_CARD}
 COLOURS = frozenset({"grey", "blue", "green", "orange", "red", "purple", "cyan", "yellow"})
 
-# Codes that only the page of an entity can put into words, by (entity, field); pages add theirs when they are imported.
-WORDS: dict[tuple[str, str], Callable[[Current, Any], str]] = {}
+# Codes that only the page of an entity can put into words, by (entity, field): from the value and the row it stands in.
+# Pages add theirs when they are imported.
+WORDS: dict[tuple[str, str], Callable[[Current, Any, Any], str]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+SPECIAL = re.compile("[&<>\"']").search
+
+
+def escaped(text: str) -> str:
+    """``text`` for HTML, most of which needs nothing."""
+    return text if SPECIAL(text) is None else str(escape(text))
+
+
+class Cell(NamedTuple):
     """``kind``: text | tag | tags | link | colour | files. ``css`` says how it stands."""
 
     kind: str
@@ -37,20 +46,24 @@ class Cell:
 
     @property
     def html(self) -> Markup:
-        """The cell as it stands in tables, on cards and on detail pages. In Python, because a list has hundreds of them."""
-        kind, text = self.kind, escape(self.text)
+        """The cell as it stands in tables, on cards and on detail pages."""
+        return Markup(self.drawn)
+
+    @property
+    def drawn(self) -> str:
+        """The same as plain text. In Python, because a list has hundreds of them."""
+        kind, text = self.kind, escaped(self.text)
+        if kind == "text":
+            return f'<span class="{self.css}">{text}</span>'
         if kind == "tag":
-            return Markup(f'<span class="tag {self.colour}">{text}</span>')
-        if kind == "tags":
-            return Markup("".join(f'<span class="tag plain {colour}">{escape(words)}</span> ' for words, colour in self.parts))
+            return f'<span class="tag {self.colour}">{text}</span>'
         if kind == "link":
-            return Markup(f'<a href="{escape(self.href)}" class="{self.css}">{text}</a>')
+            return f'<a href="{escaped(self.href)}" class="{self.css}">{text}</a>'
+        if kind == "tags":
+            return "".join(f'<span class="tag plain {colour}">{escaped(words)}</span> ' for words, colour in self.parts)
         if kind == "colour":
-            return Markup('<svg class="icon icon-sm" aria-hidden="true"><rect width="24" height="24" rx="5" '
-                          f'fill="{text}"/></svg> {text}')
-        if kind == "files":
-            return Markup(f"{icon('paperclip', 'icon-sm')} {text}")
-        return Markup(f'<span class="{self.css}">{text}</span>')
+            return f'<svg class="icon icon-sm" aria-hidden="true"><rect width="24" height="24" rx="5" fill="{text}"/></svg> {text}'
+        return f"{icon('paperclip', 'icon-sm')} {text}"
 
 
 HIDDEN = Cell("text", "-", "muted")
@@ -139,7 +152,7 @@ def _shown_for(pinned: Current, path: Path) -> Callable[[Any, Any], Cell]:
     kind = path.field.type
     in_words = WORDS.get((path.entity, path.field.name))
     if in_words is not None:
-        return lambda row, value: Cell("text", in_words(pinned, value))
+        return lambda row, value: Cell("text", in_words(pinned, value, row))
     said = said_for(pinned.catalog, path, locale(), pinned.zone)
     if kind is FieldType.TAGS:
         return lambda row, value: Cell("tags", said(row), parts=tuple((str(v), "grey") for v in value))
@@ -171,7 +184,7 @@ def _shown_for(pinned: Current, path: Path) -> Callable[[Any, Any], Cell]:
 def titled(pinned: Current, entity: Entity, row: Any) -> Any:
     """The row with a title in words, where the title is such a code."""
     in_words = WORDS.get((entity.address, entity.title))
-    return replace(row, title=in_words(pinned, row.values[entity.title])) if in_words is not None and row.values.get(entity.title) else row
+    return replace(row, title=in_words(pinned, row.values[entity.title], row)) if in_words is not None and row.values.get(entity.title) else row
 
 
 def _colour(pinned: Current, path: Path, value: Any) -> str:

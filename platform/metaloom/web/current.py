@@ -39,7 +39,9 @@ def current() -> Current:
 
 def locale() -> str:
     """Preference of the person (cookie, set at login from the account), else Chinese."""
-    wanted = g.get("locale") or request.cookies.get("ml_locale", "")
+    wanted = g.get("locale") or g.get("cookie_locale")
+    if wanted is None:
+        wanted = g.cookie_locale = request.cookies.get("ml_locale", "")
     return wanted if wanted in LOCALES else DEFAULT_LOCALE
 
 

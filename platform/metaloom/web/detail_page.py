@@ -18,7 +18,9 @@ from metaloom.model.entity import FILE_TYPES, LINK_TYPES
 from metaloom.record.encode import display
 from metaloom.record.paths import UnknownPath, field_of, target_of
 from metaloom.web.cells import Cell, cell, heads, path_label, resolve, titled, unit_of
+from metaloom.web.code_words import command_words
 from metaloom.web.current import Current, current, locale, say, url
+from metaloom.web.drawn import render_page
 from metaloom.web.file_page import file_facts
 from metaloom.web.frame import list_url, record_url
 from metaloom.web.own import offered as own_offered
@@ -85,7 +87,7 @@ def detail(pinned: Current, entity: str, id: int, notice: str = "") -> str:
     tabs = _tabs(pinned, definition, row)
     picked = request.args.get("tab", "")
     opened = picked if picked in {tab.name for tab in tabs} else "info"
-    return render_template(
+    return render_page(
         "detail/page.html", entity=definition, row=row, tabs=tabs, opened=opened, facts=_facts(pinned, definition, row),
         subtitle="" if definition.subtitle in definition.header else _words(pinned, definition, row, definition.subtitle),
         state=_state(pinned, definition, row),
@@ -107,6 +109,14 @@ def show_tab(entity: str, id: int, name: str) -> Any:
         return render_template("detail/info.html", blocks=_blocks(pinned, definition, row), entity=definition, row=row,
                                own_panel=_own_panel(pinned, definition, row))
     return _panel(pinned, definition, row, name)
+
+
+@blueprint.get("/e/<entity>/<int:id>/counts")
+def show_counts(entity: str, id: int) -> Any:
+    """How many rows wait behind each tab of related records, swapped into the tabs after the page stands."""
+    pinned, definition = _entity(entity, id)
+    counts = pinned.reader.related_counts(entity, id, list(definition.related))
+    return render_template("detail/counts.html", counts={tab: f"{n.number:,}" + ("" if n.exact else "+") for tab, n in counts.items()})
 
 
 @blueprint.get("/e/<entity>/<int:id>/menu")
@@ -282,6 +292,7 @@ def _grid(pinned: Current, one: Field, row: Any) -> Block | None:
 class Moment:
     when: str
     who: str
+    login: str
     what: str
     channel: str
     reason: str
@@ -300,24 +311,10 @@ def _history(pinned: Current, definition: Entity, row: Any) -> Any:
 def _moment(pinned: Current, definition: Entity, entry: Any, titles: Mapping[tuple[str, int], str]) -> Moment:
     changes = tuple((say(field_of(definition, c.field).label), *(_said(pinned, definition, c.field, v, titles) for v in (c.before, c.after)))
                     for c in entry.changes)
-    return Moment(entry.at.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M:%S"), entry.actor_name or _t("detail.system"),
-                  _what(pinned, definition, entry.command), _t(f"channel.{entry.channel}"), entry.reason, tuple(c for c in changes if c[1] != c[2]))
-
-
-def _what(pinned: Current, definition: Entity, name: str) -> str:
-    """A command's name in words: a standard verb, an action, or a plugin command."""
-    kind, _, tail = name.partition(":")
-    key = f"did.{name}"
-    words = _t(key)
-    if words != key:
-        return words
-    action = pinned.catalog.actions.get(f"{definition.address}/{tail or kind}")
-    if action is not None:
-        return say(action.label)
-    from metaloom.web.current import site
-
-    declared = site().registry.command(name) if site().registry else None
-    return say(declared.label) if declared is not None else name
+    when = entry.at.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M:%S")
+    who = entry.actor_title or entry.actor_name or _t("detail.system")
+    return Moment(when, who, entry.actor_name, command_words(pinned, entry.command, definition.address), _t(f"channel.{entry.channel}"), entry.reason,
+                  tuple(c for c in changes if c[1] != c[2]))
 
 
 def _said(pinned: Current, definition: Entity, name: str, value: Any, titles: Mapping[tuple[str, int], str]) -> str:

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, g, redirect, render_template, request
+from flask import Blueprint, g, redirect, request
 
 from metaloom.base.errors import Conflict, Invalid, MetaloomError, NotAllowed, NotFound, NotPossible, Problem, Stale
 from metaloom.base.messages import message
@@ -18,6 +18,7 @@ from metaloom.record.paths import target_of
 from metaloom.record.schema import input_schema
 from metaloom.web.cells import cell, resolve
 from metaloom.web.current import Current, current, locale, say
+from metaloom.web.drawn import render_page
 from metaloom.web.form_model import Source, as_text, raw_values, sections, sent_rows, with_child_markers
 from metaloom.web.form_rules import entity_rules, for_page, linked_values
 from metaloom.web.form_values import default_values, from_address
@@ -186,7 +187,7 @@ def _page(pinned: Current, definition: Entity, source: Source, row: Any, *, vers
     crumbs = [(say(definition.label), list_url(definition.address))]
     crumbs += [(title, record_url(definition.address, row.id)), (_words_of("form.edit"), "")] if row is not None else [(_words_of("form.new"), "")]
     rules = for_page(pinned, entity_rules(pinned, definition), _record_for_rules(pinned, definition, source, row), definition.fields)
-    return render_template("form/page.html", entity=definition, row=row, sections=parts, problems=problems, crumbs=crumbs, stale=stale, differences=differences,
+    return render_page("form/page.html", entity=definition, row=row, sections=parts, problems=problems, crumbs=crumbs, stale=stale, differences=differences,
                            version=version or (str(row.row_version) if row is not None else ""), key=request.form.get("_key") or secrets.token_hex(16),
                            rules=json.dumps(rules, ensure_ascii=False), next=request.args.get("next", ""),
                            back=record_url(definition.address, row.id) if row is not None else list_url(definition.address))

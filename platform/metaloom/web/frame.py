@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, current_app, g, make_response, request
+from flask import Flask, Response, current_app, g, make_response, render_template, request
 from flask_wtf.csrf import generate_csrf
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from markupsafe import Markup, escape
@@ -74,6 +74,11 @@ class _Rendered:
 _MENUS = _Rendered()
 
 
+def menu_here(pinned: Current) -> Markup:
+    """The left menu with the entry of this request's page marked."""
+    return menu_html(pinned, g.get("menu_here", ""))
+
+
 def menu_html(pinned: Current, here: str) -> Markup:
     """The left menu for this person, the entry ``here`` marked and its group opened."""
     plan = pinned.plan
@@ -92,6 +97,16 @@ def menu_html(pinned: Current, here: str) -> Markup:
     if opened > closed:
         page = page[:opened] + "<details open " + page[opened + len("<details ") :]
     return Markup(page)
+
+
+class LazyMenu:
+    """The menu for the templates that want it: most of a page is drawn without."""
+
+    def __init__(self, pinned: Current) -> None:
+        self._pinned = pinned
+
+    def __html__(self) -> str:
+        return menu_here(self._pinned)
 
 
 def _draw_menu(groups: list[Group]) -> str:
@@ -151,6 +166,11 @@ def _toasts() -> list[dict[str, str]]:
     return said
 
 
+def toasts_html() -> Markup:
+    """The sentences that wait for this page."""
+    return Markup("".join(render_template("parts/toast.html", toast=one) for one in _toasts()))
+
+
 def _signer() -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(site().settings.secret_key, salt=f"toast:{request.script_root}")
 
@@ -166,7 +186,7 @@ def register_frame(app: Flask) -> None:
     """Names known to every template, and the headers of every answer."""
     app.context_processor(_names)
     app.after_request(_finish)
-    app.jinja_env.globals.update(icon=icon, csrf=_csrf_field, csrf_token=_csrf_token, url=url, static=_static)
+    app.jinja_env.globals.update(icon=icon, csrf=csrf_field, csrf_token=csrf_token, url=url, static=_static)
     app.jinja_env.filters["sanitised"] = lambda text: Markup(sanitise(text))
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
@@ -182,7 +202,7 @@ def _names() -> dict[str, Any]:
         "locale": spoken,
         "theme": theme if theme in THEMES else "",
         "say": say,
-        "here": _here(),
+        "here": here(),
         "base": request.script_root,
         "js_words": _script_words(templates, spoken),
         "nav_mini": request.cookies.get("ml_nav") == "mini",
@@ -201,6 +221,13 @@ def _script_words(templates: Path, spoken: str) -> Markup:
     return escape(i18n.script_words(templates, spoken))
 
 
+def looks(pinned: Current) -> tuple[Any, ...]:
+    """What the frame looks like besides the person's rights: whatever differs is drawn anew."""
+    actor, theme = pinned.actor, request.cookies.get("ml_theme", "")
+    return (theme if theme in THEMES else "", request.cookies.get("ml_nav") == "mini", actor.username, actor.display_name, _brand(pinned),
+            _theme_url(pinned), *(r.role for r in actor.roles), _static("css/metaloom.css"), _static("js/metaloom.js"))
+
+
 def _frame_names(pinned: Current) -> dict[str, Any]:
     try:
         actor = pinned.actor
@@ -210,14 +237,15 @@ def _frame_names(pinned: Current) -> dict[str, Any]:
     assert pinned.visit is not None
     return {
         "actor": actor,
-        "menu_html": menu_html(pinned, g.get("menu_here", "")),
+        "menu_html": LazyMenu(pinned),
         "role_names": "、".join(roles[:3]),
         "company_name": pinned.visit.company_name,
         "business_date": pinned.visit.business_date,
     }
 
 
-def _here() -> str:
+def here() -> str:
+    """The address of this page, to come back to."""
     return request.script_root + request.full_path.rstrip("?") if request.method == "GET" else request.script_root + "/"
 
 
@@ -244,11 +272,11 @@ def _static(name: str) -> str:
     return site().assets.url(request.environ.get("metaloom.root", ""), name)
 
 
-def _csrf_token() -> str:
+def csrf_token() -> str:
     return generate_csrf()
 
 
-def _csrf_field() -> Markup:
+def csrf_field() -> Markup:
     return Markup(f'<input type="hidden" name="csrf_token" value="{generate_csrf()}">')
 
 

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, g, make_response, render_template, request, send_file
-from markupsafe import Markup, escape
+from markupsafe import escape
 
 from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound
 from metaloom.command.export_records import export_records
 from metaloom.model import Action
-from metaloom.web.cells import Cell, Head, cell_for, heads, titled
-from metaloom.web.current import Current, current, locale, say, url
-from metaloom.web.frame import json_answer, record_url
+from metaloom.web import i18n
+from metaloom.web.cells import Head, heads
+from metaloom.web.current import Current, current, locale, say, site, url
+from metaloom.web.drawn import drawn, framed, hole, pieces, zone
+from metaloom.web.frame import json_answer
+from metaloom.web.list_rows import draw_rows
 from metaloom.web.listing import ListState, read_state, search_fields
 from metaloom.web.own import own_of
 from metaloom.web.settings_page import PAGE_SIZES
 
 blueprint = Blueprint("list", __name__)
 BULK_MAX = 200
-LONG, CARD_CELLS = 18, 7
 FORMATS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 
 
@@ -36,16 +37,6 @@ class SortHead:
     state: str            # '' | ascending | descending
 
 
-@dataclass(frozen=True)
-class TableRow:
-    row: Any
-    href: str
-    edit: str
-    cells: tuple[Any, ...]
-    table: Markup         # the cells in a row of the table
-    facts: Markup         # some of them on a card
-    tag: Markup           # the first tag, at the head of a card
-
 
 @blueprint.get("/e/<entity>/")
 @blueprint.get("/e/<entity>/<name>/")
@@ -54,34 +45,62 @@ def show_list(entity: str, name: str = "main") -> Any:
     pinned = current()
     state = read_state(pinned, entity, name)
     g.menu_here = f"list:{entity}/{name}"
-    table = _table(pinned, state)
-    if request.headers.get("HX-Target") == "listzone" and not request.headers.get("HX-History-Restore-Request"):
-        answer = make_response(render_template("list/zone.html", **table), table["status"])
+    verdict = pinned.plan.may(entity, "list")
+    if not verdict:
+        raise NotAllowed(verdict.reason)
+    part = request.headers.get("HX-Target") == "listzone" and not request.headers.get("HX-History-Restore-Request")
+    try:
+        page = pinned.reader.list(entity, sort=state.sort, cursor=state.cursor or None, limit=state.size, paths=_paths(pinned, state), **state.asked())
+    except Invalid as refused:
+        answer = make_response(_answered(pinned, state, None, [p.message.say(locale()) for p in refused.problems], part), 400)
     else:
-        answer = make_response(render_template("list/page.html", fields=search_fields(pinned, state), **table, **_toolbar(pinned, state),
-                                               crumbs=[(table["title"], "")]), table["status"])
+        answer = make_response(_answered(pinned, state, page, [], part))
     answer.vary.add("HX-Request")
     return answer
 
 
-def _table(pinned: Current, state: ListState) -> dict[str, Any]:
-    """One page of rows as cells; a question that cannot be answered gives its problems instead of rows."""
-    verdict = pinned.plan.may(state.entity.address, "list")
-    if not verdict:
-        raise NotAllowed(verdict.reason)
-    names: dict[str, Any] = {"state": state, "view": state.view, "entity": state.entity, "title": _title(pinned, state),
-                             "problems": [], "status": 200, "sizes": PAGE_SIZES, "zone_url": state.place, "filtered": _is_filtered(state)}
-    try:
-        page = pinned.reader.list(state.entity.address, sort=state.sort, cursor=state.cursor or None, limit=state.size, paths=_paths(pinned, state),
-                                  **state.asked())
-    except Invalid as refused:
-        return names | {"problems": [p.message.say(locale()) for p in refused.problems], "status": 400, "page": None, "rows": [], "columns": [],
-                        "total_paths": ()}
-    columns = heads(pinned, state.entity, page.paths, state.view)
-    rows = list(_rows(pinned, state, page.rows, columns))
-    return names | {"page": page, "rows": rows, "columns": [_sort_head(state, head) for head in columns],
-                    "total_paths": tuple(p for p in state.view.totals if p in page.paths), "may_edit": bool(pinned.plan.may(state.entity.address, "edit")),
-                    "bulk": _bulk_actions(pinned, state)}
+# What the address of a list may ask for without anything that somebody typed: such pages are drawn once for each person.
+PLAIN_ARGS = frozenset({"tab", "cursor", "sort", "size"})
+
+
+def _answered(pinned: Current, state: ListState, page: Any, problems: list[str], part: bool) -> Any:
+    """The page, or its table alone: what surrounds the rows may have been drawn before, the rows never."""
+    columns = heads(pinned, state.entity, page.paths, state.view) if page is not None else []
+    bulk = _bulk_actions(pinned, state)
+    rows, cards = draw_rows(pinned, state, page.rows, columns, _row_words(), picks=bool(bulk)) if page is not None else ("", "")
+    prev, following = (page.prev_cursor, page.next_cursor) if page is not None else ("", "")
+    key = (state.view.address, tuple(sorted((k, v) for k, v in state.args.items(multi=True) if k != "cursor")), state.size, state.density, state.columns,
+           page.paths if page is not None else (), page is not None and page.narrowed, bool(prev), bool(following))
+    plain = bool(rows) and PLAIN_ARGS.issuperset(state.args)
+    kept: Any = (lambda name, make: drawn(pinned, (name, *key), make)) if plain else (lambda name, make: make())
+    table = kept("zone", lambda: zone("list/zone.html", **_zone_names(pinned, state, page, columns, problems)))
+    filled = table.fill(rows=rows, cards=cards, prev=escape(state.place + state.query(cursor=prev)) if prev else "",
+                        next=escape(state.place + state.query(cursor=following)) if following else "")
+    if part:
+        return filled
+    around = kept("page", lambda: pieces("list/page.html", zone_html=hole("zone"), fields=search_fields(pinned, state), bulk=bulk,
+                                         crumbs=[(_title(pinned, state), "")], **_names(pinned, state), **_toolbar(pinned, state)))
+    return framed(around, zone=filled)
+
+
+def _names(pinned: Current, state: ListState) -> dict[str, Any]:
+    return {"state": state, "view": state.view, "entity": state.entity, "title": _title(pinned, state)}
+
+
+def _zone_names(pinned: Current, state: ListState, page: Any, columns: list[Head], problems: list[str]) -> dict[str, Any]:
+    """What the table's surroundings are made of."""
+    return _names(pinned, state) | {
+        "problems": problems, "sizes": PAGE_SIZES, "filtered": _is_filtered(state), "page": page, "rows": bool(page is not None and page.rows),
+        "columns": [_sort_head(state, head) for head in columns], "bulk": _bulk_actions(pinned, state),
+        "total_paths": tuple(p for p in state.view.totals if p in page.paths) if page is not None else (),
+        "rows_html": hole("rows"), "cards_html": hole("cards"), "prev_url": hole("prev") if page is not None and page.prev_cursor else "",
+        "next_url": hole("next") if page is not None and page.next_cursor else "", **_creating(pinned, state),
+    }
+
+
+def _row_words() -> dict[str, str]:
+    t = i18n.translator(site().templates, locale())
+    return {"view": t("list.view"), "edit": t("list.edit"), "more": t("list.row_more"), "select": t("list.select")}
 
 
 def _title(pinned: Current, state: ListState) -> str:
@@ -108,49 +127,6 @@ def _paths(pinned: Current, state: ListState) -> list[str] | None:
     return kept or None
 
 
-def _rows(pinned: Current, state: ListState, rows: Iterable[Any], columns: list[Head]) -> Iterator[TableRow]:
-    """Rows with their markup; what a column needs is decided once."""
-    makers = [cell_for(pinned, head.resolved) for head in columns]
-    before = record_url(state.entity.address, "")
-    for row in rows:
-        href = f"{before}{row.id}" if "read" in row.actions else ""
-        edit = f"{before}{row.id}/edit" if "edit" in row.actions and not row.archived and _editable(pinned, state, row) else ""
-        cells = tuple([make(row) for make in makers])
-        html = [one.html for one in cells]
-        tags = [shown for one, shown in zip(cells, html, strict=True) if one.kind == "tag"]
-        yield TableRow(titled(pinned, state.entity, row), href, edit, cells, _table_cells(columns, cells, html, href),
-                       _card_facts(columns, cells, html), tags[0] if tags else Markup())
-
-
-def _table_cells(columns: list[Head], cells: Sequence[Cell], html: Sequence[Markup], href: str) -> Markup:
-    """The first cell stays in sight and leads to the record; a long text can be read whole by pointing at it."""
-    parts = []
-    for at, (head, one, shown) in enumerate(zip(columns, cells, html, strict=True)):
-        whole = f' title="{escape(one.text)}"' if one.kind == "text" and len(one.text) > LONG else ""
-        if at == 0 and href and one.kind in ("text", "link"):
-            shown = Markup(f'<a href="{escape(href)}" class="{one.css.replace("muted", "")}">{escape(one.text)}</a>')
-        parts.append(f'<td class="{head.css}{"" if at else " stick-l"}"{whole}>{shown}</td>')
-    return Markup("".join(parts))
-
-
-def _card_facts(columns: list[Head], cells: Sequence[Cell], html: Sequence[Markup]) -> Markup:
-    """What a phone shows of a row: the next cells after the first that say something; tags stand elsewhere."""
-    return Markup("".join(f"<dt>{escape(head.label)}</dt><dd>{shown}</dd>" for head, one, shown in
-                          list(zip(columns, cells, html, strict=True))[1:CARD_CELLS] if one.kind != "tag" and one.text != "-"))
-
-
-def _editable(pinned: Current, state: ListState, row: Any) -> bool:
-    """As far as the list knows the state; the form asks again."""
-    entity = state.entity
-    if entity.append_only or (entity.storage == "engine" and own_of(entity.address).change is None):
-        return False
-    lifecycle = pinned.catalog.lifecycles.get(entity.address)
-    if lifecycle is None or lifecycle.field not in row.values:
-        return True
-    found = lifecycle.states.get(row.values[lifecycle.field])
-    return found is None or found.editable
-
-
 def _sort_head(state: ListState, head: Head) -> SortHead:
     if not head.sortable:
         return SortHead(head, "", "")
@@ -169,16 +145,21 @@ def _bulk_actions(pinned: Current, state: ListState) -> list[Action]:
     return [a for a in pinned.catalog.actions_of(state.entity.address) if a.bulk and a.on == "record" and (a.permission or a.name) in granted]
 
 
+def _creating(pinned: Current, state: ListState) -> dict[str, Any]:
+    address = state.entity.address
+    writable = (state.entity.storage == "table" and not state.entity.child_of) or own_of(address).create is not None
+    return {"may_create": writable and bool(pinned.plan.may(address, "create")), "new_url": url(f"/e/{address}/new")}
+
+
 def _toolbar(pinned: Current, state: ListState) -> dict[str, Any]:
     address, may = state.entity.address, lambda action: bool(pinned.plan.may(state.entity.address, action))
     writable = state.entity.storage == "table" and not state.entity.child_of
     granted = pinned.plan.actions(address)
     actions = [a for a in pinned.catalog.actions_of(address) if a.on == "list" and (a.permission or a.name) in granted]
     return {
-        "may_create": (writable or own_of(address).create is not None) and may("create"),
-        "may_export": may("export"), "may_import": writable and may("import") and may("create"),
+        **_creating(pinned, state), "may_export": may("export"), "may_import": writable and may("import") and may("create"),
         "may_restore": state.entity.archivable and may("restore"), "list_actions": actions,
-        "new_url": url(f"/e/{address}/new"), "import_url": url(f"/e/{address}/import"),
+        "import_url": url(f"/e/{address}/import"),
         "all_columns": heads(pinned, state.entity, state.view.columns, state.view),
         "shown_columns": frozenset(state.columns or (p for p, c in state.view.columns.items() if not c.hidden)),
         "settings_url": url(f"/settings/list/{address}/{state.view.name}"),
