@@ -154,7 +154,7 @@ class Desk:
     def tab(self, label: str) -> list[list[str]]:
         """The rows of a related tab, cell by cell."""
         self.page.evaluate("for (const old of document.querySelectorAll('#tabpanel > *')) old.dataset.old = '1'")
-        self.page.locator(".detail-tabs [role=tab]", has_text=re.compile(f"^\\s*{label}\\s*$")).click()
+        self.page.locator(".detail-tabs [role=tab]", has_text=re.compile(f"^\\s*{label}\\s*(…|[\\d,]+\\+?)?\\s*$")).click()
         self.page.wait_for_selector("#tabpanel:not(:has([data-old])) table.sheet tbody tr")
         return self.table("#tabpanel table.sheet")
 

@@ -22,7 +22,7 @@ def test_an_amount_outside_the_product_is_said_at_its_field_and_the_form_keeps_w
     officer.fill({"customer": (name,), "product": (sort,), "apply_amount": "200000.01", "apply_term": "12", "repay_method": "等额本息",
                   "purpose": "经营周转"})
     said = officer.save_refused()
-    assert "申请金额" in said and "5000.00" in said and "200000.00" in said
+    assert "申请金额" in said and "5,000.00" in said and "200,000.00" in said
     assert officer.shown("apply_amount").replace(",", "") == "200000.01" and officer.shown("purpose") == "经营周转"
     assert not lender.rows("credit_application", customer_id=customer)
     officer.fill({"apply_amount": "200000"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
@@ -123,9 +124,9 @@ def check_rules(unit: Unit, entity: Entity, record: Live, env: Env, problems: li
 
 
 def slots_of(text: Text, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Values for ``{amount}`` and ``{product.amount_min}`` in the words of a rule."""
+    """Values for ``{amount}`` and ``{product.amount_min}`` in the words of a rule; amounts with thousands separators."""
     names = {name for said in (text.zh, text.en) for _, name, _, _ in Formatter().parse(said) if name}
-    return {name: found for name in names if (found := _along(record, name)) is not None}
+    return {name: f"{found:,f}" if isinstance(found, Decimal) else found for name in names if (found := _along(record, name)) is not None}
 
 
 def _along(record: Mapping[str, Any], path: str) -> Any:

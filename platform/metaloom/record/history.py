@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def read_history(reader: Reader, row: Row, *, limit: int, before: int | None) -> tuple[HistoryEntry, ...]:
     """Audit entries of ``row``, newest first, at most ``limit``, older than entry ``before``."""
     audit = reader.revision.tables.engine.audit
-    statement = sa.select(audit).where(audit.c.entity == row.entity, audit.c.record_id == row.id)
+    user = reader.revision.tables.engine.user
+    person = sa.select(user.c.display_name).where(user.c.id == audit.c.actor_id).scalar_subquery().label("person")
+    statement = sa.select(audit, person).where(audit.c.entity == row.entity, audit.c.record_id == row.id)
     if before is not None and before < 2**63:
         statement = statement.where(audit.c.id < before)
     entity = reader.plan.catalog.entities[row.entity]
@@ -38,7 +40,7 @@ def _entry(reader: Reader, entity: Entity, levels: Mapping[str, FieldLevel], fou
         changes.append(Change(name, _shown(reader, entity, name, before.get(name), level),
                               _shown(reader, entity, name, after.get(name), level), level))
     return HistoryEntry(found["id"], found["at"], found["actor_id"], found["actor_name"] or "", found["channel"], found["command"],
-                        found["reason"] or "", tuple(changes), found["revision_number"])
+                        found["reason"] or "", tuple(changes), found["revision_number"], found["person"] or "")
 
 
 def _kept(entity: Entity, name: str) -> bool:

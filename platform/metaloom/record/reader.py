@@ -133,14 +133,33 @@ class Reader:
         pointing = self._path(other, link)
         if self.plan.field_level_anywhere(other, link) < FieldLevel.READ:
             raise NotFound
+        view = view or self.plan.catalog.lists.get(f"{other}/main")
+        return self.list(other, view=view, where=(self._pointing(pointing, id),), **asked)
 
+    def related_counts(self, entity: str, id: int, tabs: Sequence[str], cap: int = COUNT_CAP) -> Mapping[str, Count]:
+        """How many rows each tab of related records has, in one statement; a tab that the actor may not list is absent."""
+        self.require(entity, id)
+        names, counts = [], []
+        for tab in tabs:
+            other, _, link = self.plan.catalog.entities[entity].related[tab].rpartition(".")
+            pointing = self._path(other, link)
+            if not self.plan.may(other, "list") or self.plan.field_level_anywhere(other, link) < FieldLevel.READ:
+                continue
+            frame, clauses, _ = self._rows(Asked(other, where=(self._pointing(pointing, id),)))
+            rows = sa.select(sa.literal(1).label("one")).select_from(frame.source()).where(*clauses).limit(cap + 1).subquery()
+            counts.append(sa.select(sa.func.count()).select_from(rows).scalar_subquery().label(f"n{len(counts)}"))
+            names.append(tab)
+        numbers = self.conn.execute(sa.select(*counts)).one() if counts else ()
+        return {name: Count(cap, False) if number > cap else Count(number, True) for name, number in zip(names, numbers, strict=True)}
+
+    def _pointing(self, link: Path, id: int) -> Callable[[Frame], sa.ColumnElement[bool]]:
+        """The rows whose ``link``, where it may be read, names ``id``."""
         def points_here(frame: Frame) -> sa.ColumnElement[bool]:
-            readable, _ = frame.readable(pointing, FieldLevel.READ)
-            here = frame.table.c[pointing.column] == id
+            readable, _ = frame.readable(link, FieldLevel.READ)
+            here = frame.table.c[link.column] == id
             return here if readable is None else sa.and_(here, readable)
 
-        view = view or self.plan.catalog.lists.get(f"{other}/main")
-        return self.list(other, view=view, where=(points_here,), **asked)
+        return points_here
 
     def lookup(self, entity: str, text: str = "", limit: int = 20, filter: str = "", *, for_entity: str = "",
                record: Mapping[str, Any] | None = None, ids: Sequence[int] = ()) -> Hits:

@@ -85,7 +85,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """One change of a record: when, who, how, and from what to what."""
+    """One change of a record: when, who, how, and from what to what. ``actor_name``: the login; ``actor_title``: the person's name now."""
 
     id: int
     at: Any
@@ -96,6 +96,7 @@ class HistoryEntry:
     reason: str
     changes: tuple[Change, ...]
     revision_number: int | None = None
+    actor_title: str = ""
 
 
 @dataclass(frozen=True, slots=True)

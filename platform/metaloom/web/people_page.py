@@ -158,7 +158,7 @@ def _as_role(pinned: Current, one: FormField) -> FormField:
     return replace(one, widget="choice", options=options)
 
 
-def _role_words(pinned: Current, address: str) -> str:
+def _role_words(pinned: Current, address: str, row: Any = None) -> str:
     """The role's name; its address when the catalog no longer has it."""
     known = pinned.catalog.roles.get(address)
     return say(known.label) if known is not None else address

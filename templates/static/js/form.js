@@ -130,7 +130,7 @@
           var box = $('[data-field="' + c.field + '"] .control', form); if (!box) return;
           var applies = !c.when || decide(c.when) === true, wrong = applies && decide(c.check) === false, at = $('[data-rule="' + c.name + '"]', box);
           if (wrong && !at) { at = ml.el("div", { "class": "field-error", "data-rule": c.name }); box.append(at); }
-          if (at) { at.hidden = !wrong; at.textContent = c.message.replace(/\{([a-z0-9_.]+)\}/gi, function (_, p) { var v = p.split(".").reduce(function (o, n) { return o === null || o === undefined ? null : o[n]; }, record); return v === null || v === undefined ? "-" : v; }); }
+          if (at) { at.hidden = !wrong; at.textContent = c.message.replace(/\{([a-z0-9_.]+)\}/gi, function (_, p) { var v = p.split(".").reduce(function (o, n) { return o === null || o === undefined ? null : o[n]; }, record); return v === null || v === undefined ? "-" : /^-?\d+\.\d\d$/.test(v) ? show("money", v) : v; }); }
         });
       }
       function fetchLinked(name, id, question) { // without an answer the links stay unknown and the server decides at saving

@@ -1,0 +1,50 @@
+"""Codes of the engine's own journals as words: commands, entities and business events say what they are called, not how they are spelt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metaloom.base.text import Text
+from metaloom.web import i18n
+from metaloom.web.cells import WORDS
+from metaloom.web.current import Current, locale, say, site
+
+ENTITY_CODES = ("platform.audit_entry", "platform.ledger_entry", "platform.outbox", "platform.file", "platform.approval_case", "platform.message")
+COMMAND_CODES = ("platform.audit_entry", "platform.ledger_entry")
+
+
+def entity_words(pinned: Current, address: str, row: Any = None) -> str:
+    """What the entity is called; the address itself when the catalog no longer has it."""
+    found = pinned.catalog.entities.get(address)
+    return say(found.label) if found is not None else address
+
+
+def command_words(pinned: Current, name: str, entity: str) -> str:
+    """A command's name in words: a standard verb, an action of ``entity``, or a plugin command."""
+    kind, _, tail = name.partition(":")
+    t = i18n.translator(site().templates, locale())
+    words = t(f"did.{name}")
+    if words != f"did.{name}":
+        return words
+    action = pinned.catalog.actions.get(f"{entity}/{tail or kind}")
+    if action is not None:
+        return say(action.label)
+    declared = site().registry.command(name) if site().registry else None
+    return say(declared.label) if declared is not None else name
+
+
+def _command_of_row(pinned: Current, name: str, row: Any) -> str:
+    return command_words(pinned, name, str(row.values.get("entity") or ""))
+
+
+def _event_words(pinned: Current, event: str, row: Any) -> str:
+    """The label of the rule that books the event; the code where a rule has gone."""
+    labels: tuple[Text, ...] = tuple(rule.label for rule in pinned.catalog.accounting_rules.values() if rule.event == event)
+    return say(labels[0]) if labels else event
+
+
+for _address in ENTITY_CODES:
+    WORDS[_address, "entity"] = entity_words
+for _address in COMMAND_CODES:
+    WORDS[_address, "command"] = _command_of_row
+WORDS["platform.ledger_entry", "event"] = _event_words
