@@ -11,8 +11,7 @@ import sqlalchemy as sa
 
 from metaloom import schema_change
 from metaloom.access import plan_for
-from metaloom.approval import replay
-from metaloom.approval.stored import state_in, state_out
+from metaloom.approval import codec, replay
 from metaloom.base.clock import FixedClock
 from metaloom.command import (
     Context,
@@ -140,8 +139,8 @@ class Guild:
             row = self.case(case)
             with self.tenant.read() as conn:
                 rebuilt = replay(approval_rows.events(conn, self.tenant.revision().tables, case))
-            assert state_out(rebuilt) == row["state"], case
-            assert state_in(row["state"]) == rebuilt
+            assert codec.dump_state(rebuilt) == row["state"], case
+            assert codec.load_state(row["state"]) == rebuilt
             assert row["status"] == rebuilt.status
             tasks = {t["task_no"]: t for t in self.tasks(case)}
             assert {no: (t.status, t.assignee, t.decision or None) for no, t in rebuilt.tasks.items()} == {

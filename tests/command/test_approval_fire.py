@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 from collections import Counter
@@ -11,8 +10,7 @@ from decimal import Decimal
 import pytest
 
 from metaloom.app.invariants import examine
-from metaloom.approval import replay
-from metaloom.approval.stored import state_out
+from metaloom.approval import codec, replay
 from metaloom.base.errors import Busy, MetaloomError
 from metaloom.command import approval_rows, change_record, decide_task, move_case
 from metaloom.command.unit import Unit
@@ -234,6 +232,6 @@ def test_doctor_finds_what_the_log_does_not_say(guild, planted):
     assert not found.holds and all(f"case {case}" in said for said in found.first)
     with guild.tenant.ddl() as conn:
         run_statement(conn, f"DELETE FROM ml_approval_task WHERE case_id = {case} AND task_no = 99")
-        state = json.dumps(state_out(replay(approval_rows.events(conn, guild.tenant.revision().tables, case)))).replace("'", "''")
+        state = codec.dump_state(replay(approval_rows.events(conn, guild.tenant.revision().tables, case))).replace("'", "''")
         run_statement(conn, f"UPDATE ml_approval_case SET status = 'running', seq = {len(guild.log(case))}, state = '{state}' WHERE id = {case}")
     assert [one for one in examine(guild.tenant) if one.name == "approval.log"][0].holds

@@ -23,7 +23,7 @@ TABLES = ("ml_approval_pool", "ml_approval_party", "ml_approval_copy", "ml_appro
 
 def case(conn, **more):
     return conn.scalar(approval_case.insert().values(
-        entity="a.b", record_id=1, chain="c", chain_digest="d", revision_number=1, status="running", state={}, record_version=1,
+        entity="a.b", record_id=1, chain="c", chain_digest="d", revision_number=1, status="running", state="{}", record_version=1,
         started_at=NOW, open_key="a.b/1/c", **more).returning(approval_case.c.id))  # fmt: skip
 
 

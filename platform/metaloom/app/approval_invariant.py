@@ -8,8 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from metaloom.approval import CaseState, Event, replay
-from metaloom.approval.stored import state_out
+from metaloom.approval import CaseState, Event, codec, replay
 from metaloom.base.clock import Clock
 from metaloom.record import Survey
 
@@ -35,7 +34,7 @@ def _compared(case: Any, events: list[Any], tasks: list[Any]) -> Iterator[str]:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         yield f"case {case.id}: its log cannot be replayed ({type(error).__name__})"
         return
-    if state_out(state) != case.state:
+    if codec.dump_state(state) != case.state:
         yield f"case {case.id}: the stored state is not what its log says"
     if (state.status, state.finished, state.digest) != (case.status, case.finished_at is not None, case.chain_digest):
         yield f"case {case.id}: the row says {case.status}, its log {state.status}"

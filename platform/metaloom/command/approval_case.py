@@ -7,7 +7,6 @@ state, the record undergoes what the chain's results say, timers are set and peo
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +15,6 @@ from typing import Any
 from metaloom import approval
 from metaloom.approval import CaseState, Event, Move, Task, codec
 from metaloom.approval.event import SYSTEM
-from metaloom.approval.stored import state_in, state_out
 from metaloom.base.errors import NotFound, NotPossible
 from metaloom.base.messages import Message, message
 from metaloom.base.text import Text
@@ -68,7 +66,7 @@ def locked_case(unit: Unit, case_id: int) -> Case:
     row = approval_rows.case(unit, case_id)
     if record is None or row is None:
         raise NotFound
-    chain, state = pinned_chain(unit, row["chain_digest"]), state_in(row["state"])
+    chain, state = pinned_chain(unit, row["chain_digest"]), codec.load_state(row["state"])
     facts = RecordFacts(unit, chain, row["chain_digest"], record, _names_of(row["initiator_id"], row["started_at"]), state.outputs)
     return Case(unit, case_id, row, chain, state, record, facts)
 
@@ -89,14 +87,15 @@ def pinned_chain(unit: Unit, digest: str) -> ApprovalChain:
 def kept_chain(unit: Unit, chain: ApprovalChain) -> str:
     """Keeps the chain as it is now and returns its digest."""
     body = codec.dumps(chain)
-    digest = digest_of(chain)
+    digest = codec.digest(body)
     if digest not in _chains or not approval_rows.chain_body(unit.conn, unit.tables, digest):
         approval_rows.keep_chain(unit, digest, chain.entity, chain.name, body)
     return digest
 
 
 def digest_of(chain: ApprovalChain) -> str:
-    return hashlib.sha256(codec.dumps(chain).encode()).hexdigest()
+    """The name under which a chain is kept."""
+    return codec.digest(codec.dumps(chain))
 
 
 def begin_case(unit: Unit, chain: ApprovalChain, record: Mapping[str, Any], initiator: int, chosen: Mapping[str, Sequence[int]],
@@ -114,7 +113,7 @@ def begin_case(unit: Unit, chain: ApprovalChain, record: Mapping[str, Any], init
     row = {
         "entity": chain.entity, "record_id": record["id"], "chain": chain.name, "chain_digest": digest, "revision_number": unit.revision.number,
         "status": state.status, "subject": approval_news.safe_subject(unit, chain, record), "initiator_id": initiator or None,
-        "company_id": facts.people.company, "org_unit_id": facts.people.org_unit, "state": state_out(state), "seq": 0,
+        "company_id": facts.people.company, "org_unit_id": facts.people.org_unit, "state": codec.dump_state(state), "seq": 0,
         "record_version": record["row_version"], "started_at": unit.now, "open_key": open_key,
         "parent_case_id": parent[0] if parent else None, "parent_step": parent[1] if parent else None,
     }
@@ -181,7 +180,7 @@ def _labels(chain: ApprovalChain) -> dict[str, Any]:
 def _write_case(case: Case, before: CaseState, command: str) -> None:
     unit, state = case.unit, case.state
     finished = unit.now if state.finished else None
-    values = {"status": state.status, "state": state_out(state), "seq": case.row["seq"], "current_steps": _current(case), "finished_at": finished,
+    values = {"status": state.status, "state": codec.dump_state(state), "seq": case.row["seq"], "current_steps": _current(case), "finished_at": finished,
               "result": state.status if state.finished else None, "chain_digest": state.digest,
               "open_key": None if state.finished else case.row["open_key"]}
     was = {"status": before.status, "current_steps": case.row.get("current_steps")} if before.started_at else None

@@ -457,7 +457,7 @@ approval_case = _table(
     _number("initiator_id"),
     _number("company_id"),
     _number("org_unit_id"),
-    sa.Column("state", JsonText(), nullable=False),
+    sa.Column("state", LongText(), nullable=False),
     _number("seq", required=True, server_default="0"),
     _number("record_version", required=True),
     _text("current_steps", 500),
