@@ -22,6 +22,10 @@ QUICK = settings(max_examples=120, deadline=None, suppress_health_check=list(Hea
 LONG = settings(max_examples=6_000, deadline=None, suppress_health_check=list(HealthCheck))
 EVERYBODY = (*PEOPLE, *SECOND, "ini", "adm")
 
+SELDOM = frozenset({"terminate", "withdraw", "jump", "chain_changed", "hand_over", "read", "urge", "copy", "hold", "reject"})
+USUAL = frozenset(MOVES) - SELDOM
+OFTEN = frozenset({"pass", "return", "claim", "resubmit", "resolve", "sub_done", "wake", "take_back", "add_before", "add_after"})
+
 
 class Walk:
     """One case played at random; everything that must always hold is looked at after each move."""
@@ -60,12 +64,17 @@ class Walk:
     # -- moves -----------------------------------------------------------------------------------------------------
 
     def legal_move(self) -> Move:
-        user = self.data.draw(st.sampled_from((*EVERYBODY, "system")))
-        offers = legal(self.chain, self.state, self.world.id(user), self.world, self.at)
+        """A move that somebody is offered; mostly one that brings the case on, seldom one that ends or overturns it."""
+        holders = {u for t in self.state.live_tasks() for u in (t.assignee, *t.pool) if u is not None}
+        last = {self.state.last.by} if self.state.last else set()
+        users = sorted({0, self.world.id("ini"), self.world.id("adm"), *holders, *last})
+        offers = [(user, offer) for user in users for offer in legal(self.chain, self.state, user, self.world, self.at)]
+        kinds = SELDOM if not self.data.draw(st.integers(0, 9)) else OFTEN if self.data.draw(st.integers(0, 2)) else USUAL
+        offers = [pair for pair in offers if pair[1].kind in kinds] or offers
         if not offers:
             return self.any_move()
-        offer = self.data.draw(st.sampled_from(offers))
-        return Move(offer.kind, self.world.id(user), self.at, offer.task, self.fill(offer))
+        user, offer = self.data.draw(st.sampled_from(offers))
+        return Move(offer.kind, user, self.at, offer.task, self.fill(offer))
 
     def fill(self, offer: Offer) -> dict[str, Any]:
         """What a person would send with the move; the person handed on to may well be one who is refused."""

@@ -79,7 +79,7 @@ def _plain(hint: Any, value: Any) -> Any:
 
 
 def _slots(value: Any) -> dict[str, Any]:
-    kind = type(value)
+    kind: Any = type(value)
     tag = {"type": _TAGS[kind]} if isinstance(value, ChainStep) else {}
     kept = {f.name: v for f in _kept(kind) if (v := getattr(value, f.name)) != _default(f)}
     return tag | {name: _plain(_hints(kind)[name], v) for name, v in kept.items()}

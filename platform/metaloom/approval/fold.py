@@ -273,7 +273,7 @@ def _finished(state: CaseState, d: Data) -> CaseState:
     return replace(state, status=d["result"], finished_at=d["at"], resume={}, last=None)
 
 
-_FOLDS: Mapping[str, Callable[[CaseState, Data], CaseState]] = {
+_FOLDS: dict[str, Callable[[CaseState, Data], CaseState]] = {
     "step_entered": _entered, "step_left": _left, "skipped": _skipped, "step_cancelled": _cancelled, "step_reopened": _reopened,
     "branch_chosen": _branch_chosen, "branch_done": _branch_done, "branch_reopened": _branch_reopened,
     "stuck": lambda state, d: _run(state, d["step"], stuck=True), "waiting": _waiting,
