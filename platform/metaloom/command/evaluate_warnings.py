@@ -27,7 +27,7 @@ from metaloom.record.alert_rows import AlertRows, Ids, Tally, close_orphans, id_
 
 KIND = "warnings.evaluate"             # of outbox rows that ask for an evaluation
 MESSAGE_KIND = "alert"                 # what a person's preferences call messages of this sort
-ROWS_AT_ONCE = {"postgresql": 250_000, "sqlite": 20_000}
+ROWS_AT_ONCE = {"postgresql": 2_000_000, "sqlite": 20_000}
 IDS_AT_ONCE = 500
 _END = 2**62
 

@@ -159,16 +159,16 @@ class AlertRows:
         known = sa.exists(sa.select(sa.literal(1)).select_from(a).where(
             a.c.rule == self.rule.address, a.c.record_id == t.c.id, a.c.cause == self.ask.cause, a.c.cleared_at.is_(None)).correlate(t))
         values = self._new()
-        found = sa.select(*(clause.label(f"v{i}") for i, clause in enumerate(values.values()))).select_from(t).where(*self._records(ids), ~known)
+        rows = sa.select(*(clause.label(name) for name, clause in values.items())).select_from(t).where(*self._records(ids), ~known)
         insert = (postgresql if self.revision.dialect == "postgresql" else sqlite).insert(a)
-        done = self.conn.execute(insert.from_select(list(values), found).on_conflict_do_nothing().inline(),
+        if self.revision.dialect == "postgresql":       # the id is taken first, so that no second statement has to write the number
+            n = rows.add_columns(sa.func.nextval(sa.func.pg_get_serial_sequence(a.name, "id")).label("id")).subquery("n")
+            rows, values = sa.select(*(n.c[name] for name in values), n.c.id, _number(n.c.id, sa.func.lpad)), {**values, "id": n.c.id, "alert_no": n.c.id}
+        done = self.conn.execute(insert.from_select(list(values), rows.where(sa.true())).on_conflict_do_nothing().inline(),
                                  execution_options={"preserve_rowcount": True})
-        if not done.rowcount:
-            return 0
-        digits = sa.cast(a.c.id, sa.Text())
-        padded = sa.func.lpad(digits, 8, "0") if self.revision.dialect == "postgresql" else sa.func.printf("%08d", a.c.id)
-        self.conn.execute(a.update().where(a.c.rule == self.rule.address, a.c.cleared_at.is_(None), a.c.run == self.run, a.c.alert_no.is_(None))
-                          .values(alert_no=sa.literal(NUMBER, sa.Text()).op("||")(sa.case((sa.func.length(digits) > 8, digits), else_=padded))))
+        if done.rowcount and self.revision.dialect == "sqlite":
+            self.conn.execute(a.update().where(a.c.rule == self.rule.address, a.c.cleared_at.is_(None), a.c.run == self.run, a.c.alert_no.is_(None))
+                              .values(alert_no=_number(a.c.id, _padded)))
         return done.rowcount
 
     def _new(self) -> dict[str, Clause]:
@@ -241,6 +241,16 @@ class AlertRows:
 
     def _of_run(self, run: str) -> list[Clause]:
         return [self.alert.c.rule == self.rule.address, self.alert.c.cleared_at.is_(None), self.alert.c.run == run]
+
+
+def _number(ident: Any, pad: Any) -> Clause:
+    """YJ and the id, with zeros before it to eight digits."""
+    digits = sa.cast(ident, sa.Text())
+    return sa.literal(NUMBER, sa.Text()).op("||")(sa.case((sa.func.length(digits) > 8, digits), else_=pad(digits, 8, "0")))
+
+
+def _padded(digits: Clause, width: int, _: str) -> Clause:
+    return sa.func.printf(f"%0{width}d", sa.cast(digits, sa.BigInteger()), type_=sa.Text())
 
 
 def _in_companies(column: Any, companies: Sequence[int | None] | None) -> list[Clause]:
