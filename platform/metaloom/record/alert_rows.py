@@ -128,7 +128,8 @@ class AlertRows:
         level = {"severity": severity, "level": _level_code(severity), "last_seen_on": self.ask.today}
         woken = self._set([*joined, *wakes], {**values, **level, "status": "open", "snoozed_until": None, "run": self.run})
         differs = [a.last_seen_on.is_distinct_from(self.ask.today), a.severity != severity,
-                   *(a[name].is_distinct_from(values[name]) for name in ("company_id", "org_unit_id", "owner_id", "due_on"))]
+                   *(a[name].is_distinct_from(value) for name, value in values.items() if name != "subject"),
+                   sa.type_coerce(a.subject, sa.Text()).is_distinct_from(values["subject"])]
         return woken, self._set([*joined, a.status.in_(LIVE), sa.or_(*differs)], {**values, **level})
 
     def _values(self) -> dict[str, Any]:
