@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from metaloom.cli._cases import say_cases, shown_cases
 from metaloom.cli._house import file_sources, house, show_plan
 from metaloom.cli._metadata import say_json
 from metaloom.schema_change import plan_for, with_site_layer
@@ -27,10 +28,12 @@ def command(tenant: str, client: str | None, allow: tuple[str, ...], sql: bool, 
         made, catalog = plan_for(opened, with_site_layer(opened, file_sources(opened, client)), allow)
         missing = made.words_missing(allow)
         refused = bool(missing) or any(impact.blocking for impact in made.impacts)
+        cases = shown_cases(opened, catalog)
         if as_json:
-            say_json({**asdict(made), "digest": catalog.digest, "words_missing": missing, "refused": refused})
+            say_json({**asdict(made), "cases": cases, "digest": catalog.digest, "words_missing": missing, "refused": refused})
         else:
             show_plan(made, sql=sql)
+            say_cases(cases)
             if missing:
                 click.secho(f"needs an explicit word: {' '.join(f'--allow {word}' for word in missing)}", fg="red")
     if refused:

@@ -32,8 +32,9 @@ register({
     "substitute.dates": ("结束日期不能早于开始日期。", "The end cannot lie before the beginning."),
     "substitute.own_only": ("您只能为自己设置审批代理。", "You may set a substitute for yourself only."),
     "substitute.over": ("审批代理已经结束。", "This substitution is over already."),
-    "chain.nothing_runs": ("没有按该版本运行的审批单。", "No case runs under this chain."),
-    "chain.moved": ("“{chain}”：{count} 个审批单已处理（{mode}）。", "“{chain}”: {count} cases ({mode})."),
+    "chain.pin": ("审批单 {case} 继续按原流程办理（当前环节：{steps}）。", "Case {case} stays with its chain (now at: {steps})."),
+    "chain.move": ("审批单 {case} 已迁移到新流程（当前环节：{steps}）。", "Case {case} was moved to the new chain (now at: {steps})."),
+    "chain.restart": ("审批单 {case} 已按新流程重新开始（当前环节：{steps}）。", "Case {case} began again by the new chain (now at: {steps})."),
 })  # fmt: skip
 
 KINDS = {
