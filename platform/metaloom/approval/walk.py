@@ -32,8 +32,10 @@ def enter(story: Story, name: str) -> None:
 
 
 def _begin(story: Story, name: str) -> None:
+    """One more round: above every task that the step ever had, also before a restart or under another name."""
     run = story.state.runs.get(name)
-    story.tell("step_entered", step=name, round=run.round + 1 if run else 1)
+    rounds = [run.round] if run else []
+    story.tell("step_entered", step=name, round=1 + max([*rounds, *(t.round for t in story.state.tasks.values() if t.step == name)], default=0))
 
 
 def _settled(story: Story, name: str, verdict: seats.Verdict) -> None:
