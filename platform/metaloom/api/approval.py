@@ -19,6 +19,7 @@ from metaloom.base.errors import NotFound
 from metaloom.base.messages import message
 from metaloom.command import CaseShown, case_log, case_shown, decide_task, decide_tasks, move_case, start_approval
 from metaloom.command.approval_case import CASE, TASK
+from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.command.move_case import DATA
 
 COPY = "platform.approval_copy"
@@ -49,7 +50,7 @@ def decide(id: str) -> Response:
     no_other_parameters()
     body = json_object()
     only(body, DECIDE_KEYS)
-    return done(decide_task(context(), record_id(id), _text(body, "decision"), _text(body, "opinion"), _map(body, "outputs"), _map(body, "fields"),
+    return done(decide_task(context(), record_id(id), _decision(body), _opinion(body), _map(body, "outputs"), _map(body, "fields"),
                             _ids(body, "attachments"), _version(body), _name(body, "to"), _name(body, "then")))
 
 
@@ -58,6 +59,7 @@ def decide_many() -> Response:
     no_other_parameters()
     body = json_object()
     only(body, BULK_KEYS)
+    decision, opinion = _decision(body), _opinion(body)
     items = body.get("items")
     if not isinstance(items, list) or not 0 < len(items) <= ITEMS_MAX or not all(isinstance(item, dict) for item in items):
         raise refused("items", message("api.bulk_items", limit=ITEMS_MAX))
@@ -65,7 +67,7 @@ def decide_many() -> Response:
     for item in items:
         only(item, ("task", "record_version"))
         wanted[_id(item, "task")] = _version(item)
-    found = decide_tasks(context(), wanted, _text(body, "decision"), _text(body, "opinion"))
+    found = decide_tasks(context(), wanted, decision, opinion)
     rows = [{"task": o.id, "status": o.error.status if o.error else 200, "message": o.message.say(locale()),
              **({"code": o.error.message.code} if o.error else {})} for o in found]
     failed = sum(1 for o in found if o.error)
@@ -143,6 +145,20 @@ def start(entity: str, id: str, chain: str) -> Response:
 
 
 # -- reading bodies
+
+
+def _decision(body: dict[str, Any]) -> str:
+    decision = _text(body, "decision")
+    if decision not in DECISIONS:
+        raise refused("decision", message("field.choice"))
+    return decision
+
+
+def _opinion(body: dict[str, Any]) -> str:
+    opinion = _text(body, "opinion")
+    if len(opinion) > OPINION_MAX:
+        raise refused("opinion", message("record.too_long", limit=OPINION_MAX, found=len(opinion)))
+    return opinion
 
 
 def _text(body: dict[str, Any], name: str) -> str:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import click
 import sqlalchemy as sa
 
-from metaloom.base.clock import SystemClock
+from metaloom.cli._acting import context_of, user_id_of
 from metaloom.cli._house import house
-from metaloom.command import system_context
 from metaloom.command.api_key import create_api_key, revoke_api_key
-from metaloom.command.context import Context
-from metaloom.plugin.registry import installed
-from metaloom.storage import Tenant
 from metaloom.storage.engine import api_key, user
 
 
@@ -32,9 +27,9 @@ def create(tenant: str, username: str, name: str, days: int | None) -> None:
     """Make a key for USERNAME of TENANT and print it."""
     with house() as tenancy:
         opened = tenancy.open(tenant)
-        ctx = _context(opened)
+        ctx = context_of(opened)
         expires_at = ctx.clock.now() + timedelta(days=days) if days else None
-        saved, key = create_api_key(ctx, name, user_id=_user_id(opened, username), expires_at=expires_at)
+        saved, key = create_api_key(ctx, name, user_id=user_id_of(opened, username), expires_at=expires_at)
         click.secho(f"key {saved.id} for {username}; it is not shown again", fg="green", err=True)
         click.echo(key)
 
@@ -59,16 +54,4 @@ def list_(tenant: str) -> None:
 def revoke(tenant: str, key_id: int) -> None:
     """End the key with this number at once."""
     with house() as tenancy:
-        click.secho(revoke_api_key(_context(tenancy.open(tenant)), key_id).message.say("en"), fg="green")
-
-
-def _context(tenant: Tenant) -> Context:
-    return replace(system_context(tenant, plugins=installed(), clock=SystemClock(), run_as="cli"), channel="cli")
-
-
-def _user_id(tenant: Tenant, username: str) -> int:
-    with tenant.read() as conn:
-        found = conn.scalar(sa.select(user.c.id).where(user.c.username == username))
-    if found is None:
-        raise click.ClickException(f"there is no user {username}")
-    return int(found)
+        click.secho(revoke_api_key(context_of(tenancy.open(tenant)), key_id).message.say("en"), fg="green")

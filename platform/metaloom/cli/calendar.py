@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import click
 
 from metaloom.base.clock import SystemClock
+from metaloom.cli._acting import context_of
 from metaloom.cli._house import house
-from metaloom.command import system_context
 from metaloom.command.seed_calendar import seed_calendar, year_is_known
-from metaloom.plugin.registry import installed
 from metaloom.record.working_calendar import CALENDAR_DAY, years_known
 from metaloom.storage import Tenant
 
@@ -51,5 +49,5 @@ def missing_years(tenant: Tenant) -> tuple[int, ...]:
 
 
 def _seed(tenant: Tenant, year: int) -> str:
-    ctx = replace(system_context(tenant, plugins=installed(), clock=SystemClock(), run_as="cli"), channel="cli")
+    ctx = context_of(tenant)
     return seed_calendar(ctx, year).message.say("en")

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 
 import click
 import sqlalchemy as sa
 
-from metaloom.base.clock import SystemClock
+from metaloom.cli._acting import context_of, user_id_of
 from metaloom.cli._house import house
-from metaloom.command import assign_role, confirm_role, save_user, set_password, system_context
-from metaloom.command.context import Context
-from metaloom.plugin.registry import installed
-from metaloom.storage import Tenant
-from metaloom.storage.engine import role_assignment, user
+from metaloom.command import assign_role, confirm_role, save_user, set_password
+from metaloom.storage.engine import role_assignment
 
 
 @click.group("user")
@@ -31,7 +27,7 @@ def command() -> None:
 def create(tenant: str, username: str, name: str | None, email: str, roles: tuple[str, ...]) -> None:
     """Make the account USERNAME in TENANT and print its first password."""
     with house() as tenancy:
-        ctx, password = _context(tenancy.open(tenant)), _password()
+        ctx, password = context_of(tenancy.open(tenant)), _password()
         made = save_user(ctx, None, {"username": username, "display_name": name or username, "email": email}, password=password, initial=True)
         for role in roles:
             assign_role(ctx, made.id, role)
@@ -46,7 +42,7 @@ def password(tenant: str, username: str) -> None:
     """Give USERNAME a new first password and print it; every login of the account ends."""
     with house() as tenancy:
         opened, made = tenancy.open(tenant), _password()
-        set_password(_context(opened), _user_id(opened, username), made, initial=True)
+        set_password(context_of(opened), user_id_of(opened, username), made, initial=True)
         click.echo(made)
 
 
@@ -57,26 +53,14 @@ def confirm(tenant: str, username: str) -> None:
     """Confirm the administrator's roles that wait for USERNAME, where the tenant has no second administrator."""
     with house() as tenancy:
         opened = tenancy.open(tenant)
-        user_id = _user_id(opened, username)
+        user_id = user_id_of(opened, username)
         with opened.read() as conn:
             waiting = conn.scalars(sa.select(role_assignment.c.id).where(role_assignment.c.user_id == user_id, role_assignment.c.waits_for_second)).all()
         if not waiting:
             raise click.ClickException(f"no role of {username} waits")
         for assignment in waiting:
-            click.secho(confirm_role(_context(opened), assignment).message.say("en"), fg="green")
+            click.secho(confirm_role(context_of(opened), assignment).message.say("en"), fg="green")
 
 
 def _password() -> str:
     return f"{secrets.token_urlsafe(12)}-{secrets.randbelow(90) + 10}a"
-
-
-def _context(tenant: Tenant) -> Context:
-    return replace(system_context(tenant, plugins=installed(), clock=SystemClock(), run_as="cli"), channel="cli")
-
-
-def _user_id(tenant: Tenant, username: str) -> int:
-    with tenant.read() as conn:
-        found = conn.scalar(sa.select(user.c.id).where(user.c.username == username))
-    if found is None:
-        raise click.ClickException(f"there is no user {username}")
-    return int(found)

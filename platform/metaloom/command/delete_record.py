@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message
 from metaloom.base.text import Text
 from metaloom.command import rows
-from metaloom.command.approval_guard import refuse_in_approval
-from metaloom.command.archive_record import refuse_in_work
 from metaloom.command.context import Context, Saved
 from metaloom.command.live import children_of
-from metaloom.command.store import _audited, check_version, locked_for, title_of
-from metaloom.command.unit import Unit, perform, permit
+from metaloom.command.put_away import put_away, refuse_in_work
+from metaloom.command.store import _audited
+from metaloom.command.unit import Unit
 from metaloom.model import Entity, FieldType
 from metaloom.model.entity import LINK_TYPES
 from metaloom.record.paths import target_of
@@ -20,42 +21,20 @@ from metaloom.record.paths import target_of
 def delete_record(ctx: Context, entity: str, id: int, row_version: int | None, reason: str = "") -> Saved:
     """Deletes a record and its child rows. NotPossible unless the entity says ``delete: physical``, and while other records
     refer to it (the message says which kinds). The audit keeps its last values."""
-    return perform(ctx, "delete", [entity, id, row_version, reason],
-                   lambda unit: delete_in(unit, entity, id, row_version), reason=reason)
+    return put_away(ctx, "delete", entity, id, row_version, reason, _delete, right="delete", physical=True, archived=True)
 
 
-def delete_in(unit: Unit, address: str, record_id: int, row_version: int | None) -> Saved:
-    """The same inside a running unit."""
-    entity = unit.entity(address)
-    _refuse_unless_physical(entity)
-    permit(unit, address, "delete")
-    before = locked_for(unit, address, record_id, "delete", archived=True)
-    check_version(unit, address, before, row_version)
-    refuse_in_approval(unit, address, before, gone=True)
+def _delete(unit: Unit, entity: Entity, before: Any) -> int:
     refuse_in_work(unit, entity, before)
-    _refuse_if_used(unit, entity, record_id)
+    _refuse_if_used(unit, entity, before["id"])
     for field in entity.fields.values():
         if field.type is FieldType.CHILD:
             child = unit.entity(field.entity)
-            for row in children_of(unit, entity, field.name, record_id):
+            for row in children_of(unit, entity, field.name, before["id"]):
                 unit.log(child, row["id"], _audited(child, row.raw), None)
-    unit.log(entity, record_id, _audited(entity, before), None)
-    rows.remove(unit, entity, record_id, before["row_version"])
-    title = title_of(unit, entity, before)
-    return Saved(address, record_id, before["row_version"], title, message("command.deleted", entity=entity.label, title=title))
-
-
-def _refuse_unless_physical(entity: Entity) -> None:
-    if entity.storage != "table":
-        raise NotPossible(message("command.engine_storage", entity=entity.label))
-    if entity.child_of:
-        raise NotPossible(message("command.inside_parent", entity=entity.label))
-    if entity.append_only:
-        raise NotPossible(message("command.append_only", entity=entity.label))
-    if entity.delete == "never":
-        raise NotPossible(message("command.never_deleted", entity=entity.label))
-    if entity.delete != "physical":
-        raise NotPossible(message("command.not_physical", entity=entity.label))
+    unit.log(entity, before["id"], _audited(entity, before), None)
+    rows.remove(unit, entity, before["id"], before["row_version"])
+    return int(before["row_version"])
 
 
 def _refuse_if_used(unit: Unit, entity: Entity, record_id: int) -> None:
