@@ -14,13 +14,13 @@ from metaloom.base.errors import MetaloomError, NotAllowed, NotFound
 from metaloom.model import Column, FieldLevel, FieldType, ListView
 from metaloom.record import Reader
 from tests.generic.oracle import Oracle
-from tests.generic.world import NOT_SEEDED, ORGANISATION, World
+from tests.generic.world import ORGANISATION, World, is_seeded
 
 RANDOM_ID = 987_654_321
 
 
 def seeded(world: World) -> list[str]:
-    return [address for address in world.catalog.entities if address not in NOT_SEEDED and address not in ORGANISATION]
+    return [address for address, entity in world.catalog.entities.items() if is_seeded(entity) and address not in ORGANISATION]
 
 
 def ids(found: Any) -> set[int]:
@@ -348,4 +348,4 @@ def test_the_oracle_knows_every_condition_and_scope_that_the_packs_use(world: Wo
     used = {(g.entity, g.condition) for grants in world.catalog.grants.values() for g in grants if g.scope == "expression"}
     assert used == set(CONDITIONS)
     assert AccessPlan is not None
-    assert set(world.catalog.entities) == {*seeded(world), *NOT_SEEDED, *ORGANISATION}
+    assert set(world.alpha.rows) == set(seeded(world)) and all(world.alpha.rows.values())
