@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 import metaloom.api.messages  # noqa: F401  (registers the sentences)
-from metaloom.api import actions, approval, bulk, door, files, openapi, person, problems, records
+from metaloom.api import actions, approval, bulk, door, files, hook, openapi, person, problems, records
 
 ROOT = "/api/v1"
 # endpoint name → (method, path below ROOT, view)
@@ -58,6 +58,7 @@ def register_api(app: Flask) -> None:
     blueprint.before_request(door.identify)
     app.before_request(_unrouted)
     app.register_blueprint(blueprint)
+    app.register_blueprint(hook.blueprint)
 
 
 def _unrouted() -> Response | None:

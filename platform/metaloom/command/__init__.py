@@ -25,6 +25,7 @@ from metaloom.command.explain_warning import explain_warning
 from metaloom.command.hand_over_tasks import hand_over_tasks
 from metaloom.command.handle_call import handle_call, system_context
 from metaloom.command.handle_message import handle_message
+from metaloom.command.handle_webhook import handle_webhook, redeliver_webhook
 from metaloom.command.import_records import Imported, RowProblem, import_records
 from metaloom.command.move_business_date import move_business_date
 from metaloom.command.move_case import move_case
@@ -41,19 +42,21 @@ from metaloom.command.set_password import set_password
 from metaloom.command.set_substitute import end_substitute, set_substitute
 from metaloom.command.start_approval import start_approval
 from metaloom.command.start_job import cancel_run, pause_job, rerun_failed, start_job
+from metaloom.command.tell_webhooks import tell_webhooks
 from metaloom.command.transfer_record import transfer_record
 from metaloom.command.unlock_user import unlock_user
 from metaloom.command.upload_file import FileShown, file_for, upload_file
 from metaloom.command.waiting import Waiting, waiting
 
 __all__ = [
-    "ActionDone", "CaseMove", "CaseShown", "ChainChange", "Context", "FileShown", "Imported", "Offered", "Outcome", "RowProblem", "Saved",
-    "Summary", "Waiting", "Wish", "archive_record", "assign_role", "available_actions", "bulk_action", "bulk_archive", "cancel_run",
-    "case_log", "case_of_task", "case_shown", "change_case_chain", "change_record", "changed_chains", "collect_messages", "confirm_role",
-    "create_record", "decide_task", "decide_tasks", "delete_record", "end_session", "end_substitute", "evaluate_warnings",
-    "explain_warning", "file_for", "hand_over_tasks", "handle_call", "handle_evaluation", "handle_message", "handle_run", "handle_sub_done",
-    "handle_timer", "import_records", "may_edit", "move_business_date", "move_case", "my_message", "my_messages", "pause_job",
-    "prefer_messages", "preview_move", "publish", "read_messages", "rerun_failed", "resend_message", "restore_record", "revoke_role",
-    "roll_back", "run_action", "run_command", "save_user", "schedule_jobs", "set_password", "set_substitute", "start_approval", "start_job",
-    "system_context", "transfer_record", "unlock_user", "upload_file", "waiting", "wishes",
+    "ActionDone", "CaseMove", "CaseShown", "ChainChange", "Context", "ENDINGS", "FileShown", "Imported", "Offered", "Outcome", "RowProblem",
+    "Saved", "Summary", "Waiting", "Wish", "alerts_of_touched", "archive_record", "assign_role", "available_actions", "bulk_action",
+    "bulk_archive", "cancel_run", "case_log", "case_of_task", "case_shown", "change_case_chain", "change_record", "changed_chains",
+    "collect_messages", "confirm_role", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session", "end_substitute",
+    "evaluate_warnings", "explain_warning", "file_for", "hand_over_tasks", "handle_call", "handle_evaluation", "handle_message",
+    "handle_run", "handle_sub_done", "handle_timer", "handle_webhook", "import_records", "may_edit", "move_business_date", "move_case",
+    "my_message", "my_messages", "pause_job", "prefer_messages", "preview_move", "publish", "read_messages", "redeliver_webhook",
+    "rerun_failed", "resend_message", "restore_record", "revoke_role", "roll_back", "run_action", "run_command", "save_user",
+    "schedule_jobs", "set_password", "set_substitute", "start_approval", "start_job", "system_context", "tell_webhooks", "transfer_record",
+    "unlock_user", "upload_file", "waiting", "wishes",
 ]

@@ -30,7 +30,7 @@ blueprint = Blueprint("message", __name__)
 PANEL, PAGE = 8, 30
 SHOWN = {"": None, "unread": True, "read": False}
 INSIDE = re.compile(r"/(?![/\\])[^\s\\]*")
-_MESSAGE = "platform.message"
+_MESSAGE, _DELIVERY = "platform.message", "platform.webhook_delivery"
 
 
 @dataclass(frozen=True)
@@ -172,3 +172,13 @@ def _resend(ctx: Context, id: int, values: Any, version: int | None) -> Saved:
 register(_MESSAGE, Own(verbs={"resend": Verb(
     "resend", Text("重新发送", "Send again"), "send", (_MESSAGE, "edit"), _resend, _reason, _again, asks=True,
     confirm=Text("对方可能再次收到同一条消息。", "The receiver may get the same message a second time."))}))
+
+
+def _redeliver(ctx: Context, id: int, values: Any, version: int | None) -> Saved:
+    done = command.redeliver_webhook(ctx, id, str(values.get("reason") or ""))
+    return Saved(_DELIVERY, id, version or 1, "", done.message)
+
+
+register(_DELIVERY, Own(verbs={"redeliver": Verb(
+    "redeliver", Text("重新发送", "Deliver again"), "send", (_DELIVERY, "edit"), _redeliver, _reason,
+    lambda pinned, row: row.values.get("status") != "queued", asks=True)}))
