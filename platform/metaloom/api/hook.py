@@ -21,7 +21,7 @@ def receive(name: str) -> Response:
     if here is None:
         raise NotFound
     here.release()
-    if (request.content_length or 0) > BODY_MAX or request.content_length is None:
+    if (request.content_length or 0) > BODY_MAX:
         return answer({"status": "invalid"}, 413)
     call = Call(name[:120], request.get_data(cache=False), request.headers.get(EVENT, "")[:200], request.headers.get(TIMESTAMP, "")[:20],
                 request.headers.get(SIGNATURE, "")[:500], request.remote_addr or "")
