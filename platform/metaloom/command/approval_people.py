@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from metaloom import access
 from metaloom.access.org import OrgTree, load_org_tree
+from metaloom.access.person import ACCOUNT
 from metaloom.command import rows
 from metaloom.command.notify import reading_as
 from metaloom.model import Who
@@ -57,9 +58,10 @@ class People:
         held = self.unit.tables.engine.role_assignment
         today = self._today(self.unit.now)
         live = (sa.not_(held.c.waits_for_second), sa.func.coalesce(held.c.valid_from, today) <= today, sa.func.coalesce(held.c.valid_to, today) >= today)
-        statement = sa.select(held.c.user_id, held.c.company_id, held.c.org_unit_id).where(held.c.role.in_(tuple(roles)), *live)
-        found = [row.user_id for row in self.unit.conn.execute(statement.order_by(held.c.user_id)) if self._covers(row.company_id, row.org_unit_id)]
-        return self.active(found)
+        there = (self.user.c.id == held.c.user_id, self.user.c.active.is_(sa.true()), self.user.c.archived_at.is_(None))
+        statement = sa.select(held.c.user_id, held.c.company_id, held.c.org_unit_id).where(held.c.role.in_(tuple(roles)), *live, *there)
+        found = self.unit.conn.execute(statement.order_by(held.c.user_id)).all()
+        return list(dict.fromkeys(row.user_id for row in found if self._covers(row.company_id, row.org_unit_id)))
 
     def _covers(self, company: int | None, org_unit: int | None) -> bool:
         """An assignment without limits covers everything; a limit covers a record that belongs to that part of the house."""
@@ -124,23 +126,21 @@ class People:
 
     def person(self, user_id: int) -> int:
         """The first account of the human being behind an account."""
-        key = ("person", user_id)
-        if key not in self.unit.memory:
-            self.unit.memory[key] = self._person(user_id)
-        found: int = self.unit.memory[key]
-        return found
+        known: dict[int, int] = self.unit.memory.setdefault("persons", {})
+        if user_id not in known:
+            together = {user_id, self.initiator, self.unit.ctx.actor.user_id or user_id} - known.keys()     # they will be asked for, too
+            for one, key in access.persons_of(self.unit.conn, self.unit.tables, together).items():
+                known[one] = one if key.startswith(ACCOUNT) else self._first(one, key)
+        return known[user_id]
 
-    def _person(self, user_id: int) -> int:
-        key = access.person_of(self.unit.conn, self.unit.tables, user_id)
-        if key.startswith(access.person.ACCOUNT):
-            return user_id
+    def _first(self, user_id: int, key: str) -> int:
         spelled = [sa.func.upper(sa.func.trim(column)) == key for column in (self.user.c.person_key, self.user.c.staff_no)]
         near = self.unit.conn.scalars(sa.select(self.user.c.id).where(sa.or_(*spelled))).all()
         return min((one for one, other in access.persons_of(self.unit.conn, self.unit.tables, near).items() if other == key), default=user_id)
 
     def may_read(self, user_id: int, record_id: int) -> bool:
         """Whether the account reads the record by rights of its own."""
-        reading = reading_as(self.unit, user_id)
+        reading = self.unit if user_id == self.unit.ctx.actor.user_id and not self.unit.ctx.system else reading_as(self.unit, user_id)
         return reading is not None and "read" in rows.standing_or_none(reading, self.entity, record_id)
 
     def _column(self, user_id: int, name: str) -> Any:
@@ -155,6 +155,8 @@ class People:
         return at.astimezone(self.unit.ctx.tenant.zone).date()
 
     def _tree(self) -> OrgTree:
+        if self.unit.ctx.plan.org.units:
+            return self.unit.ctx.plan.org           # as of this request
         if "org_tree" not in self.unit.memory:
             self.unit.memory["org_tree"] = load_org_tree(self.unit.conn, self.unit.revision)
         found: OrgTree = self.unit.memory["org_tree"]

@@ -37,6 +37,9 @@ def chain_body(conn: sa.Connection, tables: Any, digest: str) -> str:
 
 def subject_of(unit: Unit, case_id: int) -> tuple[str, int] | None:
     """(entity, record) that a case is about; neither ever changes."""
+    known: tuple[str, int] | None = unit.memory.get(("case about", case_id))
+    if known is not None:
+        return known
     table = unit.tables.engine.approval_case
     found = unit.conn.execute(sa.select(table.c.entity, table.c.record_id).where(table.c.id == case_id)).one_or_none()
     return (found.entity, found.record_id) if found is not None else None
@@ -50,10 +53,14 @@ def case(unit: Unit, case_id: int, *, lock: bool = True) -> dict[str, Any] | Non
 
 
 def case_of_task(unit: Unit, task_id: int) -> tuple[int, int] | None:
-    """(case, number of the task in it)."""
-    table = unit.tables.engine.approval_task
-    found = unit.conn.execute(sa.select(table.c.case_id, table.c.task_no).where(table.c.id == task_id)).one_or_none()
-    return (found.case_id, found.task_no) if found is not None else None
+    """(case, number of the task in it); what the case is about is remembered on the way."""
+    task, case_ = unit.tables.engine.approval_task, unit.tables.engine.approval_case
+    columns = (task.c.case_id, task.c.task_no, case_.c.entity, case_.c.record_id)
+    found = unit.conn.execute(sa.select(*columns).where(task.c.id == task_id, case_.c.id == task.c.case_id)).one_or_none()
+    if found is None:
+        return None
+    unit.memory["case about", found.case_id] = (found.entity, found.record_id)
+    return found.case_id, found.task_no
 
 
 def open_cases(unit: Unit, entity: str, record_id: int, chain: str | None = None) -> list[dict[str, Any]]:
