@@ -16,7 +16,7 @@ from metaloom import access
 from metaloom.access.org import OrgTree, load_org_tree
 from metaloom.access.person import ACCOUNT
 from metaloom.command import rows
-from metaloom.command.notify import reading_as
+from metaloom.command.eyes import reading_as
 from metaloom.model import Who
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ def reading_as(unit: Unit, user_id: int) -> Unit | None:
             unit.memory[key] = None
         else:
             ctx = replace(unit.ctx, actor=plan.actor, plan=plan, locale=plan.actor.locale, system=False)
-            unit.memory[key] = Unit(ctx, unit.conn, unit.command, unit.now)
+            unit.memory[key] = Unit(ctx, unit.conn, unit.command, unit.now, days=unit.days)
     found: Unit | None = unit.memory[key]
     return found
 
