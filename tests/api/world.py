@@ -31,6 +31,8 @@ choices:
     items: {red: {label: {zh: 红, en: Red}}, blue: {label: {zh: 蓝, en: Blue}}, old: {label: {zh: 旧, en: Old}, hidden: true}}
 number_series:
   order_no: {pattern: "DD{yyyyMMdd}{seq:6}", per: [company, day], mode: gapless, label: {zh: 单号, en: Order number}}
+jobs:
+  tidy: {label: {zh: 整理, en: Tidy}, steps: [{notify: {roles: [chief], subject: {zh: "完成", en: Done}}}]}
 menu:
   depot:
     label: {zh: 仓库, en: Depot}

@@ -115,12 +115,12 @@ def test_secrets_are_set_listed_and_rotated_but_never_shown(run):
 
 def test_the_worker_runs_what_is_due_and_job_shows_what_waits(run):
     run("tenant", "create", "acme")
-    assert run("job", "list", "acme") == ""
+    assert run("outbox", "list", "acme") == ""
     assert "0 rows were run" in run("worker", "--once")
-    assert "0 rows will be tried again" in run("job", "retry", "acme", 1)
+    assert "0 rows will be tried again" in run("outbox", "retry", "acme", 1)
 
 
-@pytest.mark.parametrize("word", ["plan", "apply", "rollback", "revision", "secret", "worker", "job", "tenant", "run"])
+@pytest.mark.parametrize("word", ["plan", "apply", "rollback", "revision", "secret", "worker", "job", "outbox", "calendar", "tenant", "run"])
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_every_word_explains_itself(run, word):
     shown = run(word, "--help")
@@ -197,3 +197,21 @@ def test_only_metadata_whose_tests_are_green_are_published_where_that_is_asked_f
     assert "nothing was published" in run("apply", "acme", code=1)
     write(tmp_path / "metadata" / "shop" / "tests.yaml", test)
     assert "revision 2 is served" in run("apply", "acme")
+
+
+def test_jobs_are_listed_run_and_told(run, tmp_path):
+    write(tmp_path / "metadata" / "shop" / "jobs.yaml", """jobs:
+  tidy:
+    label: {zh: 整理, en: Tidy}
+    schedule: {cron: "0 3 * * *"}
+    steps:
+      - notify: {roles: [platform.admin], subject: {zh: "完成 {done}", en: "{done} done"}}
+""")
+    shutil.copytree(ROOT / "metadata" / "platform", tmp_path / "metadata" / "platform", dirs_exist_ok=True)
+    run("tenant", "create", "acme")
+    assert "shop.tidy" in run("job", "list", "acme") and "0 3 * * *" in run("job", "list", "acme")
+    assert "no job" in run("job", "run", "acme", "shop.nothing", code=1)
+    assert "waits for a worker" in run("job", "run", "acme", "shop.tidy")
+    assert "1 rows were run" in run("worker", "--once")
+    assert "done" in run("job", "history", "acme", "shop.tidy") and run("job", "history", "acme", "--errors", 1) == ""
+    assert "Nothing failed" in run("job", "rerun", "acme", 1, code=1)

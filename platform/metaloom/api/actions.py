@@ -6,7 +6,8 @@ from typing import Any
 
 from flask import Response
 
-from metaloom.api.answer import answer, done
+from metaloom.api import jobs
+from metaloom.api.answer import answer, done, saved
 from metaloom.api.body import json_object, only, refused
 from metaloom.api.question import no_other_parameters
 from metaloom.api.records import context, known_entity, one, reason_of, record_id, wanted_version
@@ -20,6 +21,11 @@ BODY_KEYS = ("input", "reason")
 def act(entity: str, id: str, action: str) -> Response:
     """POST /<entity>/<id>/<action>"""
     no_other_parameters()
+    own = jobs.VERBS.get((entity, action))
+    if own is not None:
+        given = _input(json_object(empty=True))
+        only(given, own[1])
+        return saved(own[2](context(), record_id(id), given))
     found, key, version = known_entity(entity), record_id(id), wanted_version()
     body = json_object(empty=True)
     return done(run_action(context(), found.address, key, action, _input(body), version, reason=reason_of(body)))

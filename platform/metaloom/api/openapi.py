@@ -17,7 +17,7 @@ from flask import Response, request
 
 import metaloom
 from metaloom.access import AccessPlan
-from metaloom.api import people
+from metaloom.api import jobs, people
 from metaloom.api.approval import BOXES
 from metaloom.api.door import pinned
 from metaloom.api.question import LIMIT_MAX, OPERATORS, no_other_parameters
@@ -168,6 +168,7 @@ class Book:
                 (_p("q"), _p("lookup_limit"))), tag=address)
         if may("read"):
             self._record(entity, may("history"))
+            self._jobs(entity)
         if not entity.child_of and (entity.storage == "table" or address in people.ACTIONS):
             self._writes(entity)
         for operation, on_record in self._actions(entity):
@@ -223,6 +224,17 @@ class Book:
                     f"{address}.related.{tab}", f"{say(entity.related_labels.get(tab)) or tab} · {say(entity.label)}",
                     {"200": _json(_page(_ref(other))), **_refusals("400", "401", "403", "404")},
                     (_p("id"), *(_p(n) for n in ("q", "sort", "fields", "include", "filter", "cursor", "page", "limit", "archived")))), tag=address)
+
+    def _jobs(self, entity: Entity) -> None:
+        """What is done with jobs and their runs."""
+        for (address, verb), (label, names, _) in jobs.VERBS.items():
+            if address == entity.address and self.plan.may(address, "edit"):
+                given = {"type": "object", "properties": {name: jobs.INPUT[name] for name in names}, "additionalProperties": False}
+                self.schemas[f"{address}.{verb}.input"] = {"type": "object", "properties": {"input": given}, "additionalProperties": False}
+                self._add(f"/{address}/{{id}}/{verb}", "post", Operation(
+                    f"{address}.{verb}", f"{say(label)} · {say(entity.label)}", {
+                        "200": _json(_ref("Saved"), headers=("ETag", "Idempotency-Replayed")), **_refusals("400", "401", "403", "404", "409", "415", "422")},
+                    (_p("id"), _p("idempotency_key")), _ref(f"{address}.{verb}.input")), tag=address)
 
     def _writes(self, entity: Entity) -> None:
         address, label = entity.address, say(entity.label)

@@ -155,7 +155,7 @@ def _lost(conn: sa.Connection, tables: Any, survey: Survey, clock: Clock) -> Ite
     for state in ("dead", "failed"):
         given_up = _count(conn, outbox, outbox.c.state == state)
         if given_up:
-            yield f"{given_up} outbox rows are {state}; see: metaloom job"
+            yield f"{given_up} outbox rows are {state}; see: metaloom outbox"
     waiting = _count(conn, outbox, outbox.c.state.in_(("pending", "running")), outbox.c.run_after < clock.now() - OUTBOX_AGE)
     if waiting:
         yield f"{waiting} outbox rows are due for more than an hour; is a worker running?"

@@ -1,40 +1,96 @@
-"""``metaloom job``: what waits in the outbox, and what gave up."""
+"""``metaloom job``: the jobs of a tenant, their runs, and running them by hand."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
 
 import click
 import sqlalchemy as sa
 
+from metaloom.base.clock import SystemClock
 from metaloom.cli._house import house
-from metaloom.job import retry_dead
-from metaloom.storage import bell
-from metaloom.storage.engine import outbox
+from metaloom.command import rerun_failed, schedule_jobs, start_job, system_context
+from metaloom.command.context import Context
+from metaloom.job.runs import errors_of, jobs_known, runs_of
+from metaloom.plugin.registry import installed
+from metaloom.storage import Tenant, bell
 
 
 @click.group("job")
 def command() -> None:
-    """Outbox rows of a tenant."""
+    """Jobs of a tenant. A worker carries out what is started here."""
 
 
 @command.command("list")
 @click.argument("tenant")
-@click.option("--all", "everything", is_flag=True, help="Also what is done.")
-def list_(tenant: str, everything: bool) -> None:
-    """Rows that are not done."""
-    query = sa.select(outbox).order_by(outbox.c.id)
-    if not everything:
-        query = query.where(outbox.c.state != "done")
-    with house() as tenancy, tenancy.open(tenant).read() as conn:
-        for row in conn.execute(query):
-            click.echo(f"{row.id:>8} {row.state:<8} {row.kind:<10} tries {row.attempts:<3} {row.key}  {(row.last_error or '')[:120]}")
-
-
-@command.command("retry")
-@click.argument("tenant")
-@click.argument("ids", nargs=-1, type=int, required=True)
-def retry(tenant: str, ids: tuple[int, ...]) -> None:
-    """Let rows that failed or died try again."""
+def list_(tenant: str) -> None:
+    """The jobs of TENANT, with their schedule and when each comes next."""
     with house() as tenancy:
-        count = retry_dead(tenancy.open(tenant), ids)
+        opened = tenancy.open(tenant)
+        for name, row in sorted(_known(opened).items()):
+            state = "gone" if not row["active"] else "paused" if row["paused"] else "on"
+            due = f"{row['next_at'].astimezone(opened.zone):%Y-%m-%d %H:%M}" if row["next_at"] else "-"
+            click.echo(f"{name:<40} {state:<7} {row['schedule'] or 'by hand':<16} {row['per']:<8} next {due:<17} {row['label']}")
+
+
+@command.command("run")
+@click.argument("tenant")
+@click.argument("job")
+@click.option("--company", help="Code of the company, for a job that runs per company.")
+@click.option("--dry-run", is_flag=True, help="Try everything, keep nothing but the report.")
+def run(tenant: str, job: str, company: str | None, dry_run: bool) -> None:
+    """Begin a run of JOB now."""
+    with house() as tenancy:
+        opened = tenancy.open(tenant)
+        row = _known(opened).get(job)
+        if row is None:
+            raise click.ClickException(f"there is no job {job}; see: metaloom job list {tenant}")
+        made = start_job(_context(opened), row["id"], company=_company(opened, company) if company else None, dry_run=dry_run)
         bell.ring(tenant)
-        click.echo(f"{count} rows will be tried again")
+        click.secho(f"run {made.id} waits for a worker; see: metaloom job history {tenant}", fg="green")
+
+
+@command.command("history")
+@click.argument("tenant")
+@click.argument("job", required=False)
+@click.option("--errors", "wanted", type=int, help="What failed in the run of this number.")
+def history(tenant: str, job: str | None, wanted: int | None) -> None:
+    """The last runs, or what failed in one of them."""
+    with house() as tenancy, tenancy.open(tenant).read() as conn:
+        for error in errors_of(conn, wanted, 1000) if wanted is not None else ():
+            click.echo(f"step {error['step'] + 1}  {error['entity'] or '-'} {error['record_id'] or ''}  {error['sentence_en']}")
+        for row in runs_of(conn, job) if wanted is None else ():
+            begun = f"{row['started_at']:%Y-%m-%d %H:%M:%S}" if row["started_at"] else "-"
+            click.echo(f"{row['id']:>7} {row['status']:<9} {row['origin']:<9} {begun:<20} done {row['done']:<7} failed {row['failed']:<5} {row['key']}")
+
+
+@command.command("rerun")
+@click.argument("tenant")
+@click.argument("number", type=int)
+def rerun(tenant: str, number: int) -> None:
+    """Run again what failed in the run NUMBER."""
+    with house() as tenancy:
+        made = rerun_failed(_context(tenancy.open(tenant)), number)
+        bell.ring(tenant)
+        click.secho(f"run {made.id} waits for a worker", fg="green")
+
+
+def _known(tenant: Tenant) -> dict[str, dict[str, Any]]:
+    """Every job, also of a tenant that no worker has looked at yet."""
+    schedule_jobs(tenant, clock=SystemClock())
+    with tenant.read() as conn:
+        return {name: dict(row) for name, row in jobs_known(conn).items()}
+
+
+def _context(tenant: Tenant) -> Context:
+    return replace(system_context(tenant, plugins=installed(), clock=SystemClock(), run_as="cli"), channel="cli")
+
+
+def _company(tenant: Tenant, code: str) -> int:
+    table = tenant.revision().tables.of("platform.company")
+    with tenant.read() as conn:
+        found = conn.scalar(sa.select(table.c.id).where(table.c.code == code))
+    if found is None:
+        raise click.ClickException(f"there is no company {code}")
+    return int(found)

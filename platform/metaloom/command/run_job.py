@@ -22,6 +22,7 @@ from metaloom.base.text import Text
 from metaloom.command import evaluate, rows
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.crash import crash_point
+from metaloom.command.evaluate_warnings import evaluate_warnings
 from metaloom.command.handle_call import system_context
 from metaloom.command.live import Live
 from metaloom.command.notify import notify
@@ -325,7 +326,6 @@ def _note(going: _Going, step: JobStep, record_id: int, said: Message) -> None:
 
 def _whole(going: _Going, step: JobStep) -> bool:
     """A step in one transaction; when it fails the run ends there."""
-    work = {"run": _run_command, "notify": _tell}[step.verb]
     run = going.run
 
     def moved(conn: Any) -> None:
@@ -333,7 +333,11 @@ def _whole(going: _Going, step: JobStep) -> bool:
         run_rows.end_step(conn, going.row, run.id, run.step)
 
     try:
-        _perform(going, step.verb, None, lambda unit: work(going, unit, step), moved)
+        if step.verb == "evaluate_warnings":
+            _evaluate(going, step, moved)
+        else:
+            work = _run_command if step.verb == "run" else _tell
+            _perform(going, step.verb, None, lambda unit: work(going, unit, step), moved)
     except (LeaseLost, RunEnded, Busy):
         raise
     except Exception as error:
@@ -347,6 +351,13 @@ def _whole(going: _Going, step: JobStep) -> bool:
         return False
     going.run = _read(going.ctx, run.id)
     return True
+
+
+def _evaluate(going: _Going, step: JobStep, moved: Callable[[Any], None]) -> None:
+    """Rules are evaluated in transactions of their own; doing it twice gives what doing it once gives."""
+    evaluate_warnings(going.ctx, step.names or None, dry_run=going.run.dry_run)
+    with going.ctx.tenant.write() as conn:
+        moved(conn)
 
 
 def _run_command(going: _Going, unit: Unit, step: JobStep) -> ActionDone:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from metaloom import expression as ex
 from metaloom.compile.codes import finding
-from metaloom.compile.context import Context, entries, expression, string, text, words
+from metaloom.compile.context import Context, entries, expression, string, strings, text, words
 from metaloom.compile.expressions import QUERY, SERVER, hold, want
 from metaloom.compile.merge import Folder
 from metaloom.compile.node import Node
@@ -38,7 +38,12 @@ def _step(context: Context, folder: Folder, address: str, node: Node) -> JobStep
         return _action(context, folder, address, node)
     if node.get("run") is not None:
         return _run(context, address, node)
-    return _notify(context, folder, address, node)
+    if node.get("notify") is not None:
+        return _notify(context, folder, address, node)
+    rules = node.get("evaluate_warnings")
+    assert rules is not None
+    names = tuple(name if "." in name.partition("/")[0] else f"{folder.pack}.{name}" for name in strings(rules))
+    return JobStep("evaluate_warnings", names=names, position=node.position)
 
 
 def _action(context: Context, folder: Folder, address: str, node: Node) -> JobStep:

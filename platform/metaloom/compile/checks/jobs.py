@@ -49,6 +49,8 @@ def actions_exist(catalog: Catalog, context: Context) -> None:
             where = _spot(context, job, "steps", str(number), "action")
             if step.verb == "action" and step.entity in catalog.entities:
                 _check_action(catalog, context, job, step, where)
+            elif step.verb == "evaluate_warnings":
+                _check_rules(catalog, context, job, step, _spot(context, job, "steps", str(number), "evaluate_warnings"))
             elif step.verb == "run":
                 _check_command(context, job, step, _spot(context, job, "steps", str(number), "run"))
 
@@ -68,6 +70,14 @@ def _check_action(catalog: Catalog, context: Context, job: Job, step: JobStep, w
     right = (action.permission or action.name) if action is not None else (commands[step.name].permission.rpartition(".")[2] or step.name)
     if job.run_as and not any(g.role == job.run_as and right in g.actions for g in catalog.grants.get(step.entity, ())):
         say(context, "ML-JOB-008", where, job.address, role=job.run_as, name=right, entity=step.entity)
+
+
+def _check_rules(catalog: Catalog, context: Context, job: Job, step: JobStep, where: Position) -> None:
+    for name in step.names:
+        if name not in catalog.warning_rules:
+            say(context, "ML-REF-001", where, job.address, what="warning rule", name=name, hint=_did_you_mean(name, catalog.warning_rules))
+    if job.run_as:
+        say(context, "ML-JOB-010", where, job.address, name="evaluate_warnings")
 
 
 def _check_command(context: Context, job: Job, step: JobStep, where: Position) -> None:

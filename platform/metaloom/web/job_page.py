@@ -1,0 +1,153 @@
+"""Jobs and their runs on the generic screens: buttons, what comes next, progress while it runs, what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import render_template
+
+from metaloom import command
+from metaloom.base.errors import NotFound
+from metaloom.base.messages import Message
+from metaloom.base.text import Text
+from metaloom.command.context import Context, Saved
+from metaloom.command.start_job import JOB, RUN
+from metaloom.job.runs import OPEN, errors_of
+from metaloom.model import Catalog, Field, FieldType, JobStep
+from metaloom.web.cells import WORDS
+from metaloom.web.current import Current, locale, say
+from metaloom.web.frame import record_url
+from metaloom.web.own import Own, Verb, register
+
+ERRORS_SHOWN = 50
+
+
+def _start(dry: bool) -> Any:
+    return lambda ctx, id, values, version: command.start_job(ctx, id, company=values.get("company"), dry_run=dry)
+
+
+def _pause(paused: bool) -> Any:
+    return lambda ctx, id, values, version: command.pause_job(ctx, id, paused)
+
+
+def _rerun(ctx: Context, id: int, values: Mapping[str, Any], version: int | None) -> Saved:
+    return command.rerun_failed(ctx, id)
+
+
+def _cancel(ctx: Context, id: int, values: Mapping[str, Any], version: int | None) -> Saved:
+    return command.cancel_run(ctx, id)
+
+
+def _company(catalog: Catalog) -> dict[str, Field]:
+    return {"company": Field("company", FieldType.COMPANY, Text("公司（按公司运行时必填）", "Company (for jobs that run per company)"))}
+
+
+def _runnable(pinned: Current, row: Any) -> bool | Message:
+    return bool(row.values.get("active"))
+
+
+def _pausable(paused: bool) -> Any:
+    return lambda pinned, row: bool(row.values.get("active")) and bool(row.values.get("paused")) is not paused
+
+
+def _failed(pinned: Current, row: Any) -> bool:
+    return row.values.get("status") in ("partial", "failed") and not row.values.get("dry_run")
+
+
+def _open(pinned: Current, row: Any) -> bool:
+    return row.values.get("status") in OPEN
+
+
+_JOB_VERBS = (
+    Verb("run_now", Text("立即运行", "Run now"), "player-play", (JOB, "edit"), _start(False), _company, _runnable, asks=True, style="primary"),
+    Verb("try", Text("试运行", "Dry run"), "eye", (JOB, "edit"), _start(True), _company, _runnable, asks=True,
+         help=Text("逐条试算并报告结果，不保存任何变更。", "Tries every record and reports; nothing is kept.")),
+    Verb("pause", Text("暂停", "Pause"), "clock", (JOB, "edit"), _pause(True), when=_pausable(True),
+         confirm=Text("暂停期间到期的运行不会补跑。", "What becomes due during the pause is not made up for.")),
+    Verb("resume", Text("恢复", "Resume"), "player-play", (JOB, "edit"), _pause(False), when=_pausable(False), style="primary"),
+)
+_RUN_VERBS = (
+    Verb("rerun_failed", Text("重跑失败记录", "Re-run what failed"), "refresh", (RUN, "edit"), _rerun, when=_failed, style="primary"),
+    Verb("cancel_run", Text("取消运行", "Cancel run"), "x", (RUN, "edit"), _cancel, when=_open, style="danger",
+         confirm=Text("已处理的记录保留，其余不再处理。", "What was done stays done; the rest is left.")),
+)
+
+
+def step_words(pinned: Current, step: JobStep) -> str:
+    """A step of a job in words of its reader."""
+    catalog = pinned.catalog
+    if step.verb == "action":
+        action = catalog.actions.get(f"{step.entity}/{step.name}")
+        return f"{say(catalog.entities[step.entity].label)} · {say(action.label) if action else step.name}"
+    if step.verb == "notify":
+        return " · ".join(say(catalog.roles[role].label) for role in step.names)
+    return step.name if step.verb == "run" else "，".join(step.names)
+
+
+def _job_panel(pinned: Current, row: Any) -> str:
+    """What the job does, step by step."""
+    job = pinned.catalog.jobs.get(row.values.get("job") or "")
+    if job is None:
+        return ""
+    role = pinned.catalog.roles.get(job.run_as)
+    return render_template("job/job.html", label=say(job.label), help=say(job.help), role=say(role.label) if role else "",
+                           steps=[(step.verb, step_words(pinned, step), step.where) for step in job.steps])
+
+
+def _run_panel(pinned: Current, row: Any) -> str:
+    return render_template("job/run.html", **_progress(pinned, row))
+
+
+def _progress(pinned: Current, row: Any) -> dict[str, Any]:
+    values = row.values
+    job_row = pinned.reader.get(JOB, values["job"], children=False) if values.get("job") else None
+    job = pinned.catalog.jobs.get(job_row.values.get("job") or "") if job_row else None
+    steps = job.steps if job else ()
+    behind = sum(int(values.get(name) or 0) for name in ("done", "skipped", "failed"))
+    total = int(values.get("total") or 0)
+    errors = errors_of(pinned.conn, row.id, ERRORS_SHOWN)
+    return {
+        "status": values.get("status"), "open": values.get("status") in OPEN, "behind": behind, "total": total,
+        "percent": min(100, behind * 100 // total) if total else (100 if values.get("status") == "done" else 0),
+        "counts": [(name, int(values.get(name) or 0)) for name in ("done", "skipped", "failed")],
+        "steps": [{"words": step_words(pinned, step), "verb": step.verb, "state": _state(values, number)} for number, step in enumerate(steps)],
+        "errors": [_error(pinned, error, steps) for error in errors], "more": int(values.get("failed") or 0) > len(errors),
+        "progress_url": record_url(RUN, row.id, "/tab/info"), "dry": bool(values.get("dry_run")),
+    }
+
+
+def _state(values: Mapping[str, Any], number: int) -> str:
+    at, status = int(values.get("step") or 0), values.get("status")
+    if number < at or status in ("done", "partial"):
+        return "done"
+    if number > at:
+        return "ahead"
+    return {"running": "now", "failed": "failed", "cancelled": "failed"}.get(str(status), "ahead")
+
+
+def _error(pinned: Current, error: Mapping[str, Any], steps: tuple[JobStep, ...]) -> dict[str, Any]:
+    """The sentence in the reader's language, and the record as far as the reader may open it."""
+    entity, record_id = error["entity"], error["record_id"]
+    title, href = f"#{record_id}" if record_id else "", ""
+    if entity in pinned.catalog.entities and record_id and pinned.plan.may(entity, "read"):
+        try:
+            title = pinned.reader.get(entity, record_id, children=False).title or title
+            href = record_url(entity, record_id)
+        except NotFound:
+            href = ""
+    label = say(pinned.catalog.entities[entity].label) if entity in pinned.catalog.entities else ""
+    return {"said": error["sentence" if locale() == "zh" else "sentence_en"], "title": title, "href": href, "entity": label, "step": error["step"] + 1}
+
+
+def _label(pinned: Current, value: str) -> str:
+    """A job's label is that of the metadata in the reader's language where the catalog still has it."""
+    for job in pinned.catalog.jobs.values():
+        if job.label.zh == value:
+            return say(job.label)
+    return value
+
+
+register(JOB, Own(panel=_job_panel, verbs={verb.name: verb for verb in _JOB_VERBS}))
+register(RUN, Own(panel=_run_panel, verbs={verb.name: verb for verb in _RUN_VERBS}))
+WORDS[JOB, "label"] = _label
