@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
-from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from metaloom.base.errors import Problem
 from metaloom.base.messages import message, words
-from metaloom.base.text import Text
 from metaloom.command import rows
 from metaloom.command.evaluate import fails, filter_holds, holds
 from metaloom.command.live import Live
+from metaloom.command.tell import slots_of
 from metaloom.expression import Env
 from metaloom.model import Entity, Field, FieldType
 from metaloom.model.entity import FILE_TYPES, LINK_TYPES
@@ -120,22 +118,4 @@ def check_rules(unit: Unit, entity: Entity, record: Live, env: Env, problems: li
     for rule in entity.rules.values():
         if on in rule.on and (not rule.when or holds(unit, entity, rule.when, record, env)) and fails(
                 unit, entity, rule.check, record, env):
-            problems.append(Problem(prefix + rule.field if rule.field else "", words(rule.message, **slots_of(rule.message, record))))
-
-
-def slots_of(text: Text, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Values for ``{amount}`` and ``{product.amount_min}`` in the words of a rule; amounts with thousands separators."""
-    names = {name for said in (text.zh, text.en) for _, name, _, _ in Formatter().parse(said) if name}
-    return {name: f"{found:,f}" if isinstance(found, Decimal) else found for name in names if (found := _along(record, name)) is not None}
-
-
-def _along(record: Mapping[str, Any], path: str) -> Any:
-    current: Any = record
-    for name in path.split("."):
-        if not isinstance(current, Mapping):
-            return None
-        try:
-            current = current[name]
-        except KeyError:
-            return None
-    return None if isinstance(current, (Mapping, list)) else current
+            problems.append(Problem(prefix + rule.field if rule.field else "", words(rule.message, **slots_of(unit, rule.message, record))))

@@ -16,6 +16,7 @@ from metaloom.command.inputs import names_of
 from metaloom.command.live import Shown
 from metaloom.command.run_action import input_scope as action_scope
 from metaloom.command.run_command import input_scope as command_scope
+from metaloom.command.tell import may_read_all
 from metaloom.command.unit import Unit
 from metaloom.expression import compile, to_python
 from metaloom.model import Action, Field
@@ -47,7 +48,8 @@ def input_asked(ctx: Context, entity: str, name: str) -> InputAsked:
 
 
 def defaults_asked(ctx: Context, entity: str, asked: InputAsked, row: Row | None, conn: sa.Connection) -> dict[str, Any]:
-    """The defaults by name, on the record that is looked at (None: on a list), as far as they are known before anybody has typed."""
+    """The defaults by name, on the record that is looked at (None: on a list), as far as they are known before anybody has typed and
+    the person reads what they are made of."""
     if not any(one.default for one in asked.fields.values()):
         return {}
     unit = Unit(ctx, conn, "look", ctx.clock.now())
@@ -58,7 +60,10 @@ def defaults_asked(ctx: Context, entity: str, asked: InputAsked, row: Row | None
     names, env = names_of(unit, asked.fields, values, unit.entity(entity), record)
     for name, one in asked.fields.items():
         if one.default:
-            found = to_python(compile(one.default, scope, None, frozenset({"python"})))(names, env)
+            checked = compile(one.default, scope, None, frozenset({"python"}))
+            if not may_read_all(unit, names, checked.paths):
+                continue
+            found = to_python(checked)(names, env)
             values[name] = fitted(one, found)
     return {name: value for name, value in values.items() if value is not None}
 

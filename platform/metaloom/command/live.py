@@ -37,6 +37,11 @@ class Live(Mapping[str, Any]):
             return children_of(self._unit, self._entity, name, self._values.get("id"))
         return linked(self._unit, self._target(name), self._values[name])
 
+    @property
+    def entity(self) -> str:
+        """Address of the record's entity."""
+        return self._entity.address
+
     def _target(self, name: str) -> str:
         try:
             field = field_of(self._entity, name)
@@ -67,6 +72,15 @@ class Shown(Mapping[str, Any]):
             name: value for name, value in row.values.items()
             if "." not in name and row.levels.get(name, FieldLevel.HIDDEN) >= FieldLevel.READ and name in fields
             and fields[name].type not in LIST_TYPES}
+
+    @property
+    def entity(self) -> str:
+        """Address of the record's entity."""
+        return self._row.entity
+
+    @property
+    def id(self) -> int:
+        return self._row.id
 
     def _whole(self) -> Mapping[str, Any]:
         entity = self._unit.entity(self._row.entity)
@@ -129,16 +143,16 @@ class Names(Mapping[str, Any]):
     """The names of an action: those with a meaning of their own (``record``, ``input``, lets) before the record's fields."""
 
     def __init__(self, own: Mapping[str, Any], record: Mapping[str, Any] | None) -> None:
-        self.own, self._record = own, record if record is not None else {}
+        self.own, self.record = own, record if record is not None else {}
 
     def __getitem__(self, name: str) -> Any:
-        return self.own[name] if name in self.own else self._record[name]
+        return self.own[name] if name in self.own else self.record[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**self._record, **self.own})
+        return iter({**self.record, **self.own})
 
     def __len__(self) -> int:
-        return len({**self._record, **self.own})
+        return len({**self.record, **self.own})
 
 
 def linked(unit: Unit, target: str, value: Any) -> Any:

@@ -8,12 +8,12 @@ from typing import Any
 from metaloom.base.errors import Invalid, NotFound, Problem
 from metaloom.base.messages import message, words
 from metaloom.command.approval_guard import wake_waiting
-from metaloom.command.check import slots_of
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.inputs import read_fields, refuse_same_person, refuse_unless
 from metaloom.command.run_command import run_command_on
 from metaloom.command.steps import Run, results_of, run_steps
 from metaloom.command.store import check_version, locked_for
+from metaloom.command.tell import slots_of
 from metaloom.command.unit import Unit, perform, permit
 from metaloom.compile import prefixed_scopes, values_scope, with_names
 from metaloom.compile.scope import record_scope
@@ -102,7 +102,7 @@ def input_scope(unit: Unit, action: Action) -> Scope:
 
 def _done(unit: Unit, entity: Entity, action: Action, frame: Run) -> ActionDone:
     record = frame.record
-    said = (words(action.done, **slots_of(action.done, frame.names())) if action.done
+    said = (words(action.done, **slots_of(unit, action.done, frame.names())) if action.done
             else message("command.done", action=action.label))
     return ActionDone(entity.address, record["id"] if record else None, record["row_version"] if record else None, said,
                       results_of(frame))

@@ -9,11 +9,11 @@ from metaloom.base.errors import Invalid, NotAllowed, NotFound, NotPossible, Pro
 from metaloom.base.messages import Message, message, words
 from metaloom.base.text import Text
 from metaloom.command import rows
-from metaloom.command.check import slots_of
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.inputs import read_fields, refuse_same_person, refuse_unless
-from metaloom.command.live import Live
+from metaloom.command.live import Live, Names
 from metaloom.command.store import check_version, locked_for
+from metaloom.command.tell import slots_of
 from metaloom.command.unit import Unit, perform, permit
 from metaloom.command.work import PluginWork, failure_of
 from metaloom.compile import entity_scope, values_scope, with_names
@@ -57,7 +57,7 @@ def command_in(unit: Unit, declared: CommandDeclaration, record_id: int | None, 
         output = _run(unit, declared, None, None, given, trusted=unit.ctx.system)
         if not unit.entries:
             unit.log(None, None, None, None)
-        return ActionDone("", None, None, _said(declared, {}), output)
+        return ActionDone("", None, None, _said(unit, declared, {}), output)
     entity = unit.entity(declared.on)
     permit(unit, entity.address, declared.permission)
     if record_id is None:
@@ -75,8 +75,8 @@ def command_in(unit: Unit, declared: CommandDeclaration, record_id: int | None, 
     if len(unit.entries) == writes:
         unit.log(entity, record_id, None, None)
     after = rows.fetch(unit, entity.address, record_id)
-    names = {**Live(unit, entity, after), "input": given} if after is not None else {}
-    return ActionDone(entity.address, record_id, after["row_version"] if after else None, _said(declared, names), output)
+    names = Names({"input": given}, Live(unit, entity, after)) if after is not None else {}
+    return ActionDone(entity.address, record_id, after["row_version"] if after else None, _said(unit, declared, names), output)
 
 
 def refuse_unless_admin(unit: Unit) -> None:
@@ -158,6 +158,6 @@ def checked_output(unit: Unit, declared: CommandDeclaration, output: object) -> 
     return found
 
 
-def _said(declared: CommandDeclaration, names: Mapping[str, Any]) -> Message:
-    return words(declared.done, **slots_of(declared.done, names)) if declared.done else message("command.done", action=declared.label)
+def _said(unit: Unit, declared: CommandDeclaration, names: Mapping[str, Any]) -> Message:
+    return words(declared.done, **slots_of(unit, declared.done, names)) if declared.done else message("command.done", action=declared.label)
 

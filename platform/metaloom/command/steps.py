@@ -10,13 +10,13 @@ from metaloom import expression
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message, words
 from metaloom.command import rows
-from metaloom.command.check import slots_of
 from metaloom.command.evaluate import PYTHON, fitted, run
 from metaloom.command.live import Linked, Live, Loose, Names, children_of
 from metaloom.command.notify import notify, notify_template
 from metaloom.command.receivers import receivers
 from metaloom.command.send_message import send_message
 from metaloom.command.store import change_stored, new_record
+from metaloom.command.tell import slots_of
 from metaloom.command.unit import DEPTH_MAX, Unit
 from metaloom.compile import action_scope, entity_scope, prefixed_scopes, values_scope, where_scope
 from metaloom.expression import Checked, Scope, Typed
@@ -127,7 +127,7 @@ def _inside(frame: Run, steps: tuple[Step, ...], lets: Mapping[str, Let]) -> Non
 
 def _check(frame: Run, step: Step) -> None:
     if not frame.holds(step.expression):
-        raise NotPossible(words(step.message, **slots_of(step.message, frame.names())) if step.message
+        raise NotPossible(words(step.message, **slots_of(frame.unit, step.message, frame.names())) if step.message
                           else message("command.check_failed"))
 
 
@@ -218,7 +218,7 @@ def _update(frame: Run, step: Step) -> None:
     found = rows.find_where(unit, step.entity, frame.condition(step.where, step.entity), frame.env(), lock=True,
                             limit=UPDATE_ROWS_MAX)
     if step.expect == "one" and len(found) != 1:
-        raise NotPossible(words(step.message, **slots_of(step.message, frame.names())) if step.message
+        raise NotPossible(words(step.message, **slots_of(frame.unit, step.message, frame.names())) if step.message
                           else message("command.expected_one", found=len(found)))
     for stored in found:
         unit.step()
