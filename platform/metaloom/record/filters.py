@@ -19,6 +19,7 @@ from metaloom.record import pinyin
 from metaloom.record.paths import DIRECTORY, Path, UnknownPath, target_of
 from metaloom.record.select import Frame, secret_address
 from metaloom.record.values import BadValue, Reading, read
+from metaloom.storage.companions import last4_address
 
 FILTERS_MAX, VALUES_MAX, TEXT_MAX = 30, 200, 100
 _EQUAL, _ORDERED = ("eq", "ne", "in", "empty"), ("eq", "ne", "lt", "le", "gt", "ge", "between", "in", "empty")
@@ -360,7 +361,3 @@ def escape_like(text: str) -> str:
     """``text`` as a literal part of a LIKE pattern."""
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
-
-def last4_address(address: str) -> str:
-    """The blind index of the last four characters has a key of its own."""
-    return f"{address}#last4"

@@ -17,9 +17,9 @@ from metaloom.base.messages import message
 from metaloom.model import Entity, Field
 from metaloom.model.entity import LIST_TYPES
 from metaloom.record import pinyin
-from metaloom.record.filters import last4_address
 from metaloom.record.paths import PerRevision, column_of, implicit_fields
 from metaloom.record.select import secret_address
+from metaloom.storage.companions import last4_address
 
 FETCH_MAX = 1_000
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import sqlalchemy as sa
 
 from metaloom.model import Catalog, Entity, Field
 from metaloom.schema_change.ddl import q
+from metaloom.schema_change.fill import fill_values
 from metaloom.schema_change.plan import Step
 from metaloom.storage.columns import sa_column, table_name
 from metaloom.storage.companions import field_address, stored_values
@@ -16,12 +19,17 @@ from metaloom.storage.tenancy import Tenant
 RANGE = 500
 
 
-def backfill(tenant: Tenant, catalog: Catalog, step: Step) -> None:
-    """Carry out one backfill step; may be repeated, rows that have their value are left alone."""
+def backfill(tenant: Tenant, catalog: Catalog, step: Step, since: datetime | None = None) -> None:
+    """Carry out one backfill step; may be repeated, rows that have their value are left alone. ``since``: only rows that were
+    written after it, or have no value yet."""
     if step.action == "companions":
         address, _, name = step.detail.partition("/")
         entity = catalog.entities[address]
         _companions(tenant, catalog, entity, entity.fields[name], step)
+        return
+    if step.action == "values":
+        address, _, name = step.detail.partition("/")
+        fill_values(tenant, catalog, catalog.entities[address], catalog.entities[address].fields[name], since)
         return
     last = 0
     while True:

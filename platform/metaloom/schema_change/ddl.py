@@ -102,3 +102,32 @@ def check_triggers(table: str, checks: Iterable[CheckSpec]) -> dict[str, str]:
         name: f"CREATE TRIGGER {q(name)} BEFORE {verb} ON {q(table)}\n  WHEN {broken}\nBEGIN\n  {refusals}\nEND"
         for name, verb in ((short_name(f"{table}__checks_ins"), "INSERT"), (short_name(f"{table}__checks_upd"), "UPDATE"))
     }
+
+
+def append_only_triggers(table: str, dialect: str) -> dict[str, str]:
+    """Triggers by which the database refuses to change or delete rows of the table, whoever asks; nothing empties it either."""
+    if dialect == "sqlite":
+        return {
+            name: f"CREATE TRIGGER {q(name)} BEFORE {verb} ON {q(table)} BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            for verb in ("UPDATE", "DELETE") for name in (append_only_names(table, dialect)[verb == "DELETE"],)
+        }
+    rows, whole = append_only_names(table, dialect)
+    return {
+        rows: f"CREATE TRIGGER {q(rows)} BEFORE UPDATE OR DELETE ON {q(table)} FOR EACH ROW EXECUTE FUNCTION ml_refuse_change()",
+        whole: f"CREATE TRIGGER {q(whole)} BEFORE TRUNCATE ON {q(table)} FOR EACH STATEMENT EXECUTE FUNCTION ml_refuse_change()",
+    }
+
+
+def append_only_names(table: str, dialect: str) -> tuple[str, str]:
+    """What the two triggers of a table are called."""
+    first, second = ("no_update", "no_delete") if dialect == "sqlite" else ("append_only", "no_truncate")
+    return short_name(f"{table}__{first}"), short_name(f"{table}__{second}")
+
+
+def drop_trigger(name: str, table: str, dialect: str) -> str:
+    return f"DROP TRIGGER IF EXISTS {q(name)}" + ("" if dialect == "sqlite" else f" ON {q(table)}")
+
+
+def rename_constraint(table: str, former: str, name: str) -> str:
+    """PostgreSQL."""
+    return f"ALTER TABLE {q(table)} RENAME CONSTRAINT {q(former)} TO {q(name)}"

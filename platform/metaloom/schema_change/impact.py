@@ -112,6 +112,8 @@ def _missing(conn: sa.Connection, before: Catalog | None, after: Catalog, table:
         if not field.required or not field.stored or (was is not None and was.required):
             continue
         column = names.now(field.column)
+        if was is None and known is not None and (field.default or field.computed):
+            continue        # rows that are there get the value when it is published
         live = " AND archived_at IS NULL" if entity.archivable and "archived_at" in names.columns else ""
         condition = f"{q(column)} IS NULL{live}" if column else f"1 = 1{live}"
         rows, samples = _count(conn, names.table, condition)

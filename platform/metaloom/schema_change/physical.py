@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
@@ -14,7 +14,8 @@ from metaloom.storage.engine import layout
 
 @dataclass(frozen=True)
 class Physical:
-    """``columns`` by table; ``indexes``: name → (table, usable); ``checks``: names (PostgreSQL); ``triggers``: name → SQL (SQLite).
+    """``columns`` by table; ``indexes``: name → (table, usable); ``checks``: names (PostgreSQL); ``triggers``: name → SQL;
+    ``keys``: (table, column) → name of its foreign key (PostgreSQL).
 
     ``known``: what the engine wrote down about a column; ``former``: names that tables and columns had before.
     """
@@ -27,17 +28,18 @@ class Physical:
     former: Mapping[tuple[str, str], tuple[str, ...]]
     retired: frozenset[tuple[str, str]]
     trigrams: bool = False
+    keys: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def look(conn: sa.Connection) -> Physical:
     """Read it all, in a handful of statements."""
     read = _sqlite if conn.dialect.name == "sqlite" else _postgresql
-    columns, indexes, checks, triggers, trigrams = read(conn)
+    columns, indexes, checks, triggers, trigrams, keys = read(conn)
     rows = conn.execute(sa.select(layout)).all() if "ml_layout" in columns else []
     specs = {(row.table_name, row.column_name): ColumnSpec(**row.spec) for row in rows if row.column_name and row.spec}
     former = {(row.table_name, row.column_name): tuple(row.former) for row in rows if row.former}
     retired = frozenset((row.table_name, row.column_name) for row in rows if row.retired_revision is not None)
-    return Physical(columns, indexes, checks, triggers, specs, former, retired, trigrams)
+    return Physical(columns, indexes, checks, triggers, specs, former, retired, trigrams, keys)
 
 
 def spec_json(spec: ColumnSpec) -> dict[str, object]:
@@ -45,7 +47,7 @@ def spec_json(spec: ColumnSpec) -> dict[str, object]:
     return dataclasses.asdict(spec)
 
 
-_Read = tuple[dict[str, frozenset[str]], dict[str, tuple[str, bool]], dict[str, str], dict[str, str], bool]
+_Read = tuple[dict[str, frozenset[str]], dict[str, tuple[str, bool]], dict[str, str], dict[str, str], bool, dict[tuple[str, str], str]]
 
 
 def _sqlite(conn: sa.Connection) -> _Read:
@@ -62,7 +64,7 @@ def _sqlite(conn: sa.Connection) -> _Read:
             indexes[name] = (table, True)
         else:
             triggers[name] = sql
-    return {table: frozenset(names) for table, names in columns.items()}, indexes, {}, triggers, False
+    return {table: frozenset(names) for table, names in columns.items()}, indexes, {}, triggers, False, {}
 
 
 def _postgresql(conn: sa.Connection) -> _Read:
@@ -81,4 +83,13 @@ def _postgresql(conn: sa.Connection) -> _Read:
         "WHERE k.contype = 'c' AND t.relnamespace = current_schema()::regnamespace"
     )}  # fmt: skip
     trigrams = bool(conn.scalar(sa.text("SELECT to_regtype('ext.gtrgm') IS NOT NULL")))
-    return {table: frozenset(names) for table, names in columns.items()}, indexes, checks, {}, trigrams
+    triggers = {row.tgname: row.sql for row in conn.exec_driver_sql(
+        "SELECT g.tgname, pg_get_triggerdef(g.oid) AS sql FROM pg_trigger g JOIN pg_class t ON t.oid = g.tgrelid "
+        "WHERE NOT g.tgisinternal AND t.relnamespace = current_schema()::regnamespace"
+    )}  # fmt: skip
+    keys = {(table, column): name for table, column, name in conn.exec_driver_sql(
+        "SELECT t.relname, a.attname, k.conname FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid "
+        "JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.conkey[1] "
+        "WHERE k.contype = 'f' AND cardinality(k.conkey) = 1 AND t.relnamespace = current_schema()::regnamespace"
+    )}  # fmt: skip
+    return {table: frozenset(names) for table, names in columns.items()}, indexes, checks, triggers, trigrams, keys

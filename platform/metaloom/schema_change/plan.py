@@ -36,7 +36,7 @@ class Step:
     """One step. ``phase``: see ``publish``. ``kind``: safe | narrowing | destructive. ``word``: what must be allowed for it.
 
     ``action``: create_table | add_column | add_key | create_index | drop_index | rename_table | rename_column | retype |
-    set_aside | drop_column | checks | initial_state | companions | validate.
+    rename_key | set_aside | drop_column | checks | append_only | initial_state | companions | values | validate.
     """
 
     phase: str
@@ -126,10 +126,14 @@ class _Planner:
             self._place(table, wanted)
         for table in wanted.values():
             self._columns(table)
+            self._keys(table)
+            self._fill(table)
         for table in wanted.values():
             self._indexes(table)
             self._checks(table)
         self._drops(wanted)
+        for table in wanted.values():
+            self._append_only(table)
         self.impacts += count_impacts(self.conn, self.before, self.after, wanted, self.there, self.renamed, self.table_now)
         order = {phase: place for place, phase in enumerate(PHASES)}
         steps = tuple(sorted(self.steps, key=lambda step: order[step.phase]))
@@ -192,6 +196,9 @@ class _Planner:
         self._add("expand", "add_column", now, spec.name, sql=(ddl.add_column(now, spec, self.dialect),), spec=_json(spec))
         if spec.references and self.dialect == "postgresql":
             self._later_in_expand(now, spec, checked=False)
+            if now != table.name:
+                made, name = ddl.foreign_key_name(now, spec.name), ddl.foreign_key_name(table.name, spec.name)
+                self._add("swap", "rename_key", table.name, spec.name, former=made, sql=(ddl.rename_constraint(table.name, made, name),))
         state = self._initial_state(entity, spec)
         if state:
             update = f"UPDATE {{table}} SET {q(spec.name)} = '{state}' WHERE {q(spec.name)} IS NULL"
@@ -199,6 +206,62 @@ class _Planner:
             self._add("swap", "initial_state", table.name, spec.name, sql=(update.format(table=q(table.name)),), detail=state)
         if spec.name.endswith(("__bx", "__l4", "__py")):
             self._add("backfill", "companions", now, spec.name, detail=f"{entity.address}/{spec.field}")
+
+    def _keys(self, table: TableSpec) -> None:
+        """A foreign key is called after its table and column, also after either was renamed (PostgreSQL): else the next column of
+        the former name could have none."""
+        now = self.table_now[table.name]
+        if table.engine or now not in self.there.columns:
+            return
+        for spec in table.columns.values():
+            column = self.renamed.get((table.name, spec.name), spec.name)
+            found, name = self.there.keys.get((now, column)), ddl.foreign_key_name(table.name, spec.name)
+            if found is None or found == name or not spec.references:
+                continue
+            waits = now != table.name or column != spec.name
+            self._add("swap" if waits else "expand", "rename_key", table.name, spec.name, former=found,
+                      sql=(ddl.rename_constraint(table.name, found, name),))
+
+    def _fill(self, table: TableSpec) -> None:
+        """Rows that are there get the value of a field that is new and computed, or has a default: range by range before the swap,
+        and once more after it for what was written meanwhile. Where names change in the same publish, after it only."""
+        entity, now = self.after.entities[table.entity], self.table_now[table.name]
+        known = self._known(entity)
+        if table.engine or known is None or now not in self.there.columns:
+            return
+        for found in entity.fields.values():
+            spec = table.columns.get(found.column)
+            if spec is None or not (found.computed or found.default) or entity.renamed_fields.get(found.name, found.name) in known.fields:
+                continue
+            place = f"{entity.address}/{found.name}"
+            if not self.renamed and all(name == was for name, was in self.table_now.items()):
+                self._add("backfill", "values", table.name, spec.name, detail=place)
+            self._add("tidy", "values", table.name, spec.name, detail=place)
+
+    def _known(self, entity: Entity) -> Entity | None:
+        """The entity in the catalog that is served now."""
+        before = self.before.entities if self.before else {}
+        return before.get(entity.address) or next(
+            (one for one in before.values() if entity.renamed_from and one.pack == entity.pack and one.name == entity.renamed_from.rpartition(".")[2]), None)
+
+    def _append_only(self, table: TableSpec) -> None:
+        """The triggers of a table whose rows never change; put aside while the swap itself must touch its rows."""
+        now = self.table_now[table.name]
+        if table.engine:
+            return
+        wanted = ddl.append_only_triggers(table.name, self.dialect) if table.append_only else {}
+        if now not in self.there.columns:
+            if wanted:
+                self._add("expand", "append_only", table.name, sql=tuple(wanted.values()))
+            return
+        there = [name for name in ddl.append_only_names(now, self.dialect) if name in self.there.triggers]
+        touched = any(sql.startswith("UPDATE") for step in self.steps if step.phase == "swap" and step.table == table.name for sql in step.sql)
+        if sorted(there) == sorted(wanted) and not touched:
+            return
+        if there:
+            self._add("swap", "append_only_off", now, sql=tuple(ddl.drop_trigger(name, now, self.dialect) for name in there))
+        if wanted:
+            self._add("swap", "append_only", table.name, sql=tuple(wanted.values()))
 
     def _initial_state(self, entity: Entity, spec: ColumnSpec) -> str:
         found = entity.fields.get(spec.field)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 
 import sqlalchemy as sa
 
@@ -49,6 +50,7 @@ register({
 })  # fmt: skip
 
 _TRIES = 3
+_SKEW = timedelta(minutes=5)    # the clocks of the machines that write may differ that much
 FILE_LAYERS = ("engine", "pack", "client")
 
 
@@ -241,7 +243,7 @@ def _expand(work: _Work) -> None:
 
 def _keys_last(steps: Sequence[Step]) -> list[Step]:
     """Foreign keys and indexes need every table and column there first."""
-    order = {"create_table": 0, "remember": 1, "add_column": 1, "retype": 1, "add_key": 2, "create_index": 3}
+    order = {"create_table": 0, "rename_key": 0, "remember": 1, "add_column": 1, "retype": 1, "add_key": 2, "create_index": 3, "append_only": 4}
     return sorted(steps, key=lambda step: order.get(step.action, 2))
 
 
@@ -273,7 +275,7 @@ def _swap(work: _Work, entry: int) -> None:
     with work.tenant.ddl() as conn:
         _hold_pointer(conn, work)
         steps = work.plan.of("swap")
-        for step in sorted(steps, key=lambda step: _SWAP_ORDER.get(step.action, 3)):
+        for step in sorted(steps, key=lambda step: _SWAP_ORDER.get(step.action, 6)):
             _execute(conn, step)
             _remember(conn, step, work.target)
         _retire(conn, work)
@@ -288,7 +290,8 @@ def _swap(work: _Work, entry: int) -> None:
         reached("swapping")
 
 
-_SWAP_ORDER = {"rename_table": 0, "rename_column": 1, "set_aside": 1, "retype": 2, "initial_state": 3, "remember": 3, "checks": 4}
+_SWAP_ORDER = {"append_only_off": 0, "rename_table": 1, "rename_column": 2, "rename_key": 3, "set_aside": 4, "retype": 5, "initial_state": 6,
+               "remember": 6, "checks": 7, "append_only": 8}
 
 
 def _hold_pointer(conn: sa.Connection, work: _Work) -> None:
@@ -315,6 +318,9 @@ def _tidy(tenant: Tenant, entry: int, steps: Sequence[Step]) -> None:
         if step.action == "drop_index" and step.table in unmade:
             continue                    # its successor could not be made: the old one still holds
         try:
+            if step.action == "values":
+                _catch_up(tenant, entry, step)
+                continue
             _one_by_one(tenant, (step,))
             if step.action == "drop_column":
                 with tenant.ddl() as conn:
@@ -325,6 +331,13 @@ def _tidy(tenant: Tenant, entry: int, steps: Sequence[Step]) -> None:
             notes.append(f"{step.say()}: {error}")
             unmade.add(step.table)
     _close(tenant, entry, "done", "\n".join(notes)[:4000])
+
+
+def _catch_up(tenant: Tenant, entry: int, step: Step) -> None:
+    """Values for rows that were written by the former revision while this publish was under way."""
+    with tenant.read() as conn:
+        begun, target = conn.execute(sa.select(journal.c.created_at, journal.c.target_number).where(journal.c.id == entry)).one()
+    backfill(tenant, tenant.revision_number(target).catalog, step, since=begun - _SKEW)
 
 
 def _has_column(tenant: Tenant, step: Step) -> bool:

@@ -35,12 +35,17 @@ def field_address(entity: Entity, field: Field) -> str:
 
 def blind_value(entity: Entity, field: Field, value: str | None, secrets: Secrets) -> str | None:
     """What stands in ``<field>__bx`` for this value; also what to compare with when searching."""
-    return None if value is None else secrets.blind(field_address(entity, field), value.strip().upper())
+    return None if value is None else secrets.blind(field_address(entity, field), value)
 
 
 def last4_value(entity: Entity, field: Field, value: str | None, secrets: Secrets) -> str | None:
     """What stands in ``<field>__l4`` for this value, or for its last four characters alone."""
-    return None if value is None else secrets.blind(f"{field_address(entity, field)}#4", value.strip().upper()[-4:])
+    return None if value is None else secrets.blind(last4_address(field_address(entity, field)), value[-4:].upper())
+
+
+def last4_address(address: str) -> str:
+    """The blind index of the last four characters has a key of its own."""
+    return f"{address}#last4"
 
 
 @lru_cache(maxsize=4096)

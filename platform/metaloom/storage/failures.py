@@ -94,9 +94,10 @@ def _violation_postgresql(error: DBAPIError) -> Violation | None:
         kind = "foreign_key"
     if "does not balance" in text or "begins as draft" in text:
         return Violation("balance", "ml_ledger_entry")
+    table = diagnostic.table_name or (text.split(" ")[0] if kind == "append_only" else "")
     columns = re.search(r"^Key \((.+?)\)=", diagnostic.message_detail or "")
     return Violation(
-        kind, diagnostic.table_name or "", tuple(c.strip(' "') for c in columns[1].split(",")) if columns else (),
+        kind, table, tuple(c.strip(' "') for c in columns[1].split(",")) if columns else (),
         diagnostic.constraint_name or "",
     )  # fmt: skip
 

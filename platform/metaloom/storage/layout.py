@@ -54,6 +54,7 @@ class TableSpec:
     columns: Mapping[str, ColumnSpec]
     indexes: Mapping[str, IndexSpec]
     checks: Mapping[str, CheckSpec]
+    append_only: bool = False            # the database itself refuses to change or delete a row
     engine: bool = False                 # the engine made the table; here are only the columns overlays add
 
 
@@ -84,7 +85,7 @@ def _table(catalog: Catalog, entity: Entity, dialect: str, trigrams: bool) -> Ta
             covered.add(key)
             indexes[index.name] = index
     checks = {check.name: check for check in _checks(entity, name, columns, dialect)}
-    return TableSpec(name, entity.address, columns, indexes, checks)
+    return TableSpec(name, entity.address, columns, indexes, checks, append_only=entity.append_only)
 
 
 # ---- unique
