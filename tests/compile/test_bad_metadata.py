@@ -213,6 +213,8 @@ CASES: dict[str, dict[str, str]] = {
     "unmask without mask": edited(PRODUCT, "clerk: {scope: all, actions: [list, read]}", "clerk: {scope: all, actions: [list, read, unmask]}  # ← ML-ACCESS-005"),
     "level of an unknown field": edited(CUSTOMER, 'fields: {"*": write, mobile: masked}}', 'fields: {"*": write, mobil: masked}}  # ← ML-REF-002'),
     "masked without mask": edited(CUSTOMER, 'fields: {"*": write, mobile: masked}}', 'fields: {"*": write, name: masked}}  # ← ML-ACCESS-006'),
+    "formula of a masked field": edited(ORDER, "    total: {type: money,", "    phone: {type: text, length: 20, computed: customer.mobile, label: {zh: 电, en: T}}"
+                                                                            "  # ← ML-ACCESS-007\n    total: {type: money,"),
     "assigned to a customer": {SCREENS: SHOP[SCREENS].replace("clerk: {scope: self, actions: [list, read, create, edit, sell]}", "clerk: {scope: assigned, assigned_field: customer, actions: [list, read]}  # ← ML-ACTION-013")},
     # -- series, ledger, sentences
     "series without counter": {BASICS: SHOP[BASICS].replace('order_no: {pattern: "DD{yyyyMMdd}{seq:5}", per: [company, day], mode: gapless, label: {zh: 单号, en: Number}}', 'order_no: {pattern: "DD{yyyyMMdd}", per: [day]}  # ← ML-SERIES-001')},

@@ -195,9 +195,9 @@ def keys(tenant):
 
 
 @pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 def test_a_foreign_key_is_called_after_its_table_and_column(tenant):
-    if tenant.dialect != "postgresql":
-        pytest.skip("SQLite's foreign keys have no names")
+    """SQLite's foreign keys have no names."""
     other = entity("other", NAME)
 
     def linked(name, *fields, called="thing", more=""):

@@ -11,7 +11,10 @@ from tests.security.conftest import values_of
 SALE, BUYER = "depot.sale", "depot.buyer"
 EDITS = (
     ("sale/entity.yaml", "  rules:\n", """  rules:
-    not_ninety: {check: "amount != 90", field: amount, message: {zh: "评语{buyer.secret}，手机{buyer.mobile}，金额{amount}", en: "{buyer.secret} {buyer.mobile} {amount}"}}
+    not_ninety:
+      check: "amount != 90"
+      field: amount
+      message: {zh: "评语{buyer.secret}，手机{buyer.mobile}，金额{amount}", en: "{buyer.secret} {buyer.mobile} {amount}"}
 """),
     ("sale/entity.yaml", "    bulk: true\n", """    bulk: true
     done: {zh: "已提交给{buyer.name}：{buyer.secret}", en: "Sent to {buyer.name}: {buyer.secret}; {record.note} {input.why}"}
@@ -19,8 +22,8 @@ EDITS = (
       why: {type: text, length: 20, label: {zh: 原因, en: Why}}
       said: {type: text, length: 60, default: buyer.secret, label: {zh: 评语, en: Verdict}}
 """),
-    ("sale/entity.yaml", "  chief: {scope: company, actions: [list, read, create", "  packer: {scope: company, actions: [list, read, send], fields: {\"*\": read, note: hidden}}\n"
-                                                                                  "  chief: {scope: company, actions: [list, read, create"),
+    ("sale/entity.yaml", "  chief: {scope: company, actions: [list, read, create",
+     "  packer: {scope: company, actions: [list, read, send], fields: {\"*\": read, note: hidden}}\n  chief: {scope: company, actions: [list, read, create"),
 )
 
 

@@ -16,15 +16,12 @@ from metaloom.access.scope import RowScope, scope_clause
 from metaloom.base.messages import Message, message
 from metaloom.base.text import Text
 from metaloom.model import AccessGrant, Catalog, Entity, FieldLevel, FieldType
+from metaloom.model.levels import IMPLICIT_FIELDS, grant_levels
 
 if TYPE_CHECKING:
     from metaloom.access.actor import Actor, Assignment
 
-# A grant shows fields only when it lets the person see or change rows at all.
-SEEING = frozenset({"list", "read", "edit", "create"})
-WRITING = frozenset({"create", "edit"})
 ALWAYS_READABLE = frozenset({"id", "row_version"})
-IMPLICIT_FIELDS = ("company", "org_unit", "owner", "created_at", "created_by", "updated_at", "updated_by", "archived_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,26 +310,3 @@ def _units_of(kind: str, unit: int | None, grant: AccessGrant, plan: AccessPlan)
     if unit is None:
         return ()
     return (unit,) if kind == "dept" else plan.org.subtree(unit) or (unit,)
-
-
-def grant_levels(entity: Entity, grant: AccessGrant) -> dict[str, FieldLevel]:
-    """Field → level in the rows of this one grant."""
-    if not grant.actions & SEEING:
-        return {}
-    writes = bool(grant.actions & WRITING)
-    rest = grant.fields.get("*", FieldLevel.WRITE if writes else FieldLevel.READ)
-    levels = {name: _level(field_.mask, grant.fields.get(name), rest, writes) for name, field_ in entity.fields.items()}
-    for name in IMPLICIT_FIELDS:
-        if name in levels:
-            continue  # a field of the entity's own, such as the company of a department
-        levels[name] = min(grant.fields.get(name, rest), FieldLevel.READ)
-    return levels
-
-
-def _level(mask: str, own: FieldLevel | None, rest: FieldLevel, writes: bool) -> FieldLevel:
-    level = own if own is not None else rest
-    if level is FieldLevel.WRITE and not writes:
-        level = FieldLevel.READ if own is not None or not mask else FieldLevel.MASKED
-    if own is None and mask and level is FieldLevel.READ:
-        return FieldLevel.MASKED
-    return level

@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from metaloom.access.plan import AccessPlan, grant_levels
+from metaloom.access.plan import AccessPlan
 from metaloom.compile import entity_scope
 from metaloom.compile.scope import implicit_links, target_of
 from metaloom.expression import ExpressionError, compile
 from metaloom.model import AccessGrant, Action, Catalog, Entity, Field, FieldLevel, FieldType, Step
+from metaloom.model.levels import grant_levels
 from metaloom.storage.columns import table_name
 
 Kept = Collection[tuple[str, str]]

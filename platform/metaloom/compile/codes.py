@@ -169,6 +169,8 @@ CODES: dict[str, Code] = {
     "ML-ACCESS-004": Code("nobody may list {entity}", "grant list to a role in access:", "warning"),
     "ML-ACCESS-005": Code("{name} cannot be granted on {entity}: {why}", "remove it"),
     "ML-ACCESS-006": Code("{field} has no mask, so nobody can see it masked", "add mask: to the field, or write hidden"),
+    "ML-ACCESS-007": Code("{field} shows {source} to {role}, who may see that only {level} there",
+                          "hide {field} from the role, or leave {source} out of its formula", "warning"),
     # tests
     "ML-TEST-001": Code("this test has no {what} called {name}"),
     "ML-TEST-002": Code("the test has something called {name} already", "choose another name"),

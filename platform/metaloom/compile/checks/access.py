@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from metaloom.base.position import Position
-from metaloom.compile.checks.look import check_path, say, spot
+from metaloom.compile.checks.look import TEXTUAL, check_path, say, spot
 from metaloom.compile.checks.screens import action_names
 from metaloom.compile.context import Context
 from metaloom.compile.schema import _did_you_mean
-from metaloom.compile.scope import IMPLICIT, USER, implicit_links, target_of
-from metaloom.model import AccessGrant, Catalog, Entity
+from metaloom.compile.scope import IMPLICIT, USER, entity_scope, implicit_links, target_of
+from metaloom.expression import ExpressionError, compile
+from metaloom.model import AccessGrant, Catalog, Entity, FieldLevel, FieldType
+from metaloom.model.levels import grant_levels
 
 _NEEDS_OWNER = {"company": "company", "dept": "org_unit", "dept_tree": "org_unit", "custom": "org_unit", "self": "user"}
 _SLOTS = {"condition": "expression", "assigned_field": "assigned", "units": "custom"}
@@ -120,3 +124,55 @@ def somebody_may_list(catalog: Catalog, context: Context) -> None:
             say(context, "ML-ACCESS-004", entity.position, entity.address, entity=entity.address)
 
 
+def formulas_keep_secrets(catalog: Catalog, context: Context) -> None:
+    """A value that is computed, filled in or a default shows what it is made of: nobody reads in it what a grant of theirs hides
+    or masks. The engine computes with whole records, whoever saves."""
+    for entity in catalog.entities.values():
+        for field, text, where in _formulas(context, entity):
+            for source, name in sorted(_sources(catalog, entity, text)):
+                if catalog.entities[source].fields[name].type in TEXTUAL and entity.fields[field].type not in TEXTUAL:
+                    continue  # a birthday is no ID number: a date, a code or a count drawn from words does not show them
+                for role, level in _hidden_from(catalog, entity, field, catalog.entities[source], name):
+                    say(context, "ML-ACCESS-007", where, entity.address, field=field, source=f"{source}/{name}", role=role, level=level.name.lower())
+
+
+def _formulas(context: Context, entity: Entity) -> Iterator[tuple[str, str, Position]]:
+    """(field that gets the value, expression, place) of every formula of the entity."""
+    for field in entity.fields.values():
+        for key in ("computed", "default"):
+            if text := getattr(field, key):
+                yield field.name, text, spot(context, entity.address, "entity", "fields", field.name, key)
+        for target, text in field.fill.items():
+            yield target, text, spot(context, entity.address, "entity", "fields", field.name, "fill", target)
+
+
+def _sources(catalog: Catalog, entity: Entity, text: str) -> set[tuple[str, str]]:
+    """(entity, field) of everything that an expression of the entity reads; an expression that is wrong is told elsewhere."""
+    try:
+        paths = compile(text, entity_scope(catalog, entity.address), None, frozenset({"python"})).paths
+    except ExpressionError:
+        return set()
+    found = set()
+    for path in paths:
+        here: Entity | None = entity
+        for name in path:
+            field = here.fields.get(name) if here is not None else None
+            if here is None or field is None:
+                break
+            found.add((here.address, name))
+            here = catalog.entities.get(field.entity if field.type is FieldType.CHILD else target_of(field))
+    return found
+
+
+def _hidden_from(catalog: Catalog, entity: Entity, field: str, source: Entity, name: str) -> Iterator[tuple[str, FieldLevel]]:
+    """Roles that read the field in some row, and see less of its source in every row of theirs."""
+    for role in dict.fromkeys(grant.role for grant in catalog.grants.get(source.address, ())):
+        shown = _best(catalog, entity, role, field)
+        there = _best(catalog, source, role, name)
+        if shown >= FieldLevel.READ > there:
+            yield role, there
+
+
+def _best(catalog: Catalog, entity: Entity, role: str, name: str) -> FieldLevel:
+    levels = [grant_levels(entity, grant).get(name, FieldLevel.HIDDEN) for grant in catalog.grants.get(entity.address, ()) if grant.role == role]
+    return max(levels, default=FieldLevel.HIDDEN)
