@@ -124,7 +124,7 @@ def test_a_check_tells_the_input_in_its_sentence_and_a_reason_must_be_given(club
     member = club.active()
     with pytest.raises(NotPossible) as refusal:
         run_action(club.ctx("clerk"), MEMBER, member, "charge", {"amount": Decimal("1000.01")}, club.version(member), "due")
-    assert refusal.value.message.say("en") == "1000.01 is too much"
+    assert refusal.value.message.say("en") == "1,000.01 is too much"
     with pytest.raises(Invalid) as invalid:
         run_action(club.ctx("clerk"), MEMBER, member, "charge", {}, club.version(member), "  ")
     assert {p.field for p in invalid.value.problems} == {"reason"}
