@@ -32,7 +32,7 @@ def test_acknowledged_and_handled_with_a_measure(depot, raised):
     assert (depot.alert(made)["status"], depot.alert(made)["handler_id"]) == ("working", depot.people["keeper"])
     with pytest.raises(Invalid):
         depot.do("keeper", alert, "handle", measure="renew")
-    with pytest.raises(NotPossible):
+    with pytest.raises(Invalid):
         depot.do("keeper", alert, "handle", measure="contacted", note="x")
     depot.do("keeper", alert, "handle", measure="renew", note="已换证")
     found = depot.alert(made)

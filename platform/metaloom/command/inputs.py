@@ -108,6 +108,8 @@ def _check_field(unit: Unit, fields: Mapping[str, Field], name: str, values: Map
         if field.required or (field.required_when and found(field.required_when) is True):
             problems.append(Problem(name, message("field.required")))
         return
+    if field.among and value not in ((names.get("record") or {}).get(field.among) or (value,)):
+        problems.append(Problem(name, message("field.choice")))
     if field.type in LINK_TYPES:
         target = target_of(field)
         row = rows.fetch(unit, target, value) if target in unit.catalog.entities else {}

@@ -270,8 +270,8 @@ def _line(pinned: Current, definition: Entity, row: Any, name: str, files: Mappi
     if path is None or name not in row.values:
         return None
     one = path.field
-    if one.visible_when and row.values[name] in (None, "", ()):
-        return None  # a field for other kinds of records: its form would not ask for it here
+    if one.visible_when == "false" or one.visible_when and row.values[name] in (None, "", ()):
+        return None  # kept for the engine alone, or a field for other kinds of records: its form would not ask for it here
     attached = tuple(files[i] for i in row.values.get(name) or () if i in files) if one.type in FILE_TYPES else ()
     return Shown(say(one.label) + unit_of(one), cell(pinned, path, row), one.type in WIDE, attached, one.type is FieldType.AUTO_NUMBER)
 
