@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from metaloom.approval.event import SYSTEM
-from metaloom.approval.people import acts_for, barred, persons, unfit
+from metaloom.approval.people import acts_for, barred, persons, takes_part, unfit
 from metaloom.approval.state import VOICES, Task
 from metaloom.approval.story import Story
 from metaloom.approval.words import never, no
@@ -49,6 +49,8 @@ def voice(story: Story, by: int, task: Task | None, decision: str) -> Task:
         why = barred(story, step, persons(story, by, task.assignee, task.principal))
         if why:
             no(why)
+        if by not in (task.assignee, SYSTEM) and task.kind != "admin" and takes_part(story, task.step, by, task.no):
+            no("own_seat")
     return task
 
 

@@ -31,10 +31,10 @@ def find(story: Story, step: Decide, who: tuple[Who, ...]) -> tuple[Seat, ...]:
     found = story.facts.candidates(tuple(w for w in who if w.kind != "chosen"), step.weights, story.state)
     chosen = story.state.chosen.get(step.name, ()) if any(w.kind == "chosen" for w in who) else ()
     for user in dict.fromkeys((*found.ids, *chosen)):
-        seat, why = _seat(story, step, user, found.weights.get(user, 1))
+        seat, why = _seat(story, step, user, found.weights.get(user, 1), seats)
         if seat is not None and not why:
             why = barred(story, step, persons(story, seat.user, seat.principal)) if not seat.passed_over else ""
-            why = why or ("twice" if _sits(story, step, seat, seats) else "")
+            why = why or ("twice" if _sits(story, seat, seats) else "")
         if why or seat is None:
             dropped.append([user, why])
         else:
@@ -43,11 +43,15 @@ def find(story: Story, step: Decide, who: tuple[Who, ...]) -> tuple[Seat, ...]:
     return tuple(seats)
 
 
-def _sits(story: Story, step: Decide, seat: Seat, seats: Iterable[Seat]) -> bool:
-    return any(s.user == seat.user or story.chain.forbid_repeat != "none" and story.person(s.user) == story.person(seat.user) for s in seats)
+def _sits(story: Story, seat: Seat, seats: Iterable[Seat]) -> bool:
+    """Whether the person, or whoever he stands in for, has a seat already."""
+    if story.chain.forbid_repeat == "none":
+        return any(s.user == seat.user for s in seats)
+    own = persons(story, seat.user, seat.principal)
+    return any(own & persons(story, s.user, s.principal) for s in seats)
 
 
-def _seat(story: Story, step: Decide, user: int, weight: int) -> tuple[Seat | None, str]:
+def _seat(story: Story, step: Decide, user: int, weight: int, seats: Iterable[Seat]) -> tuple[Seat | None, str]:
     """The seat that ``user`` takes, or a superior or substitute for him; else why nobody does."""
     if _is_initiator(story, user):
         if step.initiator == "forbid":
@@ -60,7 +64,7 @@ def _seat(story: Story, step: Decide, user: int, weight: int) -> tuple[Seat | No
                 return None, "initiator"
             user = superior
     stand_in = _stand_in(story, step, user)
-    if stand_in is not None:
+    if stand_in is not None and not _sits(story, Seat(stand_in, user), seats):
         return Seat(stand_in, user, weight), ""
     return (Seat(user, weight=weight), "") if story.facts.may_read(user) else (None, "cannot_read")
 
@@ -106,10 +110,10 @@ def unfit(story: Story, step: str, user: int, *, principal: int | None = None, i
     if not isinstance(definition, Decide):
         return ""
     people = persons(story, user, principal)
-    return barred(story, definition, people) or ("twice" if _takes_part(story, step, user, instead_of) else "")
+    return barred(story, definition, people) or ("twice" if takes_part(story, step, user, instead_of) else "")
 
 
-def _takes_part(story: Story, step: str, user: int, instead_of: int | None) -> bool:
+def takes_part(story: Story, step: str, user: int, instead_of: int | None) -> bool:
     """Whether the person has, or had, a voice in this round of the step already."""
     own = story.person(user) if story.chain.forbid_repeat != "none" else None
     for task in _round(story, step):

@@ -26,6 +26,8 @@ register({
     "approval.initiator": ("发起人不能审批自己发起的事项。", "Whoever started an approval does not decide it."),
     "approval.acted": ("您（或同一人的其他账号）已在其他环节处理过，不能重复审批。",
                        "You, or another account of the same person, decided in another step; nobody decides twice."),
+    "approval.own_seat": ("您在本环节有自己的审批任务，不能同时代理他人。",
+                          "You have a task of your own in this step; you cannot stand in for somebody else there."),
     "approval.whom": ("请选择接收人。", "Say who."),
     "approval.cannot_read": ("接收人无权查看这条记录。", "This person may not read the record."),
     "approval.barred": ("接收人已参与其他环节或为发起人，不能在本环节审批。",
