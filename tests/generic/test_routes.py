@@ -24,7 +24,8 @@ NEEDS = {
     "api.start_approval": "nothing",
     "list.show_list": "list", "list.show_count": "list", "list.show_counts": "list", "list.show_totals": "list", "list.export_list": "export",
     "list.run_bulk": "action", "form.new_form": "create", "form.create": "create", "form.edit_form": "edit", "form.change": "edit", "form.linked": "write",
-    "detail.show": "read", "detail.row_menu": "read", "detail.show_tab": "read", "detail.show_counts": "read", "action.archive": "delete", "action.delete": "delete",
+    "detail.show": "read", "detail.row_menu": "read", "detail.show_tab": "read", "detail.show_counts": "read", "action.archive": "delete",
+    "action.delete": "delete",
     "action.restore": "restore", "action.transfer": "transfer", "action.ask_transfer": "transfer", "action.ask": "action", "action.do": "action",
     "import.show": "import", "import.run": "import", "import.download_template": "import", "lookup.lookup": "look", "settings.set_list": "any",
 }  # fmt: skip

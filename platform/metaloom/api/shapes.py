@@ -125,7 +125,8 @@ def _plain_taken(catalog: Catalog, field: Field) -> Schema:
     if field.type is FieldType.MULTI_CHOICE:
         return {"type": "array", "items": {"type": "string", "enum": _codes(catalog, field, offered=True)}, "maxItems": MULTI_MAX}
     if field.type is FieldType.TAGS:
-        return {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": TAG_LENGTH_MAX}, "maxItems": MULTI_MAX}
+        return {"type": ["array", "string"], "items": {"type": "string", "minLength": 1, "maxLength": TAG_LENGTH_MAX}, "maxItems": MULTI_MAX,
+                "description": "also one text: a,b,c"}
     if field.type in FILE_TYPES:
         return {"type": "array", "items": ID, "maxItems": 50 if field.multiple else 1}
     if field.type is FieldType.JSON:
@@ -161,9 +162,10 @@ def _codes(catalog: Catalog, field: Field, *, offered: bool = False) -> list[str
 
 def nullable(schema: Schema) -> Schema:
     """The schema, or null."""
-    if "enum" in schema:
-        return {**schema, "type": [schema["type"], "null"], "enum": [*schema["enum"], None]}
-    return {**schema, "type": [schema["type"], "null"]} if "type" in schema else schema
+    if "type" not in schema:
+        return schema
+    kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    return {**schema, "type": [*kinds, "null"], **({"enum": [*schema["enum"], None]} if "enum" in schema else {})}
 
 
 def _described(field: Field, schema: Schema) -> Schema:
