@@ -21,21 +21,23 @@ MOVES = (
 class Event:
     """One line of the log. ``data`` is JSON: ints, text, bool, None, lists, maps; instants are ISO text, decimals are text.
 
-    Kinds and their data:
+    Kinds and their data; every event has ``at``:
 
-    * ``started`` initiator at digest chosen · ``finished`` result at why by
-    * ``step_entered`` step at round dropped · ``step_left`` step at outcome · ``skipped`` step at why · ``step_cancelled`` step at
-    * ``branch_chosen`` step branches · ``branch_done`` step branch · ``branch_reopened`` step branch · ``stuck`` step at why
-    * ``task_opened`` task{no step kind seat assignee pool principal weight status waits_for round due why added_by people} at
-    * ``task_activated`` task at due · ``task_closed`` task at why · ``replaced`` old new
-    * ``decided`` task by on_behalf_of people decision opinion outputs attachments at why
-    * ``returned`` step by to then closed at · ``resubmitted`` by at · ``resumed`` from steps at · ``taken_back`` task by at
-    * ``claimed`` ``unclaimed`` task by at · ``held`` task opinion outputs · ``read`` task by at · ``urged`` tasks by at · ``reminded`` task to n at
-    * ``transferred`` ``delegated`` ``added`` ``removed`` task by to at … · ``resolved`` task by opinion at
-    * ``asked`` task by to question at · ``answered`` task by answer at · ``copied`` step by to at
-    * ``timer_set`` task n at · ``paused`` ``woken`` task|step by at due
-    * ``sub_opened`` ``sub_closed`` ``sub_cancelled`` step task chain record · ``waiting`` step at
-    * ``jumped`` by to why at · ``handed_over`` by from to at · ``chain_kept`` ``chain_moved`` ``restarted`` digest mapping at
+    * ``started`` initiator digest chain chosen · ``finished`` result why by
+    * ``step_entered`` step round · ``step_left`` step outcome why · ``skipped`` step why · ``step_cancelled`` ``step_reopened`` step
+    * ``branch_chosen`` step branches done · ``branch_done`` ``branch_reopened`` step branch · ``stuck`` step why · ``waiting`` step
+    * ``people_found`` step ids dropped (pairs of account and reason)
+    * ``task_opened`` no step kind round, as in ``Task``, and replaces · ``task_activated`` task · ``task_waits`` task for ·
+      ``task_closed`` task why · ``pool_reduced`` task pool assignee
+    * ``decided`` task by on_behalf_of people decision opinion outputs attachments why · ``resolved`` task by people opinion
+    * ``returned`` step by to then closed reset · ``resubmitted`` task by opinion · ``resumed`` from steps · ``taken_back`` task by people reset
+    * ``transferred`` ``delegated`` task by to why · ``added`` task by to where why · ``removed`` task by to · ``claimed`` ``unclaimed`` task by
+    * ``asked`` task by to question · ``answered`` task by opinion · ``copied`` step by to dropped · ``read`` task by · ``held`` task by draft
+    * ``urged`` by tasks · ``timer_set`` task due at_each · ``expired`` task n do · ``reminded`` task to · ``paused`` task by why ·
+      ``woken`` task by (step where a step was woken)
+    * ``sub_opened`` step chain record wait · ``sub_closed`` step result · ``sub_cancelled`` step
+    * ``jumped`` by to why closed · ``handed_over`` by from to tasks · ``chain_kept`` by digest · ``chain_moved`` by digest names ·
+      ``restarted`` by digest
     """
 
     kind: str
@@ -48,7 +50,7 @@ class Move:
 
     ``data`` by kind: decisions ``opinion outputs attachments on_behalf_of``; return also ``to then``; transfer, delegate ``to`` (id);
     add_before, add_after, copy ``to`` (ids); ask ``to question``; answer, resolve ``opinion``; terminate, jump ``reason`` (and ``to``);
-    hand_over ``from to``; expire ``n``; sub_done ``result``; chain_changed ``mode`` (pin | move | restart) ``digest mapping``.
+    hand_over ``from to``; expire ``n``; sub_done ``step result``; chain_changed ``mode`` (pin | move | restart) ``digest mapping``.
     """
 
     kind: str
