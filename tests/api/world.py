@@ -123,6 +123,18 @@ list:
   tabs:
     all: {label: {zh: 全部, en: All}}
     big: {label: {zh: 大额, en: Big}, filter: "amount > 500"}
+approval:
+  review:
+    label: {zh: 订单复核, en: Review}
+    subject: {zh: "{order_no}", en: "{order_no}"}
+    start: {roles: [clerk]}
+    results: {approved: [{transition: send}]}
+    steps:
+      look:
+        label: {zh: 复核, en: Look}
+        who: [{role: chief}]
+        outputs: {grade: {type: integer, min: 1, max: 5, required: true, label: {zh: 评分, en: Grade}}}
+        fields: {note: write}
 lists:
   urgent: {label: {zh: 加急, en: Urgent}, filter: "urgent == true", columns: [order_no, amount], sort: [order_no]}
 access:

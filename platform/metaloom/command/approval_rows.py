@@ -150,7 +150,7 @@ def _columns(task: Task) -> dict[str, Any]:
         "step": task.step, "kind": task.kind, "assignee_id": task.assignee, "principal_id": task.principal, "status": task.status,
         "opened_at": _instant(task.opened_at), "read_at": _instant(task.read_at),
         "urged_at": _instant(task.urged_at), "due_at": _instant(task.due), "closed_at": _instant(task.closed_at) if not task.live else None,
-        "closed_by": task.by or None, "decision": task.decision or None, "opinion": task.opinion or None,
+        "closed_by_id": task.by or None, "decision": task.decision or None, "opinion": task.opinion or None,
     }
 
 

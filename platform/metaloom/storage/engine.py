@@ -493,7 +493,7 @@ approval_task = _table(
     sa.Column("urged_at", UtcDateTime()),
     sa.Column("read_at", UtcDateTime()),
     sa.Column("closed_at", UtcDateTime()),
-    _number("closed_by"),
+    _number("closed_by_id"),
     _text("decision", 20),
     sa.Column("opinion", LongText()),
     sa.Column("outputs", JsonText()),
