@@ -44,7 +44,8 @@ def fill(tenant: Any, sales: int) -> None:
     """Buyers and sales, entered by the seller."""
     ctx = context_of(tenant, "li")
     buyers = [command.create_record(ctx, "shop.buyer", {"name": name, "mobile": f"138{i:08d}", "level": "gold" if i % 3 == 0 else "plain",
-                                                        "usual_price": Decimal(100 * i)}).id for i, name in enumerate(BUYERS, 1)]
+                                                        "usual_price": Decimal(100 * i),
+                                                        **({"ways": ["post", "shop"]} if i == 2 else {})}).id for i, name in enumerate(BUYERS, 1)]
     for i in range(1, sales + 1):
         saved = command.create_record(ctx, "shop.sale", {
             "buyer": buyers[i % len(buyers)], "ordered_on": date(2026, 11, 21) - timedelta(days=i), "price": Decimal(997 * i % 90000) / 100 + 1,

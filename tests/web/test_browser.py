@@ -135,6 +135,24 @@ def test_a_late_answer_never_writes_over_what_a_person_typed(seen, live):
     assert seen.input_value("[name=price]") == "100.00", "what was filled follows the link"
 
 
+def test_only_the_choices_that_the_linked_record_has_are_offered(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/new")
+    offered = seen.locator("select[name=ways] option")
+    expect(offered).to_have_text(["请选择", "邮寄", "送货上门", "自提"])
+    seen.select_option("select[name=ways]", "van")
+    choose_buyer(seen, "李娜")
+    expect(offered).to_have_text(["请选择", "邮寄", "送货上门", "自提"])
+    seen.fill("[name=price]", "5")
+    seen.click(".actionbar button.primary")
+    expect(seen.locator("#problems")).to_contain_text("这里不能选择“送货上门”。")
+    seen.select_option("select[name=ways]", "post")
+    expect(offered).to_have_text(["请选择", "邮寄", "自提"])
+    choose_buyer(seen, "张伟")
+    expect(offered).to_have_text(["请选择", "邮寄", "送货上门", "自提"])
+    seen.troubles[:] = [trouble for trouble in seen.troubles if "400" not in trouble]
+
+
 def test_an_answer_about_a_link_that_was_changed_meanwhile_is_dropped(seen, live):
     log_in(seen, live)
     seen.goto(f"{live}/alpha/e/shop.sale/new")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from metaloom.base.errors import Problem
 from metaloom.base.messages import message, words
 from metaloom.command import rows
-from metaloom.command.evaluate import fails, filter_holds, holds
+from metaloom.command.evaluate import checked, fails, filter_holds, holds, run
 from metaloom.command.live import Live
 from metaloom.command.tell import slots_of
+from metaloom.compile import entity_scope
 from metaloom.expression import Env
 from metaloom.model import Entity, Field, FieldType
 from metaloom.model.entity import FILE_TYPES, LINK_TYPES
@@ -46,8 +47,28 @@ def check_record(unit: Unit, entity: Entity, record: Live, before: Mapping[str, 
             check_link(unit, entity, field, record, env, problems, prefix, trusted)
         elif field.type in FILE_TYPES and record.raw[name]:
             check_files(unit, field, record.raw, problems, prefix, before)
+    if not trusted:
+        _check_choices(unit, entity, record, frozenset(changed), env, problems, prefix)
     if not problems:
         check_rules(unit, entity, record, env, problems, "create" if before is None else "change", prefix)
+
+
+def _check_choices(unit: Unit, entity: Entity, record: Live, changed: frozenset[str], env: Env, problems: list[Problem], prefix: str) -> None:
+    """Where choices are narrowed: what was chosen now, or before something changed that narrows them, is still offered."""
+    for field in entity.fields.values():
+        if not field.choices_in or record.raw[field.name] in EMPTY:
+            continue
+        what = checked(entity_scope(unit.catalog, entity.address), field.choices_in)
+        if field.name in changed or any(path[0] in changed for path in what.paths):
+            problems.extend(not_offered(unit, field, record.raw[field.name], run(what, record, env), prefix + field.name))
+
+
+def not_offered(unit: Unit, field: Field, chosen: Any, offered: Any, path: str) -> list[Problem]:
+    """A problem for each chosen code outside ``offered`` (None: all are offered)."""
+    codes = chosen if isinstance(chosen, (list, tuple, set, frozenset)) else (chosen,)
+    items = unit.catalog.choices[field.choices].items if field.choices in unit.catalog.choices else {}
+    return [Problem(path, message("field.choices_in", choice=items[code].label if code in items else code))
+            for code in codes if offered is not None and code not in offered]
 
 
 def _check_presence(unit: Unit, entity: Entity, field: Field, record: Live, before: Mapping[str, Any] | None, env: Env,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -100,6 +101,9 @@ def build_field(context: Context, pack: str, address: str, name: str, node: Node
         holder = catalog.entities.get(entity)
         return field_type(catalog, holder, field)
 
+    def set_of_choices(catalog: Catalog) -> ex.Type | None:
+        return field_type(catalog, None, replace(field, type=FieldType.MULTI_CHOICE))
+
     target = context.find("entity", get("entity"), pack, address)
     link_filter = get("filter")
     linked = LINK_TARGETS.get(kind, target)
@@ -119,6 +123,7 @@ def build_field(context: Context, pack: str, address: str, name: str, node: Node
         pattern=string(get("pattern")), pattern_message=text(get("pattern_message")),
         precision=_int(get("precision")), scale=_int(get("scale")), currency=string(get("currency"), "CNY"),
         choices=context.find("choices", get("choices"), pack, address), among=string(get("among")), entity=target,
+        choices_in=want(context, get("choices_in"), address, scope, type=set_of_choices, targets=FORM),
         filter=string(link_filter), parent_field=string(get("parent_field")) or _parent_field(context, target if kind is FieldType.CHILD else ""),
         series=context.find("number series", get("series"), pack, address),
         mask=string(get("mask")), encrypted=flag(get("encrypted")), search=string(get("search")), pinyin=flag(get("pinyin")),

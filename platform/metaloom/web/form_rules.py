@@ -80,6 +80,8 @@ def _field_rules(fields: Iterable[Field], scope: Scope) -> dict[str, Any]:
                 rules[key] = tree
         if field.computed and (tree := _tree(field.computed, scope, condition=False)):
             rules["computed"] = tree
+        if field.choices_in and (tree := _tree(field.choices_in, scope, condition=False)):
+            rules["choices"] = tree
         fill = {name: tree for name, text in field.fill.items() if (tree := _tree(text, scope, condition=False))}
         if fill:
             rules["fill"] = fill

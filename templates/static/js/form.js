@@ -107,10 +107,18 @@
           var r = fields[name], box = $('[data-field="' + name + '"]', form); if (!box) return;
           if (r.visible) { var seen = decide(r.visible); if (seen !== undefined) toggle(box, seen === true); }
           var must = r.required ? decide(r.required) : undefined; if (must !== undefined) { must = must === true; var star = $(".req", box); if (star) star.hidden = !must; $$("input,select,textarea", box).forEach(function (i) { if (i.type !== "hidden") i.setAttribute("aria-required", must); }); }
+          if (r.choices) offer(name, decide(r.choices));
           var lock = r.locked ? decide(r.locked) : undefined; if (lock !== undefined) { lock = lock === true; $$("input,textarea", box).forEach(function (i) { i.readOnly = lock; }); }
         });
         Object.keys(rules.sections || {}).forEach(function (name) { var on = decide(rules.sections[name]); if (on !== undefined) { toggle($('[data-section="' + name + '"]', form), on === true); var a = $('[data-anchor="' + name + '"]'); if (a) a.hidden = on !== true; } });
         check(changed);
+      }
+      function offer(name, codes) { // undefined: not known yet; null: all. What is chosen stays in sight: the server says why it will not do
+        var found = $$('select[name="' + name + '"]', form), select = found[found.length - 1]; if (!select || codes === undefined) return;
+        if (!select._all) select._all = $$("option", select);
+        function fits(o) { return !codes || !o.value || o.value === select.value || codes.indexOf(o.value) >= 0; }
+        if (select.tomselect) { select._all.forEach(function (o) { if (!o.value) return; if (!codes || select.tomselect.items.indexOf(o.value) >= 0 || codes.indexOf(o.value) >= 0) select.tomselect.addOption({ value: o.value, text: o.textContent }); else select.tomselect.removeOption(o.value, true); }); return; }
+        var kept = select._all.filter(fits); if (kept.length !== select.options.length || kept.some(function (o, i) { return select.options[i] !== o; })) { var value = select.value; select.replaceChildren.apply(select, kept); select.value = value; }
       }
       function put(name, value) {
         var found = $$('[name="' + name + '"]', form), input = found[found.length - 1]; if (!input) { record[name] = value; return; }
