@@ -277,6 +277,7 @@ _FOLDS: dict[str, Callable[[CaseState, Data], CaseState]] = {
     "step_entered": _entered, "step_left": _left, "skipped": _skipped, "step_cancelled": _cancelled, "step_reopened": _reopened,
     "branch_chosen": _branch_chosen, "branch_done": _branch_done, "branch_reopened": _branch_reopened,
     "stuck": lambda state, d: _run(state, d["step"], stuck=True), "waiting": _waiting,
+    "sub_opened": lambda state, d: _run(state, d["step"], why="sub"),
     "task_opened": _task_opened, "task_activated": _task_activated, "task_waits": _task_waits, "task_closed": _task_closed,
     "timer_set": _timer_set, "expired": _expired, "decided": _decided, "resolved": _resolved, "answered": _answered,
     "claimed": _claimed, "unclaimed": _unclaimed, "pool_reduced": _pool_reduced, "held": _held, "read": _read, "copied": _copied,
