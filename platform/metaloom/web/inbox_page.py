@@ -1,0 +1,248 @@
+"""What waits for a person and what the person had to do with: the boxes of the approval inbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, g, redirect, render_template, request
+
+from metaloom import command
+from metaloom.base.errors import Invalid, MetaloomError, NotPossible
+from metaloom.base.messages import message
+from metaloom.model import ApprovalChain
+from metaloom.record import Page, Row
+from metaloom.record.filters import Filter
+from metaloom.web.current import Current, current, locale, say, site, url
+from metaloom.web.errors import wants_fragment
+from metaloom.web.frame import toast
+from metaloom.web.i18n import translate
+
+blueprint = Blueprint("inbox", __name__)
+TASK, CASE, COPY = "platform.approval_task", "platform.approval_case", "platform.approval_copy"
+ROWS = 20
+BULK_MAX = 100
+WAITING_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Box:
+    """``case``: the path from a row to its case ('' where the row is one); ``time``: the column that orders it."""
+
+    name: str
+    icon: str
+    entity: str
+    tab: str
+    case: str
+    time: str
+
+
+BOXES: Mapping[str, Box] = {box.name: box for box in (
+    Box("todo", "inbox", TASK, "todo", "case.", "opened_at"), Box("done", "checks", TASK, "done", "case.", "closed_at"),
+    Box("mine", "send", CASE, "mine", "", "started_at"), Box("copied", "copy", COPY, "mine", "case.", "created_at"),
+    Box("all", "list", CASE, "all", "", "started_at"))}
+OF_CASE = ("id", "subject", "entity", "record_id", "chain", "status", "initiator", "current_steps", "started_at", "finished_at")
+OF_TASK = ("step_label", "kind", "due_at", "principal", "decision", "opinion", "read_at")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a box, in the reader's words. ``late``: past its time; ``pick``: what a bulk decision names."""
+
+    href: str
+    subject: str
+    chain: str
+    step: str
+    initiator: str
+    at: str
+    age: str
+    due: str
+    late: bool
+    status: str
+    colour: str
+    decision: str
+    principal: str
+    unread: bool
+    pick: str
+
+
+@blueprint.get("/task/")
+def inbox() -> Any:
+    """One box, newest first, with its filters; the counts of the boxes come afterwards."""
+    pinned = current()
+    box = BOXES.get(request.args.get("box", ""), BOXES["todo"])
+    g.menu_here = "page:tasks"
+    page, problems = _page(pinned, box)
+    lines = [_line(pinned, box, row) for row in page.rows] if page else []
+    context = {"box": box, "boxes": list(_boxes(pinned)), "lines": lines, "page": page, "asked": request.args, "problems": problems,
+               "chains": sorted(((c.address, say(c.label)) for c in pinned.catalog.chains.values()), key=lambda c: c[1]),
+               "place": url("/task/"), "link": _link, "filtered": any(request.args.get(n) for n in ("chain", "initiator", "q", "from", "to"))}
+    part = wants_fragment() and request.headers.get("HX-Target") == "inboxzone"
+    return render_template("approval/lines.html" if part else "approval/inbox.html", **context)
+
+
+def _boxes(pinned: Current) -> Iterator[Box]:
+    """Everybody has the first four; the last is for those whose rights on cases reach further than their own."""
+    for box in BOXES.values():
+        if pinned.plan.may(box.entity, "list") and (box.name != "all" or _sees_more(pinned)):
+            yield box
+
+
+def _sees_more(pinned: Current) -> bool:
+    return any(grant.role != "platform.everybody" and grant.role in pinned.actor.role_addresses and "list" in grant.actions
+               for grant in pinned.catalog.grants.get(CASE, ()))
+
+
+def _page(pinned: Current, box: Box) -> tuple[Page | None, list[str]]:
+    paths = [f"{box.case}{name}" for name in OF_CASE if box.case or name != "id"]
+    paths += [box.time, *(OF_TASK if box.entity == TASK else ("read_at",) if box.entity == COPY else ())]
+    try:
+        found = pinned.reader.list(box.entity, view=_view(pinned, box), tab=box.tab, filters=_filters(box), paths=list(dict.fromkeys(paths)),
+                                   sort=[f"-{box.time}"], cursor=request.args.get("cursor") or None, limit=ROWS)
+    except Invalid as wrong:
+        return None, [p.message.say(locale()) for p in wrong.problems]
+    return found, []
+
+
+def _view(pinned: Current, box: Box) -> Any:
+    return pinned.catalog.lists[f"{box.entity}/main"]
+
+
+def _filters(box: Box) -> list[Filter]:
+    """What was asked, as filters of the generic list: the same rights, the same refusals."""
+    asked, found = request.args, []
+    entity, _, chain = asked.get("chain", "").partition("/")
+    if entity and chain:
+        found += [Filter(f"{box.case}entity", "eq", entity), Filter(f"{box.case}chain", "eq", chain)]
+    if asked.get("initiator", "").isdecimal():
+        found.append(Filter(f"{box.case}initiator", "eq", asked["initiator"][:18]))
+    if asked.get("q", "").strip():
+        found.append(Filter(f"{box.case}subject_text", "contains", asked["q"].strip()))
+    if asked.get("from") or asked.get("to"):
+        found.append(Filter(box.time, "between", [asked.get("from") or None, asked.get("to") or None]))
+    return found
+
+
+def _link(**changed: Any) -> str:
+    """This page with some of its questions changed; a cursor never survives."""
+    kept = {k: v for k, v in request.args.items() if v and k != "cursor"} | changed
+    return "?" + urlencode({k: v for k, v in kept.items() if v})
+
+
+def _line(pinned: Current, box: Box, row: Row) -> Line:
+    def of_case(name: str) -> Any:
+        return row.id if name == "id" and not box.case else row[f"{box.case}{name}"]
+
+    task = box.entity == TASK
+    now, due = pinned.clock.now(), row["due_at"] if task else None
+    status, colour = _coded(pinned, "platform.approval_status", of_case("status"))
+    step = _said(row["step_label"]) if task else of_case("current_steps") or ""
+    at = row[box.time]
+    case_id = row["case"] if box.case else row.id
+    return Line(
+        href=url(f"/task/{row.id}") if task else url(f"/case/{case_id}"), subject=_said(of_case("subject")) or f"#{case_id}",
+        chain=chain_label(pinned, of_case("entity"), of_case("chain")), step=step, initiator=row.titles.get(f"{box.case}initiator", ""),
+        at=_moment(pinned, at), age=age(at, now) if box.name == "todo" else "", due=_moment(pinned, due), late=due is not None and due < now,
+        status=status, colour=colour, decision=_coded(pinned, "platform.approval_decision", row["decision"])[0] if task else "",
+        principal=row.titles.get("principal", "") if task else "", unread=row["read_at"] is None and box.entity in (TASK, COPY), pick=str(row.id))
+
+
+def chain_label(pinned: Current, entity: str | None, name: str | None) -> str:
+    """What people call the chain now; its name where it is gone from the metadata."""
+    chain: ApprovalChain | None = pinned.catalog.chains.get(f"{entity}/{name}")
+    return say(chain.label) if chain is not None else str(name or "")
+
+
+def _coded(pinned: Current, choices: str, code: Any) -> tuple[str, str]:
+    item = pinned.catalog.choices[choices].items.get(code) if code else None
+    return (say(item.label), item.colour) if item is not None else (str(code or ""), "")
+
+
+def _said(words: Any) -> str:
+    return str(words.get(locale()) or words.get("zh") or "") if isinstance(words, Mapping) else str(words or "")
+
+
+def _moment(pinned: Current, at: datetime | None) -> str:
+    return at.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M") if at is not None else ""
+
+
+def age(since: datetime | str | None, until: datetime) -> str:
+    """How long ago, in one unit: minutes, hours or days."""
+    if since is None:
+        return ""
+    begun = datetime.fromisoformat(since) if isinstance(since, str) else since
+    minutes = max(0, int((until - (begun if begun.tzinfo else begun.replace(tzinfo=UTC))).total_seconds() // 60))
+    unit, number = ("minutes", minutes) if minutes < 60 else ("hours", minutes // 60) if minutes < 48 * 60 else ("days", minutes // 1440)
+    return translate(site().templates, locale(), f"approval.age_{unit}", n=number)
+
+
+# ------------------------------------------------------------------------------------------------------- fragments
+
+
+@blueprint.get("/task/counts")
+def counts() -> Any:
+    """How many each box holds, as one fragment."""
+    pinned = current()
+    numbers = {}
+    for entity in (TASK, CASE, COPY):
+        boxes = [box for box in _boxes(pinned) if box.entity == entity]
+        if boxes:
+            found = pinned.reader.tab_counts(entity, _view(pinned, boxes[0]))
+            numbers |= {box.name: found[box.tab] for box in boxes if box.tab in found}
+    return render_template("approval/counts.html", numbers=numbers)
+
+
+@blueprint.get("/task/waiting")
+def waiting() -> Any:
+    """The latest tasks for the workbench."""
+    pinned = current()
+    box = BOXES["todo"]
+    page = pinned.reader.list(TASK, view=_view(pinned, box), tab=box.tab, sort=["opened_at"], limit=WAITING_SHOWN, paths=[
+        *(f"case.{name}" for name in OF_CASE), box.time, *OF_TASK])
+    return render_template("approval/waiting.html", lines=[_line(pinned, box, row) for row in page.rows], more=page.has_more)
+
+
+# ------------------------------------------------------------------------------------------------------ in one go
+
+
+@blueprint.post("/task/decide")
+def decide_several() -> Any:
+    """The same decision on the tasks that were picked, each by itself; what was refused says why."""
+    pinned = current()
+    picked = [int(value) for value in request.form.getlist("ids") if value.isdecimal() and len(value) < 19]
+    if not picked:
+        raise Invalid([], message("approval.nothing_picked"))
+    if len(picked) > BULK_MAX:
+        raise NotPossible(message("command.bulk_limit", limit=BULK_MAX))
+    subjects, versions = _of_tasks(pinned, picked)
+    outcomes = command.decide_tasks(pinned.context(), versions, request.form.get("decision", "pass"), request.form.get("opinion", ""))
+    failed = [(subjects.get(o.id, f"#{o.id}"), o.message.say(locale())) for o in outcomes if o.error is not None]
+    said = translate(site().templates, locale(), "approval.bulk_done", done=len(outcomes) - len(failed), failed=len(failed))
+    if failed:
+        return render_template("approval/bulk_done.html", said=said, failed=failed, back=url("/task/"))
+    answer = toast(redirect(url("/task/"), 303) if not wants_fragment() else _gone(url("/task/")), said)
+    return answer
+
+
+def _gone(target: str) -> Any:
+    from flask import make_response
+
+    answer = make_response("", 204)
+    answer.headers["HX-Redirect"] = target
+    return answer
+
+
+def _of_tasks(pinned: Current, ids: Sequence[int]) -> tuple[dict[int, str], dict[int, int | None]]:
+    """Subjects for the answer, and the version of each record as it stands: what the person picked is what is on the screen now."""
+    page = pinned.reader.list(TASK, filters=[Filter("id", "in", list(ids))], paths=["case.subject", "case.entity", "case.record_id"], limit=BULK_MAX)
+    subjects, versions = {}, dict.fromkeys(ids)
+    for row in page.rows:
+        subjects[row.id] = _said(row["case.subject"])
+        try:
+            versions[row.id] = pinned.reader.get(row["case.entity"], row["case.record_id"], paths=[], children=False).row_version
+        except MetaloomError:
+            continue          # the command says why
+    return subjects, versions
