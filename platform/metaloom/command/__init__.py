@@ -11,6 +11,7 @@ from metaloom.command.archive_record import archive_record
 from metaloom.command.assign_role import assign_role, confirm_role, revoke_role
 from metaloom.command.available_actions import available_actions, may_edit
 from metaloom.command.bulk import Outcome, bulk_action, bulk_archive
+from metaloom.command.case_asked import Pick, names_in_case, output_defaults, people_to_choose
 from metaloom.command.case_shown import CaseShown, case_log, case_of_task, case_shown
 from metaloom.command.change_case_chain import CaseMove, ChainChange, change_case_chain, changed_chains, preview_move
 from metaloom.command.change_record import change_record
@@ -49,14 +50,15 @@ from metaloom.command.upload_file import FileShown, file_for, upload_file
 from metaloom.command.waiting import Waiting, waiting
 
 __all__ = [
-    "ActionDone", "CaseMove", "CaseShown", "ChainChange", "Context", "ENDINGS", "FileShown", "Imported", "Offered", "Outcome", "RowProblem",
-    "Saved", "Summary", "Waiting", "Wish", "alerts_of_touched", "archive_record", "assign_role", "available_actions", "bulk_action",
-    "bulk_archive", "cancel_run", "case_log", "case_of_task", "case_shown", "change_case_chain", "change_record", "changed_chains",
-    "collect_messages", "confirm_role", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session", "end_substitute",
-    "evaluate_warnings", "explain_warning", "file_for", "hand_over_tasks", "handle_call", "handle_evaluation", "handle_message",
-    "handle_run", "handle_sub_done", "handle_timer", "handle_webhook", "import_records", "may_edit", "move_business_date", "move_case",
-    "my_message", "my_messages", "pause_job", "prefer_messages", "preview_move", "publish", "read_messages", "redeliver_webhook",
-    "rerun_failed", "resend_message", "restore_record", "revoke_role", "roll_back", "run_action", "run_command", "save_user",
-    "schedule_jobs", "set_password", "set_substitute", "start_approval", "start_job", "system_context", "tell_webhooks", "transfer_record",
-    "unlock_user", "upload_file", "waiting", "wishes",
+    "ActionDone", "CaseMove", "CaseShown", "ChainChange", "Context", "ENDINGS", "FileShown", "Imported", "Offered", "Outcome",
+    "Pick", "RowProblem", "Saved", "Summary", "Waiting", "Wish", "alerts_of_touched", "archive_record", "assign_role",
+    "available_actions", "bulk_action", "bulk_archive", "cancel_run", "case_log", "case_of_task", "case_shown",
+    "change_case_chain", "change_record", "changed_chains", "collect_messages", "confirm_role", "create_record", "decide_task",
+    "decide_tasks", "delete_record", "end_session", "end_substitute", "evaluate_warnings", "explain_warning", "file_for",
+    "hand_over_tasks", "handle_call", "handle_evaluation", "handle_message", "handle_run", "handle_sub_done", "handle_timer",
+    "handle_webhook", "import_records", "may_edit", "move_business_date", "move_case", "my_message", "my_messages",
+    "names_in_case", "output_defaults", "pause_job", "people_to_choose", "prefer_messages", "preview_move", "publish",
+    "read_messages", "redeliver_webhook", "rerun_failed", "resend_message", "restore_record", "revoke_role", "roll_back",
+    "run_action", "run_command", "save_user", "schedule_jobs", "set_password", "set_substitute", "start_approval", "start_job",
+    "system_context", "tell_webhooks", "transfer_record", "unlock_user", "upload_file", "waiting", "wishes",
 ]

@@ -110,9 +110,10 @@ def begin_case(unit: Unit, chain: ApprovalChain, record: Mapping[str, Any], init
     facts = RecordFacts(unit, chain, digest, record, _names_of(initiator, unit.now), {})
     events = approval.begin(chain, facts, initiator, unit.now, digest=digest, chosen=chosen)
     state = approval.replay(events)
+    subject = approval_news.safe_subject(unit, chain, record)
     row = {
         "entity": chain.entity, "record_id": record["id"], "chain": chain.name, "chain_digest": digest, "revision_number": unit.revision.number,
-        "status": state.status, "subject": approval_news.safe_subject(unit, chain, record), "initiator_id": initiator or None,
+        "status": state.status, "subject": subject, "subject_text": " / ".join(dict.fromkeys(subject.values()))[:500], "initiator_id": initiator or None,
         "company_id": facts.people.company, "org_unit_id": facts.people.org_unit, "state": codec.dump_state(state), "seq": 0,
         "record_version": record["row_version"], "started_at": unit.now, "open_key": open_key,
         "parent_case_id": parent[0] if parent else None, "parent_step": parent[1] if parent else None,

@@ -12,6 +12,7 @@ from metaloom.command.live import Live
 from metaloom.command.notify import notify
 from metaloom.message import fill, slots_in
 from metaloom.model import ApprovalChain, Entity, FieldLevel
+from metaloom.record.encode import display
 from metaloom.record.paths import PATHS, UnknownPath
 
 if TYPE_CHECKING:
@@ -74,15 +75,20 @@ def _say(case: Case, to: Iterable[int], kind: str, words: Text, link: str) -> No
 def safe_subject(unit: Unit, chain: ApprovalChain, record: Mapping[str, Any]) -> dict[str, str]:
     """The subject as everybody may read it: a slot that some role reads masked or not at all prints ``-``."""
     live = Live(unit, unit.entity(chain.entity), record)
-    words = {name: _word(live, name) for name in slots_in(chain.subject) if _open_to_all(unit, unit.entity(chain.entity), name)}
-    return {locale: fill(chain.subject, words, locale) for locale in ("zh", "en")}
+    names = [name for name in slots_in(chain.subject) if _open_to_all(unit, unit.entity(chain.entity), name)]
+    return {locale: fill(chain.subject, {name: _word(unit, chain.entity, live, name, locale) for name in names}, locale).rstrip(" -") or UNSEEN
+            for locale in ("zh", "en")}
 
 
-def _word(live: Live, name: str) -> str:
+def _word(unit: Unit, entity: str, live: Live, name: str, locale: str) -> str:
+    """The value as lists show it: amounts with separators, codes in words."""
     found: Any = live
     for part in name.split("."):
         found = found[part] if isinstance(found, Mapping) and part in found else None
-    return UNSEEN if found is None or isinstance(found, Mapping) else str(found)
+    if found is None or isinstance(found, Mapping):
+        return UNSEEN
+    path = PATHS.of(unit.revision).path(entity, name)
+    return display(unit.catalog, path.field, found, locale, entity=entity, zone=unit.ctx.tenant.zone)
 
 
 def _open_to_all(unit: Unit, entity: Entity, name: str) -> bool:

@@ -198,6 +198,14 @@ def read_copy(unit: Unit, case_id: int, user_id: int) -> bool:
     return unit.conn.execute(table.update().where(*mine).values(read_at=unit.now, updated_at=unit.now)).rowcount > 0
 
 
+def names_of(conn: sa.Connection, tables: Any, accounts: Iterable[int]) -> dict[int, str]:
+    """What the people of a case call each other: display name, else login."""
+    user = tables.engine.user
+    wanted = sorted(set(accounts))
+    found = conn.execute(sa.select(user.c.id, user.c.display_name, user.c.username).where(user.c.id.in_(wanted))) if wanted else ()
+    return {row.id: row.display_name or row.username for row in found}
+
+
 def open_tasks_of(unit: Unit, user_id: int) -> list[int]:
     """Cases in which something waits for a person, by id."""
     table = unit.tables.engine.approval_task

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from metaloom.base.errors import MetaloomError, NotFound
 from metaloom.base.text import Text
-from metaloom.command import rows
+from metaloom.command import approval_rows, rows
 from metaloom.command.approval_facts import RecordFacts
-from metaloom.command.case_shown import CaseShown
+from metaloom.command.case_shown import CaseShown, refuse_unseen
 from metaloom.command.context import Context
 from metaloom.command.evaluate import PYTHON, fitted, run
 from metaloom.command.unit import Unit
@@ -22,13 +22,20 @@ from metaloom.model import ApprovalChain, Decide, Who
 
 @dataclass(frozen=True)
 class Pick:
-    """The initiator picks ``low`` to ``high`` of ``people`` (accounts) for the step."""
+    """The initiator picks ``low`` to ``high`` of ``people`` (account → name) for the step."""
 
     step: str
     label: Text
-    people: tuple[int, ...]
+    people: Mapping[int, str]
     low: int
     high: int
+
+
+def names_in_case(ctx: Context, case_id: int, accounts: Iterable[int], conn: sa.Connection) -> dict[int, str]:
+    """The names of accounts, for somebody who may see the case in which they act."""
+    unit = Unit(ctx, conn, "look", ctx.clock.now())
+    refuse_unseen(unit, case_id)
+    return approval_rows.names_of(conn, unit.tables, accounts)
 
 
 def output_defaults(ctx: Context, shown: CaseShown, step: Decide, conn: sa.Connection) -> dict[str, Any]:
@@ -62,7 +69,7 @@ def people_to_choose(ctx: Context, chain: ApprovalChain, record_id: int, conn: s
     for step in chain.every_step():
         chosen = next((who for who in step.who if who.kind == "chosen"), None) if isinstance(step, Decide) else None
         if chosen is not None:
-            picks.append(Pick(step.name, step.label, tuple(_pickable(facts, chosen)), chosen.min, chosen.max))
+            picks.append(Pick(step.name, step.label, approval_rows.names_of(conn, unit.tables, _pickable(facts, chosen)), chosen.min, chosen.max))
     return tuple(picks)
 
 

@@ -45,12 +45,14 @@ def case_shown(ctx: Context, case_id: int, conn: sa.Connection | None = None) ->
     return _shown(Unit(ctx, conn, "look", ctx.clock.now()), case_id)
 
 
-def case_log(ctx: Context, case_id: int) -> list[Event]:
+def case_log(ctx: Context, case_id: int, conn: sa.Connection | None = None) -> list[Event]:
     """Every event of a case that this person may see, oldest first."""
-    with ctx.tenant.read() as conn:
-        unit = Unit(ctx, conn, "look", ctx.clock.now())
-        _refuse_unseen(unit, case_id)
-        return approval_rows.events(conn, unit.tables, case_id)
+    if conn is None:
+        with ctx.tenant.read() as own:
+            return case_log(ctx, case_id, own)
+    unit = Unit(ctx, conn, "look", ctx.clock.now())
+    refuse_unseen(unit, case_id)
+    return approval_rows.events(conn, unit.tables, case_id)
 
 
 def case_of_task(ctx: Context, task_id: int, conn: sa.Connection) -> int:
@@ -62,7 +64,7 @@ def case_of_task(ctx: Context, task_id: int, conn: sa.Connection) -> int:
 
 
 def _shown(unit: Unit, case_id: int) -> CaseShown:
-    _refuse_unseen(unit, case_id)
+    refuse_unseen(unit, case_id)
     case = _looked_up(unit, case_id)
     user = unit.ctx.actor.user_id
     readable = unit.ctx.system or (user is not None and case.facts.may_read(user))
@@ -71,7 +73,7 @@ def _shown(unit: Unit, case_id: int) -> CaseShown:
                      approval_rows.task_ids(unit, case_id), readable, case.record["row_version"])
 
 
-def _refuse_unseen(unit: Unit, case_id: int) -> None:
+def refuse_unseen(unit: Unit, case_id: int) -> None:
     if not unit.ctx.system and "read" not in rows.standing_or_none(unit, CASE, case_id):
         raise NotFound
 

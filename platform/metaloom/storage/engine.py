@@ -454,6 +454,7 @@ approval_case = _table(
     _number("revision_number", required=True),
     _text("status", 20, required=True),
     sa.Column("subject", JsonText()),
+    _text("subject_text", 500),
     _number("initiator_id"),
     _number("company_id"),
     _number("org_unit_id"),

@@ -7,10 +7,12 @@ import metaloom.web.messages  # noqa: F401  (registers the sentences)
 import metaloom.web.people_page  # noqa: F401  (registers what people, roles and companies offer)
 from metaloom.web import (
     action_page,
+    case_page,
     detail_page,
     file_page,
     form_page,
     import_page,
+    inbox_page,
     list_page,
     lookup,
     message_page,
@@ -33,5 +35,6 @@ def register_web(app: Flask) -> None:
     frame = Blueprint("frame", __name__)
     frame.get("/theme.css")(theme_css)
     app.register_blueprint(frame)
-    for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, settings_page, message_page):
+    for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, settings_page, message_page, inbox_page,
+                 case_page):
         app.register_blueprint(page.blueprint)

@@ -128,7 +128,7 @@ def _subject(shown: CaseShown) -> str:
 def _facts(pinned: Current, shown: CaseShown) -> dict[str, Any]:
     """The head of the page: what it is about, where it stands, since when."""
     item = pinned.catalog.choices["platform.approval_status"].items.get(shown.state.status)
-    names = _names(pinned, {shown.state.initiator})
+    names = _names(pinned, shown, {shown.state.initiator})
     end = shown.row["finished_at"] or pinned.clock.now()
     return {
         "subject": _subject(shown), "case_url": url(f"/case/{shown.id}"), "chain": chain_label(pinned, shown.chain.entity, shown.chain.name),
@@ -142,11 +142,8 @@ def _moment(pinned: Current, at: Any) -> str:
     return at.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M") if at is not None else ""
 
 
-def _names(pinned: Current, accounts: Iterable[int]) -> dict[int, str]:
-    ids = sorted(one for one in accounts if one)
-    if not ids or not (pinned.plan.may(USER, "list") or pinned.plan.may(USER, "read")):
-        return {}
-    return {found.id: found.title for found in pinned.reader.lookup(USER, ids=ids[:200], limit=200)}
+def _names(pinned: Current, shown: CaseShown, accounts: Iterable[int | None]) -> dict[int, str]:
+    return command.names_in_case(pinned.looking(), shown.id, [one for one in accounts if one], pinned.conn)
 
 
 # ----------------------------------------------------------------------------------------------------------- the record
@@ -197,7 +194,7 @@ def _decision(pinned: Current, shown: CaseShown, mine: Task | None, sent: MultiD
         "files": _files(pinned, step, sent, problems) if decisions else None, "targets": _targets(shown, offers.get("return")),
         "then": step.returns.then if step is not None else "rerun", "record_version": shown.record_version, "key": (sent or {}).get("_key") or secrets.token_hex(16),
         "problems": [p.message.say(locale()) for p in problems if not p.field.startswith(("outputs.", "fields."))], "can_hold": "hold" in offers,
-        "due": _due(pinned, mine), "behalf": _names(pinned, {mine.principal}).get(mine.principal, "") if mine is not None and mine.principal else "",
+        "due": _due(pinned, mine), "behalf": _names(pinned, shown, {mine.principal}).get(mine.principal, "") if mine is not None and mine.principal else "",
         "question": _question(shown, mine),
     }
 
@@ -294,8 +291,8 @@ def _targets(shown: CaseShown, offer: Offer | None) -> list[tuple[str, str]]:
 
 def _way(pinned: Current, shown: CaseShown) -> dict[str, Any]:
     events = command.case_log(pinned.looking(), shown.id, pinned.conn)
-    names = _names(pinned, people_in(events, shown.path))
-    story = Story(pinned, shown.chain, names)
+    names = _names(pinned, shown, people_in(events, shown.path))
+    story = Story(pinned, shown.chain, shown.state, names)
     return {"moments": story.moments(events), "flow": story.blocks(shown.path)}
 
 
@@ -305,6 +302,17 @@ def way(id: str) -> Any:
     pinned = current()
     shown = command.case_shown(pinned.looking(), _key(id), pinned.conn)
     return render_template("approval/way.html", **_way(pinned, shown), **_facts(pinned, shown))
+
+
+@blueprint.get("/case/<int:id>/record")
+def show_record(id: str) -> Any:
+    """The record's own fields again, after another of its tabs was looked at."""
+    pinned = current()
+    shown = command.case_shown(pinned.looking(), _key(id), pinned.conn)
+    found = _record(pinned, shown, _mine(pinned, shown, None))
+    if found["record"] is None:
+        raise NotFound
+    return render_template("detail/info.html", blocks=found["blocks"], entity=found["entity"], row=found["record"], own_panel="")
 
 
 @blueprint.get("/case/<int:id>/print")
@@ -361,7 +369,7 @@ def _dialog(pinned: Current, shown: CaseShown, kind: str, task_id: int | None, p
         "approval/ask.html", kind=kind, verb=verb, label=_t(f"approval.move.{kind}"), subject=_subject(shown), post=post,
         targets=_targets(shown, offer) if kind == "return" else [(name, labels.get(name, name)) for name in offer.targets],
         people=_people_offered(pinned, shown, kind, task_id), lookup=url(f"/lookup/{USER}"), version=shown.record_version, key=secrets.token_hex(16),
-        text=_text_name(verb), given=request.form, problems=[p.message.say(locale()) for p in problems], then=_then(shown, task_id)), status)
+        text=_text_name(verb), given=request.form, opinion=request.args.get("opinion", "")[:OPINION_MAX], problems=[p.message.say(locale()) for p in problems], then=_then(shown, task_id)), status)
 
 
 def _text_name(verb: Verb) -> str:
@@ -381,7 +389,7 @@ def _people_offered(pinned: Current, shown: CaseShown, kind: str, task_id: int |
     no = next((n for n, row in shown.tasks.items() if row == task_id), None)
     step = shown.state.tasks[no].step if no is not None else ""
     ids = [t.assignee for t in shown.state.live_tasks(step) if t.assignee and t.no != no]
-    names = _names(pinned, ids)
+    names = _names(pinned, shown, ids)
     return [(one, names.get(one, f"#{one}")) for one in ids]
 
 
@@ -534,7 +542,7 @@ def ask_start(entity: str, id: str, chain: str) -> Any:
     if found is None:
         raise NotFound
     row = pinned.reader.get(pinned.entity(entity).address, key)
-    picks = command.people_to_choose(pinned.looking(), found, key, pinned.conn)
+    picks = [(pick, sorted(pick.people.items(), key=lambda one: one[1])) for pick in command.people_to_choose(pinned.looking(), found, key, pinned.conn)]
     return render_template("approval/start.html", chain=say(found.label), picks=picks, row=row, post=record_url(entity, key, f"/approval/{chain}"),
                            key=secrets.token_hex(16), problems=())
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from metaloom.approval import Event, Node
+from metaloom.approval import CaseState, Event, Node
 from metaloom.model import ApprovalChain, ChainStep
 from metaloom.web.current import Current, locale, say, site
 from metaloom.web.i18n import translate
@@ -15,7 +15,7 @@ from metaloom.web.inbox_page import age
 
 # What people need not read: bookkeeping of the machine.
 QUIET = frozenset({"step_entered", "step_left", "step_cancelled", "branch_done", "branch_reopened", "task_opened", "task_activated", "task_closed",
-                   "timer_set", "read", "held", "sub_closed", "waiting", "chain_kept", "started_sub"})
+                   "timer_set", "read", "held", "sub_closed", "waiting", "chain_kept", "people_found"})
 GOOD, BAD, BACK = frozenset({"pass", "approved", "answer", "resolve"}), frozenset({"reject", "rejected", "terminated"}), frozenset({"return", "withdrawn"})
 
 
@@ -76,22 +76,14 @@ def _t(key: str, **slots: object) -> str:
 class Story:
     """Puts one case into words; ``names`` are display names by account."""
 
-    def __init__(self, pinned: Current, chain: ApprovalChain, names: Mapping[int, str]) -> None:
+    def __init__(self, pinned: Current, chain: ApprovalChain, state: CaseState, names: Mapping[int, str]) -> None:
         self.pinned, self.names = pinned, names
         self.steps: dict[str, ChainStep] = {step.name: step for step in chain.every_step()}
-        self.tasks: dict[int, Mapping[str, Any]] = {}
+        self.step_of = {no: task.step for no, task in state.tasks.items()}
 
     def moments(self, events: Sequence[Event]) -> list[Moment]:
         """What people did, newest first."""
-        found = []
-        for event in events:
-            if event.kind == "task_opened":
-                task = event.data.get("task")
-                if isinstance(task, Mapping):
-                    self.tasks[int(task["no"])] = task
-            if event.kind not in QUIET:
-                found.append(self._moment(event))
-        return found[::-1]
+        return [self._moment(event) for event in events if event.kind not in QUIET][::-1]
 
     def _moment(self, event: Event) -> Moment:
         data, kind = event.data, event.kind
@@ -102,7 +94,7 @@ class Story:
         behalf = data.get("on_behalf_of")
         said = str(data.get("opinion") or data.get("question") or data.get("answer") or data.get("reason") or self._why(data) or "")
         tone = "good" if word in GOOD else "bad" if word in BAD or kind in ("stuck",) else "back" if word in BACK or kind == "returned" else ""
-        return Moment(self._name(by), self._name(behalf) if behalf and behalf != by else "", what, self._step(data), self._when(data.get("at")), said, tone,
+        return Moment("" if kind == "finished" and not by else self._name(by), self._name(behalf) if behalf and behalf != by else "", what, self._step(data), self._when(data.get("at")), said, tone,
                       _ICONS.get(word or kind, "circle-dot"), self._outputs(data))
 
     def _why(self, data: Mapping[str, Any]) -> str:
@@ -137,8 +129,8 @@ class Story:
         return " / ".join(labels.get(str(name), str(name)) for name in data.get("branches") or ())
 
     def _step_name(self, data: Mapping[str, Any]) -> str:
-        task = self.tasks.get(data["task"]) if isinstance(data.get("task"), int) else None
-        return str(data.get("step") or (task or {}).get("step") or "")
+        task = data.get("task")
+        return str(data.get("step") or (self.step_of.get(task, "") if isinstance(task, int) else ""))
 
     def _step(self, data: Mapping[str, Any]) -> str:
         name = self._step_name(data)

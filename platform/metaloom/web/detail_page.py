@@ -16,6 +16,7 @@ from metaloom.base.errors import MetaloomError, NotFound
 from metaloom.model import Entity, Field, FieldLevel, FieldType
 from metaloom.model.entity import FILE_TYPES, LINK_TYPES
 from metaloom.record.encode import display
+from metaloom.record.filters import Filter
 from metaloom.record.paths import UnknownPath, field_of, target_of
 from metaloom.web.cells import Cell, cell, heads, path_label, resolve, titled, unit_of
 from metaloom.web.code_words import command_words
@@ -28,6 +29,7 @@ from metaloom.web.own import own_of
 
 blueprint = Blueprint("detail", __name__)
 MAX_ID = 2**63 - 1
+CASE = "platform.approval_case"
 RELATED_ROWS = 20
 HISTORY_ROWS = 30
 STAMPS = ("company", "org_unit", "owner", "created_by", "created_at", "updated_by", "updated_at")
@@ -205,6 +207,8 @@ def _tabs(pinned: Current, definition: Entity, row: Any) -> list[Tab]:
         if pinned.plan.may(other, "list") and pinned.plan.field_level_anywhere(other, link) >= FieldLevel.READ:
             label = definition.related_labels.get(name)
             tabs.append(Tab(name, say(label or pinned.catalog.entities[other].label)))
+    if any(chain.entity == definition.address for chain in pinned.catalog.chains.values()):
+        tabs.append(Tab("approval", _t("approval.tab")))
     if "history" in row.actions:
         tabs.append(Tab("history", _t("detail.history")))
     return tabs
@@ -213,7 +217,25 @@ def _tabs(pinned: Current, definition: Entity, row: Any) -> list[Tab]:
 def _panel(pinned: Current, definition: Entity, row: Any, name: str) -> Any:
     if name == "history":
         return _history(pinned, definition, row)
+    if name == "approval" and name not in definition.related:
+        return _cases(pinned, definition, row)
     return _related(pinned, definition, row, name)
+
+
+def _cases(pinned: Current, definition: Entity, row: Any) -> Any:
+    """The approvals of the record, newest first, as far as this person may see them."""
+    page = pinned.reader.list(CASE, filters=[Filter("entity", "eq", definition.address), Filter("record_id", "eq", row.id)], sort=["-started_at"],
+                              paths=["chain", "status", "initiator", "current_steps", "started_at", "finished_at"], limit=RELATED_ROWS)
+    states = pinned.catalog.choices["platform.approval_status"].items
+    chains = pinned.catalog.chains
+    cases = [(url(f"/case/{one.id}"), say(chains[a].label) if (a := f"{definition.address}/{one['chain']}") in chains else one["chain"], states.get(one["status"]),
+              one["current_steps"] or "", one.titles.get("initiator", ""), _moment_of(pinned, one["started_at"]), _moment_of(pinned, one["finished_at"]))
+             for one in page.rows]
+    return render_template("approval/cases.html", cases=cases)
+
+
+def _moment_of(pinned: Current, at: Any) -> str:
+    return at.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M") if at is not None else ""
 
 
 def _related(pinned: Current, definition: Entity, row: Any, name: str) -> Any:

@@ -26,7 +26,7 @@ from metaloom.web import i18n
 from metaloom.web.current import Current, locale, say, site, url
 
 THEMES = ("light", "dark")
-PAGES = {"workbench": "/"}
+PAGES = {"workbench": "/", "tasks": "/task/"}
 TOAST_COOKIE = "ml_toast"
 DEFAULT_ACCENT = "#206bc4"
 

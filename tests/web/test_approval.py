@@ -1,0 +1,243 @@
+"""Approvals on screen: what waits for whom, the page of a case, decisions, every other move, and what must not be seen."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from werkzeug.serving import make_server
+
+from tests.web import hall
+from tests.web.conftest import Visitor
+
+
+@pytest.fixture(scope="module")
+def guild(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    made, app = hall.site(tmp_path_factory.mktemp("hall"))
+    made.app = app
+    yield made
+    made.tenancy.close()
+
+
+@pytest.fixture
+def visit(guild: Any) -> Any:
+    def as_(person: str) -> Visitor:
+        visitor = Visitor(guild.app, "hall")
+        assert visitor.log_in(person, hall.PASSWORD).status_code == 302
+        return visitor
+
+    return as_
+
+
+def page_of(visitor: Visitor, path: str) -> str:
+    answer = visitor.get(path)
+    assert answer.status_code == 200, answer.text[:500]
+    return answer.text
+
+
+def decide(guild: Any, visitor: Visitor, case: int, person: str, decision: str, **more: Any) -> Any:
+    """As the page would post it: the version that it showed."""
+    task = guild.open_task(case, person)
+    shown = page_of(visitor, f"/task/{task}")
+    version = re.search(r'name="_version" value="(\d+)"', shown)[1]  # type: ignore[index]
+    return visitor.post(f"/task/{task}/decide", {"decision": decision, "_version": version, **more})
+
+
+def test_a_decision_is_three_clicks_from_the_workbench(guild, visit):
+    case = guild.start("main", guild.request(name="三次点击"))
+    checker = visit("checker")
+    task = guild.open_task(case, "checker")
+    assert f"/hall/task/{task}" in page_of(checker, "/task/waiting")                     # on the workbench: the first click
+    shown = page_of(checker, f"/task/{task}")
+    assert 'name="decision" value="pass"' in shown and "三次点击" in shown               # the second one decides
+    done = decide(guild, checker, case, "checker", "pass")
+    assert done.status_code == 303 and done.headers["Location"] == "/hall/task/"
+    assert guild.case(case)["current_steps"] and guild.open_task(case, "master")
+    assert f"/hall/task/{task}" not in page_of(checker, "/task/waiting")
+    assert "三次点击" in page_of(checker, "/task/?box=done")
+
+
+def test_every_box_shows_its_own(guild, visit):
+    case = guild.start("main", guild.request(name="四个盒子"))
+    task = guild.open_task(case, "checker")
+    checker, clerk, payer = visit("checker"), visit("clerk"), visit("payer")
+    guild.move(case, "checker", "copy", task, to=[guild.people["payer"]])
+    assert "四个盒子" in page_of(checker, "/task/?box=todo") and "四个盒子" not in page_of(clerk, "/task/?box=todo")
+    assert "四个盒子" in page_of(clerk, "/task/?box=mine") and "四个盒子" not in page_of(checker, "/task/?box=mine")
+    assert "四个盒子" in page_of(payer, "/task/?box=copied") and "四个盒子" not in page_of(clerk, "/task/?box=copied")
+    counts = page_of(payer, "/task/counts")
+    assert re.search(r'id="boxcount-copied"[^>]*>[1-9]', counts)
+    assert 'box=all"' not in page_of(checker, "/task/") and 'box=all"' in page_of(visit("admin"), "/task/")
+
+
+def test_the_inbox_is_searched_by_chain_subject_and_day(guild, visit):
+    guild.start("main", guild.request(name="寻找甲"))
+    guild.start("three", guild.request(name="寻找乙"))
+    checker = visit("checker")
+    assert "寻找甲" in (found := page_of(checker, "/task/?q=寻找甲")) and "寻找乙" not in found
+    assert "寻找乙" in (found := page_of(checker, "/task/?chain=guild.request/three")) and "寻找甲" not in found
+    assert "寻找甲" in page_of(checker, "/task/?from=2026-03-02&to=2026-03-02")
+    assert "寻找甲" not in page_of(checker, "/task/?from=2026-03-03")
+    wrong = page_of(checker, "/task/?from=yesterday")
+    assert 'class="notice bad"' in wrong
+
+
+def test_what_a_step_asks_for_is_entered_with_the_decision_and_comes_back_when_it_is_wrong(guild, visit):
+    case = guild.start("main", guild.request(name="批准金额"))
+    decide(guild, visit("checker"), case, "checker", "pass", **{"own.advice": "宜从速", "own.purpose": "修缮"})
+    assert guild.record(guild.case(case)["record_id"])["advice"] == "宜从速"
+    master = visit("master")
+    refused = decide(guild, master, case, "master", "pass", opinion="同意这笔支出", **{"out.granted": ""})
+    assert refused.status_code == 400 and "同意这笔支出" in refused.text and "field-error" in refused.text
+    assert guild.open_task(case, "master")
+    assert decide(guild, master, case, "master", "pass", opinion="同意", **{"out.granted": "2,500.00"}).status_code == 303
+    story = page_of(visit("clerk"), f"/case/{case}")
+    assert "2,500.00" in story and "同意" in story and "赵终审" in story and "等" in story
+
+
+def test_rejecting_without_a_word_is_refused_and_keeps_what_was_typed(guild, visit):
+    case = guild.start("main", guild.request(name="不说理由"))
+    checker = visit("checker")
+    refused = decide(guild, checker, case, "checker", "reject", **{"own.advice": "看过了"})
+    assert refused.status_code in (400, 409) and "看过了" in refused.text and 'class="notice bad"' in refused.text
+    assert decide(guild, checker, case, "checker", "reject", opinion="资料不全").status_code == 303
+    assert guild.case(case)["status"] == "rejected"
+
+
+def test_a_decision_about_another_version_is_refused_with_what_is_there_now(guild, visit):
+    case = guild.start("main", guild.request(name="旧版本"))
+    task = guild.open_task(case, "checker")
+    stale = visit("checker").post(f"/task/{task}/decide", {"decision": "pass", "_version": "1", "opinion": "我的意见"})
+    assert stale.status_code == 409 and "我的意见" in stale.text and guild.open_task(case, "checker")
+    missing = visit("checker").post(f"/task/{task}/decide", {"decision": "pass", "opinion": "我的意见"})
+    assert missing.status_code == 400 and "我的意见" in missing.text
+
+
+def test_a_second_person_is_told_that_it_was_decided_already(guild, visit):
+    case = guild.start("pooled", guild.request(name="只有一次"))
+    first, second = visit("judge1"), visit("judge2")
+    task = guild.tasks(case)[0]["id"]
+    assert first.post(f"/task/{task}/claim").status_code == 303
+    late = second.post(f"/task/{task}/claim")
+    assert late.status_code in (403, 409) and "notice" in late.text or late.status_code == 403
+
+
+@pytest.mark.parametrize("kind", ["transfer", "delegate", "add_before", "add_after"])
+def test_handing_on_asks_for_a_person_and_says_so_in_the_story(guild, visit, kind):
+    case = guild.start("committee", guild.request(name=f"交给别人 {kind}"))
+    task, judge = guild.open_task(case, "judge1"), visit("judge1")
+    dialog = page_of(judge, f"/task/{task}/ask/{kind}")
+    assert 'data-lookup="/hall/lookup/platform.user"' in dialog and 'name="to"' in dialog
+    moved = judge.post(f"/task/{task}/{kind}", {"to": str(guild.people["master"]), "text": "请帮忙看看"})
+    assert moved.status_code == 303, moved.text[:300]
+    story = page_of(visit("clerk"), f"/case/{case}")
+    assert "赵终审" in story and "请帮忙看看" in story
+    nobody = judge.post(f"/task/{guild.open_task(case, 'judge2')}/{kind}", {"to": ""})
+    assert nobody.status_code in (400, 403, 404)
+
+
+def test_returning_names_the_step_and_the_way_back(guild, visit):
+    case = guild.start("three", guild.request(name="退回两次"))
+    decide(guild, visit("checker"), case, "checker", "pass")
+    task, master = guild.open_task(case, "master"), visit("master")
+    dialog = page_of(master, f"/task/{task}/ask/return?opinion=缺附件")
+    assert "发起人" in dialog and "一级" in dialog and "缺附件" in dialog and 'value="resume"' in dialog
+    assert decide(guild, master, case, "master", "return", to="initiator", then="resume", opinion="缺附件").status_code == 303
+    clerk = visit("clerk")
+    assert guild.case(case)["status"] == "returned" and "重新提交" in page_of(clerk, f"/case/{case}")
+    assert clerk.post(f"/task/{guild.open_task(case, 'clerk')}/resubmit", {"text": "已补"}).status_code == 303
+    assert guild.open_task(case, "master")
+
+
+def test_several_are_passed_at_once_and_what_is_refused_says_why(guild, visit):
+    good = [guild.start("three", guild.request(name=f"批量{i}")) for i in range(2)]
+    asks = guild.start("main", guild.request(name="还要填用途", purpose=None))
+    checker = visit("checker")
+    ids = [str(guild.open_task(case, "checker")) for case in (*good, asks)]
+    done = checker.post("/task/decide", {"ids": ids, "decision": "pass", "opinion": "同意"})
+    assert done.status_code == 200 and "还要填用途" in done.text and "批量0" not in done.text
+    assert all(guild.open_task(case, "master") for case in good) and guild.open_task(asks, "checker")
+    assert checker.post("/task/decide", {"decision": "pass"}).status_code == 400
+
+
+def test_a_case_is_closed_to_strangers_and_the_record_to_those_who_may_not_read_it(guild, visit):
+    case = guild.start("main", guild.request(name="外人不见"))
+    stranger = visit("judge1")
+    for path in (f"/case/{case}", f"/case/{case}/way", f"/case/{case}/print", f"/case/{case}/record", f"/case/{case}/ask/withdraw",
+                 f"/task/{guild.open_task(case, 'checker')}"):
+        answer = stranger.get(path)
+        assert answer.status_code == 404 and "外人不见" not in answer.text, path
+    assert stranger.post(f"/task/{guild.open_task(case, 'checker')}/decide", {"decision": "pass", "_version": "2"}).status_code == 404
+    assert stranger.get("/case/999999999").status_code == stranger.get("/task/999999999").status_code == 404
+
+
+def test_a_field_that_the_role_may_not_read_stands_nowhere_on_the_page(guild, visit):
+    case = guild.start("main", guild.request(name="有密件", secret="ZZ-sentinel-9"))
+    checker = visit("checker")
+    for path in (f"/case/{case}", f"/task/{guild.open_task(case, 'checker')}", f"/case/{case}/print", "/task/", f"/case/{case}/record", f"/case/{case}/way"):
+        assert "ZZ-sentinel-9" not in page_of(checker, path), path
+    assert "ZZ-sentinel-9" in page_of(visit("clerk"), f"/case/{case}")
+
+
+def test_the_initiator_picks_people_and_the_record_shows_its_approvals(guild, visit):
+    record = guild.request(name="自选审批人")
+    clerk = visit("clerk")
+    dialog = page_of(clerk, f"/e/guild.request/{record}/approval/picked")
+    assert "李初审" in dialog and "赵终审" in dialog and "钱评委" not in dialog
+    version = re.search(r'name="_version" value="(\d+)"', dialog)[1]  # type: ignore[index]
+    started = clerk.post(f"/e/guild.request/{record}/approval/picked", {"_version": version, "chosen.named": str(guild.people["master"])})
+    assert started.status_code == 303
+    tab = page_of(clerk, f"/e/guild.request/{record}/tab/approval")
+    assert "自选" in tab and "审批中" in tab and "/hall/case/" in tab
+    assert clerk.get(f"/e/guild.request/{record}/approval/nothing").status_code == 404
+
+
+def test_a_draft_is_kept_and_found_again(guild, visit):
+    case = guild.start("main", guild.request(name="先存着"))
+    decide(guild, visit("checker"), case, "checker", "pass")
+    master = visit("master")
+    assert decide(guild, master, case, "master", "hold", opinion="还要问一下", **{"out.granted": "88.00"}).status_code == 303
+    again = page_of(master, f"/task/{guild.open_task(case, 'master')}")
+    assert "还要问一下" in again and 'value="88.00"' in again
+
+
+def test_every_word_of_a_case_is_known_in_both_languages(guild, visit):
+    made = hall.cases(guild)
+    for locale in ("zh", "en"):
+        for person, case in (("clerk", made["done"]), ("clerk", made["back"]), ("judge2", made["vote"]), ("checker", made["bands"])):
+            visitor = visit(person)
+            visitor.client.set_cookie("ml_locale", locale, path="/hall")
+            for path in (f"/case/{case}", f"/case/{case}/print", "/task/?box=mine"):
+                shown = page_of(visitor, path)
+                assert not re.findall(r"(?<![\w/-])approval\.[a-z_.]+", re.sub(r"<[^>]+>", " ", shown)), path
+
+
+@pytest.mark.browser
+def test_an_officer_decides_in_the_browser_on_a_phone_too(guild, page):
+    case = guild.start("main", guild.request(name="浏览器里审批"))
+    server = make_server("127.0.0.1", 0, guild.app, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    base, troubles = f"http://127.0.0.1:{server.server_port}/hall", []
+    page.on("console", lambda m: troubles.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda e: troubles.append(str(e)))
+    try:
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.goto(f"{base}/login/")
+        page.fill("#username", "checker")
+        page.fill("#password", hall.PASSWORD)
+        page.click("form[action*=login] button.primary")
+        page.goto(f"{base}/task/?q=浏览器里审批")
+        page.click(".cards a:has-text('浏览器里审批')")
+        page.fill("[name='own.advice']", "可行")
+        page.click("button:has-text('退回')")
+        page.select_option("#ask-step", "initiator")
+        page.fill("#ask-text", "请补充说明")
+        page.click("dialog .btn.primary")
+        page.wait_for_url("**/task/")
+        assert guild.case(case)["status"] == "returned"
+        assert troubles == []
+    finally:
+        server.shutdown()
