@@ -11,7 +11,8 @@ from tests.command.guild import Guild
 from tests.web.site import settings_at
 
 PASSWORD = "right-horse-7"
-NAMES = {"clerk": "王经办", "clerk2": "孙经办", "checker": "李初审", "master": "赵终审", "judge1": "钱评委", "judge2": "周评委", "judge3": "吴评委", "payer": "郑财务", "admin": "管理员"}
+NAMES = {"clerk": "王经办", "clerk2": "孙经办", "checker": "李初审", "master": "赵终审", "judge1": "钱评委", "judge2": "周评委",
+         "judge3": "吴评委", "payer": "郑财务", "admin": "管理员"}
 
 
 def open_hall(home: Path) -> Guild:

@@ -133,8 +133,9 @@ def _facts(pinned: Current, shown: CaseShown) -> dict[str, Any]:
     return {
         "subject": _subject(shown), "case_url": url(f"/case/{shown.id}"), "chain": chain_label(pinned, shown.chain.entity, shown.chain.name),
         "status": say(item.label) if item else shown.state.status, "colour": item.colour if item else "grey",
-        "initiator": names.get(shown.state.initiator, ""), "started": _moment(pinned, shown.row["started_at"]), "finished": _moment(pinned, shown.row["finished_at"]),
-        "lasted": age(shown.row["started_at"], end), "running": not shown.state.finished, "case_id": shown.id, "printable": True,
+        "initiator": names.get(shown.state.initiator, ""), "started": _moment(pinned, shown.row["started_at"]),
+        "finished": _moment(pinned, shown.row["finished_at"]),
+        "lasted": age(shown.row["started_at"], end), "running": not shown.state.finished,
     }
 
 
@@ -160,8 +161,9 @@ def _record(pinned: Current, shown: CaseShown, mine: Task | None) -> dict[str, A
         return {"entity": entity, "record": None, "facts": (), "blocks": (), "record_href": "", "tabs": ()}
     step = _step(shown, mine)
     row = without(row, [name for name, level in step.fields.items() if level == "hidden"] if step is not None else ())
-    return {"entity": entity, "record": row, "facts": detail_page._facts(pinned, entity, row), "blocks": detail_page._blocks(pinned, entity, row),
-            "record_href": record_url(entity.address, row.id), "tabs": [tab for tab in detail_page._tabs(pinned, entity, row) if tab.name not in ("info", "approval")]}
+    tabs = [tab for tab in detail_page.tabs_of(pinned, entity, row) if tab.name not in ("info", "approval")]
+    return {"entity": entity, "record": row, "facts": detail_page.facts_of(pinned, entity, row), "blocks": detail_page.blocks_of(pinned, entity, row),
+            "record_href": record_url(entity.address, row.id), "tabs": tabs}
 
 
 def without(row: Row, names: Iterable[str]) -> Row:
@@ -185,18 +187,30 @@ def _decision(pinned: Current, shown: CaseShown, mine: Task | None, sent: MultiD
     offers = {o.kind: o for o in shown.offers if mine is not None and o.task == mine.no}
     decisions = [kind for kind in ("pass", "resolve", "reject", "return") if kind in offers]
     step = _step(shown, mine)
-    draft: Mapping[str, Any] = mine.draft if mine is not None else {}
-    said = str((sent or {}).get("opinion", "") or draft.get("opinion", "")) if mine is not None else ""
     return {
         "mine": mine, "mine_id": shown.tasks.get(mine.no) if mine is not None else None, "step": step, "decisions": decisions,
-        "step_label": say(step.label) if step is not None else "", "opinion": said, "opinion_rule": step.opinion if step is not None else "optional",
-        "outputs": _outputs(pinned, shown, step, draft, sent, problems) if decisions else [], "own_fields": _own_fields(pinned, shown, step, sent, problems) if decisions else [],
-        "files": _files(pinned, step, sent, problems) if decisions else None, "targets": _targets(shown, offers.get("return")),
-        "then": step.returns.then if step is not None else "rerun", "record_version": shown.record_version, "key": (sent or {}).get("_key") or secrets.token_hex(16),
-        "problems": [p.message.say(locale()) for p in problems if not p.field.startswith(("outputs.", "fields."))], "can_hold": "hold" in offers,
-        "due": _due(pinned, mine), "behalf": _names(pinned, shown, {mine.principal}).get(mine.principal, "") if mine is not None and mine.principal else "",
-        "question": _question(shown, mine),
+        "step_label": say(step.label) if step is not None else "", "opinion_rule": step.opinion if step is not None else "optional",
+        "can_hold": "hold" in offers, "targets": _targets(shown, offers.get("return")), "then": step.returns.then if step is not None else "rerun",
+        "record_version": shown.record_version, "key": (sent or {}).get("_key") or secrets.token_hex(16), "due": _due(pinned, mine),
+        "behalf": _behalf(pinned, shown, mine), "question": _question(shown, mine),
+        "problems": [p.message.say(locale()) for p in problems if not p.field.startswith(("outputs.", "fields."))],
+        **_asked(pinned, shown, mine if decisions else None, step, sent, problems),
     }
+
+
+def _asked(pinned: Current, shown: CaseShown, mine: Task | None, step: Decide | None, sent: MultiDict[str, str] | None,
+           problems: Sequence[Problem]) -> dict[str, Any]:
+    """The inputs of the decision; none where nothing is decided."""
+    if mine is None:
+        return {"opinion": "", "outputs": [], "own_fields": [], "files": None}
+    said = (sent or {}).get("opinion", "") or str(mine.draft.get("opinion", ""))
+    return {"opinion": said, "outputs": _outputs(pinned, shown, step, mine.draft, sent, problems),
+            "own_fields": _own_fields(pinned, shown, step, sent, problems), "files": _files(pinned, step, sent, problems)}
+
+
+def _behalf(pinned: Current, shown: CaseShown, mine: Task | None) -> str:
+    principal = mine.principal if mine is not None else None
+    return _names(pinned, shown, [principal]).get(principal, "") if principal else ""
 
 
 def _question(shown: CaseShown, mine: Task | None) -> str:
@@ -335,8 +349,8 @@ def _moves(shown: CaseShown, mine: Task | None) -> dict[str, Any]:
         if verb is None or offer.kind in found:
             continue
         where = url(f"/task/{shown.tasks[offer.task]}" if offer.task is not None else f"/case/{shown.id}")
-        asks = bool(verb.asks or verb.text or verb.danger)
-        found[offer.kind] = Move(offer.kind, _t(f"approval.move.{offer.kind}"), verb.icon, f"{where}/{offer.kind}", f"{where}/ask/{offer.kind}" if asks else "", verb.danger)
+        ask = f"{where}/ask/{offer.kind}" if verb.asks or verb.text or verb.danger else ""
+        found[offer.kind] = Move(offer.kind, _t(f"approval.move.{offer.kind}"), verb.icon, f"{where}/{offer.kind}", ask, verb.danger)
     ordered = [found[kind] for kind in VERBS if kind in found]
     first = [m for m in ordered if m.kind in ("resubmit", "answer", "claim")]
     return {"first_moves": first, "more_moves": [m for m in ordered if m not in first]}
@@ -363,13 +377,12 @@ def _dialog(pinned: Current, shown: CaseShown, kind: str, task_id: int | None, p
     if verb is None or offer is None:
         raise NotFound
     where = url(f"/task/{task_id}" if task_id is not None else f"/case/{shown.id}")
-    labels = {step.name: say(step.label) for step in shown.chain.every_step()}
-    post = f"{where}/decide" if kind == "return" else f"{where}/{kind}"
     return make_response(render_template(
-        "approval/ask.html", kind=kind, verb=verb, label=_t(f"approval.move.{kind}"), subject=_subject(shown), post=post,
-        targets=_targets(shown, offer) if kind == "return" else [(name, labels.get(name, name)) for name in offer.targets],
-        people=_people_offered(pinned, shown, kind, task_id), lookup=url(f"/lookup/{USER}"), version=shown.record_version, key=secrets.token_hex(16),
-        text=_text_name(verb), given=request.form, opinion=request.args.get("opinion", "")[:OPINION_MAX], problems=[p.message.say(locale()) for p in problems], then=_then(shown, task_id)), status)
+        "approval/ask.html", kind=kind, verb=verb, label=_t(f"approval.move.{kind}"), subject=_subject(shown), text=_text_name(verb),
+        post=f"{where}/decide" if kind == "return" else f"{where}/{kind}", targets=_targets(shown, offer), then=_then(shown, task_id),
+        people=_people_offered(pinned, shown, kind, task_id), lookup=url(f"/lookup/{USER}"), version=shown.record_version,
+        key=secrets.token_hex(16), given=request.form, opinion=request.args.get("opinion", "")[:OPINION_MAX],
+        problems=[p.message.say(locale()) for p in problems]), status)
 
 
 def _text_name(verb: Verb) -> str:

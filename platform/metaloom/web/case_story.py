@@ -88,20 +88,19 @@ class Story:
     def _moment(self, event: Event) -> Moment:
         data, kind = event.data, event.kind
         word = str(data.get("decision") or data.get("result") or "") if kind in ("decided", "finished") else ""
-        key = f"approval.did.{kind}.{word}" if word else f"approval.did.{kind}"
-        what = _t(key, to=self._to(data), branches=self._branches(data))
-        by = data.get("by") if "by" in data else data.get("initiator")
+        what = _t(f"approval.did.{kind}.{word}" if word else f"approval.did.{kind}", to=self._to(data), branches=self._branches(data))
+        by = data["by"] if "by" in data else data.get("initiator")
         behalf = data.get("on_behalf_of")
-        said = str(data.get("opinion") or data.get("question") or data.get("answer") or data.get("reason") or self._why(data) or "")
-        tone = "good" if word in GOOD else "bad" if word in BAD or kind in ("stuck",) else "back" if word in BACK or kind == "returned" else ""
-        return Moment("" if kind == "finished" and not by else self._name(by), self._name(behalf) if behalf and behalf != by else "", what, self._step(data), self._when(data.get("at")), said, tone,
-                      _ICONS.get(word or kind, "circle-dot"), self._outputs(data))
+        return Moment("" if kind == "finished" and not by else self._name(by), self._name(behalf) if behalf and behalf != by else "", what,
+                      self._step(data), self._when(data.get("at")), self._said(data), _tone(kind, word), _ICONS.get(word or kind, "circle-dot"),
+                      self._outputs(data))
 
-    def _why(self, data: Mapping[str, Any]) -> str:
-        """The machine's own reasons are codes; they are said where the words know them."""
+    def _said(self, data: Mapping[str, Any]) -> str:
+        """What the person wrote; else the machine's reason, where the words know it."""
+        own = next((str(data[key]) for key in ("opinion", "question", "answer", "reason") if data.get(key)), "")
         why = str(data.get("why") or "")
-        found = _t(f"approval.why.{why}") if why else ""
-        return "" if found.startswith("approval.why.") and why.replace("_", "").isalnum() and why.islower() else (why if found.startswith("approval.why.") else found)
+        known = _t(f"approval.why.{why}") if why and not own else ""
+        return own or ("" if known.startswith("approval.why.") and why.isascii() and why.replace("_", "").isalnum() else why if known.startswith("approval.why.") else known)
 
     def _outputs(self, data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         from metaloom.record.encode import display
@@ -170,9 +169,16 @@ def _typed(field: Any, value: Any) -> Any:
         return value
 
 
+def _tone(kind: str, word: str) -> str:
+    if kind == "returned" or word in BACK:
+        return "back"
+    return "good" if word in GOOD else "bad" if word in BAD or kind == "stuck" else ""
+
+
 _ICONS: Mapping[str, str] = {
-    "started": "send", "pass": "check", "reject": "x", "return": "arrow-back-up", "resolve": "check", "transferred": "arrow-right", "delegated": "user-check",
-    "added": "user-plus", "removed": "user-x", "asked": "message-circle", "answered": "message", "copied": "copy", "urged": "bell", "taken_back": "arrow-back-up",
+    "started": "send", "pass": "check", "reject": "x", "return": "arrow-back-up", "resolve": "check", "transferred": "arrow-right",
+    "delegated": "user-check", "added": "user-plus", "removed": "user-x", "asked": "message-circle", "answered": "message", "copied": "copy", "urged": "bell",
+    "taken_back": "arrow-back-up",
     "approved": "circle-check", "rejected": "circle-x", "withdrawn": "arrow-back-up", "terminated": "ban", "claimed": "hand-stop", "skipped": "arrow-right",
     "branch_chosen": "git-branch", "paused": "player-pause", "woken": "player-play", "jumped": "route", "resubmitted": "send", "reminded": "bell",
     "handed_over": "transfer", "returned": "arrow-back-up", "stuck": "alert-triangle", "replaced": "users"}

@@ -86,14 +86,14 @@ def detail(pinned: Current, entity: str, id: int, notice: str = "") -> str:
         raise NotFound
     row = titled(pinned, definition, pinned.reader.get(entity, id))
     g.menu_here = f"list:{entity}/main"
-    tabs = _tabs(pinned, definition, row)
+    tabs = tabs_of(pinned, definition, row)
     picked = request.args.get("tab", "")
     opened = picked if picked in {tab.name for tab in tabs} else "info"
     return render_page(
-        "detail/page.html", entity=definition, row=row, tabs=tabs, opened=opened, facts=_facts(pinned, definition, row),
+        "detail/page.html", entity=definition, row=row, tabs=tabs, opened=opened, facts=facts_of(pinned, definition, row),
         subtitle="" if definition.subtitle in definition.header else _words(pinned, definition, row, definition.subtitle),
         state=_state(pinned, definition, row),
-        blocks=_blocks(pinned, definition, row), own_panel=_own_panel(pinned, definition, row),
+        blocks=blocks_of(pinned, definition, row), own_panel=_own_panel(pinned, definition, row),
         panel="" if opened == "info" else _panel(pinned, definition, row, opened),
         here_url=record_url(entity, id), notice=notice, **_buttons(pinned, definition, row),
         crumbs=[(say(definition.label), list_url(entity)), (row.title, "")],
@@ -105,10 +105,10 @@ def show_tab(entity: str, id: int, name: str) -> Any:
     """The content of one tab."""
     pinned, definition = _entity(entity, id)
     row = pinned.reader.get(entity, id)
-    if name not in {tab.name for tab in _tabs(pinned, definition, row)}:
+    if name not in {tab.name for tab in tabs_of(pinned, definition, row)}:
         raise NotFound
     if name == "info":
-        return render_template("detail/info.html", blocks=_blocks(pinned, definition, row), entity=definition, row=row,
+        return render_template("detail/info.html", blocks=blocks_of(pinned, definition, row), entity=definition, row=row,
                                own_panel=_own_panel(pinned, definition, row))
     return _panel(pinned, definition, row, name)
 
@@ -146,7 +146,7 @@ def _own_panel(pinned: Current, definition: Entity, row: Any) -> Markup:
 # ------------------------------------------------------------------------------------------------------ head of the page
 
 
-def _facts(pinned: Current, definition: Entity, row: Any) -> list[Fact]:
+def facts_of(pinned: Current, definition: Entity, row: Any) -> list[Fact]:
     """The first questions answered: the header fields of the metadata that this person may see."""
     paths = [text for text in definition.header if text != definition.title and resolve(pinned, definition, text) is not None]
     found = []
@@ -200,7 +200,7 @@ def _deletable(definition: Entity, row: Any) -> bool:
 # --------------------------------------------------------------------------------------------------------------- tabs
 
 
-def _tabs(pinned: Current, definition: Entity, row: Any) -> list[Tab]:
+def tabs_of(pinned: Current, definition: Entity, row: Any) -> list[Tab]:
     tabs = [Tab("info", _t("detail.info"))]
     for name, target in definition.related.items():
         other, _, link = target.rpartition(".")
@@ -227,10 +227,9 @@ def _cases(pinned: Current, definition: Entity, row: Any) -> Any:
     page = pinned.reader.list(CASE, filters=[Filter("entity", "eq", definition.address), Filter("record_id", "eq", row.id)], sort=["-started_at"],
                               paths=["chain", "status", "initiator", "current_steps", "started_at", "finished_at"], limit=RELATED_ROWS)
     states = pinned.catalog.choices["platform.approval_status"].items
-    chains = pinned.catalog.chains
-    cases = [(url(f"/case/{one.id}"), say(chains[a].label) if (a := f"{definition.address}/{one['chain']}") in chains else one["chain"], states.get(one["status"]),
-              one["current_steps"] or "", one.titles.get("initiator", ""), _moment_of(pinned, one["started_at"]), _moment_of(pinned, one["finished_at"]))
-             for one in page.rows]
+    chains = {chain.name: say(chain.label) for chain in pinned.catalog.chains.values() if chain.entity == definition.address}
+    cases = [(url(f"/case/{one.id}"), chains.get(one["chain"], one["chain"]), states.get(one["status"]), one["current_steps"] or "",
+              one.titles.get("initiator", ""), _moment_of(pinned, one["started_at"]), _moment_of(pinned, one["finished_at"])) for one in page.rows]
     return render_template("approval/cases.html", cases=cases)
 
 
@@ -255,7 +254,7 @@ def _related(pinned: Current, definition: Entity, row: Any, name: str) -> Any:
                            part=bool(request.args.get("cursor")))
 
 
-def _blocks(pinned: Current, definition: Entity, row: Any) -> list[Block]:
+def blocks_of(pinned: Current, definition: Entity, row: Any) -> list[Block]:
     """The sections of the form as lines, then what no form holds, then where the record comes from."""
     form = pinned.catalog.forms.get(definition.address)
     files = file_facts(pinned, [i for f in definition.fields.values() if f.type in FILE_TYPES for i in row.values.get(f.name) or ()])

@@ -223,8 +223,7 @@ def decide_several() -> Any:
     said = translate(site().templates, locale(), "approval.bulk_done", done=len(outcomes) - len(failed), failed=len(failed))
     if failed:
         return render_template("approval/bulk_done.html", said=said, failed=failed, back=url("/task/"))
-    answer = toast(redirect(url("/task/"), 303) if not wants_fragment() else _gone(url("/task/")), said)
-    return answer
+    return toast(redirect(url("/task/"), 303) if not wants_fragment() else _gone(url("/task/")), said)
 
 
 def _gone(target: str) -> Any:
