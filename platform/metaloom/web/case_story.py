@@ -99,8 +99,12 @@ class Story:
         """What the person wrote; else the machine's reason, where the words know it."""
         own = next((str(data[key]) for key in ("opinion", "question", "answer", "reason") if data.get(key)), "")
         why = str(data.get("why") or "")
-        known = _t(f"approval.why.{why}") if why and not own else ""
-        return own or ("" if known.startswith("approval.why.") and why.isascii() and why.replace("_", "").isalnum() else why if known.startswith("approval.why.") else known)
+        if own or not why:
+            return own
+        known = _t(f"approval.why.{why}")
+        if not known.startswith("approval.why."):
+            return known
+        return "" if why.isascii() and why.replace("_", "").isalnum() else why
 
     def _outputs(self, data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         from metaloom.record.encode import display
