@@ -7,6 +7,7 @@ therefore raise it once. What each statement does with one alert is written down
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -70,6 +71,10 @@ class AlertRows:
         """Alerts of the records ``ids``: close what is gone, then refresh, raise and (when time passes) escalate."""
         if not self.rule.enabled:
             return self._closed(self._of_rule(ids))
+        with _sets(self.conn, self.revision.dialect, isinstance(ids, range)):
+            return self._evaluated(ids, time_passes)
+
+    def _evaluated(self, ids: Ids, time_passes: bool) -> Tally:
         tally = self._closed([*self._of_rule(ids), ~self._still_there()])
         tally.again = self._let_again(ids)
         tally.woken, tally.refreshed = self._refresh(ids)
@@ -242,6 +247,17 @@ class AlertRows:
 
     def _of_run(self, run: str) -> list[Clause]:
         return [self.alert.c.rule == self.rule.address, self.alert.c.cleared_at.is_(None), self.alert.c.run == run]
+
+
+@contextmanager
+def _sets(conn: sa.Connection, dialect: str, whole: bool) -> Iterator[None]:
+    """Over a whole range rows are joined as sets: after thousands of new alerts the planner still believes in an empty table, and would
+    look through all of them for each record."""
+    if whole and dialect == "postgresql":
+        conn.exec_driver_sql("SET LOCAL enable_nestloop = off")
+    yield
+    if whole and dialect == "postgresql":
+        conn.exec_driver_sql("SET LOCAL enable_nestloop = on")
 
 
 def _number(ident: Any, pad: Any) -> Clause:
