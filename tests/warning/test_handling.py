@@ -231,7 +231,8 @@ def test_a_rule_that_is_gone_or_switched_off_takes_its_alerts_along(depot):
     made = depot.make("permit", code="Gone", valid_to=depot.now, granted_on=date(2025, 1, 1))
     assert depot.alert(made)["status"] == depot.alert(made, VISIT_DUE)["status"] == "open"
     head, _, rest = PERMIT.partition("  visit_due:")
-    changed = head.replace('    label: {zh: 许可证到期, en: Permit expires}', '    label: {zh: 许可证到期, en: Permit expires}\n    enabled: false') + rest[rest.index("access:"):]
+    label = "    label: {zh: 许可证到期, en: Permit expires}"
+    changed = head.replace(label, label + "\n    enabled: false") + rest[rest.index("access:"):]
     schema_change.publish(depot.tenant, sources(permit=changed))
     try:
         summary = depot.run()

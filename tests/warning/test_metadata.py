@@ -81,18 +81,3 @@ def test_a_rule_on_alerts_or_engine_tables_is_refused():
     text = 'warnings:\n  loop: {label: {zh: 甲, en: A}, when: "days < 0", subject: {zh: 甲, en: A}}\n'
     overlay = 'overlay:\n  - {add: platform.alert/warnings/loop, value: {label: {zh: 甲, en: A}, when: "days < 0", subject: {zh: 甲, en: A}}}\n'
     assert text and "ML-WARN-013" in with_pack("overlay:\n", overlay)
-
-
-@pytest.mark.parametrize(("among", "code"), [("kinds", None), ("kind", "ML-ACTION-014"), ("nothing", "ML-ACTION-014")])
-def test_choices_of_an_input_come_from_the_record(among, code):
-    text = PERMIT.replace("warnings:\n", f"""actions:
-  regroup:
-    label: {{zh: 分类, en: Regroup}}
-    input: {{wanted: {{type: choice, choices: kind, among: {among}, label: {{zh: 到, en: To}}}}}}
-    steps: [{{set: {{kind: input.wanted}}}}]
-warnings:
-""", 1).replace("    worth: {type: money, label", "    kinds: {type: multi_choice, choices: kind, label: {zh: 种类, en: Kinds}}\n    worth: {type: money, label", 1)
-    found = refusals({"permit": text})
-    assert (code in found) if code else not found, found
-    on_field = PERMIT.replace("{type: choice, choices: kind, default", "{type: choice, choices: kind, among: kind, default", 1)
-    assert "ML-ACTION-014" in refusals({"permit": on_field})

@@ -108,8 +108,6 @@ def _check_field(unit: Unit, fields: Mapping[str, Field], name: str, values: Map
         if field.required or (field.required_when and found(field.required_when) is True):
             problems.append(Problem(name, message("field.required")))
         return
-    if field.among and value not in ((names.get("record") or {}).get(field.among) or (value,)):
-        problems.append(Problem(name, message("field.choice")))
     if field.choices_in and not trusted:
         problems.extend(check.not_offered(unit, field, value, found(field.choices_in), name))
     if field.type in LINK_TYPES:

@@ -122,7 +122,7 @@ def build_field(context: Context, pack: str, address: str, name: str, node: Node
         length=_int(get("length")), min=_decimal(get("min")), max=_decimal(get("max")),
         pattern=string(get("pattern")), pattern_message=text(get("pattern_message")),
         precision=_int(get("precision")), scale=_int(get("scale")), currency=string(get("currency"), "CNY"),
-        choices=context.find("choices", get("choices"), pack, address), among=string(get("among")), entity=target,
+        choices=context.find("choices", get("choices"), pack, address), entity=target,
         choices_in=want(context, get("choices_in"), address, scope, type=set_of_choices, targets=FORM),
         filter=string(link_filter), parent_field=string(get("parent_field")) or _parent_field(context, target if kind is FieldType.CHILD else ""),
         series=context.find("number series", get("series"), pack, address),

@@ -99,7 +99,6 @@ CODES: dict[str, Code] = {
     "ML-ACTION-011": Code("the input {field} cannot be entered: {type}", "an action asks for plain values"),
     "ML-ACTION-012": Code("an action on: list is not done with a selection", "write on: record"),
     "ML-ACTION-013": Code("{path} is not a user"),
-    "ML-ACTION-014": Code("among: {field} is no multi-choice field of the record with the same choices", "it belongs to an input of an action on a record"),
     "ML-ACTION-010": Code("{field} of {entity} cannot be set: {why}"),
     # approval chains
     "ML-CHAIN-001": Code("{entity} has no approval chain {name}"),

@@ -107,7 +107,6 @@ class Field:
     scale: int | None = None
     currency: str = "CNY"
     choices: str = ""                  # address of Choices
-    among: str = ""                    # input of an action: multi-choice field of the record whose codes alone are offered (empty = all)
     choices_in: str = ""               # expression: the codes among the choices that may be chosen now; null = all
     entity: str = ""                   # target of link and child
     filter: str = ""                   # condition on the link's target; bare names are the target's fields, `record.x` is this record

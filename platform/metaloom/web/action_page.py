@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, make_response, redirect, render_template, request
@@ -23,7 +22,7 @@ from metaloom.web.cells import titled
 from metaloom.web.current import Current, current, locale, site, url
 from metaloom.web.detail_page import detail
 from metaloom.web.errors import wants_fragment
-from metaloom.web.form_model import FormField, Source, make_field, raw_values
+from metaloom.web.form_model import Source, make_field, raw_values
 from metaloom.web.form_page import MAX_ID
 from metaloom.web.form_rules import action_rules, for_page
 from metaloom.web.frame import list_url, record_url, toast
@@ -90,7 +89,6 @@ def _dialog(pinned: Current, definition: Entity, asked: InputAsked, row: Any, se
     titles = _titles(pinned, asked.fields, sent, values)
     source = Source("action", values, titles, levels, sent=sent, problems=problems)
     fields = [make_field(pinned, definition, one, source, one.name, False) for one in asked.fields.values() if not one.computed]
-    fields = [_narrowed(one, asked.fields[one.name], row) if asked.fields[one.name].among else one for one in fields]
     if verb is not None:
         fields = [verb.dress(pinned, one) for one in fields]
     rules = for_page(pinned, action_rules(pinned, asked.action), _record(asked, row), asked.fields) if asked.action is not None else {}
@@ -100,12 +98,6 @@ def _dialog(pinned: Current, definition: Entity, asked: InputAsked, row: Any, se
         version=request.form.get("_version") or (str(row.row_version) if row is not None else ""), key=request.form.get("_key") or secrets.token_hex(16),
         reason=request.form.get("_reason", ""), next=request.form.get("_next") or request.args.get("next", ""),
         problems=[p.message.say(locale()) for p in problems if p.field not in asked.fields]), status)
-
-
-def _narrowed(shown: FormField, one: Field, row: Any) -> FormField:
-    """The choices that the record offers for this input; all of them where it names none."""
-    offered = (row.values.get(one.among) if row is not None else None) or ()
-    return replace(shown, options=tuple(option for option in shown.options if not offered or option[0] in offered))
 
 
 def _titles(pinned: Current, fields: Mapping[str, Field], sent: Any, values: Mapping[str, Any]) -> dict[str, str]:

@@ -31,7 +31,7 @@ CHECKS = (
     fields.attributes_fit_the_type, fields.attributes_do_not_contradict, fields.search_fits_storage, fields.patterns_are_safe,
     fields.computed_values_form_no_circle,
     lifecycles.state_fields_and_lifecycles_pair, lifecycles.states_are_reachable, lifecycles.final_means_final, lifecycles.transitions_are_fired,
-    actions.inputs_are_enterable, actions.choices_are_among_those_of_the_record, actions.makers_are_people,
+    actions.inputs_are_enterable, actions.makers_are_people,
     chains.steps_are_whole, chains.forks_go_somewhere, chains.deciders_exist, chains.returns_go_back, chains.votes_and_limits_count,
     chains.sub_chains_exist, chains.step_fields_fit, chains.protected_records_keep_four_eyes, chains.chains_are_started,
     screens.list_paths_exist, screens.list_actions_exist, screens.form_fields_fit, screens.menus_lead_somewhere, screens.quick_links_lead_somewhere,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from metaloom.compile.checks.look import check_path, say, spot
 from metaloom.compile.context import Context
 from metaloom.compile.scope import USER, implicit_links, target_of
-from metaloom.model import Catalog, Field, FieldType
+from metaloom.model import Catalog, FieldType
 
 _NOT_ENTERED = frozenset({FieldType.CHILD, FieldType.AUTO_NUMBER, FieldType.STATE})
 
@@ -18,22 +18,6 @@ def inputs_are_enterable(catalog: Catalog, context: Context) -> None:
                 say(context, "ML-ACTION-011", field.position, field.address, field=field.name, type="computed" if field.computed else field.type)
         if action.bulk and action.on == "list":
             say(context, "ML-ACTION-012", spot(context, action.entity, "actions", action.name, "bulk"), action.address)
-
-
-def choices_are_among_those_of_the_record(catalog: Catalog, context: Context) -> None:
-    """``among`` of an input names a multi-choice field of the action's record; a field of an entity has no such thing."""
-    for entity in catalog.entities.values():
-        for field in entity.fields.values():
-            _refuse_among(context, field, None)
-    for action in catalog.actions.values():
-        own = catalog.entities[action.entity].fields if action.on == "record" else {}
-        for field in action.input.fields.values():
-            _refuse_among(context, field, own.get(field.among))
-
-
-def _refuse_among(context: Context, field: Field, of: Field | None) -> None:
-    if field.among and not (of is not None and of.type is FieldType.MULTI_CHOICE and of.choices == field.choices):
-        say(context, "ML-ACTION-014", field.position, field.address, field=field.among)
 
 
 def makers_are_people(catalog: Catalog, context: Context) -> None:

@@ -22,7 +22,7 @@ FITTING: Mapping[str, frozenset[FieldType]] = {
     "pattern": TEXTUAL - {_T.AUTO_NUMBER}, "pattern_message": TEXTUAL - {_T.AUTO_NUMBER},
     "precision": frozenset({_T.DECIMAL, _T.MONEY, _T.RATE}), "scale": frozenset({_T.DECIMAL, _T.RATE}),
     "currency": frozenset({_T.MONEY}), "in_capitals": frozenset({_T.MONEY}),
-    "choices": frozenset({_T.CHOICE, _T.MULTI_CHOICE}), "among": frozenset({_T.CHOICE}), "choices_in": frozenset({_T.CHOICE, _T.MULTI_CHOICE}),
+    "choices": frozenset({_T.CHOICE, _T.MULTI_CHOICE}), "choices_in": frozenset({_T.CHOICE, _T.MULTI_CHOICE}),
     "entity": frozenset({_T.LINK, _T.CHILD}), "filter": LINK_TYPES, "parent_field": frozenset({_T.CHILD}),
     "series": frozenset({_T.AUTO_NUMBER}),
     "mask": TEXTUAL, "encrypted": _ENCRYPTABLE, "search": TEXTUAL, "pinyin": _WORDS,
