@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES, WEB = ROOT / "templates", ROOT / "platform" / "metaloom" / "web"
 WORDS = {name: json.loads((TEMPLATES / "i18n" / f"{name}.json").read_text(encoding="utf-8")) for name in ("zh", "en")}
 # Keys put together at run time: what stands before the variable part.
-BUILT = ("did.", "channel.", "list.hint_", "detail.more", "detail.record")
+BUILT = ("did.", "channel.", "list.hint_", "detail.more", "detail.record", "note.channel.")
 
 
 def used_keys():

@@ -71,7 +71,7 @@ def show_list() -> Any:
         shown = ""
     notes = command.my_messages(pinned.looking(), pinned.conn, unread=SHOWN[shown], before=_number(request.args.get("before")), limit=PAGE + 1)
     return render_template("message/list.html", lines=_lines(pinned, notes[:PAGE]), shown=shown, here_page="message",
-                           more=notes[PAGE - 1].id if len(notes) > PAGE else None, crumbs=[(_word("note.title"), None)])
+                           more=notes[PAGE - 1].id if len(notes) > PAGE else None, crumbs=[(_t("note.title"), None)])
 
 
 @blueprint.post("/message/<int:id>/open")
@@ -107,7 +107,7 @@ def settings() -> Any:
     channels = list(dict.fromkeys(channel for wish in wishes for channel in wish.channels))
     quiet = tuple(hour.strftime("%H:%M") for hour in reach.quiet) if reach.quiet else None
     return render_template("message/settings.html", wishes=wishes, channels=channels, quiet=quiet,
-                           crumbs=[(_word("note.title"), url("/message/")), (_word("note.settings"), None)])
+                           crumbs=[(_t("note.title"), url("/message/")), (_t("note.settings"), None)])
 
 
 @blueprint.post("/message/settings")
@@ -121,7 +121,7 @@ def save_settings() -> Any:
     return toast(redirect(url("/message/settings")), done.message.say(locale()), "ok")
 
 
-def _word(key: str) -> str:
+def _t(key: str) -> str:
     return i18n.translator(site().templates, locale())(key)
 
 
