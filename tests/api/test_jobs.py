@@ -52,3 +52,14 @@ def test_others_may_not_and_bad_input_is_told(people, job):
     paths = keeper.get("/openapi.json").json["paths"]
     assert any(path.endswith("/platform.scheduled_job/{id}/run") for path in paths)
     assert not any("scheduled_job/{id}/run" in path for path in clerk.get("/openapi.json").json["paths"])
+
+
+def test_a_run_is_changed_by_its_verbs_only(people, job):
+    keeper = people["keeper"]
+    id = keeper.get(JOB).json["items"][0]["id"]
+    for path in (f"{JOB}/{id}", f"{RUN}/1"):
+        assert keeper.patch(path, {"key": "x"}, If_Match='"1"').status_code in (400, 403, 404, 405, 409, 412)
+        assert keeper.delete(path, If_Match='"1"').status_code in (403, 404, 405, 409, 412)
+    assert keeper.post(JOB, {"job": "x"}).status_code in (400, 403, 404, 405, 409)
+    assert keeper.post(f"{JOB}/bulk", {"operation": "change", "items": [{"id": id, "row_version": 1, "paused": True}]}).status_code < 500
+    assert keeper.get(f"{JOB}/{id}").json["paused"] is False

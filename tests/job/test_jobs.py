@@ -204,3 +204,44 @@ def test_a_job_that_was_changed_or_taken_out_meanwhile_ends_with_a_reason(hall):
     assert run["status"] == "failed" and "club.fees" in hall.errors(run["id"])[0]["sentence"]
     hall.tick()
     assert {row["job"]: row["active"] for row in hall.engine_rows("scheduled_job")}["club.fees"] is False
+
+
+def test_the_hour_is_that_of_the_client(hall):
+    from metaloom import schema_change
+    from metaloom.compile import Source
+    from tests.command.club import sources
+    from tests.job.hall import JOBS
+
+    card = "tenant: {label: {zh: 甲, en: A}, packs: [platform, club], settings: {zone: Europe/Berlin}}\n"
+    schema_change.publish(hall.tenant, (*sources(), Source("pack", "club/jobs.yaml", JOBS), Source("client", "tenant.yaml", card)))
+    hall.tick()
+    assert str(hall.tenant.zone) == "Europe/Berlin"
+    due = next(row["next_at"] for row in hall.engine_rows("scheduled_job") if row["job"] == "club.fees")
+    assert due.isoformat() == "2026-03-02T05:00:00+00:00"
+
+
+def test_a_step_evaluates_warnings_and_a_dry_run_raises_none(hall):
+    from metaloom import schema_change
+    from metaloom.compile import Source
+    from tests.command.club import sources
+
+    rule = """warnings:
+  poor:
+    label: {zh: 会费偏低, en: Low fee}
+    when: "fee < 500"
+    subject: {zh: "{name}", en: "{name}"}
+"""
+    job = "jobs:\n  watch: {label: {zh: 预警, en: Watch}, steps: [{evaluate_warnings: [member/poor]}]}\n"
+    schema_change.publish(hall.tenant, (*sources(), Source("pack", "club/jobs.yaml", job), Source("pack", "club/desk/member/poor.yaml", rule)))
+    hall.members(2)
+    hall.tick()
+    with hall.tenant.write() as conn:
+        conn.execute(hall.tenant.revision().tables.of("platform.alert").delete())
+    ctx = hall.ctx("admin")
+    start_job(ctx, hall.job_id("club.watch"), dry_run=True)
+    hall.work()
+    assert hall.number_of("platform.alert") == 0
+    start_job(ctx, hall.job_id("club.watch"))
+    hall.work()
+    assert hall.number_of("platform.alert") == 2
+    assert [(row["status"], row["done"]) for row in hall.runs("club.watch")] == [("done", 1), ("done", 1)]

@@ -79,6 +79,10 @@ class Revisions:
         with self._tenant.read() as conn:
             return self._load(conn, number)
 
+    def setting(self, name: str) -> object:
+        """A setting of the client as it was last seen, without looking; None before the first look."""
+        return self._current.catalog.settings.get(name) if self._current is not None else None
+
     def refresh(self) -> None:
         self._looked_at = 0.0
 

@@ -153,7 +153,7 @@ class Tenant:
         self._access = tenancy._door(row).access(row)
         self.dialect = self._access.dialect
         self.settings = tenancy.settings
-        self.zone = ZoneInfo(tenancy.settings.zone)
+        self._zone = ZoneInfo(tenancy.settings.zone)
         self.secrets = Secrets(row.name, tenancy.settings.master_key, self.read, self.write)
         self.files = FileStore(tenancy.settings.home / "files", row.name, tenancy.settings.file_size_max)
         self._revisions = Revisions(self, tenancy.compiler)
@@ -162,6 +162,12 @@ class Tenant:
     def label(self) -> Text:
         """What people call the tenant."""
         return self.row.label
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone its people live in: that of the settings it was last seen to serve, else that of the installation."""
+        said = self._revisions.setting("zone")
+        return ZoneInfo(said) if isinstance(said, str) else self._zone
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
