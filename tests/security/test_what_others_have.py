@@ -174,3 +174,22 @@ def test_the_login_library_s_own_interface_is_not_mounted(world):
             answer = caller.call(method, f"/security/{path}", {} if method != "GET" else None)
             assert answer.status_code in (404, 405), (method, path)
             assert world.app.test_client().open(f"/one/api/v1/security/{path}", method=method).status_code in (401, 404, 405)
+
+
+def test_a_rule_that_is_told_to_everybody_is_named_and_still_written_down(keepers, monkeypatch):
+    """The same clash, where the metadata say that the counter must know of it."""
+    from dataclasses import replace
+
+    from metaloom.base.text import Text
+    from metaloom.model import UniqueRule
+
+    entity = keepers.tenants["one"].revision().catalog.entities[BUYER]
+    told = UniqueRule("one_number", ("mobile",), message=Text("号码已登记", "This number is known"), tell=True)
+    monkeypatch.setattr("metaloom.command.failure._entity", lambda catalog, table: replace(entity, unique={"one_number": told}))
+    taken, clerk = mobile(), keepers.id_of("clerk")
+    buyer_of(keepers, "chief", mobile=taken)
+    before = len(written(keepers, "unique_clash", clerk))
+    with pytest.raises(Clash) as refused:
+        buyer_of(keepers, "clerk", mobile=taken)
+    assert [(p.field, p.message.say("zh")) for p in refused.value.problems] == [("mobile", "号码已登记")]
+    assert len(written(keepers, "unique_clash", clerk)) == before + 1

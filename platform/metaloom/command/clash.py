@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from metaloom.access import AccessPlan, EntityRights
 from metaloom.base.errors import Invalid, Problem
-from metaloom.base.messages import message, register
+from metaloom.base.messages import Message, message, register
 from metaloom.model import Entity, FieldLevel
 from metaloom.storage import rate
 
@@ -29,11 +29,12 @@ register({
 
 
 class Clash(Invalid):
-    """Another record holds the same, in rows or a field beyond the person's rights. ``names``: the fields of the rule."""
+    """Another record holds the same, in rows or a field beyond the person's rights. ``names``: the fields of the rule; ``told``:
+    the sentence of a rule that is told to everybody."""
 
-    def __init__(self, entity: str, names: tuple[str, ...], request_id: str) -> None:
-        said = message("clash.neutral", request=request_id or "-")
-        super().__init__([Problem("", said)], said)
+    def __init__(self, entity: str, names: tuple[str, ...], request_id: str, told: Message | None = None) -> None:
+        said = told or message("clash.neutral", request=request_id or "-")
+        super().__init__([Problem(names[0] if told is not None else "", said)], said)
         self.entity, self.names = entity, names
 
 

@@ -42,7 +42,8 @@ def _doubled(ctx: Context, found: Violation) -> MetaloomError:
     names, said = _broken_rule(entity, found)
     per_company = "company" in entity.ownership.owned_by and ("company" in names or len(names) < 2 or names == entity.natural_key)
     if not ctx.system and beyond_rights(ctx.plan, entity, names, per_company=per_company):
-        return Clash(entity.address, names, ctx.request_id)
+        told = any(rule.tell and rule.fields == names for rule in entity.unique.values())
+        return Clash(entity.address, names, ctx.request_id, said if told else None)
     return Invalid([Problem(next(iter(names), ""), said)], said)
 
 

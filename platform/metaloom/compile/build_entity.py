@@ -85,7 +85,7 @@ def _rule(context: Context, address: str, name: str, node: Node, scope: object) 
 
 def _unique(context: Context, address: str, name: str, node: Node, scope: object) -> UniqueRule:
     when = want(context, node.get("when"), f"{address}/unique/{name}", scope, targets=EVERYWHERE)
-    return UniqueRule(name, strings(node.get("fields")), when, text(node.get("message")), node.key)
+    return UniqueRule(name, strings(node.get("fields")), when, text(node.get("message")), flag(node.get("tell")), node.key)
 
 
 def _field(context: Context, folder: Folder, name: str, node: Node, scope: object) -> Field:

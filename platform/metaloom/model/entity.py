@@ -148,12 +148,17 @@ class Ownership:
 
 @dataclass(frozen=True)
 class UniqueRule:
-    """No two live rows share these fields (``when``: only rows for which it is true)."""
+    """No two live rows share these fields (``when``: only rows for which it is true).
+
+    ``tell``: everybody who meets it is told so, even where the fields of the other row are not for them (the rule must be known
+    at the counter); it is written down and counted all the same.
+    """
 
     name: str
     fields: tuple[str, ...]
     when: str = ""
     message: Text | None = None
+    tell: bool = False
     position: Position = NOWHERE
 
 
