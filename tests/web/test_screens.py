@@ -1,6 +1,7 @@
 """The generic screens: what they show, what they refuse, what they never do."""
 
 import re
+from decimal import Decimal
 from urllib.parse import quote
 
 import pytest
@@ -99,6 +100,22 @@ def test_the_tabs_of_a_record_say_how_many_rows_wait_behind_them(visitor):
 def test_a_history_names_the_person_and_keeps_the_login_as_a_hint(visitor):
     told = visitor("li").get("/e/shop.buyer/1/tab/history").text
     assert '<span title="li">李雷</span>' in told and "新增" in told
+
+
+def test_every_door_takes_only_the_choices_that_are_offered(tenancy):
+    """Also when something else changes that narrows them; without a limit behind the link everything is taken."""
+    from metaloom import command
+    from metaloom.base.errors import Invalid
+
+    ctx = context_of(tenancy.open("alpha"), "li")
+    sale = {"price": Decimal("5.00"), "quantity": 1}
+    with pytest.raises(Invalid) as refused:
+        command.create_record(ctx, "shop.sale", {**sale, "buyer": 2, "ways": "van"})
+    assert [(p.field, p.message.say("zh")) for p in refused.value.problems] == [("ways", "这里不能选择“送货上门”。")]
+    saved = command.create_record(ctx, "shop.sale", {**sale, "buyer": 3, "ways": "van"})
+    with pytest.raises(Invalid):
+        command.change_record(ctx, "shop.sale", saved.id, {"buyer": 2}, saved.row_version)
+    assert command.change_record(ctx, "shop.sale", saved.id, {"buyer": 2, "ways": "post"}, saved.row_version).row_version == saved.row_version + 1
 
 
 def test_codes_of_the_journals_are_said_in_words(app):

@@ -19,6 +19,11 @@ def entity_words(pinned: Current, address: str, row: Any = None) -> str:
     return say(found.label) if found is not None else address
 
 
+def number_words(pinned: Current, number: int, row: Any = None) -> str:
+    """A record's number is no amount: it stands as it is."""
+    return str(number)
+
+
 def command_words(pinned: Current, name: str, entity: str) -> str:
     """A command's name in words: a standard verb, an action of ``entity``, or a plugin command."""
     kind, _, tail = name.partition(":")
@@ -45,6 +50,7 @@ def _event_words(pinned: Current, event: str, row: Any) -> str:
 
 for _address in ENTITY_CODES:
     WORDS[_address, "entity"] = entity_words
+    WORDS[_address, "record_id"] = number_words
 for _address in COMMAND_CODES:
     WORDS[_address, "command"] = _command_of_row
 WORDS["platform.ledger_entry", "event"] = _event_words
