@@ -24,7 +24,7 @@ def command() -> None:
 @click.argument("rules", nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Count what would happen, keep nothing.")
 def run(tenant: str, rules: tuple[str, ...], dry_run: bool) -> None:
-    """Evaluate RULES (such as lending.credit_limit/limit_expiry; default: all that run by job) over all records."""
+    """Evaluate RULES (such as <pack>.<entity>/<rule>; default: all that run by job) over all records."""
     with house() as tenancy:
         summary = evaluate_warnings(_context(tenancy.open(tenant)), list(rules) or None, dry_run=dry_run)
         for rule, tally in summary.rules.items():
