@@ -12,19 +12,21 @@ from tests.security.test_what_leaves_the_house import written
 
 BUYER, SALE, LINE = "depot.buyer", "depot.sale", "depot.sale_line"
 
+MORE_FIELDS = """    hotline: {type: phone, encrypted: true, mask: phone, unique: true, label: {zh: 专线, en: Hotline}}
+    card: {type: text, length: 40, unique: true, label: {zh: 卡号, en: Card}}
+"""
+
 
 @pytest.fixture(scope="module")
 def keepers(world):
-    """The depot with a mobile that is unique, a card that is hidden from clerks, and lines with rights of their own."""
+    """The depot with two unique fields, a masked one and a plain one, and with lines that have rights of their own."""
     tenant = world.tenants["one"]
     before = tenant.revision().number
     made = []
     for source in sources_of(tenant, before):
         text = source.text
         if source.path.endswith("buyer/entity.yaml"):
-            text = text.replace("mobile: {type: phone,", "mobile: {type: phone, unique: true,").replace(
-                "list: {columns: [code", "    card: {type: text, length: 40, unique: true, label: {zh: 卡号, en: Card}}\nlist: {columns: [code").replace(
-                'fields: {"*": write, secret: hidden}}', 'fields: {"*": write, secret: hidden}}')
+            text = text.replace("list: {columns: [code", MORE_FIELDS + "list: {columns: [code")
         if source.path.endswith("sale_line/entity.yaml"):
             text += '''access:
   clerk: {scope: expression, condition: "quantity <= 5", actions: [list, read, create, edit], fields: {"*": write}}
@@ -49,24 +51,24 @@ def buyer_of(world, username, **values):
 def test_a_clash_with_what_one_may_not_read_names_neither_field_nor_record(keepers):
     """The clerk reads own buyers only; another one of the company has the same number."""
     taken = mobile()
-    buyer_of(keepers, "chief", mobile=taken)
+    buyer_of(keepers, "chief", hotline=taken)
     clerk = keepers.id_of("clerk")
     before = len(written(keepers, "unique_clash", clerk))
     with pytest.raises(Clash) as refused:
-        buyer_of(keepers, "clerk", mobile=taken)
+        buyer_of(keepers, "clerk", hotline=taken)
     said = refused.value.message.say("zh") + refused.value.message.say("en")
-    assert "手机" not in said and "Mobile" not in said and "相同" not in said and "req-17" in said
+    assert "专线" not in said and "Hotline" not in said and "相同" not in said and "req-17" in said
     assert [p.field for p in refused.value.problems] == [""]
     noted = written(keepers, "unique_clash", clerk)[before:]
-    assert [row["after"]["clash"] for row in noted] == [{"fields": ["mobile"], "request": "req-17"}] and taken not in str(noted)
+    assert [row["after"]["clash"] for row in noted] == [{"fields": ["hotline"], "request": "req-17"}] and taken not in str(noted)
 
 
 def test_who_reads_the_whole_company_is_told_the_field(keepers):
     taken = mobile()
-    buyer_of(keepers, "clerk", mobile=taken)
+    buyer_of(keepers, "clerk", hotline=taken)
     with pytest.raises(Invalid) as refused:
-        buyer_of(keepers, "chief", mobile=taken)
-    assert not isinstance(refused.value, Clash) and [p.field for p in refused.value.problems] == ["mobile"]
+        buyer_of(keepers, "chief", hotline=taken)
+    assert not isinstance(refused.value, Clash) and [p.field for p in refused.value.problems] == ["hotline"]
 
 
 def test_a_plain_field_is_still_named(keepers):
@@ -86,12 +88,12 @@ def test_who_tries_one_value_after_the_other_is_stopped(keepers, monkeypatch):
     person = keepers.person(role="depot.clerk")
     taken = [mobile() for _ in range(4)]
     for one in taken:
-        buyer_of(keepers, "chief", mobile=one)
+        buyer_of(keepers, "chief", hotline=one)
     for one in taken[:3]:
         with pytest.raises(Clash):
-            buyer_of(keepers, person.username, mobile=one)
+            buyer_of(keepers, person.username, hotline=one)
     with pytest.raises(TooMany):
-        buyer_of(keepers, person.username, mobile=taken[3])
+        buyer_of(keepers, person.username, hotline=taken[3])
 
 
 def test_a_trial_import_is_no_way_around(keepers, monkeypatch):
@@ -106,9 +108,9 @@ def test_a_trial_import_is_no_way_around(keepers, monkeypatch):
     try:
         taken = [mobile() for _ in range(4)]
         for one in taken:
-            buyer_of(keepers, "chief", mobile=one)
+            buyer_of(keepers, "chief", hotline=one)
         person = keepers.person(role="depot.clerk")
-        rows = [{"code": f"i{values_of()}", "name": "N", "mobile": one} for one in taken]
+        rows = [{"code": f"i{values_of()}", "name": "N", "hotline": one} for one in taken]
         with pytest.raises(TooMany):
             import_records(keepers.ctx(person.username), BUYER, rows)
         assert len(written(keepers, "unique_clash", person.id)) == 3
