@@ -20,13 +20,17 @@ MARK_MAX = 200
 register({
     "message.marked": ("已标为已读。", "Marked as read."),
     "message.preferred": ("消息设置已保存。", "Your message settings were saved."),
-    "message.kind.approval": ("审批待办", "Approval tasks"),
+    "message.kind.approval.task": ("审批待办", "Approval tasks"),
+    "message.kind.approval.copy": ("审批抄送", "Copies of approvals"),
+    "message.kind.approval.urged": ("审批催办", "Urged approvals"),
+    "message.kind.approval.late": ("审批超时", "Late approvals"),
+    "message.kind.approval.result": ("审批结果", "Results of approvals"),
     "message.kind.alert": ("风险预警", "Alerts"),
     "message.kind.job": ("任务结果", "Results of jobs"),
 })
 
 # Kinds that the engine itself speaks of; templates of the packs are kinds too.
-ENGINE_KINDS = ("approval.task", "alert", "job")
+ENGINE_KINDS = ("approval.task", "approval.copy", "approval.urged", "approval.late", "approval.result", "alert", "job")
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def _kinds(ctx: Context) -> list[tuple[str, Text, bool, dict[str, bool]]]:
     """Every kind a person may hear of: (kind, words, important, channel → wanted by itself)."""
     reach = Reach.of(ctx.revision.catalog.settings)
     mail = {"email": False} if reach.mail else {}
-    names = (message(f"message.kind.{kind.partition('.')[0]}") for kind in ENGINE_KINDS)
+    names = (message(f"message.kind.{kind}") for kind in ENGINE_KINDS)
     found = [(kind, Text(name.say("zh"), name.say("en")), False, {IN_APP: True, **mail}) for kind, name in zip(ENGINE_KINDS, names, strict=True)]
     for template in ctx.revision.catalog.messages.values():
         if IN_APP in template.channels:

@@ -138,8 +138,7 @@ def _kind(catalog: Catalog, kind: str) -> str:
     action = catalog.actions.get(f"{entity}/{name}")
     if action is not None:
         return say(action.label)
-    first = kind.partition(".")[0]
-    return message(f"message.kind.{first}").say(locale()) if first in {k.partition(".")[0] for k in ENGINE_KINDS} else ""
+    return message(f"message.kind.{kind}").say(locale()) if kind in ENGINE_KINDS else ""
 
 
 def _goal(note: Note) -> str:
