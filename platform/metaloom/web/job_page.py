@@ -140,7 +140,7 @@ def _error(pinned: Current, error: Mapping[str, Any], steps: tuple[JobStep, ...]
     return {"said": error["sentence" if locale() == "zh" else "sentence_en"], "title": title, "href": href, "entity": label, "step": error["step"] + 1}
 
 
-def _label(pinned: Current, value: str) -> str:
+def _label(pinned: Current, value: str, row: Any) -> str:
     """A job's label is that of the metadata in the reader's language where the catalog still has it."""
     for job in pinned.catalog.jobs.values():
         if job.label.zh == value:
