@@ -30,13 +30,14 @@ from metaloom.command import rows
 from metaloom.command.environment import role_names, user_values
 from metaloom.command.evaluate import value
 from metaloom.command.live import Live
+from metaloom.command.move_case import CASE_MOVES, DATA
 from metaloom.command.unit import Unit
 from metaloom.compile import Source
 from metaloom.expression import Env
 from metaloom.job import run_due
 from metaloom.model import Expectation, FieldLevel, Move, Person, Trial
 from metaloom.plugin.registry import Registry
-from metaloom.record import Reader, Row
+from metaloom.record import Filter, Reader, Row
 from metaloom.record.schema import input_schema
 from metaloom.schema_change import publish
 from metaloom.storage import Settings, Tenancy, Tenant
@@ -44,6 +45,8 @@ from metaloom.worker.handlers import handlers
 
 TENANT, COMPANY, UNIT = "trial", "main", "main_unit"
 STAFF = "platform.staff"
+TASK, CASE, ALERT = "platform.approval_task", "platform.approval_case", "platform.alert"
+ENDED = ("handled", "ignored", "closed")
 KINDS: Mapping[str, type[MetaloomError]] = {
     "not_allowed": NotAllowed, "invalid": Invalid, "not_found": NotFound, "stale": Stale, "not_possible": NotPossible}
 
@@ -61,6 +64,11 @@ register({
     "trial.kept_back": ("{person} 本不应可以“{action}”", "{person} should not be offered “{action}”"),
     "trial.level": ("{person} 对 {field} 的权限应为 {wanted}，实际为 {found}", "{person} should have {wanted} on {field}, has {found}"),
     "trial.count": ("应有 {wanted} 条，实际 {found} 条", "there should be {wanted} records, there are {found}"),
+    "trial.waits": ("应等待 {wanted}，实际等待 {found}", "this should wait for {wanted}, waits for {found}"),
+    "trial.no_task": ("没有等待 {person} 处理的任务", "no task waits for {person}"),
+    "trial.no_case": ("该记录没有审批单", "the record has no approval case"),
+    "trial.alert_none": ("不应有未处理的预警“{rule}”", "there should be no open alert “{rule}”"),
+    "trial.alert_missing": ("应有未处理的预警“{rule}”", "there should be an open alert “{rule}”"),
     "trial.not_one": ("应找到一条记录，实际 {found} 条", "one record should fit, {found} do"),
 })
 
@@ -248,6 +256,63 @@ class _Play:
         entity, record = self._record(move.on)
         return command.delete_record(self._context(move.by), entity, record, self._version(entity, record)).message
 
+    def _start(self, move: Move) -> Message:
+        entity, record = self._record(move.on)
+        chosen = {step: [self.ids[login] for login in people] for step, people in move.more.get("chosen", {}).items()}
+        return command.start_approval(self._context(move.by), entity, record, move.name, chosen, self._version(entity, record)).message
+
+    def _decide(self, move: Move) -> Message:
+        entity, record = self._record(move.on)
+        more = move.more
+        return command.decide_task(
+            self._context(move.by), self._task(move), move.name, more.get("opinion", ""), self._named(more.get("outputs", {})), self._named(move.values),
+            record_version=self._version(entity, record), to=more.get("to"), then=more.get("then")).message
+
+    def _move(self, move: Move) -> Message:
+        """Moves of an approval: with the person's task where the move is about one, else with the case."""
+        ctx, to = self._context(move.by), move.more.get("to", ())
+        shapes = DATA[move.name]
+        data: dict[str, Any] = {name: move.more["words"] for name, shape in shapes.items() if shape == "text" and "words" in move.more}
+        if to:
+            data["to"] = to[0] if shapes.get("to") == "step" else [self.ids[login] for login in to]
+        if move.name in CASE_MOVES and move.name not in ("resubmit",):
+            return command.move_case(ctx, move.name, case_id=self._case(move.on, move.position), data=data).message
+        return command.move_case(ctx, move.name, task_id=self._task(move), data=data).message
+
+    def _task(self, move: Move) -> int:
+        """The task that waits for the person on the record."""
+        found = self._waiting(move.by, *self._record(move.on))
+        if not found:
+            done = self._newest(move.on)
+            raise _Stop(Failure(move.position, message("trial.no_task", person=move.by))) if done is None else NotAllowed(
+                message("trial.no_task", person=move.by))
+        return found[0].id
+
+    def _waiting(self, login: str, entity: str, record: int) -> list[Row]:
+        """Open tasks of the person on the record, as the person's own inbox shows them."""
+        plan = self._context(login).plan
+        with self.tenant.read() as conn:
+            reader = Reader(conn, self.tenant, self.revision, plan, self._env(plan))
+            asked = [Filter("case.entity", "eq", entity), Filter("case.record_id", "eq", record)]
+            return list(reader.list(TASK, view=self.revision.catalog.lists[f"{TASK}/main"], tab="todo", filters=asked, paths=["step"], limit=50).rows)
+
+    def _newest(self, name: str) -> Mapping[str, Any] | None:
+        """The latest approval case of the record."""
+        entity, record = self._record(name)
+        with self._looking() as unit:
+            found = rows.find(unit, CASE, {"entity": entity, "record_id": record}, order=("id",))
+        return found[-1] if found else None
+
+    def _case(self, name: str, where: Position) -> int:
+        found = self._newest(name)
+        if found is None:
+            raise _Stop(Failure(where, message("trial.no_case")))
+        return int(found["id"])
+
+    def _evaluate(self, move: Move) -> Message | None:
+        command.evaluate_warnings(self._context(""), list(move.values["rules"]) or None)
+        return None
+
     def _find(self, move: Move) -> Message | None:
         found = self._rows(move.target, move.values)
         if len(found) != 1:
@@ -285,6 +350,40 @@ class _Play:
         found = len(self._rows(expected.subject, expected.asked.get("where", {})))
         if found != expected.asked.get("count", found) or ("count" not in expected.asked and not found):
             yield self._failure(expected, "trial.count", wanted=expected.asked.get("count", "≥ 1"), found=found)
+
+    def _waits(self, expected: Expectation) -> Iterator[Failure]:
+        entity, record = self._record(expected.subject)
+        if "of" in expected.asked:
+            step = expected.asked.get("step", "")
+            found = {login for login in self.trial.people if any(step in ("", row["step"]) for row in self._waiting(login, entity, record))}
+            if found != set(expected.asked["of"]):
+                yield self._failure(expected, "trial.waits", wanted=", ".join(expected.asked["of"]) or "-", found=", ".join(sorted(found)) or "-")
+        if "status" in expected.asked:
+            case = self._newest(expected.subject)
+            status = case["status"] if case is not None else None
+            if status != expected.asked["status"]:
+                yield self._failure(expected, "trial.value", path="status", wanted=expected.asked["status"], found=_shown(status))
+
+    def _alerted(self, expected: Expectation) -> Iterator[Failure]:
+        asked, rule = expected.asked, expected.subject
+        entity, record = self._record(asked["on"])
+        with self._looking() as unit:
+            found = [row for row in rows.find(unit, ALERT, {"entity": entity, "record_id": record, "rule": f"{entity}/{rule}"}, order=("id",))
+                     if row["status"] not in ENDED]
+        if asked.get("none"):
+            if found:
+                yield self._failure(expected, "trial.alert_none", rule=rule)
+            return
+        if not found:
+            yield self._failure(expected, "trial.alert_missing", rule=rule)
+            return
+        for name in ("level", "days", "status"):
+            if name in asked and not _same(found[-1][name], asked[name]):
+                yield self._failure(expected, "trial.value", path=name, wanted=_shown(asked[name]), found=_shown(found[-1][name]))
+        for key, wanted in (("seen_by", True), ("unseen_by", False)):
+            for login in asked.get(key, ()):
+                if (self._row(login, ALERT, found[-1]["id"]) is not None) is not wanted:
+                    yield self._failure(expected, "trial.seen" if wanted else "trial.unseen", person=login, name=rule)
 
     def _held(self, expected: Expectation) -> Iterator[Failure]:
         asked, name = expected.asked, expected.subject
@@ -396,9 +495,10 @@ class _Play:
 
 _MOVES: Mapping[str, Callable[[_Play, Move], Message | None]] = {
     "create": _Play._create, "change": _Play._change, "do": _Play._act, "archive": _Play._archive, "restore": _Play._restore,
-    "delete": _Play._delete, "find": _Play._find, "days": _Play._days}
+    "delete": _Play._delete, "find": _Play._find, "days": _Play._days, "start": _Play._start, "decide": _Play._decide, "approval": _Play._move,
+    "evaluate": _Play._evaluate}
 _EXPECT: Mapping[str, Callable[[_Play, Expectation], Iterator[Failure]]] = {
-    "refused": _Play._refused, "said": _Play._spoke, "rows": _Play._counted, "record": _Play._held}
+    "refused": _Play._refused, "said": _Play._spoke, "rows": _Play._counted, "record": _Play._held, "waits": _Play._waits, "alert": _Play._alerted}
 _LEVELS: Mapping[str, Callable[[FieldLevel], bool]] = {
     "clear": lambda level: level >= FieldLevel.READ, "masked": lambda level: level is FieldLevel.MASKED,
     "hidden": lambda level: level is FieldLevel.HIDDEN, "writes": lambda level: level >= FieldLevel.WRITE}

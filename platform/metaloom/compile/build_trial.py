@@ -19,8 +19,8 @@ from metaloom.compile.scope import USER, target_of
 from metaloom.model import Catalog, Expectation, Field, Move, Person, Trial
 
 FIRST_DAY = date(2026, 3, 2)
-MOVES = ("create", "change", "do", "archive", "restore", "delete", "find", "days")
-EXPECTATIONS = ("refused", "record", "rows", "said")
+MOVES = ("create", "change", "do", "archive", "restore", "delete", "find", "days", "start", "decide", "approval", "evaluate")
+EXPECTATIONS = ("refused", "record", "rows", "said", "waits", "alert")
 BY_PERSON = ("offers", "keeps_back", "clear", "masked", "hidden", "writes")
 
 
@@ -68,6 +68,10 @@ class _Build:
             return Move(verb, target=target, name=self._new(node.get("as"), target), by=by, values=values, position=node.position)
         if verb == "do":
             return self._do(node, by, values)
+        if verb == "evaluate":
+            return Move(verb, values=MappingProxyType({"rules": tuple(n.value for n in subject.value)}), position=node.position)
+        if verb in ("start", "decide", "approval"):
+            return self._approval(verb, node, by, values)
         return Move(verb, on=self.record(subject), by=by, values=values, position=node.position)
 
     def _do(self, node: Node, by: str, values: Mapping[str, Any]) -> Move:
@@ -77,13 +81,26 @@ class _Build:
         return Move("do", self.record(on) if on is not None else "", self.context.find("entity", of, self.pack, self.address),
                     string(node.get("do")), by, values, string(node.get("reason")), position=node.position)
 
+    def _approval(self, verb: str, node: Node, by: str, values: Mapping[str, Any]) -> Move:
+        on, chosen = node.get("on"), node.get("chosen")
+        assert on is not None                                     # the schema demands it
+        more: dict[str, Any] = {key: n.value for key in ("then", "words", "opinion") if (n := node.get(key)) is not None}
+        if chosen is not None:
+            more["chosen"] = {step: tuple(self.person(i.value, i.position) for i in n.value) for step, n in chosen.items()}
+        to, outputs = node.get("to"), node.get("outputs")
+        if to is not None:
+            more["to"] = tuple(n.value for n in to.value) if to.is_list else to.value
+        if outputs is not None:
+            more["outputs"] = self._plain(outputs)
+        return Move(verb, self.record(on), name=string(node.get(verb)), by=by, values=values, more=MappingProxyType(more), position=node.position)
+
     def _expectation(self, node: Node, tried: bool) -> Expectation:
         verb = next(v for v in EXPECTATIONS if v in node.value)
         subject = node.value[verb]
         if verb in ("refused", "said") and not tried:
             self.report("ML-TEST-005", subject.key)
         named = string(subject)
-        if verb == "record":
+        if verb in ("record", "waits"):
             named = self.record(subject)
         elif verb == "rows":
             named = self.context.find("entity", subject, self.pack, self.address)
@@ -94,8 +111,10 @@ class _Build:
             return self._plain(node)
         if key in BY_PERSON:
             return {self.person(login, n.key): tuple(i.value for i in n.value) for login, n in node.items()}
-        if key in ("seen_by", "unseen_by"):
+        if key in ("seen_by", "unseen_by", "of"):
             return tuple(self.person(n.value, n.position) for n in node.value)
+        if key == "on":
+            return self.record(node)
         return tuple(n.value for n in node.value) if node.is_list else node.value
 
     # -- names of the test ----------------------------------------------------------------------------------------------
@@ -152,13 +171,27 @@ class _Check:
             entity = move.target or self.build.records.get(move.on, "")
             if move.verb == "do":
                 self._action(node.value["do"], entity, move.name)
+            elif move.verb == "start":
+                self._known(node.value["start"], "chain", entity, move.name, self.catalog.chains)
+            elif move.verb == "evaluate":
+                for item in node.value["evaluate"].value:
+                    self._known(item, "warning rule", *str(item.value).split("/", 1), self.catalog.warning_rules)
             else:
                 for key in ("values", "where"):
                     self._fields(node.get(key), entity)
         for node, expected in then:
             self._expected(node, self.build.records.get(expected.subject, "") if expected.verb == "record" else expected.subject)
 
+    def _known(self, node: Node, what: str, entity: str, name: str, known: Mapping[str, Any]) -> None:
+        if f"{entity}/{name}" not in known:
+            near = [address.partition("/")[2] for address in known if address.startswith(f"{entity}/")]
+            self.build.report("ML-REF-001", node.position, hint=_did_you_mean(name, near), what=what, name=f"{entity}/{name}")
+
     def _expected(self, node: Node, entity: str) -> None:
+        alert, on = node.get("alert"), node.get("on")
+        if alert is not None and on is not None:
+            self._known(alert, "warning rule", self.build.records.get(str(on.value), ""), str(alert.value), self.catalog.warning_rules)
+            return
         for key in ("values", "where"):
             self._fields(node.get(key), entity)
         for item in _items(node.get("empty")):

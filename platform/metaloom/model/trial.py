@@ -24,10 +24,11 @@ class Person:
 
 @dataclass(frozen=True)
 class Move:
-    """Something done. ``verb``: create | change | do | archive | restore | delete | days.
+    """Something done. ``verb``: create | change | do | archive | restore | delete | find | days | start | decide | approval | evaluate.
 
     ``target`` is an entity (create, and do without a record) or '' ; ``on`` the record by its name in the test; ``name`` the
-    action, or the name that a new record gets. ``by`` '' is the engine itself. Values are plain; ``$x`` names a record or person.
+    action (chain, decision, move), or the name that a new record gets. ``by`` '' is the engine itself. Values are plain; ``$x``
+    names a record or person. ``more`` has what only one verb knows, as written.
     """
 
     verb: str
@@ -38,12 +39,13 @@ class Move:
     values: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
     days: int = 0
+    more: Mapping[str, Any] = field(default_factory=dict)
     position: Position = NOWHERE
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """Something that must hold. ``verb``: refused | record | rows | said; ``asked`` has the other keys as written."""
+    """Something that must hold. ``verb``: refused | record | rows | said | waits | alert; ``asked`` has the other keys as written."""
 
     verb: str
     subject: str
