@@ -143,7 +143,7 @@ def lines_of(world, sale):
 
 @pytest.mark.parametrize("change", [
     lambda small, large: [small, {**large, "what": "changed"}],
-    lambda small, large: [small, large, {"what": "more", "quantity": 6}],
+    lambda small, large: [small, {"what": "more", "quantity": 6}],
     lambda small, large: [],
 ], ids=["changes one outside", "adds one outside", "removes its own without the right"])
 def test_a_child_row_is_judged_by_the_grant_that_covers_it(keepers, change):
