@@ -222,7 +222,7 @@ def test_the_check_sees_a_row_that_the_log_does_not_say(guild):
     "UPDATE ml_approval_case SET status = 'approved' WHERE id = {case}", "UPDATE ml_approval_case SET seq = seq + 1 WHERE id = {case}",
     "UPDATE ml_approval_case SET state = replace(state, 'open', 'done') WHERE id = {case}",
     "INSERT INTO ml_approval_task (case_id, task_no, step, kind, status, opened_at) SELECT case_id, 99, step, kind, status, opened_at "
-    "FROM ml_approval_task WHERE case_id = {case}",
+    "FROM ml_approval_task WHERE case_id = {case} LIMIT 1",
 ])  # fmt: skip
 def test_doctor_finds_what_the_log_does_not_say(guild, planted):
     case = guild.start("three")
