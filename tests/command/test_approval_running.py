@@ -78,7 +78,8 @@ def test_a_step_whose_condition_is_not_met_is_skipped(guild):
 def test_the_subject_keeps_what_not_every_reader_may_read_to_itself(guild):
     record = guild.request(name="看得见", secret="ZZ-geheim")
     case = guild.start(record=record)
-    assert guild.case(case)["subject"] == {"zh": "看得见 500.00 -", "en": "看得见 500.00 -"}
+    subject = guild.case(case)["subject"]
+    assert all(said.startswith("看得见 500.00") and "ZZ-geheim" not in said for said in (subject["zh"], subject["en"]))
     told = guild.rows("message", receiver_id=guild.people["checker"], record_id=record)
     assert told and all("ZZ-geheim" not in row["subject"] for row in told)
     assert guild.open_task(case) and told[-1]["link"] == f"/task/{guild.open_task(case)}"
