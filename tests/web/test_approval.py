@@ -193,6 +193,15 @@ def test_the_initiator_picks_people_and_the_record_shows_its_approvals(guild, vi
     tab = page_of(clerk, f"/e/guild.request/{record}/tab/approval")
     assert "自选" in tab and "审批中" in tab and "/hall/case/" in tab
     assert clerk.get(f"/e/guild.request/{record}/approval/nothing").status_code == 404
+    above = page_of(clerk, f"/e/guild.request/{record}/approval")
+    assert "等待 指定人" in above and "/hall/case/" in above and "发起审批" not in above
+
+
+def test_a_record_at_rest_offers_the_chains_that_the_person_may_start(guild, visit):
+    record = guild.request(name="还没发起")
+    assert "approval/three" in page_of(visit("clerk"), f"/e/guild.request/{record}/approval")
+    assert "approval/" not in page_of(visit("checker"), f"/e/guild.request/{record}/approval")
+    assert f"/e/guild.request/{record}/approval" in page_of(visit("clerk"), f"/e/guild.request/{record}")
 
 
 def test_a_draft_is_kept_and_found_again(guild, visit):

@@ -8,7 +8,9 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES, WEB = ROOT / "templates", ROOT / "platform" / "metaloom" / "web"
 WORDS = {name: json.loads((TEMPLATES / "i18n" / f"{name}.json").read_text(encoding="utf-8")) for name in ("zh", "en")}
 # Keys put together at run time: what stands before the variable part.
-BUILT = ("did.", "channel.", "list.hint_", "detail.more", "detail.record", "note.channel.")
+BUILT = ("did.", "channel.", "list.hint_", "detail.more", "detail.record", "note.channel.", "approval.did.", "approval.box.", "approval.empty.",
+         "approval.time.", "approval.move.", "approval.help.", "approval.age_", "approval.node.", "approval.outcome.", "approval.opinion_rule.",
+         "approval.text.", "approval.to_", "approval.then.")
 
 
 def used_keys():

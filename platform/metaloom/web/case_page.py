@@ -16,8 +16,8 @@ from metaloom.base.errors import Invalid, MetaloomError, NotFound, NotPossible, 
 from metaloom.base.messages import message
 from metaloom.base.text import Text
 from metaloom.command import CaseShown
-from metaloom.model import Decide, Entity, Field, FieldLevel, FieldType
-from metaloom.record import Row
+from metaloom.model import ApprovalChain, Decide, Entity, Field, FieldLevel, FieldType
+from metaloom.record import Filter, Row
 from metaloom.record.schema import schema_of
 from metaloom.web import detail_page
 from metaloom.web.case_story import Story, people_in
@@ -28,7 +28,7 @@ from metaloom.web.file_page import file_facts
 from metaloom.web.form_model import FormField, Source, make_field, raw_values
 from metaloom.web.frame import icon, record_url, toast
 from metaloom.web.i18n import translate
-from metaloom.web.inbox_page import BOXES, age, chain_label
+from metaloom.web.inbox_page import BOXES, CASE, age, chain_label
 from metaloom.web.security import inside
 
 blueprint = Blueprint("case", __name__)
@@ -545,6 +545,27 @@ def _after(sentence: str, target: str) -> Any:
 
 
 # --------------------------------------------------------------------------------------------------- from the record
+
+
+@blueprint.get("/e/<entity>/<int:id>/approval")
+def standing(entity: str, id: str) -> Any:
+    """Above the record: which approval of it runs and for what it waits, or which ones may be started by hand."""
+    pinned, key = current(), _key(id)
+    chains = [one for one in pinned.catalog.chains.values() if one.entity == pinned.entity(entity).address]
+    pinned.reader.require(entity, key)
+    found = pinned.reader.list(CASE, filters=[Filter("entity", "eq", entity), Filter("record_id", "eq", key), Filter("finished_at", "empty", True)],
+                               paths=["chain", "current_steps"], sort=["-started_at"], limit=5)
+    labels = {one.name: say(one.label) for one in chains}
+    running = [(url(f"/case/{row.id}"), labels.get(row["chain"], row["chain"]), row["current_steps"] or "") for row in found.rows]
+    startable = () if running else [(record_url(entity, key, f"/approval/{one.name}"), say(one.label)) for one in chains if _may_start(pinned, one)]
+    return render_template("approval/standing.html", running=running, startable=startable)
+
+
+def _may_start(pinned: Current, chain: ApprovalChain) -> bool:
+    """Whether the button is worth showing; the command judges."""
+    if chain.start is None:
+        return False
+    return bool(pinned.actor.role_addresses.intersection(chain.start.roles)) if chain.start.roles else bool(pinned.plan.may(chain.entity, "edit"))
 
 
 @blueprint.get("/e/<entity>/<int:id>/approval/<chain>")

@@ -95,7 +95,7 @@ def detail(pinned: Current, entity: str, id: int, notice: str = "") -> str:
         state=_state(pinned, definition, row),
         blocks=blocks_of(pinned, definition, row), own_panel=_own_panel(pinned, definition, row),
         panel="" if opened == "info" else _panel(pinned, definition, row, opened),
-        here_url=record_url(entity, id), notice=notice, **_buttons(pinned, definition, row),
+        here_url=record_url(entity, id), notice=notice, approvals=_has_chains(pinned, definition), **_buttons(pinned, definition, row),
         crumbs=[(say(definition.label), list_url(entity)), (row.title, "")],
     )
 
@@ -207,7 +207,7 @@ def tabs_of(pinned: Current, definition: Entity, row: Any) -> list[Tab]:
         if pinned.plan.may(other, "list") and pinned.plan.field_level_anywhere(other, link) >= FieldLevel.READ:
             label = definition.related_labels.get(name)
             tabs.append(Tab(name, say(label or pinned.catalog.entities[other].label)))
-    if any(chain.entity == definition.address for chain in pinned.catalog.chains.values()):
+    if _has_chains(pinned, definition):
         tabs.append(Tab("approval", _t("approval.tab")))
     if "history" in row.actions:
         tabs.append(Tab("history", _t("detail.history")))
@@ -220,6 +220,10 @@ def _panel(pinned: Current, definition: Entity, row: Any, name: str) -> Any:
     if name == "approval" and name not in definition.related:
         return _cases(pinned, definition, row)
     return _related(pinned, definition, row, name)
+
+
+def _has_chains(pinned: Current, definition: Entity) -> bool:
+    return any(chain.entity == definition.address for chain in pinned.catalog.chains.values())
 
 
 def _cases(pinned: Current, definition: Entity, row: Any) -> Any:
