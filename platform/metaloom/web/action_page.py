@@ -58,7 +58,10 @@ def ask(entity: str, name: str, id: int | None = None) -> Any:
 def _row_of(pinned: Current, entity: str, id: int | None, asked: InputAsked, verb: Verb | None) -> Any:
     """The record for the dialog; a verb of its own may ask for a right on another entity."""
     if verb is None:
-        return _row_for(pinned, entity, id, asked.permission)
+        row = _row_for(pinned, entity, id, asked.permission)
+        if row is None and (asked.action is None or asked.action.on != "list"):
+            raise NotFound  # an action of records, asked for without one
+        return row
     if id is None:
         raise NotFound
     row = _row_for(pinned, entity, id, "read")
