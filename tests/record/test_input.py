@@ -69,7 +69,7 @@ BAD: list[tuple[FieldType, list[object]]] = [
     (T.LINK, ["0", "-1", 0, True, "x", 1.5, "1e3", 2**63, [1], {"id": "x"}, {"id": None, "evil": 1}, "١"]), (T.ATTACHMENT, ["x", [True], [-1], {"a": 1}, 1.5, list(range(1, 60)), [[1]]]),
     (T.TAGS, [[5], ["x" * 61], ["\x00"], {"a": 1}, ["x"] * 101]), (T.PHONE, ["12345", "1325678591", "+1 555", "١٣٢٥٦٧٨٥٩١٧", 13256785917]), (T.EMAIL, ["x", "a@b", "a@b..c", "a b@c.d", "<a@b.c>"]),
     (T.ID_CARD, ["110101199003071234", "11010119900230123X", "123", "1" * 18]), (T.BANK_CARD, ["6222021234567890123"[:15] + "x", "123", "1" * 20]), (T.CREDIT_CODE, ["91350100M000100Y44", "x" * 18]),
-    (T.REGION, ["33010", "0123456", "abcdef", "٣٣٠١٠٦"]), (T.COLOUR, ["red", "#fff", "#gggggg", "url(x)"]), (T.URL, ["javascript:alert(1)", "ftp://x", "//x", "http://", "https://a b", "data:text/html,x", "http://[", "\\\\x"]),
+    (T.REGION, ["33010", "0123456", "abcdef", "٣٣٠١٠٦", "440399", "999999", "广东省 / 深圳市"]), (T.COLOUR, ["red", "#fff", "#gggggg", "url(x)"]), (T.URL, ["javascript:alert(1)", "ftp://x", "//x", "http://", "https://a b", "data:text/html,x", "http://[", "\\\\x"]),
     (T.JSON, ["{", "NaN", '{"a": NaN}', float("nan"), "[" * 50 + "]" * 50, object(), "x" * 100_001, {"a": float("inf")}]), (T.CHILD, [[{"a": 1}]]),
 ]
 

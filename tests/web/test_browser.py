@@ -270,3 +270,39 @@ def test_words_keep_their_contrast_in_light_and_dark(seen, live):
             seen.goto(f"{live}/alpha{path}")
             seen.wait_for_load_state("networkidle")
             assert seen.evaluate(checks) == [], (theme, path)
+
+
+def test_a_region_is_chosen_by_province_city_and_county(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.buyer/new")
+    seen.fill("[name=name]", "钱多多")
+    province, city, county = (seen.get_by_label(f"所在地区 {level}", exact=True) for level in ("省份", "城市", "区县"))
+    expect(city).to_be_hidden()
+    province.focus()
+    seen.keyboard.press("ArrowDown")
+    expect(seen.locator("[name=region]")).to_have_value("110100")  # one city: its counties are offered at once
+    province.select_option(label="浙江省")
+    expect(seen.locator("[name=region]")).to_have_value("330000")
+    city.select_option(label="杭州市")
+    county.select_option(label="西湖区")
+    expect(seen.locator("[name=region]")).to_have_value("330106")
+    province.select_option(label="北京市")
+    county.select_option(label="朝阳区")
+    seen.click(".actionbar button.primary")
+    seen.wait_for_url(re.compile(r"/e/shop\.buyer/\d+$"))
+    assert "北京市 / 朝阳区" in seen.inner_text("main")
+    seen.goto(f"{seen.url}/edit")
+    expect(county).to_have_value("110105")
+    seen.goto(f"{live}/alpha/e/shop.buyer/")
+    seen.click("[data-more]")
+    province.select_option(label="北京市")
+    seen.press("[name='f.name']", "Enter")
+    seen.wait_for_url("**f.region=110100**")
+    expect(seen.locator("table.sheet tbody tr")).to_have_count(1)
+
+
+def test_no_region_is_fetched_where_none_is_asked(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/new")
+    seen.wait_for_load_state("networkidle")
+    assert seen.weight and not [url for url in seen.weight if "regions.json" in url]

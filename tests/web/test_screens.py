@@ -312,6 +312,19 @@ def test_export_holds_what_the_list_shows(visitor):
     assert visitor("li").get("/e/shop.sale/export?format=exe").status_code == 404
 
 
+def test_a_region_is_checked_said_in_words_and_found_by_its_province(tenancy, visitor):
+    person = visitor("li")
+    refused = person.post("/e/shop.buyer/new", {"name": "无此地", "region": "440399"})
+    assert refused.status_code == 400 and "没有这个行政区划" in refused.text and 'value="440399"' in refused.text
+    assert person.post("/e/shop.buyer/new", {"name": "深圳客", "region": "440305"}).status_code in (302, 303)
+    for asked, found in (("440000", True), ("440300", True), ("440305", True), ("330000", False), ("440304", False)):
+        page = person.get(f"/e/shop.buyer/?f.region={asked}").text
+        assert ("深圳客" in page) is found, asked
+    csv = person.get("/e/shop.buyer/export?format=csv&f.region=440000&columns=name,region").data.decode("utf-8-sig")
+    assert "深圳客" in csv and "广东省 / 深圳市 / 南山区" in csv
+    assert "广东省 / 深圳市 / 南山区" in person.get("/e/shop.buyer/").text
+
+
 def test_files_are_sniffed_and_closed_to_others(visitor):
     import io
 

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, tzinfo
 from decimal import Decimal
 from typing import Any
 
+from metaloom.base.regions import region_words
 from metaloom.base.text import Text
 from metaloom.model import Catalog, Choice, Field, FieldLevel, FieldType
 from metaloom.model.entity import EXACT_TYPES, LINK_TYPES, LIST_TYPES
@@ -65,13 +66,17 @@ def _hour(value: Any) -> str:
     return value.strftime("%H:%M" if not value.second else "%H:%M:%S") if isinstance(value, time) else _text(value)
 
 
+def _region(value: Any) -> str:
+    return region_words(value) if isinstance(value, str) else _text(value)
+
+
 def _moment(value: Any, zone: tzinfo) -> str:
     return value.astimezone(zone).isoformat(" ", "seconds")[:19] if isinstance(value, datetime) else _text(value)
 
 
 _PLAIN: dict[FieldType, Callable[[Any], str]] = {
     FieldType.MONEY: _amount, FieldType.DECIMAL: _amount, FieldType.RATE: _rate, FieldType.INTEGER: _integer,
-    FieldType.DATE: _day, FieldType.TIME: _hour,
+    FieldType.DATE: _day, FieldType.TIME: _hour, FieldType.REGION: _region,
 }
 
 

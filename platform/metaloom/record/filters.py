@@ -68,7 +68,7 @@ def operators(field: Field) -> tuple[str, ...]:
         return _EQUAL
     if kind in EXACT_TYPES or kind in (FieldType.INTEGER, FieldType.DATE, FieldType.DATETIME, FieldType.TIME):
         return ("between", *(op for op in _ORDERED if op != "between"))
-    first = {"exact": "eq", "prefix": "prefix"}.get(field.search, "contains")
+    first = {"exact": "eq", "prefix": "prefix"}.get(field.search, "prefix" if kind is FieldType.REGION else "contains")
     return (first, *(op for op in _TEXT_OPS if op != first), *(("last4",) if field.search == "last4" else ()))
 
 

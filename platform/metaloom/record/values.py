@@ -15,7 +15,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import urlsplit
 
-from metaloom.base import identity
+from metaloom.base import identity, regions
 from metaloom.base.messages import Message, message, words
 from metaloom.model import Choices, Field, FieldType
 from metaloom.record.sanitise import sanitise
@@ -38,7 +38,6 @@ _INSTANT = re.compile(
 _TIME = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?", re.ASCII)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+", re.ASCII)
 _LANDLINE = re.compile(r"0[0-9]{2,3}-?[0-9]{7,8}(-[0-9]{1,6})?|400-?[0-9]{3}-?[0-9]{4}", re.ASCII)
-_REGION = re.compile(r"[1-9][0-9]{5}", re.ASCII)
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}", re.ASCII)
 _BAD_IN_LINE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _BAD_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -127,6 +126,15 @@ def _checked(code: str, test: Callable[[str], bool], tidy: Callable[[str], str] 
         return _bounded(field, text, how)
 
     return reader
+
+
+def _region(field: Field, raw: Any, how: Reading) -> str:
+    if how.by_label and isinstance(raw, str):
+        raw = regions.region_code(raw) or raw
+    return _region_code(field, raw, how)
+
+
+_region_code = _checked("record.not_region", regions.is_region)
 
 
 def _is_phone(text: str) -> bool:
@@ -391,7 +399,7 @@ _READERS: dict[FieldType, Callable[[Field, Any, Reading], Any]] = {
     FieldType.ATTACHMENT: _files, FieldType.IMAGE: _files, FieldType.SIGNATURE: _files, FieldType.JSON: _json,
     FieldType.AUTO_NUMBER: _text, FieldType.USER: _link, FieldType.ORG_UNIT: _link, FieldType.COMPANY: _link,
     FieldType.TAGS: _tags,
-    FieldType.REGION: _checked("record.not_region", lambda t: _REGION.fullmatch(t) is not None),
+    FieldType.REGION: _region,
     FieldType.PHONE: _checked("record.not_phone", _is_phone, lambda t: t.replace(" ", "").removeprefix("+86")),
     FieldType.EMAIL: _checked("record.not_email", lambda t: _EMAIL.fullmatch(t) is not None),
     FieldType.ID_CARD: _checked("record.not_id_card", identity.is_id_card, str.upper),

@@ -45,6 +45,7 @@ WIDGETS = {
     FieldType.COMPANY: "link",
     FieldType.STATE: "shown",
     FieldType.AUTO_NUMBER: "shown",
+    FieldType.REGION: "region",
 }
 INPUT_KINDS = {FieldType.EMAIL: "email", FieldType.PHONE: "tel", FieldType.URL: "url"}
 FULL_WIDTH = frozenset({"area", "child", "files"})

@@ -12,6 +12,7 @@ from flask import request
 from werkzeug.datastructures import MultiDict
 
 from metaloom.base.errors import MetaloomError, NotFound
+from metaloom.base.regions import is_region, significant
 from metaloom.model import Entity, Field, FieldLevel, FieldType, ListView
 from metaloom.model.entity import EXACT_TYPES, FILE_TYPES, LINK_TYPES
 from metaloom.record.filters import Filter, masked_operators, operators
@@ -29,7 +30,7 @@ DAYS = frozenset({FieldType.DATE, FieldType.DATETIME})
 
 @dataclass(frozen=True)
 class SearchField:
-    """One field of the search line. ``kind``: text | choice | link | range | days | bool."""
+    """One field of the search line. ``kind``: text | choice | link | range | days | bool | region."""
 
     path: str
     name: str
@@ -125,6 +126,8 @@ def _filters(pinned: Current, entity: Entity, args: MultiDict[str, str]) -> Iter
         op = operator_of(pinned, path)
         if field is not None and (field.type in LINK_TYPES or field.type in (FieldType.CHOICE, FieldType.STATE)):
             yield Filter(name, "in", values)
+        elif op == "prefix" and field is not None and field.type is FieldType.REGION:
+            yield Filter(name, op, significant(values[0]) if is_region(values[0]) else values[0])  # a province stands for all inside
         elif op == "between":
             yield Filter(name, "eq", _typed(field, values[0]))
         else:
@@ -202,6 +205,8 @@ def _search_field(pinned: Current, state: ListState, path: Path, more: bool) -> 
         return replace(one, kind="choice", options=tuple((c.code, say(c.label)) for c in choices.items.values()) if choices else ())
     if kind is FieldType.BOOLEAN:
         return replace(one, kind="bool")
+    if kind is FieldType.REGION and operator_of(pinned, path) == "prefix":
+        return replace(one, kind="region")
     if kind in LINK_TYPES:
         return replace(one, kind="link", target=target_of(path.field))
     return replace(one, hint="last4" if operator_of(pinned, path) == "last4" else "")

