@@ -39,3 +39,10 @@ def test_the_example_has_the_shape_of_a_chain() -> None:
     assert node is not None
     validate(shape_of("approval"), node.value["approval"], found.append, "approval")
     assert found == []
+
+
+def test_rows_held_by_a_test_of_the_database_name_one_that_is_there() -> None:
+    named = re.findall(r"\| `(tests/[\w/]+\.py)`, `(\w+)` \|$", TEXT, re.MULTILINE)
+    assert len(named) >= 4
+    for path, name in named:
+        assert f"def {name}(" in (Path(__file__).parents[2] / path).read_text("utf-8"), (path, name)

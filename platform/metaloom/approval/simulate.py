@@ -1,13 +1,14 @@
 """What a chain would do with a record: who would decide, on which way, without a word written (A11).
 
 A simulation plays a case in memory with willing people: whoever is asked says yes. Where a result of a decision steers the way, the
-caller may say what it would have been (``outputs``); otherwise it is unknown, and conditions over it are not true.
+caller may say what it would have been (``outputs``); otherwise it is unknown, and conditions over it are not true. ``as_it_ran`` tells
+the same of a case that people played.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -37,7 +38,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Outcome:
-    """``result``: approved, rejected, or '' where the simulation cannot go on; ``refused``: why the case could not even begin."""
+    """``result``: approved, rejected, or '' where the simulation cannot go on; ``refused``: why the case could not begin or go on."""
 
     result: str
     asked: tuple[Asked, ...] = ()
@@ -51,24 +52,41 @@ class Outcome:
         """Everybody who would be asked."""
         return frozenset(user for one in self.asked for user in one.people)
 
+    @property
+    def nobody(self) -> tuple[str, ...]:
+        """Steps for which nobody was found, or too few: the administrators, or nobody at all."""
+        last = {one.step: one for one in self.asked}
+        return tuple(step for step, one in last.items() if one.admin or not one.people)
+
 
 def simulate(chain: ApprovalChain, facts: Facts, initiator: int, at: datetime, *, chosen: Mapping[str, Sequence[int]] | None = None,
-             outputs: Mapping[str, Mapping[str, Any]] | None = None) -> Outcome:
-    """The way of one record through ``chain``. ``outputs``: step → what its deciders would have answered."""
+             outputs: Mapping[str, Mapping[str, Any]] | None = None, first: Mapping[str, Sequence[int]] | None = None) -> Outcome:
+    """The way of one record through ``chain``. ``outputs``: step → what its deciders would have answered; ``chosen``: step → whom the
+    initiator picks; ``first``: step → the people who say yes before others do (it counts where nobody may decide twice)."""
     chain = replace(chain, steps=_lenient(chain.steps))
+    picked = {**_first_choices(chain, facts, initiator, at), **(chosen or {})}
     try:
-        log = list(begin(chain, facts, initiator, at, chosen=chosen if chosen is not None else _first_choices(chain, facts, initiator, at)))
+        log = list(begin(chain, facts, initiator, at, chosen=picked))
     except NotPossible as refused:
-        return Outcome("", refused=refused.message)
-    state = replay(log)
-    for _ in range(TURNS):
-        move = None if state.finished else _willing(chain, state, facts, at, outputs or {})
-        if move is None:
-            break
-        for event in decide(chain, state, move, facts):
-            log.append(event)
-            state = fold(state, event)
-    return _outcome(chain, state, log)
+        return Outcome("", (*_nobody_at(chain, refused.message),), refused=refused.message)
+    state, why = replay(log), None
+    try:
+        for _ in range(TURNS):
+            move = None if state.finished else _willing(chain, state, facts, at, outputs or {}, first or {})
+            if move is None:
+                break
+            for event in decide(chain, state, move, facts):
+                log.append(event)
+                state = fold(state, event)
+    except NotPossible as refused:
+        why = refused.message
+    return replace(as_it_ran(chain, state, log), refused=why)
+
+
+def _nobody_at(chain: ApprovalChain, why: Message) -> list[Asked]:
+    """The step that keeps a case from beginning because nobody may decide it."""
+    steps = [step for step in chain.every_step() if step.label == why.slots.get("step")] if why.code == "approval.nobody" else []
+    return [Asked(step.name, (), {}) for step in steps]
 
 
 def _first_choices(chain: ApprovalChain, facts: Facts, initiator: int, at: datetime) -> dict[str, list[int]]:
@@ -82,7 +100,8 @@ def _first_choices(chain: ApprovalChain, facts: Facts, initiator: int, at: datet
     return found
 
 
-def _willing(chain: ApprovalChain, state: CaseState, facts: Facts, at: datetime, outputs: Mapping[str, Mapping[str, Any]]) -> Move | None:
+def _willing(chain: ApprovalChain, state: CaseState, facts: Facts, at: datetime, outputs: Mapping[str, Mapping[str, Any]],
+             first: Mapping[str, Sequence[int]]) -> Move | None:
     """The next yes; None where nobody can say it."""
     for name in state.active_steps():
         step = chain.step(name)
@@ -90,10 +109,10 @@ def _willing(chain: ApprovalChain, state: CaseState, facts: Facts, at: datetime,
             return Move("sub_done", SYSTEM, at, None, {"step": name, "result": "approved"})
         if isinstance(step, WaitFor) and not step.condition:
             return Move("wake", SYSTEM, at)
-    for task in state.live_tasks():
+    for task in sorted(state.live_tasks(), key=lambda t: t.assignee not in first.get(t.step, ())):
         step = chain.step(task.step)
         given = dict(outputs.get(task.step, {}))
-        for user in _holders(task.assignee, task.pool, facts):
+        for user in sorted(_holders(task.assignee, task.pool, facts), key=lambda u: u not in first.get(task.step, ())):
             for offer in legal(chain, state, user, facts, at):
                 if offer.task == task.no and offer.kind in ("claim", "pass"):
                     return Move(offer.kind, user, at, task.no, {"opinion": "simulated", "attachments": _files(step), "outputs": given})
@@ -121,12 +140,14 @@ def _asks_less(step: ChainStep) -> ChainStep:
     return step
 
 
-def _outcome(chain: ApprovalChain, state: CaseState, log: Iterable[Event]) -> Outcome:
+def as_it_ran(chain: ApprovalChain, state: CaseState, log: Iterable[Event]) -> Outcome:
+    """What a log says of its case; where a fork was passed more than once, the last time."""
     log = tuple(log)
     asked = [_asked(e, log) for e in log if e.kind == "people_found"]
-    ways = [(str(e.data["step"]), branch) for e in log if e.kind == "branch_chosen" for branch in e.data["branches"]]
+    taken = {str(e.data["step"]): e.data["branches"] for e in log if e.kind == "branch_chosen"}
+    ways = tuple((step, branch) for step, branches in taken.items() for branch in branches)
     stops = () if state.finished else state.active_steps()
-    return Outcome(state.status if state.finished else "", tuple(asked), tuple(dict.fromkeys(ways)), path(chain, state), stops)
+    return Outcome(state.status if state.finished else "", tuple(asked), ways, path(chain, state), stops)
 
 
 def _asked(event: Event, log: Sequence[Event]) -> Asked:
@@ -140,12 +161,14 @@ def _asked(event: Event, log: Sequence[Event]) -> Asked:
 
 @dataclass(frozen=True)
 class Survey:
-    """``dead_ways``, ``dead_steps``: what no record came to; ``stuck``: records whose case would not end, or not begin."""
+    """``dead_ways``, ``dead_steps``: what no record came to; ``stuck``: records whose case would not end, or not begin; ``nobody``:
+    step → records for which nobody could decide it but an administrator."""
 
     outcomes: Mapping[int, Outcome]
     dead_ways: tuple[tuple[str, str], ...]
     dead_steps: tuple[str, ...]
     stuck: tuple[int, ...]
+    nobody: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def survey(chain: ApprovalChain, outcomes: Mapping[int, Outcome]) -> Survey:
@@ -156,7 +179,8 @@ def survey(chain: ApprovalChain, outcomes: Mapping[int, Outcome]) -> Survey:
     dead = tuple(w for w in ways if w not in taken)
     steps = tuple(s.name for s in chain.every_step() if s.name not in walked)
     stuck = tuple(key for key, outcome in outcomes.items() if not outcome.result)
-    return Survey(outcomes, dead, steps, stuck)
+    without = {s.name: tuple(key for key, outcome in outcomes.items() if s.name in outcome.nobody) for s in chain.every_step()}
+    return Survey(outcomes, dead, steps, stuck, {step: keys for step, keys in without.items() if keys})
 
 
 def _walked(nodes: Iterable[Node]) -> Iterable[Node]:

@@ -41,6 +41,7 @@ from metaloom.command.save_user import save_user
 from metaloom.command.schedule_jobs import schedule_jobs
 from metaloom.command.set_password import set_password
 from metaloom.command.set_substitute import end_substitute, set_substitute
+from metaloom.command.simulate_chain import simulate_chain
 from metaloom.command.start_approval import start_approval
 from metaloom.command.start_job import cancel_run, pause_job, rerun_failed, start_job
 from metaloom.command.tell_webhooks import tell_webhooks
@@ -59,6 +60,6 @@ __all__ = [
     "handle_webhook", "import_records", "may_edit", "move_business_date", "move_case", "my_message", "my_messages",
     "names_in_case", "output_defaults", "pause_job", "people_to_choose", "prefer_messages", "preview_move", "publish",
     "read_messages", "redeliver_webhook", "rerun_failed", "resend_message", "restore_record", "revoke_role", "roll_back",
-    "run_action", "run_command", "save_user", "schedule_jobs", "set_password", "set_substitute", "start_approval", "start_job",
-    "system_context", "tell_webhooks", "transfer_record", "unlock_user", "upload_file", "waiting", "wishes",
+    "run_action", "run_command", "save_user", "schedule_jobs", "set_password", "set_substitute", "simulate_chain", "start_approval",
+    "start_job", "system_context", "tell_webhooks", "transfer_record", "unlock_user", "upload_file", "waiting", "wishes",
 ]

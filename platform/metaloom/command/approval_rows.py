@@ -105,6 +105,15 @@ def pinned(conn: sa.Connection, tables: Any) -> list[Row]:
         .order_by(table.c.entity, table.c.chain, table.c.chain_digest)).mappings())
 
 
+def finished(unit: Unit, entity: str, chain: str, *, records: Sequence[int] | None = None, limit: int | None = None) -> list[Row]:
+    """The last finished case of each record under a chain, newest first; ``records``: of these alone."""
+    table = unit.tables.engine.approval_case
+    own = [table.c.entity == entity, table.c.chain == chain, table.c.finished_at.is_not(None)]
+    own += [table.c.record_id.in_(records)] if records is not None else []
+    last = sa.select(sa.func.max(table.c.id)).where(*own).group_by(table.c.record_id)
+    return list(unit.conn.execute(sa.select(table).where(table.c.id.in_(last)).order_by(table.c.id.desc()).limit(limit)).mappings())
+
+
 # -- the log -----------------------------------------------------------------------------------------------------------------
 
 
