@@ -306,3 +306,23 @@ def test_no_region_is_fetched_where_none_is_asked(seen, live):
     seen.goto(f"{live}/alpha/e/shop.sale/new")
     seen.wait_for_load_state("networkidle")
     assert seen.weight and not [url for url in seen.weight if "regions.json" in url]
+
+
+def test_a_wide_table_says_that_there_is_more_and_shows_its_last_column_whole(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/")
+    wrap = seen.locator(".tablewrap")
+    wrap.evaluate("w => { w.firstElementChild.style.minWidth = '1800px'; }")
+    expect(wrap).to_have_class(re.compile(r"\bmore-x\b"))
+    shade = "w => getComputedStyle(w.querySelector('td.stick-r'), '::before').backgroundImage"
+    assert "gradient" in wrap.evaluate(shade)
+    wrap.evaluate("w => { w.scrollLeft = w.scrollWidth; }")
+    expect(wrap).not_to_have_class(re.compile(r"\bmore-x\b"))
+    hidden = wrap.evaluate("""w => Math.max(...[...w.querySelectorAll('tr')].map(r => r.lastElementChild)
+        .filter(c => c.classList.contains('stick-r') && c.previousElementSibling)
+        .map(c => c.previousElementSibling.getBoundingClientRect().right - c.getBoundingClientRect().left))""")
+    assert hidden <= 1 and wrap.evaluate(shade) == "none"
+    wrap.evaluate("w => { w.scrollLeft = 0; }")
+    expect(wrap).to_have_class(re.compile(r"\bmore-x\b"))
+    seen.set_viewport_size({"width": 2400, "height": 800})
+    expect(wrap).not_to_have_class(re.compile(r"\bmore-x\b"))

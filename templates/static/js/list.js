@@ -16,6 +16,7 @@
       $$(".tablewrap", root).forEach(function (w) {
         function mark() { w.classList.toggle("scrolled-x", w.scrollLeft > 2); w.classList.toggle("more-x", w.scrollLeft + w.clientWidth < w.scrollWidth - 2); }
         w.addEventListener("scroll", mark, { passive: true }); mark();
+        if (window.ResizeObserver) { var seen = new ResizeObserver(mark); seen.observe(w); if (w.firstElementChild) seen.observe(w.firstElementChild); } // the menu folds, totals arrive, the window turns
       });
     }
     function picked() { return $$("[data-pick]:checked").map(function (b) { return b.value; }); }
