@@ -264,7 +264,7 @@ def as_text(one: Field, value: Any, zone: Any = None) -> str:
 
 def _unit(one: Field) -> str:
     if one.unit:
-        return say(one.unit)
+        return f"% / {say(one.unit)}" if one.type is FieldType.RATE else say(one.unit)  # a rate's unit is its basis: per year, per day
     if one.type is FieldType.MONEY:
         return "元" if one.currency == "CNY" and locale() == "zh" else one.currency
     return "%" if one.type is FieldType.RATE else ""
