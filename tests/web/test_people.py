@@ -308,3 +308,8 @@ def test_the_history_of_a_person_speaks_in_words(office, enter, person):
     admin.post(f"{USER}/{id}/do/reset_password", {"password": SECRET, "again": SECRET})
     history = admin.get(f"{USER}/{id}/tab/history").text
     assert "修改密码" in history and "set_password" not in history and "scrypt" not in history
+
+
+def test_the_audit_log_names_the_person_and_keeps_the_login_as_a_hint(enter):
+    page = enter("auditor").get("/e/platform.audit_entry/?f.actor_name=li").text
+    assert re.search(r'<td class="[^"]*" title="li">(<a[^>]*>|<span[^>]*>)李雷<', page) and ">登录名</th>" not in page

@@ -25,6 +25,9 @@ COLOURS = frozenset({"grey", "blue", "green", "orange", "red", "purple", "cyan",
 # Pages add theirs when they are imported.
 WORDS: dict[tuple[str, str], Callable[[Current, Any, Any], str]] = {}
 
+# What a list says when somebody points at a cell: (entity, field) → another field of the same row.
+HINTS: dict[tuple[str, str], str] = {}
+
 
 SPECIAL = re.compile("[&<>\"']").search
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from metaloom.base.text import Text
 from metaloom.web import i18n
-from metaloom.web.cells import WORDS
+from metaloom.web.cells import HINTS, WORDS
 from metaloom.web.current import Current, locale, say, site
 
 ENTITY_CODES = ("platform.audit_entry", "platform.ledger_entry", "platform.outbox", "platform.file", "platform.approval_case", "platform.message")
@@ -53,4 +53,5 @@ for _address in ENTITY_CODES:
     WORDS[_address, "record_id"] = number_words
 for _address in COMMAND_CODES:
     WORDS[_address, "command"] = _command_of_row
+HINTS["platform.audit_entry", "actor"] = "actor_name"  # as in the histories: the person, and the login as a hint
 WORDS["platform.ledger_entry", "event"] = _event_words

@@ -12,9 +12,9 @@ from markupsafe import escape
 
 from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound
 from metaloom.command.export_records import export_records
-from metaloom.model import Action
+from metaloom.model import Action, FieldLevel
 from metaloom.web import i18n
-from metaloom.web.cells import Head, heads
+from metaloom.web.cells import HINTS, Head, heads
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.drawn import drawn, framed, hole, pieces, zone
 from metaloom.web.frame import json_answer
@@ -50,7 +50,8 @@ def show_list(entity: str, name: str = "main") -> Any:
         raise NotAllowed(verdict.reason)
     part = request.headers.get("HX-Target") == "listzone" and not request.headers.get("HX-History-Restore-Request")
     try:
-        page = pinned.reader.list(entity, sort=state.sort, cursor=state.cursor or None, limit=state.size, paths=_paths(pinned, state), **state.asked())
+        page = pinned.reader.list(entity, sort=state.sort, cursor=state.cursor or None, limit=state.size, paths=_read_paths(pinned, state),
+                                   **state.asked())
     except Invalid as refused:
         answer = make_response(_answered(pinned, state, None, [p.message.say(locale()) for p in refused.problems], part), 400)
     else:
@@ -65,9 +66,11 @@ PLAIN_ARGS = frozenset({"tab", "cursor", "sort", "size"})
 
 def _answered(pinned: Current, state: ListState, page: Any, problems: list[str], part: bool) -> Any:
     """The page, or its table alone: what surrounds the rows may have been drawn before, the rows never."""
-    columns = heads(pinned, state.entity, page.paths, state.view) if page is not None else []
+    hints = _hints(pinned, state)
+    shown = () if page is None else _shown_paths(pinned, state) if hints else page.paths
+    columns = heads(pinned, state.entity, shown, state.view)
     bulk = _bulk_actions(pinned, state)
-    rows, cards = draw_rows(pinned, state, page.rows, columns, _row_words(), picks=bool(bulk)) if page is not None else ("", "")
+    rows, cards = draw_rows(pinned, state, page.rows, columns, _row_words(), picks=bool(bulk), hints=hints) if page is not None else ("", "")
     prev, following = (page.prev_cursor, page.next_cursor) if page is not None else ("", "")
     key = (state.view.address, tuple(sorted((k, v) for k, v in state.args.items(multi=True) if k != "cursor")), state.size, state.density, state.columns,
            page.paths if page is not None else (), page is not None and page.narrowed, bool(prev), bool(following))
@@ -115,7 +118,6 @@ def _paths(pinned: Current, state: ListState) -> list[str] | None:
     """The person's own choice of columns, as far as it is still readable; else the list's."""
     if not state.columns:
         return None
-    from metaloom.model import FieldLevel
     from metaloom.web.cells import resolve
 
     kept = []
@@ -125,6 +127,26 @@ def _paths(pinned: Current, state: ListState) -> list[str] | None:
                 and pinned.plan.field_level_anywhere(path.entity, path.field.name) >= FieldLevel.MASKED:
             kept.append(text)
     return kept or None
+
+
+def _hints(pinned: Current, state: ListState) -> dict[str, str]:
+    """By column: the field that is said beside it, as far as this person may read it."""
+    address = state.entity.address
+    return {shown: said for (entity, shown), said in HINTS.items()
+            if entity == address and pinned.plan.field_level_anywhere(address, said) >= FieldLevel.READ}
+
+
+def _shown_paths(pinned: Current, state: ListState) -> tuple[str, ...]:
+    return pinned.reader.columns(state.entity.address, state.view, _paths(pinned, state))
+
+
+def _read_paths(pinned: Current, state: ListState) -> list[str] | None:
+    """The columns, and what their hints say."""
+    hints = _hints(pinned, state)
+    if not hints:
+        return _paths(pinned, state)
+    shown = _shown_paths(pinned, state)
+    return list(dict.fromkeys((*shown, *(hints[path] for path in shown if path in hints))))
 
 
 def _sort_head(state: ListState, head: Head) -> SortHead:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from metaloom.web.cells import WORDS, Head, cell_for, escaped, titled
@@ -14,9 +14,12 @@ from metaloom.web.own import own_of
 LONG, CARD_CELLS = 18, 7
 
 
-def draw_rows(pinned: Current, state: ListState, rows: Iterable[Any], columns: Sequence[Head], words: dict[str, str], *, picks: bool) -> tuple[str, str]:
-    """(rows of the table, cards). ``words``: view, edit, more, select. ``picks``: a box at each row for actions on several."""
-    makers = [(at, head.css + ("" if at else " stick-l"), escaped(head.label), cell_for(pinned, head.resolved)) for at, head in enumerate(columns)]
+def draw_rows(pinned: Current, state: ListState, rows: Iterable[Any], columns: Sequence[Head], words: dict[str, str], *, picks: bool,
+              hints: Mapping[str, str]) -> tuple[str, str]:
+    """(rows of the table, cards). ``words``: view, edit, more, select. ``picks``: a box at each row for actions on several.
+    ``hints``: by column, the value of the row that is said to who points at its cell."""
+    makers = [(at, head.css + ("" if at else " stick-l"), escaped(head.label), cell_for(pinned, head.resolved), hints.get(head.path))
+              for at, head in enumerate(columns)]
     words = {name: escaped(word) for name, word in words.items()}
     before, table, cards = escaped(record_url(state.entity.address, "")), [], []
     plain = (state.entity.address, state.entity.title) not in WORDS
@@ -25,12 +28,13 @@ def draw_rows(pinned: Current, state: ListState, rows: Iterable[Any], columns: S
         href = f"{before}{row.id}" if "read" in row.actions else ""
         edit = f"{before}{row.id}/edit" if "edit" in row.actions and not row.archived and _editable(pinned, state, row) else ""
         cells, facts, tag = [], [], ""
-        for at, css, label, make in makers:
+        for at, css, label, make, hint in makers:
             one = make(row)
             kind, text, shown = one.kind, one.text, one.drawn
             if at == 0 and href and kind in ("text", "link"):
                 shown = f'<a href="{href}" class="{one.css.replace("muted", "")}">{escaped(text)}</a>'
-            whole = f' title="{escaped(text)}"' if kind == "text" and len(text) > LONG else ""
+            told = row.values.get(hint) if hint else text if kind == "text" and len(text) > LONG else None
+            whole = f' title="{escaped(str(told))}"' if told else ""
             cells.append(f'<td class="{css}"{whole}>{shown}</td>')
             if kind == "tag":
                 tag = tag or shown
