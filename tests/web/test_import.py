@@ -50,11 +50,18 @@ def test_the_template_comes_back_as_an_import(visitor):
     book = load_workbook(io.BytesIO(person.get("/e/shop.buyer/import/template").data))
     sheet = book.active
     header = [cell.value for cell in sheet[1]]
-    assert header[0] == "姓名" and set(header) == {"姓名", "手机", "等级", "备注"}
+    assert header[0] == "姓名" and set(header) == {"姓名", "手机", "等级", "可用送货方式", "惯用单价", "所在地区", "返点", "备注"}
     sheet.append(["诸葛亮"])
     out = io.BytesIO()
     book.save(out)
     assert "可导入 1 行" in send(person, out.getvalue(), "buyers.xlsx").text
+
+
+def test_a_region_is_imported_by_its_words_or_its_code(visitor):
+    person = visitor("li")
+    sheet = "姓名,所在地区\n南山人,广东省 / 深圳市 / 南山区\n西湖人,330106\n外星人,火星省\n"
+    told = send(person, sheet.encode(), "buyers.csv").text
+    assert "可导入 2 行" in told and "没有这个行政区划" in told
 
 
 def test_what_is_no_sheet_is_refused(visitor):
