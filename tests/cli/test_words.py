@@ -215,3 +215,15 @@ def test_jobs_are_listed_run_and_told(run, tmp_path):
     assert "1 rows were run" in run("worker", "--once")
     assert "done" in run("job", "history", "acme", "shop.tidy") and run("job", "history", "acme", "--errors", 1) == ""
     assert "Nothing failed" in run("job", "rerun", "acme", 1, code=1)
+
+
+def test_a_taken_port_is_said_before_anything_is_made(run, settings):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = run("run", "--demo", "--port", str(port), code=1)
+    assert f"127.0.0.1:{port} cannot be served" in said and "--port" in said
+    assert "no tenant" in run("plan", "demo", code=1)
