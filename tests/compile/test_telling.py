@@ -124,3 +124,16 @@ def test_a_client_extends_templates_and_moves_a_webhook() -> None:
     assert made.webhooks["shop.books"].out.url == "https://books.client.example/in"  # type: ignore[union-attr]
     assert made.messages["shop.sold"].channels["email"].body.en == "{total}"
     assert made.settings["messages"] == {"quiet_hours": {"from": "22:00", "to": "08:00"}}
+
+
+def test_a_step_speaks_of_its_own_record_only() -> None:
+    product = "shop/sales/product/entity.yaml"
+    action = "actions:\n  praise:\n    label: {zh: 赞, en: Praise}\n    steps: [{notify: [{role: boss}], template: sold}]\naccess:\n"
+    grants = "boss: {scope: all, actions: [list, read, create, edit, praise]}"
+    files = {"shop/telling.yaml": GOOD, **edited(product, "access:\n", action)}
+    files[product] = files[product].replace("boss: {scope: all, actions: [list, read, create, edit]}", grants)
+    assert "ML-MSG-005" in codes(files)
+
+
+def test_no_call_from_outside_gives_a_reason() -> None:
+    assert "ML-HOOK-008" in codes({"shop/telling.yaml": GOOD, **edited(ACTIONS, "    style: primary\n", "    style: primary\n    asks_reason: true\n")})

@@ -1,5 +1,8 @@
 """Rules that cannot work are refused with the line and the cure."""
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from metaloom.base.diagnostic import MetadataRefused
@@ -81,3 +84,10 @@ def test_a_rule_on_alerts_or_engine_tables_is_refused():
     text = 'warnings:\n  loop: {label: {zh: 甲, en: A}, when: "days < 0", subject: {zh: 甲, en: A}}\n'
     overlay = 'overlay:\n  - {add: platform.alert/warnings/loop, value: {label: {zh: 甲, en: A}, when: "days < 0", subject: {zh: 甲, en: A}}}\n'
     assert text and "ML-WARN-013" in with_pack("overlay:\n", overlay)
+
+
+def test_rules_need_the_engine_that_keeps_their_alerts():
+    bare = [replace(source, text=re.sub(r"(?ms)^overlay:.*?(?=^\S|\Z)", "", source.text)) for source in sources() if "running/alert/" not in source.path]
+    with pytest.raises(MetadataRefused) as refused:
+        compile_catalog(bare)
+    assert "ML-WARN-001" in {found.code for found in refused.value.diagnostics}
