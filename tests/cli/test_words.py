@@ -227,3 +227,9 @@ def test_a_taken_port_is_said_before_anything_is_made(run, settings):
         said = run("run", "--demo", "--port", str(port), code=1)
     assert f"127.0.0.1:{port} cannot be served" in said and "--port" in said
     assert "no tenant" in run("plan", "demo", code=1)
+
+
+def test_a_database_that_does_not_answer_is_said_in_one_line(run, monkeypatch):
+    monkeypatch.setenv("METALOOM_DATABASE_URL", "postgresql+psycopg://nobody:nothing@127.0.0.1:1/no_such_database")
+    said = run("tenant", "list", code=1)
+    assert "the database cannot be used" in said and "docs/production.md" in said and "Traceback" not in said

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
+import sqlalchemy as sa
 
 from metaloom.base.diagnostic import MetadataRefused
 from metaloom.base.errors import MetaloomError, NotPossible
@@ -27,6 +28,8 @@ def house() -> Iterator[Tenancy]:
         tenancy = Tenancy(Settings.from_env(), manifest=plugin_manifest())
     except ValueError as error:
         raise click.ClickException(str(error)) from error
+    except sa.exc.OperationalError as error:
+        raise _no_database(error) from error
     try:
         yield tenancy
     except MetadataRefused as refused:
@@ -37,8 +40,16 @@ def house() -> Iterator[Tenancy]:
         raise click.ClickException(refused.message.say("en")) from refused
     except MetaloomError as error:
         raise click.ClickException(error.message.say("en")) from error
+    except sa.exc.OperationalError as error:
+        raise _no_database(error) from error
     finally:
         tenancy.close()
+
+
+def _no_database(error: sa.exc.OperationalError) -> click.ClickException:
+    reason = str(error.orig).strip().splitlines()[-1]
+    return click.ClickException(f"the database cannot be used: {reason} (METALOOM_DATABASE_URL must name a server and a database that exist; "
+                                "docs/production.md)")
 
 
 def author() -> Author:
