@@ -154,5 +154,12 @@ def _application(world: World, sent: dict[str, Any]) -> Mapping[str, Any]:
     return {"customer": customer.id, "product": product.id}
 
 
+def _running_loan(world: World) -> None:
+    """A mortgage is given for a loan that runs; the seeds stand in any state."""
+    for row in world.alpha.rows["lending.loan"]:
+        if row.owner == "alice":
+            store(world, row.entity, row.id, status="normal")
+
+
 HINTS: dict[str, Hint] = {"lending.bank_account": _account, "lending.credit_application": _application, "lending.drawdown": _drawdown}
-PREPARE: dict[str, Callable[[World], None]] = {"lending.drawdown": _open_limit}
+PREPARE: dict[str, Callable[[World], None]] = {"lending.collateral": _running_loan, "lending.drawdown": _open_limit}

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from metaloom.access import plan as access_plan
-from metaloom.model import FieldLevel
+from metaloom.model import FieldLevel, levels
 from metaloom.model.entity import Field
 from tests.generic import test_crud, test_scope
 from tests.generic.world import World
@@ -34,7 +34,7 @@ def test_a_dropped_field_mask_is_caught(world: World, monkeypatch: pytest.Monkey
     def unmasked(mask: str, own: Any, rest: FieldLevel, writes: bool) -> FieldLevel:
         return FieldLevel.READ
 
-    monkeypatch.setattr(access_plan, "_level", unmasked)
+    monkeypatch.setattr(levels, "_level", unmasked)
     _, wrong = test_scope.field_sweep(world, ["lending.risk_check", "lending.marketing"])
     assert any("masked, shown" in text for text in wrong) and any("hidden, shown" in text for text in wrong)
 
