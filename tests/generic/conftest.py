@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
+from tests.databases import own_database
 from tests.generic.world import World
 
 
@@ -35,12 +35,5 @@ def database(request: pytest.FixtureRequest, suffix: str) -> Iterator[str | None
     if request.param == "sqlite":
         yield None
         return
-    server = sa.make_url(request.getfixturevalue("pg_url"))
-    name = f"{server.database}_{suffix}"
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    for statement in (f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}"'):
-        with engine.connect() as connection:
-            connection.execute(sa.text(statement))
-    yield server.set(database=name).render_as_string(hide_password=False)
-    with engine.connect() as connection:
-        connection.execute(sa.text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+    with own_database(request.getfixturevalue("pg_url"), suffix) as url:
+        yield url

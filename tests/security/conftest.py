@@ -1,6 +1,7 @@
 """The depot of the API tests on SQLite and PostgreSQL, with people whose power has limits; on its screens, its API and its commands."""
 
 import itertools
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from metaloom.command.password import hashed
 from metaloom.compile import Source
 from metaloom.schema_change import publish
 from tests.api import world as depot
+from tests.databases import own_database
 from tests.web.conftest import Visitor
 
 # The chief looks after the people of the own company: a right that a client's overlay may give.
@@ -84,10 +86,11 @@ def add_person(conn, revision, username, company, role, limit):
 
 @pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def world(request, tmp_path_factory):
-    url = request.getfixturevalue("pg_url") if request.param == "postgresql" else None
-    made = Guarded(tmp_path_factory.mktemp("security"), url)
-    yield made
-    made.close_all()
+    database = own_database(request.getfixturevalue("pg_url"), "security") if request.param == "postgresql" else nullcontext(None)
+    with database as url:
+        made = Guarded(tmp_path_factory.mktemp("security"), url)
+        yield made
+        made.close_all()
 
 
 @pytest.fixture(scope="session")
