@@ -8,7 +8,10 @@ import pytest
 from werkzeug.serving import make_server
 
 from metaloom.api import ROUTES
+from metaloom.api.approval import BOXES, DECIDE_KEYS
 from metaloom.api.question import LIST_KEYS, OPERATORS
+from metaloom.command.decide_task import DECISIONS
+from metaloom.command.move_case import CASE_MOVES, DATA, WHOLE
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 
@@ -16,6 +19,16 @@ TEXT = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text(encod
 def test_the_table_of_endpoints_is_the_truth():
     told = re.findall(r"^\| (GET|POST|PATCH|DELETE) \| `([^`]+)` \|", TEXT, re.MULTILINE)
     assert told == [(method, path) for method, path, _ in ROUTES.values()]
+
+
+def test_every_move_of_an_approval_is_told_where_it_is_asked_for():
+    for path, moves in (("/task/<id>/<verb>", DATA.keys() - WHOLE), ("/case/<id>/<verb>", CASE_MOVES)):
+        (row,) = re.findall(rf"^\| POST \| `{path}` \| [^`]+`([^`]+)`", TEXT, re.MULTILINE)
+        assert sorted(row.split()) == sorted(moves), path
+    (row,) = re.findall(r"^\| POST \| `/task/<id>/decide` \| `\{(.+?)\}` \|$", TEXT, re.MULTILINE)
+    assert set(re.findall(r"\w+", row)) == {*DECIDE_KEYS, *DECISIONS}
+    (row,) = re.findall(r"^\| GET \| `/task` \| (.+)$", TEXT, re.MULTILINE)
+    assert {name.removeprefix("box=") for name in re.findall(r"`([^`]+)`", row)} == set(BOXES)
 
 
 def test_every_operator_and_parameter_is_told():

@@ -75,7 +75,7 @@ def decide_many() -> Response:
 
 
 def move_task(id: str, verb: str) -> Response:
-    """POST /task/<id>/<verb>: transfer, delegate, add_before, add_after, remove, copy, ask, answer, hold, claim, unclaim, read, …"""
+    """POST /task/<id>/<verb>: claim, transfer, ask and every other move with a task."""
     no_other_parameters()
     key, body = record_id(id), json_object(empty=True)
     _known(verb)
@@ -83,7 +83,7 @@ def move_task(id: str, verb: str) -> Response:
 
 
 def move(id: str, verb: str) -> Response:
-    """POST /case/<id>/<verb>: withdraw, take_back, resubmit, urge, copy, read, terminate, jump, pause, wake."""
+    """POST /case/<id>/<verb>: withdraw, terminate, jump, urge, read, wake; any other move needs the task it is about."""
     no_other_parameters()
     key, body = record_id(id), json_object(empty=True)
     _known(verb)
