@@ -6,6 +6,7 @@ functions in CONDITIONS; a condition without one fails the suite.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
@@ -16,7 +17,17 @@ from tests.generic.world import PEOPLE, UNITS, Place, Seed
 CONDITIONS: dict[tuple[str, str], Callable[[Place, Seed, int], bool]] = {
     ("workshop.used_part", "repair_order.technician == user.id"):
         lambda place, row, user: place.seed("workshop.repair_order", row.values["repair_order"]).values["technician"] == user,
+    ("platform.approval_case", "any(parties, user == user_id())"): lambda place, row, user: user in _parties(place, row.id),
+    ("platform.approval_task", "any(case.parties, user == user_id())"): lambda place, row, user: user in _parties(place, row.values["case"]),
+    ("platform.approval_copy", "user == user_id()"): lambda place, row, user: row.values["user"] == user,
+    ("platform.substitute", "user == user_id() or substitute == user_id()"):
+        lambda place, row, user: user in (row.values["user"], row.values["substitute"]),
 }  # fmt: skip
+
+
+def _parties(place: Place, case: int) -> set[int]:
+    """The people who take part in an approval case."""
+    return {row.values["user"] for row in place.rows["platform.approval_party"] if row.values["case"] == case}
 
 
 class Oracle:
@@ -97,6 +108,17 @@ class Oracle:
     def _owner(self, entity: Entity, row: Seed) -> str | None:
         """Every row links to rows of its own owner, so the owner of the root is the owner of the row; None: shared."""
         return None if self._root(entity).ownership.shared else row.owner
+
+    def alert_words(self, alert: Seed, name: str) -> set[str]:
+        """What may be shown of an alert's ``rule_name`` or ``subject``: the label of its rule, and the subject's own words only where
+        every field they repeat stands in the clear for the person, in each of the owner's records of that entity."""
+        rule = self.catalog.warning_rules[alert.values["rule"]]
+        label = {rule.label.zh, rule.label.en}
+        fields = self.catalog.entities[rule.entity].fields
+        repeated = [fields[slot] for slot in re.findall(r"{(\w+)", rule.subject.zh + rule.subject.en) if slot in fields]
+        rows = [row for row in self.place.rows[rule.entity] if row.owner == alert.owner]
+        told = all(self.holds(rule.entity, row, "read") and all(self.level(rule.entity, row, f) >= FieldLevel.READ for f in repeated) for row in rows)
+        return label | set(alert.values["subject"].values()) if name == "subject" and told else label
 
     def level(self, address: str, row: Seed, field: Field) -> FieldLevel:
         """The best level over the grants that cover the row."""

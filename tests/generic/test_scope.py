@@ -14,8 +14,9 @@ from metaloom.base.errors import MetaloomError, NotAllowed, NotFound
 from metaloom.model import Column, FieldLevel, FieldType, ListView
 from metaloom.record import Reader
 from tests.generic.oracle import Oracle
-from tests.generic.world import ORGANISATION, World, is_seeded
+from tests.generic.world import ALERT, ORGANISATION, World, is_seeded
 
+ALERT_WORDS = ("rule_name", "subject")
 RANDOM_ID = 987_654_321
 
 
@@ -167,9 +168,21 @@ def _fields_of(world: World, oracle: Oracle, entity: str, row: Any) -> tuple[int
             wrong.append(f"{row.id}.{field.name}: hidden, shown {shown!r}")
         elif level is FieldLevel.MASKED and (shown == stored or shown is None):
             wrong.append(f"{row.id}.{field.name}: masked, shown {shown!r}")
-        elif level >= FieldLevel.READ and not _same(field, shown, stored):
+        elif level >= FieldLevel.READ and not (
+                shown in oracle.alert_words(seed, field.name) if entity == ALERT and field.name in ALERT_WORDS else _same(field, shown, stored)):
             wrong.append(f"{row.id}.{field.name}: readable, shown {shown!r} for {stored!r}")
     return cells, wrong
+
+
+def test_the_subject_of_an_alert_is_told_to_some_and_only_its_rule_to_others(world: World) -> None:
+    told, kept = 0, 0
+    for role in world.catalog.roles:
+        if Oracle(world.alpha, "alice", [role]).may(ALERT, "list"):
+            with world.reader(world.assume(role)) as reader:
+                subjects = [str(row.values.get("subject")).startswith("ZZ-") for row in all_rows(reader, ALERT, view=_whole(world, ALERT))]
+            told, kept = told + subjects.count(True), kept + subjects.count(False)
+    print(f"subjects of alerts: {told} told, {kept} kept")
+    assert told and kept
 
 
 def _same(field: Any, shown: Any, stored: Any) -> bool:

@@ -39,6 +39,7 @@ PASSWORD = "correct-horse-7-battery"
 # person → (company, department); D1a lies below D1
 PEOPLE = {"alice": ("C1", "D1"), "erin": ("C1", "D1"), "sue": ("C1", "D1a"), "bob": ("C1", "D2"), "carol": ("C2", "D3"), "dave": ("C2", "D4")}
 UNITS = {"D1": ("C1", None), "D1a": ("C1", "D1"), "D2": ("C1", None), "D3": ("C2", None), "D4": ("C2", None)}
+ALERT = "platform.alert"
 ORGANISATION = ("platform.company", "platform.org_unit", "platform.user")
 
 
@@ -276,7 +277,18 @@ class _Seeder:
     def _value(self, entity: Entity, one: Any, owner: str, assigned: str, turn: int) -> Any:
         if one.type in LINK_TYPES:
             return self._link(one, owner, assigned, turn)
+        if entity.address == ALERT and one.name in ("rule", "rule_name", "subject"):
+            return self._alert(one.name, owner, turn)
         return values.plain(self.catalog, entity, one, f"ZZ-{self.place.tenant.name}-{owner}-{one.name}")
+
+    def _alert(self, name: str, owner: str, turn: int) -> Any:
+        """What the engine writes into an alert: the address of a rule of the packs, and words in both languages."""
+        rules = sorted(self.catalog.warning_rules)
+        rule = self.catalog.warning_rules[rules[(list(PEOPLE).index(owner) * 2 + turn) % len(rules)]]
+        if name == "rule":
+            return rule.address
+        mark = f"ZZ-{self.place.tenant.name}-{owner}-subject"
+        return {"zh": rule.label.zh, "en": rule.label.en} if name == "rule_name" else {"zh": mark, "en": mark}
 
     def _link(self, one: Any, owner: str, assigned: str, turn: int) -> int | None:
         """The owner's own row of the target, first to first and second to second: unique links differ."""
