@@ -42,7 +42,8 @@ def test_who_has_no_part_gets_the_answer_of_a_case_that_never_was(people):
         assert answer.status_code == 404
         assert caller.post(f"/task/{task}/claim", {}).status_code == 404
         assert caller.post(f"/case/{case}/withdraw", {}).status_code == 404
-        assert task not in [row["id"] for row in caller.get("/task?box=all&limit=200").json["items"]]
+        assert task not in [row["id"] for row in caller.get("/task?box=todo&limit=200").json["items"]]
+        assert case not in [row["id"] for row in caller.get("/task?box=all&limit=200").json["items"]]
 
 
 def test_the_wrong_person_the_wrong_version_and_the_wrong_words_are_refused(people):

@@ -21,7 +21,7 @@ NEEDS = {
     "api.list": "list", "api.create": "create", "api.bulk": "create", "api.lookup": "look", "api.export": "export", "api.read": "read",
     "api.change": "edit", "api.delete": "delete", "api.restore": "restore", "api.transfer": "transfer", "api.history": "history",
     "api.actions": "read", "api.related": "read", "api.act": "action", "api.act_on_list": "nothing",
-    "api.start_approval": "nothing", "case.standing": "nothing", "case.ask_start": "nothing", "case.start": "nothing",
+    "api.start_approval": "nothing", "start.standing": "nothing", "start.ask_start": "nothing", "start.start": "nothing",
     "list.show_list": "list", "list.show_count": "list", "list.show_counts": "list", "list.show_totals": "list", "list.export_list": "export",
     "list.run_bulk": "action", "form.new_form": "create", "form.create": "create", "form.edit_form": "edit", "form.change": "edit", "form.linked": "write",
     "detail.show": "read", "detail.row_menu": "read", "detail.show_tab": "read", "detail.show_counts": "read", "action.archive": "delete",

@@ -18,13 +18,11 @@ from metaloom.approval import Node
 from metaloom.base.errors import NotFound
 from metaloom.base.messages import message
 from metaloom.command import CaseShown, case_log, case_shown, decide_task, decide_tasks, move_case, start_approval
-from metaloom.command.approval_case import CASE, TASK
+from metaloom.command.approval_case import CASE
+from metaloom.command.boxes import BOXES
 from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.command.move_case import DATA
 
-COPY = "platform.approval_copy"
-# box → (entity, tab of its list)
-BOXES = {"todo": (TASK, "todo"), "done": (TASK, "done"), "all": (TASK, "all"), "mine": (CASE, "mine"), "copied": (COPY, "mine")}
 BOX_KEYS = ("box", "filter", "q", "sort", "cursor", "page", "limit", "fields", "include", "count")
 DECIDE_KEYS = ("decision", "opinion", "outputs", "fields", "attachments", "record_version", "to", "then")
 BULK_KEYS = ("decision", "opinion", "items")
@@ -39,10 +37,10 @@ def tasks() -> Response:
     box = given.get("box", "todo")
     if box not in BOXES:
         raise refused("box", message("field.choice"))
-    address, tab = BOXES[box]
-    entity = pinned().revision.catalog.entities[address]
+    found = BOXES[box]
+    entity = pinned().revision.catalog.entities[found.entity]
     asked = read_question(pinned().revision, entity, BOX_KEYS)
-    return answer(list_page(reader(), entity, replace(asked, asked={**asked.asked, "tab": tab})))
+    return answer(list_page(reader(), entity, replace(asked, asked={**asked.asked, "tab": found.tab})))
 
 
 def decide(id: str) -> Response:
@@ -195,6 +193,3 @@ def _id(body: dict[str, Any], name: str) -> int:
 
 def _version(body: dict[str, Any]) -> int | None:
     return _id(body, "record_version") if body.get("record_version") is not None else None
-
-
-

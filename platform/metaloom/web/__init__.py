@@ -17,6 +17,7 @@ from metaloom.web import (
     lookup,
     message_page,
     settings_page,
+    start_page,
     workbench,
 )
 from metaloom.web.assets import static_blueprint
@@ -36,5 +37,5 @@ def register_web(app: Flask) -> None:
     frame.get("/theme.css")(theme_css)
     app.register_blueprint(frame)
     for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, settings_page, message_page, inbox_page,
-                 case_page):
+                 case_page, start_page):
         app.register_blueprint(page.blueprint)

@@ -9,9 +9,9 @@ from typing import Any
 
 from metaloom.approval import CaseState, Event, Node
 from metaloom.model import ApprovalChain, ChainStep
-from metaloom.web.current import Current, locale, say, site
-from metaloom.web.i18n import translate
-from metaloom.web.inbox_page import age
+from metaloom.web.current import Current, locale, say
+from metaloom.web.words import age, moment
+from metaloom.web.words import t as _t
 
 # What people need not read: bookkeeping of the machine.
 QUIET = frozenset({"step_entered", "step_left", "step_cancelled", "branch_done", "branch_reopened", "task_opened", "task_activated", "task_closed",
@@ -67,10 +67,6 @@ def _ids(value: Any) -> set[int]:
     if isinstance(value, int):
         return {value}
     return {one for one in value if isinstance(one, int)} if isinstance(value, (list, tuple)) else set()
-
-
-def _t(key: str, **slots: object) -> str:
-    return translate(site().templates, locale(), key, **slots)
 
 
 class Story:
@@ -145,7 +141,7 @@ class Story:
         return self.names.get(account, f"#{account}") if account else _t("detail.system")
 
     def _when(self, at: Any) -> str:
-        return datetime.fromisoformat(at).astimezone(self.pinned.zone).strftime("%Y-%m-%d %H:%M") if isinstance(at, str) and at else ""
+        return moment(self.pinned, datetime.fromisoformat(at)) if isinstance(at, str) and at else ""
 
     # -- the diagram
 

@@ -26,6 +26,8 @@ from metaloom.web.file_page import file_facts
 from metaloom.web.frame import list_url, record_url
 from metaloom.web.own import offered as own_offered
 from metaloom.web.own import own_of
+from metaloom.web.words import moment
+from metaloom.web.words import t as _t
 
 blueprint = Blueprint("detail", __name__)
 MAX_ID = 2**63 - 1
@@ -233,12 +235,8 @@ def _cases(pinned: Current, definition: Entity, row: Any) -> Any:
     states = pinned.catalog.choices["platform.approval_status"].items
     chains = {chain.name: say(chain.label) for chain in pinned.catalog.chains.values() if chain.entity == definition.address}
     cases = [(url(f"/case/{one.id}"), chains.get(one["chain"], one["chain"]), states.get(one["status"]), one["current_steps"] or "",
-              one.titles.get("initiator", ""), _moment_of(pinned, one["started_at"]), _moment_of(pinned, one["finished_at"])) for one in page.rows]
+              one.titles.get("initiator", ""), moment(pinned, one["started_at"]), moment(pinned, one["finished_at"])) for one in page.rows]
     return render_template("approval/cases.html", cases=cases)
-
-
-def _moment_of(pinned: Current, at: Any) -> str:
-    return at.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M") if at is not None else ""
 
 
 def _related(pinned: Current, definition: Entity, row: Any, name: str) -> Any:
@@ -379,10 +377,3 @@ def _link_titles(pinned: Current, definition: Entity, entries: Sequence[Any]) ->
         except MetaloomError:
             continue
     return found
-
-
-def _t(key: str, **slots: Any) -> str:
-    from metaloom.web import i18n
-    from metaloom.web.current import site
-
-    return i18n.translate(site().templates, locale(), key, **slots)

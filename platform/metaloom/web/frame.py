@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, current_app, g, make_response, render_template, request
+from flask import Flask, Response, current_app, g, make_response, redirect, render_template, request
 from flask_wtf.csrf import generate_csrf
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from markupsafe import Markup, escape
@@ -24,6 +24,7 @@ from metaloom.model import Catalog, MenuItem
 from metaloom.record.sanitise import sanitise
 from metaloom.web import i18n
 from metaloom.web.current import Current, locale, say, site, url
+from metaloom.web.errors import wants_fragment
 
 THEMES = ("light", "dark")
 PAGES = {"workbench": "/", "tasks": "/task/"}
@@ -152,6 +153,15 @@ def toast(answer: Any, text: str, kind: str = "") -> Any:
     answer.set_cookie(TOAST_COOKIE, value, max_age=60, path=_cookie_path(), httponly=True, samesite="Lax", secure=request.is_secure)
     g.toast_set = True
     return answer
+
+
+def after(sentence: str, target: str) -> Any:
+    """On to ``target``, where ``sentence`` says what was done; also for a form that htmx sent."""
+    if wants_fragment():
+        answer = make_response("", 204)
+        answer.headers["HX-Redirect"] = target
+        return toast(answer, sentence)
+    return toast(redirect(target, 303), sentence)
 
 
 def _toasts() -> list[dict[str, str]]:

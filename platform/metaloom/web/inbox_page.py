@@ -4,46 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, g, redirect, render_template, request
+from flask import Blueprint, g, render_template, request
 
 from metaloom import command
 from metaloom.base.errors import Invalid, MetaloomError, NotPossible
 from metaloom.base.messages import message
+from metaloom.command.approval_case import CASE, TASK
+from metaloom.command.boxes import BOXES, COPY, Box
 from metaloom.model import ApprovalChain
 from metaloom.record import Page, Row
 from metaloom.record.filters import Filter
-from metaloom.web.current import Current, current, locale, say, site, url
+from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.errors import wants_fragment
-from metaloom.web.frame import toast
-from metaloom.web.i18n import translate
+from metaloom.web.frame import after
+from metaloom.web.words import age, form_ids, moment
+from metaloom.web.words import t as _t
 
 blueprint = Blueprint("inbox", __name__)
-TASK, CASE, COPY = "platform.approval_task", "platform.approval_case", "platform.approval_copy"
 ROWS = 20
 BULK_MAX = 100
 WAITING_SHOWN = 8
-
-
-@dataclass(frozen=True)
-class Box:
-    """``case``: the path from a row to its case ('' where the row is one); ``time``: the column that orders it."""
-
-    name: str
-    icon: str
-    entity: str
-    tab: str
-    case: str
-    time: str
-
-
-BOXES: Mapping[str, Box] = {box.name: box for box in (
-    Box("todo", "inbox", TASK, "todo", "case.", "opened_at"), Box("done", "checks", TASK, "done", "case.", "closed_at"),
-    Box("mine", "send", CASE, "mine", "", "started_at"), Box("copied", "copy", COPY, "mine", "case.", "created_at"),
-    Box("all", "list", CASE, "all", "", "started_at"))}
 OF_CASE = ("id", "subject", "entity", "record_id", "chain", "status", "initiator", "current_steps", "started_at", "finished_at")
 OF_TASK = ("step_label", "kind", "due_at", "principal", "decision", "opinion", "read_at")
 
@@ -145,7 +128,7 @@ def _line(pinned: Current, box: Box, row: Row) -> Line:
     return Line(
         href=url(f"/task/{row.id}") if task else url(f"/case/{case_id}"), subject=_said(of_case("subject")) or f"#{case_id}",
         chain=chain_label(pinned, of_case("entity"), of_case("chain")), step=step, initiator=row.titles.get(f"{box.case}initiator", ""),
-        at=_moment(pinned, at), age=age(at, now) if box.name == "todo" else "", due=_moment(pinned, due), late=due is not None and due < now,
+        at=moment(pinned, at), age=age(at, now) if box.name == "todo" else "", due=moment(pinned, due), late=due is not None and due < now,
         status=status, colour=colour, decision=_coded(pinned, "platform.approval_decision", row["decision"])[0] if task else "",
         principal=row.titles.get("principal", "") if task else "", unread=row["read_at"] is None and box.entity in (TASK, COPY), pick=str(row.id))
 
@@ -163,20 +146,6 @@ def _coded(pinned: Current, choices: str, code: Any) -> tuple[str, str]:
 
 def _said(words: Any) -> str:
     return str(words.get(locale()) or words.get("zh") or "") if isinstance(words, Mapping) else str(words or "")
-
-
-def _moment(pinned: Current, at: datetime | None) -> str:
-    return at.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M") if at is not None else ""
-
-
-def age(since: datetime | str | None, until: datetime) -> str:
-    """How long ago, in one unit: minutes, hours or days."""
-    if since is None:
-        return ""
-    begun = datetime.fromisoformat(since) if isinstance(since, str) else since
-    minutes = max(0, int((until - (begun if begun.tzinfo else begun.replace(tzinfo=UTC))).total_seconds() // 60))
-    unit, number = ("minutes", minutes) if minutes < 60 else ("hours", minutes // 60) if minutes < 48 * 60 else ("days", minutes // 1440)
-    return translate(site().templates, locale(), f"approval.age_{unit}", n=number)
 
 
 # ------------------------------------------------------------------------------------------------------- fragments
@@ -212,7 +181,7 @@ def waiting() -> Any:
 def decide_several() -> Any:
     """The same decision on the tasks that were picked, each by itself; what was refused says why."""
     pinned = current()
-    picked = [int(value) for value in request.form.getlist("ids") if value.isdecimal() and len(value) < 19]
+    picked = form_ids(request.form.getlist("ids"))
     if not picked:
         raise Invalid([], message("approval.nothing_picked"))
     if len(picked) > BULK_MAX:
@@ -220,18 +189,10 @@ def decide_several() -> Any:
     subjects, versions = _of_tasks(pinned, picked)
     outcomes = command.decide_tasks(pinned.context(), versions, request.form.get("decision", "pass"), request.form.get("opinion", ""))
     failed = [(subjects.get(o.id, f"#{o.id}"), o.message.say(locale())) for o in outcomes if o.error is not None]
-    said = translate(site().templates, locale(), "approval.bulk_done", done=len(outcomes) - len(failed), failed=len(failed))
+    said = _t("approval.bulk_done", done=len(outcomes) - len(failed), failed=len(failed))
     if failed:
         return render_template("approval/bulk_done.html", said=said, failed=failed, back=url("/task/"))
-    return toast(redirect(url("/task/"), 303) if not wants_fragment() else _gone(url("/task/")), said)
-
-
-def _gone(target: str) -> Any:
-    from flask import make_response
-
-    answer = make_response("", 204)
-    answer.headers["HX-Redirect"] = target
-    return answer
+    return after(said, url("/task/"))
 
 
 def _of_tasks(pinned: Current, ids: Sequence[int]) -> tuple[dict[int, str], dict[int, int | None]]:

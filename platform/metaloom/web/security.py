@@ -23,6 +23,7 @@ from metaloom.base.messages import message
 from metaloom.web.current import current, locale, say, site, url
 from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import toast
+from metaloom.web.words import moment
 
 # Endpoints that answer without a login; tests/web/public_routes.txt names the same and a test compares.
 PUBLIC_ENDPOINTS = frozenset({
@@ -304,7 +305,7 @@ def _place(pinned: Any, held: Any) -> str:
 
 def visit_words(pinned: Any, visit: Any) -> dict[str, Any]:
     """An open login as a line: from where, with what, when last seen, and whether it is the one that asks."""
-    return {"id": visit["id"], "where": f"{visit['address'] or '-'} · {_browser(visit['agent'] or '')}", "seen": _moment(pinned, visit["seen_at"]),
+    return {"id": visit["id"], "where": f"{visit['address'] or '-'} · {_browser(visit['agent'] or '')}", "seen": moment(pinned, visit["seen_at"]),
             "current": pinned.visit is not None and visit["id"] == pinned.visit.session_id}
 
 
@@ -313,15 +314,11 @@ def _browser(agent: str) -> str:
     return f"{'Edge' if found[1] == 'Edg' else found[1]} {found[2]}" if found else agent[:40]
 
 
-def _moment(pinned: Any, moment: Any) -> str:
-    return moment.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M") if moment else ""
-
-
 def _login_moment(pinned: Any, value: Any) -> str:
     """The last login, stored without zone in UTC (as text on SQLite)."""
     from datetime import UTC, datetime
 
     if not value:
         return ""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return _moment(pinned, moment.replace(tzinfo=UTC))
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment(pinned, at.replace(tzinfo=UTC))

@@ -1,0 +1,76 @@
+"""Approvals from the record's side: which one runs, which may be started, and starting one."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from flask import Blueprint, render_template, request
+
+from metaloom import command
+from metaloom.base.errors import Invalid, NotFound, NotPossible
+from metaloom.base.messages import message
+from metaloom.command.approval_case import CASE
+from metaloom.model import ApprovalChain
+from metaloom.record import Filter
+from metaloom.web import detail_page
+from metaloom.web.case_facts import case_key
+from metaloom.web.current import Current, current, locale, say, url
+from metaloom.web.decision_form import shown_version
+from metaloom.web.errors import wants_fragment
+from metaloom.web.frame import after, record_url
+from metaloom.web.words import form_ids
+
+blueprint = Blueprint("start", __name__)
+
+
+@blueprint.get("/e/<entity>/<int:id>/approval")
+def standing(entity: str, id: str) -> Any:
+    """Above the record: which approval of it runs and for what it waits, or which ones may be started by hand."""
+    pinned, key = current(), case_key(id)
+    chains = [one for one in pinned.catalog.chains.values() if one.entity == pinned.entity(entity).address]
+    pinned.reader.require(entity, key)
+    found = pinned.reader.list(CASE, filters=[Filter("entity", "eq", entity), Filter("record_id", "eq", key), Filter("finished_at", "empty", True)],
+                               paths=["chain", "current_steps"], sort=["-started_at"], limit=5)
+    labels = {one.name: say(one.label) for one in chains}
+    running = [(url(f"/case/{row.id}"), labels.get(row["chain"], row["chain"]), row["current_steps"] or "") for row in found.rows]
+    startable = () if running else [(record_url(entity, key, f"/approval/{one.name}"), say(one.label)) for one in chains if _may_start(pinned, one)]
+    return render_template("approval/standing.html", running=running, startable=startable)
+
+
+def _may_start(pinned: Current, chain: ApprovalChain) -> bool:
+    """Whether the button is worth showing; the command judges."""
+    if chain.start is None:
+        return False
+    return bool(pinned.actor.role_addresses.intersection(chain.start.roles)) if chain.start.roles else bool(pinned.plan.may(chain.entity, "edit"))
+
+
+@blueprint.get("/e/<entity>/<int:id>/approval/<chain>")
+def ask_start(entity: str, id: str, chain: str) -> Any:
+    """The dialog that starts a case: whom the initiator picks, where the chain lets him."""
+    pinned = current()
+    found, key = pinned.catalog.chains.get(f"{entity}/{chain}"), case_key(id)
+    if found is None:
+        raise NotFound
+    row = pinned.reader.get(pinned.entity(entity).address, key)
+    picks = [(pick, sorted(pick.people.items(), key=lambda one: one[1])) for pick in command.people_to_choose(pinned.looking(), found, key, pinned.conn)]
+    return render_template("approval/start.html", chain=say(found.label), picks=picks, row=row, post=record_url(entity, key, f"/approval/{chain}"),
+                           key=secrets.token_hex(16), problems=())
+
+
+@blueprint.post("/e/<entity>/<int:id>/approval/<chain>")
+def start(entity: str, id: str, chain: str) -> Any:
+    """Starts the case."""
+    pinned = current()
+    pinned.entity(entity)
+    chosen = {key.removeprefix("chosen."): form_ids(request.form.getlist(key))
+              for key in request.form if key.startswith("chosen.")}
+    try:
+        done = command.start_approval(pinned.context().with_key(request.form.get("_key") or None), entity, case_key(id), chain, chosen, shown_version())
+    except (Invalid, NotPossible) as refused:
+        words = refused.message.say(locale()) if not isinstance(refused, Invalid) else "; ".join(p.message.say(locale()) for p in refused.problems)
+        if wants_fragment():
+            raise NotPossible(message("approval.not_started", why=words)) from refused
+        pinned.release()
+        return detail_page.detail(pinned, entity, int(id), notice=words), 409
+    return after(done.message.say(locale()), record_url(entity, id))
