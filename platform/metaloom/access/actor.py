@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
 from metaloom.access.org import OrgTree, load_org_tree, stamp_columns
+from metaloom.access.person import person_key
 from metaloom.access.plan import AccessPlan
 from metaloom.base.errors import LoginRequired
 
 T = TypeVar("T")
 EVERYBODY = "platform.everybody"
 _PERSON = ("id", "username", "active", "archived_at", "last_name", "first_name", "display_name", "locale", "company_id", "org_unit_id", "auth_stamp",
-           "roles_lost", "must_renew")
+           "roles_lost", "must_renew", "person_key", "staff_no")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Assignment:
 class Actor:
     """``is_admin`` is always False here: administration is granted like everything else, nobody passes by the grants.
     ``auth_stamp`` moves on when the account's logins are to end (a new password), ``token_stamp`` also when it loses a role:
-    tokens and keys carry the one they were made under. ``must_renew``: somebody else chose the password."""
+    tokens and keys carry the one they were made under. ``must_renew``: somebody else chose the password.
+    ``person``: whose account it is (``person_of``); empty where nobody asked."""
 
     user_id: int | None
     username: str
@@ -47,6 +50,7 @@ class Actor:
     auth_stamp: int = 1
     token_stamp: int = 1
     must_renew: bool = False
+    person: str = ""
 
     @classmethod
     def system(cls, run_as: str, *, roles: tuple[Assignment, ...] = (), company_id: int | None = None) -> Actor:
@@ -77,24 +81,38 @@ def load_actor(conn: sa.Connection, revision: Any, user_id: int) -> Actor:
 
 
 def _actor(conn: sa.Connection, revision: Any, user_id: int) -> tuple[Actor, str]:
+    found = _actors(conn, revision, (user_id,)).get(user_id)
+    if found is None:
+        raise LoginRequired
+    return found
+
+
+def _actors(conn: sa.Connection, revision: Any, user_ids: Iterable[int]) -> dict[int, tuple[Actor, str]]:
+    """Those of the accounts that may log in, each with the stamp of the organisation, in one statement."""
     statement = _STATEMENTS.get(id(revision), revision)
     if statement is None:
         statement = _STATEMENTS.put(id(revision), revision, _statement(revision))
-    rows = conn.execute(statement, {"actor_id": user_id}).mappings().all()
-    if not rows or not rows[0]["active"] or rows[0]["archived_at"] is not None:
-        raise LoginRequired
+    rows: dict[int, list[sa.RowMapping]] = {}
+    for row in conn.execute(statement, {"actor_ids": sorted(set(user_ids))}).mappings():
+        if row["active"] and row["archived_at"] is None:
+            rows.setdefault(row["id"], []).append(row)
+    return {user_id: _actor_of(own) for user_id, own in rows.items()}
+
+
+def _actor_of(rows: Sequence[sa.RowMapping]) -> tuple[Actor, str]:
+    """One account out of a row for each role."""
     first = rows[0]
     actor = Actor(
         first["id"], first["username"], _display_name(first), first["locale"] or "zh",
         tuple(dict.fromkeys(Assignment(row["_role"], row["_company"], row["_unit"]) for row in rows if row["_role"])),
         first["company_id"], first["org_unit_id"], auth_stamp=first["auth_stamp"], token_stamp=first["auth_stamp"] + first["roles_lost"],
-        must_renew=bool(first["must_renew"]),
+        must_renew=bool(first["must_renew"]), person=person_key(first["id"], first["person_key"], first["staff_no"]),
     )
     return actor, f"{first['org_rows']}:{first['org_versions']}"
 
 
 def _statement(revision: Any) -> sa.Select[Any]:
-    """The person ``actor_id``, a row for each role held today, and the stamp of the organisation."""
+    """The accounts ``actor_ids``, a row for each role held today, and the stamp of the organisation."""
     user, held = revision.tables.engine.user, revision.tables.engine.role_assignment
     today = sa.func.current_date(type_=held.c.valid_from.type)
     live = (sa.not_(held.c.waits_for_second), sa.func.coalesce(held.c.valid_from, today) <= today, sa.func.coalesce(held.c.valid_to, today) >= today)
@@ -102,7 +120,7 @@ def _statement(revision: Any) -> sa.Select[Any]:
         sa.select(*(user.c[name] for name in _PERSON), held.c.role.label("_role"), held.c.company_id.label("_company"),
                   held.c.org_unit_id.label("_unit"), *stamp_columns(revision))
         .select_from(user.outerjoin(held, sa.and_(held.c.user_id == user.c.id, *live)))
-        .where(user.c.id == sa.bindparam("actor_id", type_=user.c.id.type)).order_by(held.c.id)
+        .where(user.c.id.in_(sa.bindparam("actor_ids", type_=user.c.id.type, expanding=True))).order_by(held.c.id)
     )
 
 
@@ -144,7 +162,15 @@ _STATEMENTS: _Cache[sa.Select[Any]] = _Cache(limit=200)
 
 def plan_for(conn: sa.Connection, revision: Any, user_id: int) -> AccessPlan:
     """The plan of a user as of now: one statement, whose answer also says whether the cached plan still holds."""
-    actor, org_stamp = _actor(conn, revision, user_id)
+    return _plan(conn, revision, *_actor(conn, revision, user_id))
+
+
+def plans_for(conn: sa.Connection, revision: Any, user_ids: Iterable[int]) -> dict[int, AccessPlan]:
+    """The plans of several users, in one statement; whoever may not log in is absent."""
+    return {user_id: _plan(conn, revision, *found) for user_id, found in _actors(conn, revision, user_ids).items()}
+
+
+def _plan(conn: sa.Connection, revision: Any, actor: Actor, org_stamp: str) -> AccessPlan:
     key = (id(revision), actor, org_stamp)
     plan = _PLANS.get(key, revision)
     return plan or _PLANS.put(key, revision, AccessPlan(revision, actor, _org_tree(conn, revision, org_stamp)))

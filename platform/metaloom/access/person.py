@@ -23,8 +23,13 @@ def persons_of(conn: sa.Connection, tables: Any, user_ids: Collection[int]) -> d
     """The person behind each account, in one statement."""
     user = tables.engine.user
     rows = conn.execute(sa.select(user.c.id, user.c.person_key, user.c.staff_no).where(user.c.id.in_(list(user_ids))))
-    named = {row.id: ((row.person_key or "").strip() or (row.staff_no or "").strip()).upper() for row in rows}
-    return {user_id: named.get(user_id) or f"{ACCOUNT}{user_id}" for user_id in user_ids}
+    named = {row.id: person_key(*row) for row in rows}
+    return {user_id: named.get(user_id) or person_key(user_id, None, None) for user_id in user_ids}
+
+
+def person_key(user_id: int, key: str | None, staff_no: str | None) -> str:
+    """The person behind an account with this key and staff number."""
+    return ((key or "").strip() or (staff_no or "").strip()).upper() or f"{ACCOUNT}{user_id}"
 
 
 def same_person(conn: sa.Connection, tables: Any, one: int, other: int) -> bool:

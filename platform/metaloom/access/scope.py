@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from metaloom.base.messages import Message, message
 from metaloom.model import Entity
+from metaloom.model.entity import LIST_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,53 @@ def _owner_clause(
         return _through(revision, entity, entity.parent_field, entity.child_of, table,
                         lambda parent, above: _owner_clause(revision, parent, above, column, test))
     return test(table.c[column]) if column in table.c else sa.false()
+
+
+def scope_holds(revision: Any, scope: RowScope, entity: Entity, values: Mapping[str, Any]) -> bool | None:
+    """Whether a row of ``entity`` with these values (by field name) lies inside ``scope``; None where only the database knows.
+
+    The same verdict as ``scope_clause`` over the row, without a statement: where the scope compares columns of the row itself.
+    """
+    if scope.kind == "none":
+        return False
+    if scope.covers_all:
+        return True
+    if scope.entity != entity.address or scope.kind == "expression":
+        return None
+    wanted: list[tuple[str, tuple[int | None, ...]]] = []
+    if scope.kind == "assigned":
+        wanted.append((_link_column(entity, scope.field), (scope.user_id,)))
+    elif scope.kind != "all":
+        wanted.append({"self": ("owner_id", (scope.user_id,)), "company": ("company_id", (scope.company_id,))}.get(
+            scope.kind, ("org_unit_id", scope.unit_ids)))
+    if scope.limit_company is not None and scope.kind != "company":
+        wanted.append(("company_id", (scope.limit_company,)))
+    if scope.limit_units is not None and scope.kind != "units":
+        wanted.append(("org_unit_id", scope.limit_units))
+    return _all_hold([_compared(revision, entity, values, column, among, owner=scope.kind != "assigned" or n > 0)
+                      for n, (column, among) in enumerate(wanted)])
+
+
+def _all_hold(verdicts: list[bool | None]) -> bool | None:
+    if False in verdicts:
+        return False
+    return None if None in verdicts else True
+
+
+def _compared(revision: Any, entity: Entity, values: Mapping[str, Any], column: str, among: tuple[int | None, ...], *,
+              owner: bool) -> bool | None:
+    """Whether the row's ``column`` is one of ``among``; ``owner``: the entity may say that the owner stands elsewhere."""
+    if owner and entity.ownership.shared:
+        return True
+    if None in among or (owner and (entity.ownership.scope_from or entity.child_of)):
+        return None
+    if column not in revision.tables.of(entity.address).c:
+        return False
+    field = next((f for f in entity.fields.values() if f.column == column), None)
+    name = field.name if field is not None else column.removesuffix("_id")
+    if name not in values or (field is not None and (field.encrypted or field.type in LIST_TYPES)):
+        return None
+    return values[name] is not None and values[name] in among
 
 
 def _through(

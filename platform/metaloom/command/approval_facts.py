@@ -112,6 +112,7 @@ class RecordFacts:
                 ids.setdefault(user_id, f"{way.kind} {way.value}".strip())
                 if way.kind in ("role", "user") and way.value in weights:
                     weight[user_id] = max(weight.get(user_id, 0), weights[way.value])
+        self.people.meet(ids)
         return Candidates(tuple(ids), weight, ids)
 
     def _found(self, way: Who) -> list[int]:

@@ -6,7 +6,7 @@ own rights: being asked to decide never opens a record.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +14,52 @@ import sqlalchemy as sa
 
 from metaloom import access
 from metaloom.access.org import OrgTree, load_org_tree
-from metaloom.access.person import ACCOUNT
+from metaloom.access.person import ACCOUNT, person_key
 from metaloom.command import rows
-from metaloom.command.eyes import reading_as
+from metaloom.command.eyes import reading_as, readings_as
 from metaloom.model import Who
+from metaloom.storage.tables import ENGINE
 
 if TYPE_CHECKING:
     from metaloom.command.unit import Unit
 
 ADMIN = "platform.admin"
 HEADS_MAX = 50
+
+
+_DAY = sa.bindparam("day", type_=ENGINE.substitute.c.from_date.type)
+
+
+def _substitutes() -> sa.Select[Any]:
+    """Who stands in for whom on a day: those that may log in."""
+    table, user = ENGINE.substitute, ENGINE.user
+    there = (user.c.id == table.c.substitute_id, user.c.active.is_(sa.true()), user.c.archived_at.is_(None))
+    return sa.select(
+        table.c.user_id, sa.cast(sa.null(), table.c.id.type).label("company_id"), sa.cast(sa.null(), table.c.id.type).label("org_unit_id"),
+        table.c.substitute_id.label("stands_in"), table.c.entity, table.c.chain, table.c.id,
+    ).where(table.c.from_date <= _DAY, table.c.to_date >= _DAY, table.c.ended_at.is_(None), *there)
+
+
+def _holders() -> sa.CompoundSelect[Any]:
+    """Whoever holds one of some roles that day and where, by account; after them, in the same answer, who stands in for whom."""
+    held, user, away = ENGINE.role_assignment, ENGINE.user, ENGINE.substitute
+    live = (sa.not_(held.c.waits_for_second), sa.func.coalesce(held.c.valid_from, _DAY) <= _DAY, sa.func.coalesce(held.c.valid_to, _DAY) >= _DAY)
+    there = (user.c.id == held.c.user_id, user.c.active.is_(sa.true()), user.c.archived_at.is_(None))
+    nothing = (sa.cast(sa.null(), column.type).label(name) for name, column in (
+        ("stands_in", away.c.id), ("entity", away.c.entity), ("chain", away.c.chain), ("id", away.c.id)))
+    holders = sa.select(held.c.user_id, held.c.company_id, held.c.org_unit_id, *nothing).where(
+        held.c.role.in_(sa.bindparam("roles", expanding=True)), *live, *there)
+    return sa.union_all(holders, _substitutes()).order_by("user_id")
+
+
+def _spelled() -> sa.Select[Any]:
+    user, keys = ENGINE.user, sa.bindparam("keys", expanding=True)
+    same = (sa.func.upper(sa.func.trim(column)).in_(keys) for column in (user.c.person_key, user.c.staff_no))
+    return sa.select(user.c.id, user.c.person_key, user.c.staff_no).where(sa.or_(*same)).order_by(user.c.id)
+
+
+# Made once: a statement that is made anew costs more than the database's answer.
+_HOLDERS, _SUBSTITUTES, _SPELLED = _holders(), _substitutes(), _spelled()
 
 
 class People:
@@ -34,6 +70,7 @@ class People:
         self.user = unit.tables.engine.user
         place = _place(unit, entity, record)
         self.company, self.org_unit = place.get("company"), place.get("org_unit")
+        self._holders: dict[tuple[str, ...], list[int]] = {}
 
     # -- finding -------------------------------------------------------------------------------------------------------
 
@@ -55,13 +92,14 @@ class People:
 
     def holders(self, roles: Sequence[str]) -> list[int]:
         """Who holds one of the roles today by an assignment that covers the record's company and unit."""
-        held = self.unit.tables.engine.role_assignment
-        today = self._today(self.unit.now)
-        live = (sa.not_(held.c.waits_for_second), sa.func.coalesce(held.c.valid_from, today) <= today, sa.func.coalesce(held.c.valid_to, today) >= today)
-        there = (self.user.c.id == held.c.user_id, self.user.c.active.is_(sa.true()), self.user.c.archived_at.is_(None))
-        statement = sa.select(held.c.user_id, held.c.company_id, held.c.org_unit_id).where(held.c.role.in_(tuple(roles)), *live, *there)
-        found = self.unit.conn.execute(statement.order_by(held.c.user_id)).all()
-        return list(dict.fromkeys(row.user_id for row in found if self._covers(row.company_id, row.org_unit_id)))
+        asked = tuple(roles)
+        if asked not in self._holders:
+            today = self._today(self.unit.now)
+            found = self.unit.conn.execute(_HOLDERS, {"roles": asked, "day": today}).all()
+            self.unit.memory["substitutes", today] = [row for row in found if row.stands_in is not None]
+            held = [row for row in found if row.stands_in is None and self._covers(row.company_id, row.org_unit_id)]
+            self._holders[asked] = list(dict.fromkeys(row.user_id for row in held))
+        return self._holders[asked]
 
     def _covers(self, company: int | None, org_unit: int | None) -> bool:
         """An assignment without limits covers everything; a limit covers a record that belongs to that part of the house."""
@@ -104,15 +142,17 @@ class People:
 
     def substitute(self, user_id: int, at: datetime, chain: str) -> int | None:
         """Who stands in for the account on that day, for this chain before for all of them; one hop."""
-        table, day = self.unit.tables.engine.substitute, self._today(at)
-        fits = (
-            table.c.user_id == user_id, table.c.from_date <= day, table.c.to_date >= day, table.c.ended_at.is_(None),
-            sa.or_(table.c.entity.is_(None), table.c.entity == self.entity), sa.or_(table.c.chain.is_(None), table.c.chain == chain),
-        )
-        narrow = (table.c.chain.is_(None), table.c.entity.is_(None), table.c.id.desc())
-        found = self.unit.conn.scalars(sa.select(table.c.substitute_id).where(*fits).order_by(*narrow)).all()
-        active = self.active(found)
-        return active[0] if active else None
+        mine = [row for row in self._away(self._today(at)) if row.user_id == user_id
+                and row.entity in (None, self.entity) and row.chain in (None, chain)]
+        return min(mine, key=lambda row: (row.chain is None, row.entity is None, -row.id)).stands_in if mine else None
+
+    def _away(self, day: date) -> Sequence[Any]:
+        """Everybody who is away on that day, in one statement; few people are."""
+        key = ("substitutes", day)
+        if key not in self.unit.memory:
+            self.unit.memory[key] = self.unit.conn.execute(_SUBSTITUTES, {"day": day}).all()
+        found: Sequence[Any] = self.unit.memory[key]
+        return found
 
     # -- about one person ------------------------------------------------------------------------------------------------
 
@@ -126,17 +166,29 @@ class People:
 
     def person(self, user_id: int) -> int:
         """The first account of the human being behind an account."""
-        known: dict[int, int] = self.unit.memory.setdefault("persons", {})
-        if user_id not in known:
-            together = {user_id, self.initiator, self.unit.ctx.actor.user_id or user_id} - known.keys()     # they will be asked for, too
-            for one, key in access.persons_of(self.unit.conn, self.unit.tables, together).items():
-                known[one] = one if key.startswith(ACCOUNT) else self._first(one, key)
-        return known[user_id]
+        keys, first = keys_of(self.unit), self.unit.memory.setdefault("first accounts", {})
+        if user_id not in keys:
+            together = {user_id, self.initiator, self.unit.ctx.actor.user_id or user_id} - keys.keys()     # they will be asked for, too
+            keys.update(access.persons_of(self.unit.conn, self.unit.tables, together))
+        if keys[user_id].startswith(ACCOUNT):
+            return user_id
+        if keys[user_id] not in first:
+            first.update(self._first_accounts({key for key in keys.values() if not key.startswith(ACCOUNT)} - first.keys()))
+        return int(first.get(keys[user_id], user_id))
 
-    def _first(self, user_id: int, key: str) -> int:
-        spelled = [sa.func.upper(sa.func.trim(column)) == key for column in (self.user.c.person_key, self.user.c.staff_no)]
-        near = self.unit.conn.scalars(sa.select(self.user.c.id).where(sa.or_(*spelled))).all()
-        return min((one for one, other in access.persons_of(self.unit.conn, self.unit.tables, near).items() if other == key), default=user_id)
+    def _first_accounts(self, keys: Collection[str]) -> dict[str, int]:
+        """The first account of everybody who has one of these keys, in one statement."""
+        found: dict[str, int] = {}
+        for row in self.unit.conn.execute(_SPELLED, {"keys": sorted(keys)}):
+            found.setdefault(person_key(*row), row.id)
+        return found
+
+    def meet(self, people: Iterable[int]) -> None:
+        """These people will be asked for, each with rights of their own: read what is known of all of them at once."""
+        wanted = [user_id for user_id in people if user_id != self.unit.ctx.actor.user_id or self.unit.ctx.system]
+        for user_id, reading in readings_as(self.unit, wanted).items():
+            if reading is not None:
+                keys_of(self.unit)[user_id] = reading.ctx.actor.person
 
     def may_read(self, user_id: int, record_id: int) -> bool:
         """Whether the account reads the record by rights of its own."""
@@ -161,6 +213,15 @@ class People:
             self.unit.memory["org_tree"] = load_org_tree(self.unit.conn, self.unit.revision)
         found: OrgTree = self.unit.memory["org_tree"]
         return found
+
+
+def keys_of(unit: Unit) -> dict[int, str]:
+    """Whose account each account is, as far as this unit knows."""
+    if "persons" not in unit.memory:
+        actor = unit.ctx.actor
+        unit.memory["persons"] = {actor.user_id: actor.person} if actor.user_id is not None and actor.person else {}
+    found: dict[int, str] = unit.memory["persons"]
+    return found
 
 
 def ids_in(value: Any) -> list[int]:

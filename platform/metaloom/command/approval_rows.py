@@ -9,12 +9,25 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from metaloom.access.person import person_key
 from metaloom.approval import CaseState, Event, Task
+from metaloom.storage.tables import ENGINE
 
 if TYPE_CHECKING:
     from metaloom.command.unit import Unit
 
 Row = Mapping[str, Any]
+
+
+def _of_task() -> sa.Select[Any]:
+    """A task, its case, and a row for each party with what tells the person behind the account."""
+    task, case_, party, user = ENGINE.approval_task, ENGINE.approval_case, ENGINE.approval_party, ENGINE.user
+    source = task.join(case_, case_.c.id == task.c.case_id).outerjoin(party, party.c.case_id == case_.c.id).outerjoin(user, user.c.id == party.c.user_id)
+    columns = (task.c.case_id, task.c.task_no, case_.c.entity, case_.c.record_id, user.c.id.label("user_id"), user.c.person_key, user.c.staff_no)
+    return sa.select(*columns).select_from(source).where(task.c.id == sa.bindparam("task"))
+
+
+_OF_TASK = _of_task()
 
 
 # -- chains ------------------------------------------------------------------------------------------------------------------
@@ -53,14 +66,15 @@ def case(unit: Unit, case_id: int, *, lock: bool = True) -> dict[str, Any] | Non
 
 
 def case_of_task(unit: Unit, task_id: int) -> tuple[int, int] | None:
-    """(case, number of the task in it); what the case is about is remembered on the way."""
-    task, case_ = unit.tables.engine.approval_task, unit.tables.engine.approval_case
-    columns = (task.c.case_id, task.c.task_no, case_.c.entity, case_.c.record_id)
-    found = unit.conn.execute(sa.select(*columns).where(task.c.id == task_id, case_.c.id == task.c.case_id)).one_or_none()
-    if found is None:
+    """(case, number of the task in it); what the case is about and who takes part in it are remembered on the way."""
+    found = unit.conn.execute(_OF_TASK, {"task": task_id}).all()
+    if not found:
         return None
-    unit.memory["case about", found.case_id] = (found.entity, found.record_id)
-    return found.case_id, found.task_no
+    first = found[0]
+    unit.memory["case about", first.case_id] = (first.entity, first.record_id)
+    unit.memory["parties", first.case_id] = {row.user_id: person_key(row.user_id, row.person_key, row.staff_no)
+                                             for row in found if row.user_id is not None}
+    return first.case_id, first.task_no
 
 
 def open_cases(unit: Unit, entity: str, record_id: int, chain: str | None = None) -> list[dict[str, Any]]:
@@ -181,12 +195,20 @@ def task_ids(unit: Unit, case_id: int) -> dict[int, int]:
     return {row.task_no: row.id for row in unit.conn.execute(sa.select(table.c.task_no, table.c.id).where(table.c.case_id == case_id))}
 
 
-def parties(unit: Unit, case_id: int) -> set[int]:
-    table = unit.tables.engine.approval_party
-    return set(unit.conn.scalars(sa.select(table.c.user_id).where(table.c.case_id == case_id)))
+def parties(unit: Unit, case_id: int) -> Mapping[int, str]:
+    """Whoever takes or took part in a case, and whose accounts they are. Nobody ever leaves."""
+    key = ("parties", case_id)
+    if key not in unit.memory:
+        table, user = unit.tables.engine.approval_party, unit.tables.engine.user
+        found = unit.conn.execute(sa.select(user.c.id, user.c.person_key, user.c.staff_no).where(
+            table.c.case_id == case_id, user.c.id == table.c.user_id))
+        unit.memory[key] = {row.id: person_key(*row) for row in found}
+    known: Mapping[int, str] = unit.memory[key]
+    return known
 
 
 def add_parties(unit: Unit, case_id: int, people: Iterable[int]) -> None:
+    unit.memory.pop(("parties", case_id), None)
     table = unit.tables.engine.approval_party
     values = [{"case_id": case_id, "user_id": user, **_made(unit)} for user in sorted(set(people))]
     if values:

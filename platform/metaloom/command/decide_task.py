@@ -15,6 +15,7 @@ from metaloom.base.messages import Message, message
 from metaloom.base.text import Text
 from metaloom.command import approval_rows, check, rows
 from metaloom.command.approval_case import TASK, Case, done, locked_case, make_move
+from metaloom.command.approval_people import keys_of
 from metaloom.command.approval_words import KINDS
 from metaloom.command.bulk import BULK_MAX, Outcome
 from metaloom.command.context import ActionDone, Context
@@ -106,7 +107,9 @@ def refuse_strangers(case: Case) -> None:
     ctx, user = case.unit.ctx, case.unit.ctx.actor.user_id
     if ctx.system:
         return
-    if user is None or user not in approval_rows.parties(case.unit, case.id):
+    parties = approval_rows.parties(case.unit, case.id)
+    keys_of(case.unit).update(parties)
+    if user is None or user not in parties:
         if user is None or not (user in case.facts.admins() or case.facts.has_role(user, case.chain.allow.terminate)):
             raise NotFound
         return

@@ -16,8 +16,9 @@ from metaloom.base.messages import message, register
 from metaloom.command import rows
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.environment import COMPANY
+from metaloom.command.eyes import reading_as
 from metaloom.command.handle_call import system_context
-from metaloom.command.notify import notify, reading_as
+from metaloom.command.notify import notify
 from metaloom.command.run_command import refuse_unless_admin
 from metaloom.command.unit import ENDINGS, Unit, perform
 from metaloom.expression import Env

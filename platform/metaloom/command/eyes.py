@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from metaloom.access import plan_for
-from metaloom.base.errors import LoginRequired, NotFound
+from metaloom.access import AccessPlan, plans_for
+from metaloom.base.errors import NotFound
 from metaloom.command import rows
 from metaloom.command.live import Live
 from metaloom.command.unit import Unit
 from metaloom.message.texts import UNSEEN
 from metaloom.model import Entity, FieldLevel
+from metaloom.model.entity import LIST_TYPES
 from metaloom.record import Row
 from metaloom.record.encode import display, display_cell
 from metaloom.record.mask import mask
@@ -21,17 +22,22 @@ from metaloom.record.paths import PATHS, Path, UnknownPath
 
 def reading_as(unit: Unit, user_id: int) -> Unit | None:
     """The same transaction with the eyes of another person; None for an account that is unknown or switched off."""
-    key = ("reading_as", user_id)
-    if key not in unit.memory:
-        try:
-            plan = plan_for(unit.conn, unit.revision, user_id)
-        except LoginRequired:
-            unit.memory[key] = None
-        else:
-            ctx = replace(unit.ctx, actor=plan.actor, plan=plan, locale=plan.actor.locale, system=False)
-            unit.memory[key] = Unit(ctx, unit.conn, unit.command, unit.now, days=unit.days)
-    found: Unit | None = unit.memory[key]
-    return found
+    return readings_as(unit, (user_id,))[user_id]
+
+
+def readings_as(unit: Unit, people: Iterable[int]) -> dict[int, Unit | None]:
+    """The same for several people; those not met before in one statement."""
+    wanted = dict.fromkeys(people)
+    new = [user_id for user_id in wanted if ("reading_as", user_id) not in unit.memory]
+    plans = plans_for(unit.conn, unit.revision, new) if new else {}
+    for user_id in new:
+        unit.memory["reading_as", user_id] = _with_eyes_of(unit, plans[user_id]) if user_id in plans else None
+    return {user_id: unit.memory["reading_as", user_id] for user_id in wanted}
+
+
+def _with_eyes_of(unit: Unit, plan: AccessPlan) -> Unit:
+    ctx = replace(unit.ctx, actor=plan.actor, plan=plan, locale=plan.actor.locale, system=False)
+    return Unit(ctx, unit.conn, unit.command, unit.now, days=unit.days, memory={"beside": unit})
 
 
 def words_for(reading: Unit, entity: str, record_id: int | None, names: Iterable[str]) -> dict[str, str]:
@@ -44,10 +50,26 @@ def words_for(reading: Unit, entity: str, record_id: int | None, names: Iterable
         return {}
     paths = {name: path for name in sorted(names) if (path := _path(reading, entity, name))}
     try:
-        row = rows.reader(reading).get(entity, record_id, paths=[*paths.values()], children=False)
+        row = _at_hand(reading, entity, record_id, paths.values()) or rows.reader(reading).get(
+            entity, record_id, paths=[*paths.values()], children=False)
     except NotFound:
         return {}
     return {name: _word(reading, row, path) for name, path in paths.items() if path in row.values}
+
+
+def _at_hand(reading: Unit, entity: str, record_id: int, paths: Iterable[str]) -> Row | None:
+    """The row as the reader would give it, out of what this transaction has read already; None where the database must be asked:
+    links, lists, secrets, tables of the engine."""
+    stored, book = rows.known(reading, entity, record_id), PATHS.of(reading.revision)
+    wanted = [book.path(entity, path) for path in paths]
+    plain = all(not (p.hops or p.is_link or p.field.encrypted or p.field.type in LIST_TYPES) and p.text in (stored or {}) for p in wanted)
+    if stored is None or not plain or reading.entity(entity).storage != "table":
+        return None
+    actions, levels = rows.standing(reading, entity, record_id)
+    seen = {p.text: levels.get(p.field.name, FieldLevel.HIDDEN) for p in wanted}
+    values = {p.text: mask(p.field, stored[p.text]) if seen[p.text] is FieldLevel.MASKED else stored[p.text]
+              for p in wanted if seen[p.text] > FieldLevel.HIDDEN}
+    return Row(entity, record_id, stored["row_version"], "", values, seen, {}, actions)
 
 
 def _word(reading: Unit, row: Row, name: str) -> str:

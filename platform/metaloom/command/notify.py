@@ -13,7 +13,7 @@ from typing import Any
 from metaloom.base.messages import Message
 from metaloom.base.text import Text
 from metaloom.command import rows
-from metaloom.command.eyes import reading_as, words_for
+from metaloom.command.eyes import readings_as, words_for
 from metaloom.command.outgoing import Letter, post_letters
 from metaloom.command.unit import Unit
 from metaloom.message import Box, Reach, fill, one_line, plain, slots_in
@@ -76,10 +76,10 @@ def tell(unit: Unit, to: Iterable[int], what: Telling) -> int:
     messages: list[dict[str, Any]] = []
     letters: list[Letter] = []
     told = 0
-    for user_id in people:
-        reading = reading_as(unit, user_id)
+    for reading in readings_as(unit, people).values():
         if reading is None:
             continue
+        user_id = reading.ctx.actor.user_id or 0
         told += 1
         words = words_for(reading, what.entity, what.record_id, slots_in(*what.texts()))
         prefers = {channel: wants for (_, channel), wants in wanted.get(user_id, {}).items()}

@@ -47,11 +47,27 @@ def standing(unit: Unit, address: str, record_id: int) -> tuple[frozenset[str], 
 
 
 def scopes_of(unit: Unit, address: str, record_id: int) -> frozenset[int]:
-    """The person's row scopes that hold for this row, seen or not."""
-    rights, table = unit.ctx.plan.rights(address), unit.tables.of(address)
-    clauses = [rights.clause(index, table, unit.env()).label(f"s{index}") for index in range(len(rights.scopes))]
-    flags = unit.conn.execute(sa.select(*clauses).where(table.c.id == record_id)).one_or_none() if clauses else None
-    return frozenset(index for index, flag in enumerate(flags or ()) if flag)
+    """The person's row scopes that hold for this row, seen or not. What the values of a row that was read already tell is not
+    asked of the database again."""
+    rights, row = unit.ctx.plan.rights(address), known(unit, address, record_id)
+    verdicts = [access.scope_holds(unit.revision, scope, rights.entity, row) if row is not None else None for scope in rights.scopes]
+    asked = [index for index, verdict in enumerate(verdicts) if verdict is None]
+    if asked:
+        table = unit.tables.of(address)
+        env = unit.env() if unit.ctx.plan.asks_environment(address) else None
+        clauses = [rights.clause(index, table, env).label(f"s{index}") for index in asked]
+        flags = unit.conn.execute(sa.select(*clauses).where(table.c.id == record_id)).one_or_none()
+        if flags is None:
+            return frozenset()
+        for index, flag in zip(asked, flags, strict=True):
+            verdicts[index] = bool(flag)
+    return frozenset(index for index, verdict in enumerate(verdicts) if verdict)
+
+
+def known(unit: Unit, address: str, record_id: int) -> dict[str, Any] | None:
+    """The row as this transaction read it last; also for the eyes of somebody else in the same transaction."""
+    found: dict[str, Any] | None = unit.memory.get("beside", unit).memory.get(("row", address, record_id))
+    return found
 
 
 def standing_or_none(unit: Unit, address: str, record_id: int) -> frozenset[str]:
