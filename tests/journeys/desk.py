@@ -99,7 +99,7 @@ class Desk:
 
     def act(self, label: str, values: Mapping[str, object] | None = None, reason: str = "") -> None:
         """Clicks an action of the record, fills its dialog, confirms, and waits for the outcome."""
-        self.page.evaluate("document.body.dataset.old = '1'")
+        self._mark_old()
         self.open_action(label)
         if self._dialog_comes():
             self.fill(values or {}, "#dialog")
@@ -113,13 +113,17 @@ class Desk:
 
     def act_refused(self, label: str, values: Mapping[str, object] | None = None) -> str:
         """The same, refused: what the dialog (or the page) says."""
-        self.page.evaluate("document.body.dataset.old = '1'")
+        self._mark_old()
         self.open_action(label)
         if self._dialog_comes():
             self.fill(values or {}, "#dialog")
             self.page.click("#dialog .dlg-foot button:not([data-close-dialog])")
             return self.seen("#dialog .notice.bad, #dialog .field-error, [data-toast], .notice.bad")
         return self.seen(".notice.bad, [data-toast]")
+
+    def _mark_old(self) -> None:
+        """Marks the page that stands; waits for one, as the last action may still be loading it."""
+        self.page.locator("body:has(.facts-head)").evaluate("body => body.dataset.old = '1'")
 
     def open_action(self, label: str) -> None:
         button = self.page.locator(".facts-head button", has_text=re.compile(f"^\\s*{label}\\s*$"))
