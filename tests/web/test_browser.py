@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.web.site import PASSWORD
+from tests.web.test_screens import stored
 
 pytestmark = pytest.mark.browser
 
@@ -326,3 +327,36 @@ def test_a_wide_table_says_that_there_is_more_and_shows_its_last_column_whole(se
     expect(wrap).to_have_class(re.compile(r"\bmore-x\b"))
     seen.set_viewport_size({"width": 2400, "height": 800})
     expect(wrap).not_to_have_class(re.compile(r"\bmore-x\b"))
+
+
+def somebody_else_changes(tenancy, id):
+    tenant = tenancy.open("alpha")
+    table = tenant.revision().tables.of("shop.sale")
+    with tenant.write() as conn:
+        conn.execute(table.update().where(table.c.id == id).values(row_version=table.c.row_version + 1))
+
+
+def test_a_refused_action_can_be_reloaded_and_a_stale_dialog_keeps_what_was_typed(seen, live, app, tenancy):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/?tab=sent")
+    seen.locator("table.sheet tbody a").first.click()
+    seen.wait_for_selector(".facts-head")
+    here = seen.url
+    id = int(here.rsplit("/", 1)[1])
+    seen.click(".facts-head button:has-text('完成')")
+    seen.wait_for_selector("#dialog form")
+    seen.fill("#dialog [name=note]", "说明写了很久")
+    seen.fill("#dialog [name=_reason]", "已签收")
+    somebody_else_changes(tenancy, id)
+    seen.click("#dialog .dlg-foot button.btn:not([data-close-dialog])")
+    seen.wait_for_selector(".notice.bad")
+    assert seen.url == here and stored(tenancy, id)["status"] == "sent"
+    seen.reload()
+    assert seen.locator(".notice.bad").count() == 0
+    seen.click(".facts-head button:has-text('完成')")
+    seen.wait_for_selector("#dialog form")
+    assert (seen.input_value("#dialog [name=note]"), seen.input_value("#dialog [name=_reason]")) == ("说明写了很久", "已签收")
+    seen.click("#dialog .dlg-foot button.btn:not([data-close-dialog])")
+    seen.wait_for_selector(".facts-head .tag:has-text('完成')")
+    assert stored(tenancy, id)["status"] == "done"
+    seen.troubles[:] = [trouble for trouble in seen.troubles if "409" not in trouble]

@@ -291,7 +291,10 @@ def test_an_action_runs_once_and_says_why_not_afterwards(tenancy, visitor):
     version = str(stored(tenancy, id).row_version)
     assert person.post(f"/e/shop.sale/{id}/do/send", {"_version": version}).status_code == 303
     again = person.post(f"/e/shop.sale/{id}/do/send", {"_version": str(stored(tenancy, id).row_version)})
-    assert again.status_code == 409 and "只有草稿可以发货" in again.text
+    assert again.status_code == 303 and again.headers["Location"].endswith(f"/e/shop.sale/{id}")
+    page = person.get(f"/e/shop.sale/{id}").text
+    assert re.search(r'class="notice bad"[^>]*>.*?只有草稿可以发货', page, re.S) and "data-toast" not in page, "on top, and not once more as a toast"
+    assert "notice bad" not in person.get(f"/e/shop.sale/{id}").text, "said once"
     assert stored(tenancy, id)["status"] == "sent"
 
 
@@ -300,7 +303,8 @@ def test_an_action_that_asks_for_a_reason_gets_one(tenancy, visitor):
     id = make_sale(person)
     person.post(f"/e/shop.sale/{id}/do/send", {"_version": str(stored(tenancy, id).row_version)})
     version = str(stored(tenancy, id).row_version)
-    assert person.post(f"/e/shop.sale/{id}/do/finish", {"_version": version}).status_code in (400, 409)
+    assert person.post(f"/e/shop.sale/{id}/do/finish", {"_version": version}).status_code == 303
+    assert "notice bad" in person.get(f"/e/shop.sale/{id}").text
     assert stored(tenancy, id)["status"] == "sent"
     assert person.post(f"/e/shop.sale/{id}/do/finish", {"_version": version, "_reason": "已签收"}).status_code == 303
     assert "已签收" in person.get(f"/e/shop.sale/{id}/tab/history").text

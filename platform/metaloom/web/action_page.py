@@ -20,12 +20,12 @@ from metaloom.record.paths import OWNERS
 from metaloom.record.schema import schema_of
 from metaloom.web.cells import titled
 from metaloom.web.current import Current, current, locale, site, url
-from metaloom.web.detail_page import detail
 from metaloom.web.errors import wants_fragment
 from metaloom.web.form_model import Source, make_field, raw_values
 from metaloom.web.form_page import MAX_ID
 from metaloom.web.form_rules import action_rules, for_page
 from metaloom.web.frame import list_url, record_url, toast
+from metaloom.web.frame import refused as say_refused
 from metaloom.web.own import Verb, may, own_of
 from metaloom.web.security import inside
 
@@ -176,19 +176,17 @@ def _version() -> int | None:
 
 
 def _refused(pinned: Current, definition: Entity, id: int | None, refused: MetaloomError) -> Any:
-    """Not now: the record as it stands, with the reason on top; inside a dialog as a message that leaves it open."""
+    """Not now: on to the record as it stands, which says why on top, so that a reload sends nothing again; inside a dialog a message
+    that leaves it open. A stale dialog goes on to the record, too: what was decided there was decided on what is no longer so."""
+    if id is None or wants_fragment() and not isinstance(refused, Stale):
+        raise refused
     words = [refused.message.say(locale()), *(p.message.say(locale()) for p in getattr(refused, "problems", ()))]
-    if wants_fragment() and not isinstance(refused, Stale):
-        raise refused
-    if id is None:
-        raise refused
-    pinned.release()
-    page = detail(pinned, definition.address, id, notice=" ".join(words))
-    if wants_fragment():
-        answer = make_response("", 409)
-        answer.headers["HX-Redirect"] = record_url(definition.address, id)
-        return toast(answer, words[0], "bad")
-    return page, refused.status
+    target = _landing(pinned, definition.address, id)
+    if not wants_fragment():
+        return say_refused(redirect(target, 303), " ".join(words))
+    answer = make_response("", 409)
+    answer.headers["HX-Redirect"] = target
+    return say_refused(answer, " ".join(words))
 
 
 def _after(pinned: Current, entity: str, id: int | None, sentence: str) -> Any:

@@ -23,7 +23,7 @@ from metaloom.web.code_words import command_words
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.drawn import render_page
 from metaloom.web.file_page import file_facts
-from metaloom.web.frame import list_url, record_url
+from metaloom.web.frame import list_url, notice_waiting, record_url
 from metaloom.web.own import offered as own_offered
 from metaloom.web.own import own_of
 from metaloom.web.words import moment
@@ -78,11 +78,7 @@ class Tab:
 @blueprint.get("/e/<entity>/<int:id>")
 def show(entity: str, id: int) -> Any:
     """The whole page; the first tab's content stands in it, the others come when they are opened."""
-    return detail(current(), entity, id)
-
-
-def detail(pinned: Current, entity: str, id: int, notice: str = "") -> str:
-    """The page of a record as it stands now; ``notice`` says on top why something was refused."""
+    pinned = current()
     definition = pinned.entity(entity)
     if id > MAX_ID:
         raise NotFound
@@ -97,7 +93,7 @@ def detail(pinned: Current, entity: str, id: int, notice: str = "") -> str:
         state=_state(pinned, definition, row),
         blocks=blocks_of(pinned, definition, row), own_panel=_own_panel(pinned, definition, row),
         panel="" if opened == "info" else _panel(pinned, definition, row, opened),
-        here_url=record_url(entity, id), notice=notice, approvals=_has_chains(pinned, definition), **_buttons(pinned, definition, row),
+        here_url=record_url(entity, id), notice=notice_waiting(), approvals=_has_chains(pinned, definition), **_buttons(pinned, definition, row),
         crumbs=[(say(definition.label), list_url(entity)), (row.title, "")],
     )
 

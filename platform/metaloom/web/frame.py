@@ -29,6 +29,7 @@ from metaloom.web.errors import wants_fragment
 THEMES = ("light", "dark")
 PAGES = {"workbench": "/", "tasks": "/task/"}
 TOAST_COOKIE = "ml_toast"
+REFUSED = "refused"                    # a kind of sentence: on a record's page it stands on top, elsewhere it is a toast that stays
 DEFAULT_ACCENT = "#206bc4"
 
 
@@ -164,7 +165,27 @@ def after(sentence: str, target: str) -> Any:
     return toast(redirect(target, 303), sentence)
 
 
+def refused(answer: Any, text: str) -> Any:
+    """Say on the next page why nothing was done."""
+    return toast(answer, text, REFUSED)
+
+
+def notice_waiting() -> str:
+    """Why something was refused on the page before: for the top of this one, which then shows no toast of it."""
+    waiting = _toasts()
+    said = [one["text"] for one in waiting if one["kind"] == REFUSED]
+    g.toasts = [one for one in waiting if one["kind"] != REFUSED]
+    return " ".join(said)
+
+
 def _toasts() -> list[dict[str, str]]:
+    """What the page before left to be said, read once for each request."""
+    if "toasts" not in g:
+        g.toasts = _from_cookie()
+    return list(g.toasts)
+
+
+def _from_cookie() -> list[dict[str, str]]:
     value = request.cookies.get(TOAST_COOKIE)
     if not value or request.headers.get("HX-Request") or request.method != "GET":
         return []
@@ -178,7 +199,8 @@ def _toasts() -> list[dict[str, str]]:
 
 def toasts_html() -> Markup:
     """The sentences that wait for this page."""
-    return Markup("".join(render_template("parts/toast.html", toast=one) for one in _toasts()))
+    return Markup("".join(render_template("parts/toast.html", toast={**one, "kind": "bad" if one["kind"] == REFUSED else one["kind"]})
+                          for one in _toasts()))
 
 
 def _signer() -> URLSafeTimedSerializer:

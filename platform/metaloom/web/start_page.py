@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, redirect, render_template, request
 
 from metaloom import command
 from metaloom.base.errors import Invalid, NotFound, NotPossible
@@ -13,12 +13,12 @@ from metaloom.base.messages import message
 from metaloom.command.approval_case import CASE
 from metaloom.model import ApprovalChain
 from metaloom.record import Filter
-from metaloom.web import detail_page
 from metaloom.web.case_facts import case_key
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.decision_form import shown_version
 from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import after, record_url
+from metaloom.web.frame import refused as say_refused
 from metaloom.web.words import form_ids
 
 blueprint = Blueprint("start", __name__)
@@ -71,6 +71,5 @@ def start(entity: str, id: str, chain: str) -> Any:
         words = refused.message.say(locale()) if not isinstance(refused, Invalid) else "; ".join(p.message.say(locale()) for p in refused.problems)
         if wants_fragment():
             raise NotPossible(message("approval.not_started", why=words)) from refused
-        pinned.release()
-        return detail_page.detail(pinned, entity, int(id), notice=words), 409
+        return say_refused(redirect(record_url(entity, id), 303), words)
     return after(done.message.say(locale()), record_url(entity, id))

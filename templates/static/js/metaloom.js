@@ -80,12 +80,34 @@
   document.addEventListener("htmx:sendError", function () { toast(say("js.offline"), "bad"); });
   document.addEventListener("htmx:afterSwap", function (e) {
     var t = e.detail.target;
-    if (t.id === "dialog" && t.innerHTML.trim() && !t.open) t.showModal();
+    if (t.id === "dialog" && t.innerHTML.trim()) { typeAgain($("form[hx-post]", t)); if (!t.open) t.showModal(); }
     if (t.id === "searchresults") t.hidden = !t.innerHTML.trim();
     $$("[data-toast]", t).forEach(fade);
   });
   document.addEventListener("htmx:load", function (e) { start(e.detail.elt); });
   document.addEventListener("focusin", function (e) { if (e.target.id === "globalsearch") { var r = $("#searchresults"); r.hidden = !r.innerHTML.trim(); } });
+
+  // ---- a dialog that ends because the record changed meanwhile: what was typed stands in it again when it is opened anew
+  function draftOf(form) { return "ml-typed:" + form.getAttribute("hx-post"); }
+  document.addEventListener("htmx:beforeOnLoad", function (e) {
+    var form = e.detail.elt, xhr = e.detail.xhr; if (!form.matches || !form.matches("#dialog form[hx-post]")) return;
+    try {
+      if (xhr.status !== 409 || !xhr.getResponseHeader("HX-Redirect")) { sessionStorage.removeItem(draftOf(form)); return; }
+      var typed = $$("input,textarea,select", form).filter(function (f) { return f.name && (f.name[0] !== "_" || f.name === "_reason") && !/^(password|file|hidden)$/.test(f.type) && (!/^(checkbox|radio)$/.test(f.type) || f.checked); });
+      sessionStorage.setItem(draftOf(form), JSON.stringify(typed.map(function (f) { var o = f.selectedOptions && f.selectedOptions[0]; return [f.name, f.value, o ? o.textContent : ""]; })));
+    } catch (_) { /* private mode */ }
+  });
+  function typeAgain(form) {
+    if (!form) return;
+    var kept; try { kept = JSON.parse(sessionStorage.getItem(draftOf(form)) || "null"); sessionStorage.removeItem(draftOf(form)); } catch (_) { /* private mode */ }
+    (kept || []).forEach(function (one) {
+      $$("[name='" + one[0] + "']", form).forEach(function (f) {
+        if (/^(checkbox|radio)$/.test(f.type)) { if (f.value === one[1]) f.checked = true; return; }
+        if (f.tagName === "SELECT" && one[1] && !Array.prototype.some.call(f.options, function (o) { return o.value === one[1]; })) f.append(new Option(one[2], one[1]));
+        f.value = one[1];
+      });
+    });
+  }
 
   // ---- double submit: the second press of the same form does nothing
   document.addEventListener("submit", function (e) {
