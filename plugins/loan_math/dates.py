@@ -43,7 +43,7 @@ def _counting(terms: Terms) -> Callable[[int], date]:
         length, day = terms.period_length, _anchor_day(terms)
         return lambda k: add_months(anchor, (k + ahead) * length, day)
     step = _period_days(terms)
-    return lambda k: _add_days(anchor, (k + ahead) * step)
+    return lambda k: add_days(anchor, (k + ahead) * step)
 
 
 def _anchor_day(terms: Terms) -> int:
@@ -56,7 +56,8 @@ def _period_days(terms: Terms) -> int:
     return terms.period_length * (7 if terms.period_unit == "week" else 1)
 
 
-def _add_days(day: date, days: int) -> date:
+def add_days(day: date, days: int) -> date:
+    """`days` later; LoanMathError past the last year."""
     if days > (DATE_MAX - day).days:
         raise LoanMathError("periods", "out_of_range", found=f"{day} + {days} d", limit=f"… – {DATE_MAX}")
     return day + timedelta(days=days)

@@ -6,6 +6,14 @@ from typing import Final
 
 _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "not_decimal": ("{key} 必须是十进制数，收到 {found}", "{key} must be a Decimal, found {found}"),
+    "not_number": ("{key} 必须是数字，收到 {found}", "{key} must be a number, found {found}"),
+    "wrong_type": ("{key} 的类型应为 {limit}，收到 {found}", "{key} must be of type {limit}, found {found}"),
+    "wrong_shape": ("{key} 的内容不符合要求（{limit}），收到 {found}", "{key} is not as it should be ({limit}), found {found}"),
+    "not_with": ("{key} 不能与 {limit} 同时使用", "{key} does not go with {limit}"),
+    "needs": ("{key} 需要同时给出 {limit}", "{key} needs {limit} too"),
+    "too_late": ("{key} 不能晚于 {limit}，收到 {found}", "{key} must not be after {limit}, found {found}"),
+    "too_much": ("{key} 不能超过 {limit}，收到 {found}", "{key} must not exceed {limit}, found {found}"),
+    "nothing_left": ("{key}：贷款在 {found} 已结清，不能再变更", "{key}: the loan is settled by {found}; nothing is left to change"),
     "not_finite": ("{key} 必须是有限数，收到 {found}", "{key} must be a finite number, found {found}"),
     "too_many_places": (
         "{key} 最多 {limit} 位小数，收到 {found}",
