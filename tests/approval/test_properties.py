@@ -171,8 +171,9 @@ class Walk:
     def check_vote(self, step: Decide, outcome: str) -> None:
         run = self.state.runs[step.name]
         seats: dict[int, list[Any]] = {}
-        for t in self.state.tasks.values():
-            spoke = t.status == "done" or t.why in ("step_decided", "seat_decided")
+        latest = {(t.step, t.round, t.seat, t.kind, t.assignee): t.no for t in self.state.tasks.values()}
+        for t in self.state.tasks.values():         # a decision that was taken back opened the seats anew: their last tasks count
+            spoke = t.status == "done" or t.why in ("step_decided", "seat_decided") and t.no == latest[t.step, t.round, t.seat, t.kind, t.assignee]
             if t.step == step.name and t.round == run.round and t.seat and t.kind in ("decide", "added", "admin") and spoke:
                 seats.setdefault(t.seat, []).append(t)
         weight = {n: max(t.weight for t in ts) for n, ts in seats.items()}

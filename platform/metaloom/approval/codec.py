@@ -7,8 +7,8 @@ is left out, so that a chain pinned today is still read when a later version kno
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
 from functools import cache
@@ -51,48 +51,70 @@ def load_state(text: str) -> CaseState:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(_plain(type(value), value), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return json.dumps(_slots(value), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def _read(kind: type[Any], text: str) -> Any:
     try:
-        return _value(kind, json.loads(text))
+        return _reader(kind)(json.loads(text))
     except (KeyError, TypeError, AttributeError) as fault:
         raise ValueError(f"this is no {kind.__name__}: {fault!r}") from fault
 
 
-# -- values to JSON ----------------------------------------------------------------------------------------------------
+# -- values to JSON: one function per type, made when the type is first met ---------------------------------------------------
 
 
-def _plain(hint: Any, value: Any) -> Any:
-    """``value`` of the type ``hint`` as JSON. What may be of any type is JSON already."""
-    inner = get_args(hint)
-    if value is None or hint is Any:
-        return value
-    if is_dataclass(value):
-        return _slots(value)
-    if isinstance(value, Mapping):
-        return [[k, _plain(inner[1], v)] for k, v in value.items()]
-    if isinstance(value, tuple):
-        return [_plain(inner[0] if inner[-1] is Ellipsis else inner[n], v) for n, v in enumerate(value)]
-    return value.value if isinstance(value, Enum) else str(value) if isinstance(value, Decimal) else value
+Turn = Callable[[Any], Any]
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _slots(value: Any) -> dict[str, Any]:
-    kind: Any = type(value)
-    tag = {"type": _TAGS[kind]} if isinstance(value, ChainStep) else {}
-    kept = {f.name: v for f in _kept(kind) if (v := getattr(value, f.name)) != _default(f)}
-    return tag | {name: _plain(_hints(kind)[name], v) for name, v in kept.items()}
+    """A dataclass as JSON; what has its default is left out."""
+    kind = type(value)
+    said: dict[str, Any] = {"type": _TAGS[kind]} if isinstance(value, ChainStep) else {}
+    for name, default, plain in _kept(kind):
+        found = getattr(value, name)
+        if found != default:
+            said[name] = found if plain is _same else plain(found)
+    return said
 
 
 @cache
-def _kept(kind: Any) -> tuple[Field[Any], ...]:
-    return tuple(f for f in fields(kind) if f.name != "position")
+def _kept(kind: Any) -> tuple[tuple[str, Any, Turn], ...]:
+    """(slot, what it holds when nobody says, value to JSON) of each slot that is kept; MISSING where somebody must say."""
+    hints = _hints(kind)
+    return tuple((f.name, f.default_factory() if f.default_factory is not MISSING else f.default, _plainer(hints[f.name]))
+                 for f in fields(kind) if f.name != "position")
 
 
-def _default(field: Field[Any]) -> Any:
-    """What a slot holds when nobody says; MISSING where somebody must."""
-    return field.default_factory() if field.default_factory is not MISSING else field.default
+@cache
+def _plainer(hint: Any) -> Turn:
+    """From a value of the type ``hint`` to JSON. What may be of any type is JSON already."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if NoneType in inner:
+        plain = _plainer(next(k for k in inner if k is not NoneType))
+        return _same if plain is _same else lambda value: None if value is None else plain(value)
+    if origin is tuple:
+        return _tuple_plainer(inner)
+    if _is_mapping(origin):
+        plain = _plainer(inner[1])
+        return lambda value: [[k, plain(v)] for k, v in value.items()]
+    if is_dataclass(hint):
+        return _slots
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return lambda value: value.value
+    return str if hint is Decimal else _same
+
+
+def _tuple_plainer(inner: tuple[Any, ...]) -> Turn:
+    if inner[-1] is Ellipsis:
+        each = _plainer(inner[0])
+        return list if each is _same else lambda value: [each(v) for v in value]
+    plains = [_plainer(kind) for kind in inner]
+    return lambda value: [plain(v) for plain, v in zip(plains, value, strict=True)]
 
 
 # -- JSON to values ----------------------------------------------------------------------------------------------------
@@ -103,25 +125,46 @@ def _hints(kind: Any) -> Mapping[str, Any]:
     return get_type_hints(kind)
 
 
-def _value(hint: Any, data: Any) -> Any:
+def _is_mapping(origin: Any) -> bool:
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+@cache
+def _reader(hint: Any) -> Turn:
+    """From JSON to a value of the type ``hint``."""
     origin, inner = get_origin(hint), get_args(hint)
-    if hint is Any:
-        return data
     if origin is tuple:
-        kinds = [inner[0]] * len(data) if inner[-1] is Ellipsis else inner
-        return tuple(_value(k, v) for k, v in zip(kinds, data, strict=True))
-    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
-        return MappingProxyType({_value(inner[0], k): _value(inner[1], v) for k, v in data})
+        return _tuple_reader(inner)
+    if _is_mapping(origin):
+        key, read = _reader(inner[0]), _reader(inner[1])
+        return lambda data: MappingProxyType({key(k): read(v) for k, v in data})
     if NoneType in inner:
-        return None if data is None else _value(next(k for k in inner if k is not NoneType), data)
+        read = _reader(next(k for k in inner if k is not NoneType))
+        return _same if read is _same else lambda data: None if data is None else read(data)
     if is_dataclass(hint):
-        return _object(hint, data)
-    return hint(data) if isinstance(hint, type) and issubclass(hint, (Enum, Decimal)) else data
+        return _step_reader if hint is ChainStep else _object_reader(hint)
+    return hint if isinstance(hint, type) and issubclass(hint, (Enum, Decimal)) else _same
 
 
-def _object(kind: Any, data: Mapping[str, Any]) -> Any:
-    if kind is ChainStep:
-        kind = _STEPS[data["type"]]
-    hints = _hints(kind)
-    tagged = issubclass(kind, ChainStep)
-    return kind(**{name: _value(hints[name], value) for name, value in data.items() if not (tagged and name == "type")})
+def _tuple_reader(inner: tuple[Any, ...]) -> Turn:
+    if inner[-1] is Ellipsis:
+        each = _reader(inner[0])
+        return tuple if each is _same else lambda data: tuple([each(v) for v in data])
+    reads = [_reader(kind) for kind in inner]
+    return lambda data: tuple([read(v) for read, v in zip(reads, data, strict=True)])
+
+
+def _step_reader(data: Mapping[str, Any]) -> Any:
+    return _object_reader(_STEPS[data["type"]])({name: value for name, value in data.items() if name != "type"})
+
+
+@cache
+def _object_reader(kind: Any) -> Turn:
+    reads: dict[str, Turn] = {}
+
+    def read(data: Mapping[str, Any]) -> Any:
+        if not reads:       # at first use: a type may hold others of its own kind
+            reads.update({name: _reader(hint) for name, hint in _hints(kind).items()})
+        return kind(**{name: reads[name](value) for name, value in data.items()})
+
+    return read

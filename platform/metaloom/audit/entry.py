@@ -11,8 +11,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from metaloom.model import Entity
+from metaloom.storage.tables import ENGINE
 
 MASKED = "***"
+_STORE = ENGINE.audit.insert().inline()
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def write(conn: sa.Connection, tables: Any, entries: Iterable[Entry]) -> int:
     """Stores the entries in the running transaction; returns how many."""
     rows = [_row(entry) for entry in entries]
     if rows:
-        conn.execute(tables.engine.audit.insert(), rows)
+        conn.execute(_STORE, rows)
     return len(rows)
 
 

@@ -26,6 +26,7 @@ from metaloom.command.steps import Let, Run, run_steps
 from metaloom.command.unit import Unit
 from metaloom.compile.build_approval import chain_names, results_action
 from metaloom.model import ApprovalChain, Fork
+from metaloom.storage import together
 from metaloom.storage.outbox import put
 
 CASE, TASK = "platform.approval_case", "platform.approval_task"
@@ -151,12 +152,17 @@ def store_events(case: Case, events: Sequence[Event], command: str, more: Mappin
 
 def _stored(case: Case, events: Sequence[Event], before: CaseState, command: str, more: Mapping[int, Mapping[str, Any]] | None = None) -> None:
     unit, state = case.unit, case.state
-    approval_rows.add_events(unit, case.id, int(case.row["seq"]) + 1, events)
-    crash_point("approval.logged")
-    case.row["seq"] = int(case.row["seq"]) + len(events)
-    new = approval_rows.write_tasks(unit, case.id, before.tasks, state, _told(events, more or {}), _labels(case.chain), case.facts.admins)
-    _write_case(case, before, command)
-    _copies_and_parties(case, events, before)
+    people, told = _new_parties(case, events, before), _told(events, more or {})
+    with together(unit.conn):
+        approval_rows.add_events(unit, case.id, int(case.row["seq"]) + 1, events)
+        crash_point("approval.logged")
+        case.row["seq"] = int(case.row["seq"]) + len(events)
+        _write_case(case, before, command)
+        approval_rows.add_parties(unit, case.id, people)
+        approval_rows.change_tasks(unit, case.id, before.tasks, state, told)
+    new = approval_rows.new_tasks(unit, case.id, before.tasks, state, told, _labels(case.chain), case.facts.admins)
+    _copies(case, events)
+    _tell_parent(case)
     _timers(case, before)
     crash_point("approval.stored")
     _subs(case, events)
@@ -189,6 +195,11 @@ def _write_case(case: Case, before: CaseState, command: str) -> None:
     case.row.update(values)
     unit.log(unit.entity(CASE), case.id, was, {"move": command, "status": state.status, "current_steps": values["current_steps"],
                                                "entity": case.chain.entity, "record_id": case.record["id"]})
+
+
+def _tell_parent(case: Case) -> None:
+    """The case above hears how this one ended."""
+    unit, state = case.unit, case.state
     parent, step = case.row.get("parent_case_id"), case.row.get("parent_step")
     if state.finished and parent is not None and step:
         payload = {"case": parent, "step": step, "child": case.id, "result": state.status}
@@ -202,18 +213,21 @@ def _current(case: Case) -> str:
     return "\u3001".join(step.label.zh for step in steps if not isinstance(step, Fork))[:500]
 
 
-def _copies_and_parties(case: Case, events: Sequence[Event], before: CaseState) -> None:
-    people: set[int] = set()
+def _copies(case: Case, events: Sequence[Event]) -> None:
     for event in events:
         if event.kind == "copied":
             approval_rows.add_copies(case.unit, case.id, event.data["to"], event.data.get("by") or None, str(event.data.get("step") or ""))
-            people.update(event.data["to"])
         elif event.kind == "read" and event.data.get("task") is None:
             approval_rows.read_copy(case.unit, case.id, event.data["by"])
+
+
+def _new_parties(case: Case, events: Sequence[Event], before: CaseState) -> set[int]:
+    """Whoever takes part from now on: those that are asked, and those that got a copy."""
+    people = {user for event in events if event.kind == "copied" for user in event.data["to"]}
     for no, task in case.state.tasks.items():
         if before.tasks.get(no) != task:
             people.update(p for p in (task.assignee, task.principal, *approval_rows.pool_of(task, case.facts.admins)) if p)
-    approval_rows.add_parties(case.unit, case.id, people)
+    return people - approval_rows.known_parties(case.unit, case.id)
 
 
 def _timers(case: Case, before: CaseState) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -27,7 +28,20 @@ def _of_task() -> sa.Select[Any]:
     return sa.select(*columns).select_from(source).where(task.c.id == sa.bindparam("task"))
 
 
+def _next_version(table: sa.Table, *where: sa.ColumnElement[bool]) -> sa.Update:
+    """A change of columns that are named when it is carried out."""
+    return table.update().where(*where).values(row_version=table.c.row_version + 1)
+
+
+# Made once: a statement that is made anew costs more than the database's answer.
 _OF_TASK = _of_task()
+_CASE = sa.select(ENGINE.approval_case).where(ENGINE.approval_case.c.id == sa.bindparam("case"))
+_LOCKED_CASE = _CASE.with_for_update()
+_CHANGED_CASE = _next_version(ENGINE.approval_case, ENGINE.approval_case.c.id == sa.bindparam("case"))
+_CHANGED_TASK = _next_version(ENGINE.approval_task, ENGINE.approval_task.c.case_id == sa.bindparam("case"),
+                              ENGINE.approval_task.c.task_no == sa.bindparam("no"))
+_NEW_TASKS = ENGINE.approval_task.insert().returning(ENGINE.approval_task.c.id, sort_by_parameter_order=True)
+_NEW_EVENTS, _NEW_POOL = ENGINE.approval_event.insert().inline(), ENGINE.approval_pool.insert().inline()
 
 
 # -- chains ------------------------------------------------------------------------------------------------------------------
@@ -59,9 +73,7 @@ def subject_of(unit: Unit, case_id: int) -> tuple[str, int] | None:
 
 
 def case(unit: Unit, case_id: int, *, lock: bool = True) -> dict[str, Any] | None:
-    table = unit.tables.engine.approval_case
-    statement = sa.select(table).where(table.c.id == case_id)
-    row = unit.conn.execute(statement.with_for_update() if lock else statement).mappings().one_or_none()
+    row = unit.conn.execute(_LOCKED_CASE if lock else _CASE, {"case": case_id}).mappings().one_or_none()
     return dict(row) if row is not None else None
 
 
@@ -92,9 +104,7 @@ def new_case(unit: Unit, values: Mapping[str, Any]) -> int:
 
 
 def update_case(unit: Unit, case_id: int, values: Mapping[str, Any]) -> None:
-    table = unit.tables.engine.approval_case
-    unit.conn.execute(table.update().where(table.c.id == case_id).values(
-        **values, row_version=table.c.row_version + 1, updated_at=unit.now, updated_by=unit.ctx.actor.user_id))
+    unit.conn.execute(_CHANGED_CASE, {**values, **_changed(unit), "case": case_id})
 
 
 def child_case(unit: Unit, case_id: int, step: str) -> int | None:
@@ -134,7 +144,7 @@ def finished(unit: Unit, entity: str, chain: str, *, records: Sequence[int] | No
 def add_events(unit: Unit, case_id: int, first: int, events: Sequence[Event]) -> None:
     """Appends to the log; the unique number of an event is the last guard against two decisions at once."""
     ctx = unit.ctx
-    unit.conn.execute(unit.tables.engine.approval_event.insert(), [{
+    unit.conn.execute(_NEW_EVENTS, [{
         "case_id": case_id, "seq": first + place, "kind": event.kind, "data": dict(event.data), "at": unit.now, "actor_id": ctx.actor.user_id,
         "request_id": ctx.request_id or None, "address": ctx.address or None, **_made(unit)} for place, event in enumerate(events)])
 
@@ -149,23 +159,36 @@ def events(conn: sa.Connection, tables: Any, case_id: int) -> list[Event]:
 # -- tasks, pools, parties, copies -------------------------------------------------------------------------------------------
 
 
-def write_tasks(unit: Unit, case_id: int, before: Mapping[int, Task], after: CaseState, more: Mapping[int, Mapping[str, Any]],
-                labels: Mapping[str, Any], admins: Callable[[], Sequence[int]]) -> dict[int, int]:
-    """Makes the rows what the state says; the row ids of the tasks that are new. ``more``: columns by task that the state does not hold."""
-    table, made = unit.tables.engine.approval_task, {}
-    for no, task in after.tasks.items():
-        if before.get(no) == task and no not in more:
-            continue
-        values = {**_columns(task), **more.get(no, {})}
-        if no in before:
-            unit.conn.execute(table.update().where(table.c.case_id == case_id, table.c.task_no == no).values(
-                **values, row_version=table.c.row_version + 1, updated_at=unit.now, updated_by=unit.ctx.actor.user_id))
-        else:
-            made[no] = int(unit.conn.execute(table.insert().values(
-                case_id=case_id, task_no=no, step_label=labels.get(task.step), **values, **_made(unit)).returning(table.c.id)).scalar_one())
-        if no not in before and pool_of(task, admins) or no in before and before[no].pool != task.pool:
-            _write_pool(unit, made.get(no) or task_ids(unit, case_id)[no], pool_of(task, admins))
+Told = Mapping[int, Mapping[str, Any]]
+
+
+def change_tasks(unit: Unit, case_id: int, before: Mapping[int, Task], after: CaseState, more: Told) -> None:
+    """Makes the rows of tasks that were there before what the state says. ``more``: columns by task that the state does not hold."""
+    for no in sorted(before.keys() & after.tasks.keys()):
+        if before[no] != after.tasks[no] or no in more:
+            values = {**_columns(after.tasks[no]), **more.get(no, {})}
+            unit.conn.execute(_CHANGED_TASK, {**values, **_changed(unit), "case": case_id, "no": no})
+
+
+def new_tasks(unit: Unit, case_id: int, before: Mapping[int, Task], after: CaseState, more: Told, labels: Mapping[str, Any],
+              admins: Callable[[], Sequence[int]]) -> dict[int, int]:
+    """Stores the tasks that are new, and whoever may take up a task; the row ids of the new ones by number."""
+    made = _new_tasks(unit, case_id, {no: {**_columns(task), **more.get(no, {})} for no, task in after.tasks.items() if no not in before}, labels)
+    moved = {no for no in before.keys() & after.tasks.keys() if before[no].pool != after.tasks[no].pool}
+    pools = {no: pool_of(after.tasks[no], admins) for no in (*made, *sorted(moved))}
+    if moved or any(pools.values()):
+        _write_pools(unit, task_ids(unit, case_id) if moved else made, pools, moved)
     return made
+
+
+def _new_tasks(unit: Unit, case_id: int, tasks: Mapping[int, Mapping[str, Any]], labels: Mapping[str, Any]) -> dict[int, int]:
+    """Row id by number of the tasks that are new."""
+    if not tasks:
+        return {}
+    names = dict.fromkeys(name for values in tasks.values() for name in values)
+    rows = [{"case_id": case_id, "task_no": no, "step_label": labels.get(values["step"]), **dict.fromkeys(names), **values, **_made(unit)}
+            for no, values in tasks.items()]
+    return dict(zip(tasks, map(int, unit.conn.scalars(_NEW_TASKS, rows)), strict=True))
 
 
 def _columns(task: Task) -> dict[str, Any]:
@@ -182,11 +205,14 @@ def pool_of(task: Task, admins: Callable[[], Sequence[int]]) -> Sequence[int]:
     return tuple(admins()) if task.kind == "admin" and task.assignee is None and not task.pool else task.pool
 
 
-def _write_pool(unit: Unit, task_id: int, people: Sequence[int]) -> None:
-    pool = unit.tables.engine.approval_pool
-    unit.conn.execute(pool.delete().where(pool.c.task_id == task_id))
-    if people:
-        unit.conn.execute(pool.insert(), [{"task_id": task_id, "user_id": user, **_made(unit)} for user in people])
+def _write_pools(unit: Unit, ids: Mapping[int, int], pools: Mapping[int, Sequence[int]], old: Iterable[int]) -> None:
+    """Stores who may take up which task (by number); ``old``: those that may have had somebody else before."""
+    pool, emptied = unit.tables.engine.approval_pool, [ids[no] for no in old]
+    if emptied:
+        unit.conn.execute(pool.delete().where(pool.c.task_id.in_(emptied)))
+    rows = [{"task_id": ids[no], "user_id": user, **_made(unit)} for no, people in pools.items() for user in people]
+    if rows:
+        unit.conn.execute(_NEW_POOL, rows)
 
 
 def task_ids(unit: Unit, case_id: int) -> dict[int, int]:
@@ -207,19 +233,24 @@ def parties(unit: Unit, case_id: int) -> Mapping[int, str]:
     return known
 
 
+def known_parties(unit: Unit, case_id: int) -> set[int]:
+    """The parties that this unit has met already."""
+    return set(unit.memory.get(("parties", case_id), ()))
+
+
 def add_parties(unit: Unit, case_id: int, people: Iterable[int]) -> None:
     unit.memory.pop(("parties", case_id), None)
     table = unit.tables.engine.approval_party
     values = [{"case_id": case_id, "user_id": user, **_made(unit)} for user in sorted(set(people))]
     if values:
-        unit.conn.execute(_insert(unit, table).on_conflict_do_nothing(index_elements=["case_id", "user_id"]), values)
+        unit.conn.execute(_insert_new(unit.conn.dialect.name, table), values)
 
 
 def add_copies(unit: Unit, case_id: int, people: Iterable[int], by: int | None, step: str) -> None:
     table = unit.tables.engine.approval_copy
     values = [{"case_id": case_id, "user_id": user, "by_id": by, "step": step or None, **_made(unit)} for user in dict.fromkeys(people)]
     if values:
-        unit.conn.execute(_insert(unit, table).on_conflict_do_nothing(index_elements=["case_id", "user_id"]), values)
+        unit.conn.execute(_insert_new(unit.conn.dialect.name, table), values)
 
 
 def read_copy(unit: Unit, case_id: int, user_id: int) -> bool:
@@ -253,6 +284,16 @@ def _instant(text: str | None) -> datetime | None:
 def _made(unit: Unit) -> dict[str, Any]:
     user = unit.ctx.actor.user_id
     return {"created_at": unit.now, "updated_at": unit.now, "created_by": user, "updated_by": user}
+
+
+def _changed(unit: Unit) -> dict[str, Any]:
+    return {"updated_at": unit.now, "updated_by": unit.ctx.actor.user_id}
+
+
+@cache
+def _insert_new(dialect: str, table: sa.Table) -> Any:
+    """Rows of a case and a person; those that are there already stay as they are."""
+    return (sqlite if dialect == "sqlite" else postgresql).insert(table).on_conflict_do_nothing(index_elements=["case_id", "user_id"]).inline()
 
 
 def _insert(unit: Unit, table: Any) -> Any:

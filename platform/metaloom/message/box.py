@@ -9,10 +9,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from metaloom.storage.tables import Tables
+from metaloom.storage.tables import ENGINE, Tables
 from metaloom.storage.types import utc_now
 
 IN_APP = "in_app"
+
+# Made once: every message begins with them.
+_STORE = ENGINE.message.insert().returning(ENGINE.message.c.id, sort_by_parameter_order=True)
+_PREFERENCE = ENGINE.message_preference.c
+_WANTED = sa.select(_PREFERENCE.user_id, _PREFERENCE.kind, _PREFERENCE.channel, _PREFERENCE.wanted).where(
+    _PREFERENCE.user_id.in_(sa.bindparam("people", expanding=True)))
+_WANTED_OF_KIND = _WANTED.where(_PREFERENCE.kind == sa.bindparam("kind"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +68,7 @@ class Box:
         rows = [dict(values) for values in messages]
         if not rows:
             return []
-        statement = self.table.insert().returning(self.table.c.id, sort_by_parameter_order=True)
-        return [int(id) for id in self.conn.scalars(statement, rows)]
+        return [int(id) for id in self.conn.scalars(_STORE, rows)]
 
     def notes(self, receiver: int, *, unread: bool | None = None, before: int | None = None, limit: int = 20) -> list[Note]:
         """The person's messages in the application, newest first; ``before`` continues below an id."""
@@ -120,10 +126,8 @@ class Box:
 
     def preferences(self, people: Iterable[int], kind: str | None = None) -> dict[int, dict[tuple[str, str], bool]]:
         """What people said they want, by person and (kind, channel)."""
-        c = self._preference.c
-        statement = sa.select(c.user_id, c.kind, c.channel, c.wanted).where(c.user_id.in_(list(people)))
         found: dict[int, dict[tuple[str, str], bool]] = {}
-        for row in self.conn.execute(statement if kind is None else statement.where(c.kind == kind)):
+        for row in self.conn.execute(_WANTED if kind is None else _WANTED_OF_KIND, {"people": list(people), "kind": kind}):
             found.setdefault(row.user_id, {})[row.kind, row.channel] = bool(row.wanted)
         return found
 

@@ -14,9 +14,9 @@ from metaloom.storage.revisions import Revision
 from metaloom.storage.secrets import Secrets, WrongKey
 from metaloom.storage.settings import Settings
 from metaloom.storage.tables import Tables
-from metaloom.storage.tenancy import Tenancy, Tenant
+from metaloom.storage.tenancy import Tenancy, Tenant, together
 
 __all__ = [
     "Contended", "FileStore", "Revision", "Secrets", "Settings", "StoredFile", "Tables", "Tenancy", "Tenant", "Violation",
-    "WrongKey", "after_commit", "violation",
+    "WrongKey", "after_commit", "together", "violation",
 ]

@@ -15,6 +15,7 @@ from hashlib import sha256
 from threading import Lock
 from typing import TYPE_CHECKING
 
+import psycopg
 import sqlalchemy as sa
 
 from metaloom.base.errors import Conflict
@@ -146,6 +147,16 @@ class Access:
 
     def close(self) -> None:
         """The pool belongs to all tenants of the database; ``close_all`` ends it."""
+
+
+@contextmanager
+def together(conn: sa.Connection) -> Iterator[None]:
+    """Statements whose answers nobody waits for travel in one go; the first that is refused ends all of them, at the end."""
+    try:
+        with conn.connection.driver_connection.pipeline():  # type: ignore[union-attr]
+            yield
+    except psycopg.Error as refused:        # SQLAlchemy was not asked for the answer, so it cannot have given the error its own kind
+        raise sa.exc.DBAPIError.instance("(several statements)", None, refused, psycopg.Error, hide_parameters=True, dialect=conn.dialect) from refused
 
 
 def control_engine(settings: Settings) -> sa.Engine:

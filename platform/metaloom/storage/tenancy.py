@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 from zoneinfo import ZoneInfo
 
@@ -235,6 +235,14 @@ class Tenant:
             finally:
                 conn.close()
         hooks.run(conn)
+
+
+def together(conn: sa.Connection) -> AbstractContextManager[None]:
+    """Changes without an answer (no RETURNING, no count of rows) that go to the database in one go where it can take them so.
+
+    Inside the block nothing is read. A statement that is refused raises at the end of the block, and what came after it was not done.
+    """
+    return postgresql.together(conn) if conn.dialect.name == "postgresql" else nullcontext()
 
 
 @contextmanager
