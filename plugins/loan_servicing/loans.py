@@ -51,9 +51,9 @@ def add_plan(work: Work, loan: Values, reason: str, rows: Sequence[Instalment], 
     return plan
 
 
-def open_instalments(work: Work, loan: int) -> list[Values]:
-    """What is not paid yet, oldest first, locked."""
-    return work.find(INSTALMENT, {"loan": loan, "status": ["not_due", "partial"]}, order=("due_date", "period_no"), lock=True)
+def open_instalments(work: Work, loan: int, *, lock: bool = True) -> list[Values]:
+    """What is not paid yet, oldest first; locked unless it is only looked at."""
+    return work.find(INSTALMENT, {"loan": loan, "status": ["not_due", "partial"]}, order=("due_date", "period_no"), lock=lock)
 
 
 def refresh(work: Work, loan: Values, on: date) -> None:

@@ -66,6 +66,30 @@ def settle_quote(work: Work, loan: Values | None, input: Values) -> Values:
             "from_suspense": loan["suspense"], "total": max(ZERO, quote.total - loan["suspense"])}
 
 
+def owed_now(work: Work, loan: Values | None, input: Values) -> Values:
+    """What a receipt of today would pay: bills that are late, the current one, and what closes the loan. Reads only."""
+    assert loan is not None
+    on = work.business_date(loan["company"])
+    rows = open_instalments(work, loan["id"], lock=False)
+    billed = _billed(loan, rows, on)
+    overdue = sum((row["unpaid"] for row in billed if row["due_date"] < on), ZERO)
+    current = [row for row in billed if row["due_date"] >= on]
+    owed = sum((row["unpaid"] for row in billed), ZERO)
+    may_settle = not any(row["due_date"] > on for row in rows) or _may_prepay(work, loan)
+    settle = max(ZERO, _quote(work, loan, rows, on).total - loan["suspense"]) if rows and may_settle else None
+    return {"on": on, "overdue": overdue, "current": owed - overdue, "due_on": current[-1]["due_date"] if current else None,
+            "from_suspense": loan["suspense"], "due": max(ZERO, owed - loan["suspense"]), "settle": settle}
+
+
+def _billed(loan: Values, rows: Sequence[Values], on: date) -> list[Values]:
+    """The rows whose bill has begun on ``on``: the late ones and the one whose period holds the day."""
+    return [row for row in rows if row["start_date"] < on or row["start_date"] == loan["disbursed_on"]]
+
+
+def _may_prepay(work: Work, loan: Values) -> bool:
+    return work.get(SNAPSHOT, loan["snapshot"])["prepay_allowed"] in ("full", "both")
+
+
 def _check_dates(work: Work, loan: Values, on: date, today: date) -> None:
     work.require(on <= today, ("起息日不能晚于当前业务日期。", "The value date lies after the business date."))
     work.require(on >= loan["disbursed_on"], ("起息日不能早于放款日期。", "The value date lies before the payout."))
@@ -77,8 +101,7 @@ def _check_dates(work: Work, loan: Values, on: date, today: date) -> None:
 def _pay_due(work: Work, loan: Values, pool: Decimal, on: date) -> Split:
     """Bills up to the one whose period holds ``on`` (a due date belongs to the period it ends); later periods are touched only
     by a settlement, what is left over waits for the next bill (domain specification §4.6, E26)."""
-    bills = [_bill(row) for row in open_instalments(work, loan["id"])
-             if row["start_date"] < on or row["start_date"] == loan["disbursed_on"]]
+    bills = [_bill(row) for row in _billed(loan, open_instalments(work, loan["id"]), on)]
     calculation: Calculation = work.provider("calculation")
     allocation = calculation.allocate(bills, pool, work.get(SNAPSHOT, loan["snapshot"])["allocation_rule"])
     return Split(allocation.parts, ZERO, allocation.surplus)
@@ -94,8 +117,7 @@ def _settle(work: Work, loan: Values, pool: Decimal, on: date) -> Split:
     parts = [part for row in due for part in _whole(row)]
     coming = [row for row in rows if row["due_date"] > on]
     if coming:
-        work.require(work.get(SNAPSHOT, loan["snapshot"])["prepay_allowed"] in ("full", "both"),
-                     ("该产品不允许提前结清。", "The product does not allow early settlement."))
+        work.require(_may_prepay(work, loan), ("该产品不允许提前结清。", "The product does not allow early settlement."))
         parts += _whole(_replace_rest(work, loan, coming, quote, on))
     return Split(tuple(parts), quote.fee, pool - quote.total)
 

@@ -18,7 +18,7 @@ from metaloom.command.unit import Unit, perform, permit
 from metaloom.command.work import PluginWork, failure_of
 from metaloom.compile import entity_scope, values_scope, with_names
 from metaloom.expression import Scope
-from metaloom.model import Entity
+from metaloom.model import Entity, Field
 from metaloom.plugin import PluginFault
 from metaloom.plugin.declaration import CommandDeclaration
 from metaloom.record.values import BadValue, Reading, read
@@ -125,7 +125,7 @@ def _run(unit: Unit, declared: CommandDeclaration, entity: Entity | None, record
         raise failure_of(declared.plugin, work.failure or error) from error
     if work.failure is not None:
         raise failure_of(declared.plugin, work.failure)
-    return checked_output(unit, declared, output)
+    return checked_output(unit, declared, declared.output, output)
 
 
 def input_scope(unit: Unit, declared: CommandDeclaration, entity: Entity | None) -> Scope:
@@ -140,15 +140,15 @@ def input_scope(unit: Unit, declared: CommandDeclaration, entity: Entity | None)
     return found
 
 
-def checked_output(unit: Unit, declared: CommandDeclaration, output: object) -> dict[str, Any]:
+def checked_output(unit: Unit, declared: CommandDeclaration, fields: Mapping[str, Field], output: object) -> dict[str, Any]:
     """The output exactly as declared: every field, no other, each of its type. PluginFault otherwise."""
     given = {} if output is None else output
-    if not isinstance(given, Mapping) or set(given) != set(declared.output):
+    if not isinstance(given, Mapping) or set(given) != set(fields):
         shown = sorted(map(str, given)) if isinstance(given, Mapping) else type(given).__name__
-        raise PluginFault(declared.plugin, f"{declared.address} returned {shown}, declared is {sorted(declared.output)}")
+        raise PluginFault(declared.plugin, f"{declared.address} returned {shown}, declared is {sorted(fields)}")
     how = Reading(unit.catalog.choices, unit.ctx.tenant.zone)
     found = {}
-    for name, field in declared.output.items():
+    for name, field in fields.items():
         if isinstance(given[name], float):
             raise PluginFault(declared.plugin, f"{declared.address} returned a float as {name}")
         try:

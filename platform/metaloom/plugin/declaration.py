@@ -7,7 +7,7 @@ are written in full, because a plugin stands in no pack.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
@@ -28,6 +28,25 @@ FILE = "plugin.yaml"
 _TEXTS = frozenset({"label", "help", "unit", "pattern_message"})
 _DECIMALS = frozenset({"min", "max"})
 Report = Callable[[Diagnostic], None]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A button of a dialog that fills it. ``take``: input field to output field of the look; ``values``: to a fixed value."""
+
+    name: str
+    label: Text
+    take: Mapping[str, str]
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the dialog of a command shows before anybody decides: ``handler(work, record, {})`` reads, ``output`` is what it returns."""
+
+    handler: str
+    output: Mapping[str, Field]
+    presets: tuple[Preset, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +80,7 @@ class CommandDeclaration:
     help: Text | None = None
     input: Mapping[str, Field] = field(default_factory=dict)
     output: Mapping[str, Field] = field(default_factory=dict)
+    look: Look | None = None
     position: Position = NOWHERE
 
 
@@ -125,6 +145,7 @@ def _schema_findings(document: Node) -> list[Diagnostic]:
         node = at(document, path) or document
         findings.append(Diagnostic("ML-PLUG-001", f"{'/'.join(path) or FILE}: {error.message}", node.position,
                                    "see platform/metaloom/plugin/plugin.schema.json and docs/plugins.md"))
+    findings.extend(_preset_findings(document) if not findings else ())
     settings = plain.get("settings") if isinstance(plain, dict) else None
     if isinstance(settings, dict):
         try:
@@ -133,6 +154,19 @@ def _schema_findings(document: Node) -> list[Diagnostic]:
             node = document.get("settings") or document
             findings.append(Diagnostic("ML-PLUG-002", f"settings is no JSON Schema: {error.message}", node.position))
     return findings
+
+
+def _preset_findings(document: Node) -> Iterator[Diagnostic]:
+    """Presets that fill what the command does not ask, or take what its look does not return."""
+    for name, said in document.plain().get("commands", {}).items():
+        look, asked = said.get("look") or {}, said.get("input", {})
+        for preset, filled in look.get("presets", {}).items():
+            wrong = [one for one in (*filled["take"], *filled.get("values", {})) if one not in asked]
+            wrong += [one for one in filled["take"].values() if one not in look["output"]]
+            if wrong:
+                node = at(document, ["commands", name, "look", "presets", preset]) or document
+                yield Diagnostic("ML-PLUG-001", f"commands/{name}/look/presets/{preset}: no such field: {', '.join(wrong)}", node.position,
+                                 "take and values name input fields; take takes output fields of the look")
 
 
 def _declaration(document: Node) -> Declaration:
@@ -170,7 +204,18 @@ def _command(plugin: str, name: str, node: Node) -> CommandDeclaration:
     for key in ("input", "output"):
         fields = node.get(key)
         plain[key] = {n: _field(f"{address}/{key}/{n}", n, child) for n, child in (fields.items() if fields else ())}
+    plain["look"] = _look(address, node.get("look"))
     return CommandDeclaration(address=address, plugin=plugin, name=name, on="" if on == "none" else on, position=node.key, **plain)
+
+
+def _look(address: str, node: Node | None) -> Look | None:
+    if node is None:
+        return None
+    plain, output = node.plain(), node.get("output")
+    presets = tuple(Preset(name, Text(said["label"]["zh"], said["label"]["en"]), said["take"], said.get("values", {}))
+                    for name, said in plain.get("presets", {}).items())
+    fields = {name: _field(f"{address}/look/{name}", name, child) for name, child in (output.items() if output else ())}
+    return Look(plain["handler"], fields, presets)
 
 
 def _field(address: str, name: str, node: Node) -> Field:

@@ -12,7 +12,7 @@ import importlib.util
 import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -50,6 +50,7 @@ class Plugin:
     providers: Mapping[tuple[str, str], type]
     handlers: Mapping[str, Handler]
     invariants: Mapping[str, Invariant]
+    looks: Mapping[str, Handler] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -89,6 +90,11 @@ class Registry:
         """The function behind a command; KeyError when there is none."""
         plugin, _, name = address.partition(".")
         return self.plugins[plugin].handlers[name]
+
+    def look(self, address: str) -> Handler:
+        """The function behind what the dialog of a command shows first; KeyError when there is none."""
+        plugin, _, name = address.partition(".")
+        return self.plugins[plugin].looks[name]
 
     def invariants(self) -> tuple[tuple[InvariantDeclaration, Invariant], ...]:
         """What every plugin says must hold, with the function that looks."""
@@ -213,7 +219,8 @@ def _import_all(declaration: Declaration, package: str) -> Plugin:
             providers[door, name] = _provider_class(door, _object(package, path), path)
     handlers = {name: _function(package, command.handler) for name, command in declaration.commands.items()}
     invariants = {name: _function(package, said.handler) for name, said in declaration.invariants.items()}
-    return Plugin(declaration, package, providers, handlers, invariants)
+    looks = {name: _function(package, command.look.handler) for name, command in declaration.commands.items() if command.look is not None}
+    return Plugin(declaration, package, providers, handlers, invariants, looks)
 
 
 def _function(package: str, path: str) -> Callable[..., Any]:

@@ -12,13 +12,14 @@ from flask import Blueprint, make_response, redirect, render_template, request
 from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, NotPossible, Problem, Stale
 from metaloom.base.text import Text
 from metaloom.command.input_asked import InputAsked, defaults_asked, input_asked
+from metaloom.command.look_before import Seen, look_before
 from metaloom.model import Entity, Field, FieldLevel
 from metaloom.model.entity import LINK_TYPES
 from metaloom.plugin.registry import installed
 from metaloom.record.encode import display
 from metaloom.record.paths import OWNERS
 from metaloom.record.schema import schema_of
-from metaloom.web.cells import titled
+from metaloom.web.cells import titled, unit_of
 from metaloom.web.current import Current, current, locale, site, url
 from metaloom.web.errors import wants_fragment
 from metaloom.web.form_model import Source, make_field, raw_values
@@ -88,7 +89,10 @@ def _row_for(pinned: Current, entity: str, id: int | None, permission: str) -> A
 def _dialog(pinned: Current, definition: Entity, asked: InputAsked, row: Any, sent: Any, problems: tuple[Problem, ...], status: int = 200, *,
             verb: Verb | None = None) -> Any:
     levels = dict.fromkeys(asked.fields, FieldLevel.WRITE)
+    seen = look_before(pinned.looking(), definition.address, asked.name, row.id, pinned.conn) if row is not None and verb is None else Seen()
     values = {} if sent is not None or verb is not None else defaults_asked(pinned.looking(), definition.address, asked, row, pinned.conn)
+    if seen.fillings and sent is None:
+        values |= _typed(asked.fields, seen.fillings[0].values)
     titles = _titles(pinned, asked.fields, sent, values)
     source = Source("action", values, titles, levels, sent=sent, problems=problems)
     fields = [make_field(pinned, definition, one, source, one.name, False) for one in asked.fields.values() if not one.computed]
@@ -99,8 +103,20 @@ def _dialog(pinned: Current, definition: Entity, asked: InputAsked, row: Any, se
     return make_response(render_template(
         "detail/ask.html", asked=asked, fields=fields, row=row, post=f"{where}/do/{asked.name}", rules=json.dumps(rules, ensure_ascii=False),
         version=request.form.get("_version") or (str(row.row_version) if row is not None else ""), key=request.form.get("_key") or secrets.token_hex(16),
-        reason=request.form.get("_reason", ""), next=request.form.get("_next") or request.args.get("next", ""),
+        reason=request.form.get("_reason", ""), next=request.form.get("_next") or request.args.get("next", ""), **_seen_words(pinned, seen),
         problems=[p.message.say(locale()) for p in problems if p.field not in asked.fields]), status)
+
+
+def _typed(fields: Mapping[str, Field], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in fields}
+
+
+def _seen_words(pinned: Current, seen: Seen) -> dict[str, Any]:
+    """The figures of a look in words, and its buttons with what they fill in."""
+    figures = [(one.label.say(locale()) + unit_of(one), display(pinned.catalog, one, seen.values[name], locale(), zone=pinned.zone))
+               for name, one in seen.fields.items() if seen.values[name] is not None]
+    fillings = [(one.label.say(locale()), json.dumps({name: str(value) for name, value in one.values.items()})) for one in seen.fillings]
+    return {"figures": figures, "fillings": fillings}
 
 
 def _titles(pinned: Current, fields: Mapping[str, Field], sent: Any, values: Mapping[str, Any]) -> dict[str, str]:

@@ -41,9 +41,18 @@
     if ((hit = t.closest("[data-more]"))) {
       var bar = hit.closest(".searchbar"), open = bar.classList.toggle("open"); hit.setAttribute("aria-expanded", open); return;
     }
+    if ((hit = t.closest("[data-fill]"))) { fillIn(hit); return; }
     if ((hit = t.closest("[data-why]"))) { e.preventDefault(); if (hit.dataset.why) toast(hit.dataset.why, "warn"); return; }
     if (!t.closest(".pop")) closePops();
   });
+  // A button of a dialog that fills it: as if somebody had typed.
+  function fillIn(button) {
+    var values = JSON.parse(button.dataset.fill), form = button.closest("form");
+    Object.keys(values).forEach(function (name) {
+      var f = form.elements[name]; if (!f) return;
+      f.value = values[name]; ["input", "change"].forEach(function (kind) { f.dispatchEvent(new Event(kind, { bubbles: true })); });
+    });
+  }
   function togglePop(button) {
     var pop = $("#" + button.dataset.pop), hidden = pop.hidden; closePops();
     if (hidden) { pop.hidden = false; button.setAttribute("aria-expanded", "true"); place(pop, button); var f = pop.querySelector("a,button,input"); if (f && !button.dataset.popKeep) f.focus({ preventScroll: true }); }

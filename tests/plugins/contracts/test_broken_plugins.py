@@ -128,6 +128,13 @@ def shelf(tmp_path, monkeypatch):
     return put
 
 
+LOOKS = """commands: {{go: {{label: {{zh: 走, en: Go}}, handler: 'provider:Asks',
+  input: {{sum: {{type: money, label: {{zh: 数, en: Sum}}}}}},
+  look: {{handler: 'provider:Asks', output: {{owed: {{type: money, label: {{zh: 欠, en: Owed}}}}}},
+    presets: {{all: {{label: {{zh: 全, en: All}}, take: {take}}}}}}}}}}}
+"""
+
+
 def good(name, provider=None):
     return GOOD.format(name=name, provider=provider or name), ASKS
 
@@ -148,6 +155,8 @@ def good(name, provider=None):
     ("name: !!python/object/apply:os.system [id]\n", ASKS, ""),
     ("name: bad\nversion: 1.0.0\nengine: '>=1.0'\ncommands: {go: {label: {zh: 走, en: Go}, handler: 'provider:nothing'}}\n", ASKS, "nothing"),
     ("name: bad\nversion: 1.0.0\nengine: '>=1.0'\ncommands: {go: {label: {zh: 走}, handler: 'provider:Asks'}}\n", ASKS, "'en' is a required property"),
+    ("name: bad\nversion: 1.0.0\nengine: '>=1.0'\n" + LOOKS.format(take="{ways: owed}"), ASKS, "look/presets/all: no such field: ways"),
+    ("name: bad\nversion: 1.0.0\nengine: '>=1.0'\n" + LOOKS.format(take="{sum: nothing}"), ASKS, "look/presets/all: no such field: nothing"),
     ("name: bad\nversion: 1.0.0\nengine: '>=1.0'\nprovides: {nonsense: {x: 'provider:Asks'}}\n", ASKS, "nonsense"),
     ("name: bad\nversion: 1.0.0\nengine: '>=1.0'\nprovides: {data_provider: {x: '../../etc:Asks'}}\n", ASKS, "does not match"),
 ])
