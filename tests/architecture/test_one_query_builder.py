@@ -18,6 +18,7 @@ ALLOWED = {
     "command/api_key.py": "keys are rows of the engine, found by their digest before anybody is known",
     "command/end_session.py": "logins are rows of the engine; the account itself is reached through rows and rights",
     "command/approval_rows.py": "cases, tasks and their log are rows of the engine that no command on records writes",
+    "command/process_rows.py": "runs of processes and their log are rows of the engine that no command on records writes",
     "command/approval_people.py": "who holds a role, a post or the head of a unit for a record, whoever asks",
     "command/numbers.py": "counters of number series, raised under a lock",
     "command/upload_file.py": "an upload belongs to no record yet, so no scope covers it",

@@ -78,6 +78,8 @@ EVERY_KIND = {
     "webhooks": (PACK, ["{add: webhooks/books, value: {label: {zh: 账务, en: Books}, out: {url: 'https://b.example', secret_ref: books, entity: customer, on: [created], role: boss, fields: [name]}}}"],
                  lambda c: "shop.books" in c.webhooks),
     "tests": (PACK, ["{set: tests/vip_needs_credit/label/en, was: A VIP needs credit, value: Credit for VIPs}"], lambda c: c.trials["shop.vip_needs_credit"].label.en == "Credit for VIPs"),
+    "processes": (ORDER, ["{add: processes/credit, value: {label: {zh: 征信, en: Credit}, start: {on: [sell]}, manual: {roles: [boss]}, steps: {one: {type: task, label: {zh: 甲, en: A}, roles: [boss]}}}}"],
+                  lambda c: "shop.order_form/credit" in c.processes),
     "warnings": (CUSTOMER, ["{add: warnings/poor, value: {label: {zh: 甲, en: A}, when: \"credit < 5\", subject: {zh: \"{name}\", en: \"{name}\"}}}"],
                  lambda c: "shop.customer/poor" in c.warning_rules),
     "an item of another pack's choices": (PACK, ["{add: platform/choices/alert_measure/items/gift, value: {label: {zh: 赠品, en: Gift}}}"],

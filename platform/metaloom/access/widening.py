@@ -193,7 +193,9 @@ class _Change:
                 yield Widening(f"{action.address}: moves another record ({step.name})")
 
     def _ways(self, entity: Entity, was: Entity | None) -> Iterator[Widening]:
-        """The ways of a lifecycle and the chains of approval are power over records that are there."""
+        """The ways of a lifecycle, the chains of approval and processes are power over records that are there."""
+        if self.after.processes_of(entity.address) and (was is None or _processes(self.before, was) != _processes(self.after, entity)):
+            yield Widening(f"{entity.address}: its processes")
         if was is None:
             return
         if _lifecycle(self.before, was) != _lifecycle(self.after, entity):
@@ -260,6 +262,10 @@ def _lifecycle(catalog: Catalog, entity: Entity) -> object:
 
 def _chains(catalog: Catalog, entity: Entity) -> object:
     return [_without_places(chain) for chain in catalog.chains_of(entity.address)]
+
+
+def _processes(catalog: Catalog, entity: Entity) -> object:
+    return [_without_places(process) for process in catalog.processes_of(entity.address)]
 
 
 def _without_places(value: Any) -> Any:

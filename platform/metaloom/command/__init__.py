@@ -26,11 +26,14 @@ from metaloom.command.explain_warning import explain_warning
 from metaloom.command.hand_over_tasks import hand_over_tasks
 from metaloom.command.handle_call import handle_call, system_context
 from metaloom.command.handle_message import handle_message
+from metaloom.command.handle_process import handle_process, wake_runs
 from metaloom.command.handle_webhook import handle_webhook, redeliver_webhook
 from metaloom.command.import_records import Imported, RowProblem, import_records
 from metaloom.command.move_business_date import move_business_date
 from metaloom.command.move_case import move_case
+from metaloom.command.move_process import continue_by_hand, give_up_process, retry_process, start_process
 from metaloom.command.my_messages import Wish, my_message, my_messages, prefer_messages, read_messages, wishes
+from metaloom.command.process_shown import RunShown, changed_processes, run_log, run_shown, runs_shown, startable
 from metaloom.command.publish import publish, roll_back
 from metaloom.command.resend_message import resend_message
 from metaloom.command.restore_record import restore_record
@@ -51,15 +54,18 @@ from metaloom.command.upload_file import FileShown, file_for, upload_file
 from metaloom.command.waiting import Waiting, waiting
 
 __all__ = [
-    "ActionDone", "CaseMove", "CaseShown", "ChainChange", "Context", "ENDINGS", "FileShown", "Imported", "Offered", "Outcome",
-    "Pick", "RowProblem", "Saved", "Summary", "Waiting", "Wish", "alerts_of_touched", "archive_record", "assign_role",
-    "available_actions", "bulk_action", "bulk_archive", "cancel_run", "case_log", "case_of_task", "case_shown",
-    "change_case_chain", "change_record", "changed_chains", "collect_messages", "confirm_role", "create_record", "decide_task",
-    "decide_tasks", "delete_record", "end_session", "end_substitute", "evaluate_warnings", "explain_warning", "file_for",
-    "hand_over_tasks", "handle_call", "handle_evaluation", "handle_message", "handle_run", "handle_sub_done", "handle_timer",
-    "handle_webhook", "import_records", "may_edit", "move_business_date", "move_case", "my_message", "my_messages",
-    "names_in_case", "output_defaults", "pause_job", "people_to_choose", "prefer_messages", "preview_move", "publish",
-    "read_messages", "redeliver_webhook", "rerun_failed", "resend_message", "restore_record", "revoke_role", "roll_back",
-    "run_action", "run_command", "save_user", "schedule_jobs", "set_password", "set_substitute", "simulate_chain", "start_approval",
-    "start_job", "system_context", "tell_webhooks", "transfer_record", "unlock_user", "upload_file", "waiting", "wishes",
+    "ActionDone", "CaseMove", "CaseShown", "ChainChange", "Context", "ENDINGS", "FileShown", "Imported", "Offered",
+    "Outcome", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Waiting", "Wish", "alerts_of_touched",
+    "archive_record", "assign_role", "available_actions", "bulk_action", "bulk_archive", "cancel_run", "case_log",
+    "case_of_task", "case_shown", "change_case_chain", "change_record", "changed_chains", "changed_processes",
+    "collect_messages", "confirm_role", "continue_by_hand", "create_record", "decide_task", "decide_tasks",
+    "delete_record", "end_session", "end_substitute", "evaluate_warnings", "explain_warning", "file_for",
+    "give_up_process", "hand_over_tasks", "handle_call", "handle_evaluation", "handle_message", "handle_process",
+    "handle_run", "handle_sub_done", "handle_timer", "handle_webhook", "import_records", "may_edit",
+    "move_business_date", "move_case", "my_message", "my_messages", "names_in_case", "output_defaults", "pause_job",
+    "people_to_choose", "prefer_messages", "preview_move", "publish", "read_messages", "redeliver_webhook",
+    "rerun_failed", "resend_message", "restore_record", "retry_process", "revoke_role", "roll_back", "run_action",
+    "run_command", "run_log", "run_shown", "runs_shown", "save_user", "schedule_jobs", "set_password",
+    "set_substitute", "simulate_chain", "start_approval", "start_job", "start_process", "startable", "system_context",
+    "tell_webhooks", "transfer_record", "unlock_user", "upload_file", "waiting", "wake_runs", "wishes",
 ]

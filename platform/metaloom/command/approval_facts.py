@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from fractions import Fraction
+from datetime import datetime
 from random import SystemRandom
 from typing import Any
 
 from metaloom.approval import Candidates, CaseState
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message, register
-from metaloom.base.working_time import NoWorkingTime, add_working, working_between
+from metaloom.base.working_time import add_working, working_between
 from metaloom.command.approval_people import People
+from metaloom.command.deadlines import deadline, working_calendar
 from metaloom.command.evaluate import PYTHON, run
 from metaloom.command.live import Live, Loose, Names, linked
 from metaloom.command.unit import Unit
@@ -21,17 +21,12 @@ from metaloom.expression import ExpressionError, Scope
 from metaloom.expression import compile as checked_expression
 from metaloom.model import ApprovalChain, Decide, Entity, Field, Who
 from metaloom.record.values import BadValue, Reading, read
-from metaloom.record.working_calendar import calendar_of, hours_of
 
 register({
     "approval.outdated": (
         "审批流程“{chain}”使用了已不存在的内容（{what}），请联系管理员把本单迁移到新流程。",
         "The chain “{chain}” of this case speaks of something that is gone ({what}); ask the administrator to move the case to the new chain."),
-    "approval.no_working_time": ("工作日历中没有工作时间，无法计算时限。", "The working calendar has no working time; the limit cannot be reckoned."),
 })  # fmt: skip
-
-_PLAIN = {"hours": timedelta(hours=1), "days": timedelta(days=1)}
-_WORKING = {"working_hours": "hours", "working_days": "days"}
 
 
 class RecordFacts:
@@ -151,23 +146,12 @@ class RecordFacts:
     # -- time --------------------------------------------------------------------------------------------------------------
 
     def due(self, limit: str, at: datetime) -> datetime:
-        amount, unit = limit.split()
-        if unit in _PLAIN:
-            return at + int(amount) * _PLAIN[unit]
-        try:
-            return add_working(at, Fraction(amount), _WORKING[unit], *self._calendar())  # type: ignore[arg-type]
-        except NoWorkingTime:
-            raise NotPossible(message("approval.no_working_time")) from None
+        return deadline(self.unit, self.people.company, limit, at)
 
     def moved(self, due: datetime, paused_at: datetime, woken_at: datetime) -> datetime:
         """The working time that was left when the clock stopped is left again when it goes on."""
-        calendar, hours, zone = self._calendar()
+        calendar, hours, zone = working_calendar(self.unit, self.people.company)
         if due <= paused_at:
             return due
         left = working_between(paused_at, due, "hours", calendar, hours, zone)
         return add_working(woken_at, left, "hours", calendar, hours, zone) if left else woken_at + (due - paused_at)
-
-    def _calendar(self) -> tuple[Any, Any, Any]:
-        tenant = self.unit.ctx.tenant
-        calendar = calendar_of(self.unit.conn, self.unit.tables, tenant.name, self.people.company)
-        return calendar, hours_of(self.unit.catalog), tenant.zone

@@ -10,6 +10,7 @@ POINTS = (
     "approval.decided", "approval.logged", "approval.stored",
     "schedule.before_runs", "schedule.before_commit", "run.after_begin", "run.after_step_begin", "run.before_record", "run.after_record",
     "run.before_end",
+    "process.claimed", "process.acted", "process.asking", "process.answered", "process.stored",
     "call.after_claim", "call.after_send", "call.before_result", "call.after_result",
 )
 

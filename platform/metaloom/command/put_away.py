@@ -9,6 +9,7 @@ from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message
 from metaloom.command.approval_guard import refuse_in_approval
 from metaloom.command.context import Context, Saved
+from metaloom.command.process_run import refuse_in_process
 from metaloom.command.store import check_version, locked_for, title_of
 from metaloom.command.unit import Unit, perform, permit
 from metaloom.lifecycle import editable
@@ -58,6 +59,7 @@ def _refuse_unless(entity: Entity, physical: bool) -> None:
 def refuse_in_work(unit: Unit, entity: Entity, before: Any) -> None:
     """A record that waits for an approval or is on its way through its lifecycle stays: only editable and final states go."""
     refuse_in_approval(unit, entity.address, before, gone=True)
+    refuse_in_process(unit, entity.address, before)
     lifecycle = unit.catalog.lifecycles.get(entity.address)
     if lifecycle is None:
         return

@@ -21,7 +21,7 @@ from metaloom.command.unit import DEPTH_MAX, Unit
 from metaloom.compile import action_scope, entity_scope, prefixed_scopes, values_scope, where_scope
 from metaloom.expression import Checked, Scope, Typed
 from metaloom.lifecycle import fire
-from metaloom.model import Action, Entity, Step
+from metaloom.model import Action, Entity, Process, Step
 
 UPDATE_ROWS_MAX = 10_000
 
@@ -185,7 +185,34 @@ def move(unit: Unit, address: str, stored: Mapping[str, Any], name: str) -> Mapp
         company = stored.get("company")
         checked = expression.compile(transition.when, entity_scope(unit.catalog, address), None, PYTHON)
         holds = run(checked, Live(unit, entity, stored), unit.env(company if isinstance(company, int) else None)) is True
-    return change_stored(unit, address, stored, {}, trusted=True, state=fire(lifecycle, state, name, holds=holds))
+    moved = change_stored(unit, address, stored, {}, trusted=True, state=fire(lifecycle, state, name, holds=holds))
+    for process in unit.catalog.processes_of(address):
+        if name in process.on:
+            _begin(unit, process, moved)
+    return moved
+
+
+def _begin(unit: Unit, process: Process, record: Mapping[str, Any]) -> None:
+    from metaloom.command.process_run import begin_run
+
+    if unit.depth >= DEPTH_MAX:
+        raise NotPossible(message("command.too_deep", limit=DEPTH_MAX))
+    unit.depth += 1
+    try:
+        begin_run(unit, process, record)
+    finally:
+        unit.depth -= 1
+
+
+def _start_process(frame: Run, step: Step) -> None:
+    """A run about the action's record, or about the one that ``of`` names; the acting person is its starter."""
+    unit = frame.unit
+    entity, record_id = _moved(frame, step) if step.target else (frame.entity.address, (frame.record or {}).get("id"))
+    process = unit.catalog.processes.get(f"{entity}/{step.name}")
+    stored = rows.fetch(unit, entity, record_id, lock=True) if record_id is not None else None
+    if process is None or stored is None:
+        rows.missing()
+    _begin(unit, process, stored)
 
 
 def _create(frame: Run, step: Step) -> None:
@@ -321,7 +348,8 @@ def _send(frame: Run, step: Step) -> None:
 
 _VERBS = {
     "check": _check, "set": _set, "transition": _transition, "create": _create, "get": _get, "update": _update,
-    "for_each": _for_each, "run": _run, "start_approval": _start_approval, "notify": _notify, "send": _send,
+    "for_each": _for_each, "run": _run, "start_approval": _start_approval, "start_process": _start_process,
+    "notify": _notify, "send": _send,
 }
 
 

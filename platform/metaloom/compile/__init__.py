@@ -17,6 +17,7 @@ from metaloom.compile.scope import (
     implicit_links,
     link_filter_scope,
     prefixed_scopes,
+    process_names,
     target_of,
     values_scope,
     where_scope,
@@ -26,6 +27,6 @@ from metaloom.compile.source import LAYERS, Source, read_sources, tenant_sources
 
 __all__ = [
     "EMPTY", "Explanation", "IMPLICIT", "IMPLICIT_LINKS", "LAYERS", "USER_NAMES", "PluginCommand", "PluginManifest", "Source", "action_scope",
-    "compile_catalog", "entity_scope", "explain", "field_type", "implicit_links", "link_filter_scope", "prefixed_scopes", "read_sources",
+    "compile_catalog", "entity_scope", "explain", "field_type", "implicit_links", "link_filter_scope", "prefixed_scopes", "process_names", "read_sources",
     "target_of", "tenant_sources", "values_scope", "where_scope", "with_names",
 ]

@@ -29,7 +29,7 @@ from metaloom.compile.scope import (
 from metaloom.model import Action, Catalog, Decide, Entity, Field, FieldType, Input, Step, Who
 
 VERBS = ("update", "check", "set", "transition", "create", "get", "for_each", "if", "run", "start_approval",
-         "notify", "send")  # update first: it has a key set, too
+         "start_process", "notify", "send")  # update first: it has a key set, too
 RESERVED_LETS = frozenset({"record", "input", "user", "id", "null", "true", "false"})
 
 
@@ -114,6 +114,8 @@ def _step(context: Context, folder: Folder, address: str, node: Node) -> Step:
         return Step(verb, when=expression(get("if")), steps=inner, otherwise=_steps(context, folder, address, get("otherwise")), **common)
     if verb == "start_approval":
         return Step(verb, name=string(get("start_approval")), target=string(get("of")), values=_values(get("chosen")), when=when, **common)
+    if verb == "start_process":
+        return Step(verb, name=string(get("start_process")), target=string(get("of")), when=when, **common)
     if verb in ("notify", "send"):
         return _telling(context, folder, address, verb, node)
     return Step(verb, name=string(get("run")), values=_values(get("values")), when=when, **common)
@@ -218,6 +220,13 @@ class _Walk:
         for name, value in entries(node.get("chosen")):
             if name not in asked:
                 self._report("ML-CHAIN-002", value.key, hint=_did_you_mean(name, asked), step=name, chain=chain.address)
+
+    def _start_process(self, node: Node, step: Step, lets: Lets) -> None:
+        entity = self._moved(node, lets, "start_process")
+        if entity is not None and f"{entity.address}/{step.name}" not in self.catalog.processes:
+            known = [p.name for p in self.catalog.processes_of(entity.address)]
+            written = node.value["start_process"]
+            self._report("ML-PROC-017", written.position, hint=_did_you_mean(step.name, known), entity=entity.address, name=step.name)
 
     def _moved(self, node: Node, lets: Lets, verb: str = "transition") -> Entity | None:
         """The entity whose record a transition moves, or an approval is about."""

@@ -24,11 +24,25 @@ class PluginCommand:
 
 
 @dataclass(frozen=True)
+class DoorShape:
+    """A door that reaches outside. ``methods``: method → (keys it needs, keys it may have); ``reply``: what every answer has.
+
+    ``definite``: the outcomes that are an answer; with any other one the question is still open.
+    """
+
+    providers: frozenset[str] = frozenset()
+    methods: Mapping[str, tuple[frozenset[str], frozenset[str]]] = field(default_factory=dict)
+    reply: Mapping[str, Field] = field(default_factory=dict)
+    definite: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class PluginManifest:
     """Commands by ``plugin.command``. ``complete`` is False where plugins are not loaded: then ``run:`` is not held against it."""
 
     commands: Mapping[str, PluginCommand] = field(default_factory=dict)
     complete: bool = True
+    doors: Mapping[str, DoorShape] = field(default_factory=dict)
 
 
 EMPTY = PluginManifest(complete=False)

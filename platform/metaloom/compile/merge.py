@@ -262,7 +262,7 @@ def _module_folder(effective: Effective, place: Any, op: Op) -> Folder:
 
 PRESENTATION = frozenset({"label", "help", "unit", "icon", "colour", "order", "style", "confirm", "done", "header", "subtitle", "message"})
 EXTENSIBLE = (("entity", "fields"), ("entity", "rules"), ("entity", "unique"), ("entity", "indexes"), ("entity", "related"),
-              ("access",), ("actions",), ("approval",), ("roles",), ("choices",), ("menu",), ("quick_links",), ("number_series",),
+              ("access",), ("actions",), ("approval",), ("processes",), ("roles",), ("choices",), ("menu",), ("quick_links",), ("number_series",),
               ("accounts",), ("accounting_rules",), ("messages",), ("webhooks",), ("tests",), ("warnings",), ("jobs",))
 
 

@@ -18,7 +18,8 @@ from metaloom.compile.schema import documents, kinds
 from metaloom.compile.scope import IMPLICIT, IMPLICIT_LINKS, OWNER_LINKS, USER_NAMES
 
 BLOCK = re.compile(r"<!-- table: ([^>]+?) -->\n.*?<!-- end -->", re.DOTALL)
-SHARED = ("field", "step", "chain_step", "chain_branch", "who", "grant", "list_view", "rule", "unique_rule", "state", "overlay_op")
+SHARED = ("field", "step", "chain_step", "chain_branch", "process_step", "process_value", "who",
+          "grant", "list_view", "rule", "unique_rule", "state", "overlay_op")
 
 
 def rewritten(text: str) -> str:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from metaloom.expression import types as t
 from metaloom.expression.types import Scope, Type
-from metaloom.model import Action, ApprovalChain, Catalog, Decide, Entity, Field, FieldType
+from metaloom.model import Action, ApprovalChain, Catalog, Decide, Entity, Field, FieldType, Process
 from metaloom.model.entity import FILE_TYPES
 
 USER, COMPANY, ORG_UNIT, FILE = "platform.user", "platform.company", "platform.org_unit", "platform.file"
@@ -157,6 +157,26 @@ def chain_scope(catalog: Catalog, chain: ApprovalChain) -> Scope:
     case = Scope(CASE_NAMES, {name: _lazy(catalog, USER) for name in ("initiator", "finished_by")})
     outputs = {s.name: _constant(values_scope(catalog, s.outputs)) for s in chain.every_step() if isinstance(s, Decide) and s.outputs}
     return with_names(record, {"record": record, "case": case, "output": Scope({}, outputs)})
+
+
+RUN_NAMES: Mapping[str, Type] = MappingProxyType({"started_by": t.record(USER), "started_at": t.DATETIME})
+"""What ``run.<name>`` may be in every expression of a process; nobody started what the engine started by itself."""
+
+
+def process_names(catalog: Catalog, process: Process) -> dict[str, Scope]:
+    """What stands behind a prefix in a process besides the record: ``run``, answers, and rows that were kept."""
+    found = {"run": Scope(RUN_NAMES, {"started_by": _lazy(catalog, USER)})}
+    for step in process.steps.values():
+        if step.let:
+            found[step.let] = values_scope(catalog, step.reply or step.result)
+        found |= {name: entity_scope(catalog, entity) for name, entity in step.keep.items() if entity in catalog.entities}
+    return found
+
+
+def process_scope(catalog: Catalog, process: Process) -> Scope:
+    """The names of a process: the record's (bare and as ``record.x``) and ``process_names``."""
+    record = entity_scope(catalog, process.entity)
+    return with_names(record, {"record": record, **process_names(catalog, process)})
 
 
 def where_scope(catalog: Catalog, entity: str, prefixed: Mapping[str, Scope]) -> Scope:

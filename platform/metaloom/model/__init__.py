@@ -37,6 +37,7 @@ from metaloom.model.job import Job, JobStep
 from metaloom.model.ledger import Account, AccountingRule, LedgerLeg
 from metaloom.model.lifecycle import Lifecycle, State, Transition
 from metaloom.model.message import ChannelText, HookIn, HookOut, MessageTemplate, Webhook
+from metaloom.model.process import ByHand, Process, ProcessStep, Retry, Way
 from metaloom.model.screen import Column, Form, ListView, Menu, MenuItem, QuickLink, Section, Tab
 from metaloom.model.series import NumberSeries
 from metaloom.model.trial import Expectation, Move, Person, Trial
@@ -45,9 +46,10 @@ from metaloom.model.who import Who
 
 __all__ = [
     "Absence", "AccessGrant", "Account", "AccountingRule", "Action", "Again", "Aggregate", "AlertEscalation", "Allowed",
-    "ApprovalChain", "Branch", "Catalog", "ChainStep", "ChannelText", "Choice", "Choices", "Column", "CopyTo", "Decide", "Entity",
+    "ApprovalChain", "Branch", "ByHand", "Catalog", "ChainStep", "ChannelText", "Choice", "Choices", "Column", "CopyTo", "Decide", "Entity",
     "Escalation", "Expectation", "Field", "FieldLevel", "FieldType", "Fork", "Form", "HookIn", "HookOut", "Index", "Input",
     "Job", "JobStep", "LedgerLeg", "LevelRule", "Lifecycle", "Limit", "ListView", "Menu", "MenuItem", "MessageTemplate", "Move", "NumberSeries",
-    "Ownership", "Pack", "Person", "QuickLink", "Receiver", "ReturnRule", "Role", "Rule", "Section", "StartRule", "State", "Step",
-    "SubChain", "Tab", "Transition", "Trial", "UniqueRule", "WaitFor", "WarningRule", "Webhook", "Who",
+    "Ownership", "Pack", "Person", "Process", "ProcessStep", "QuickLink", "Receiver", "Retry", "ReturnRule",
+    "Role", "Rule", "Section", "StartRule", "State", "Step",
+    "SubChain", "Tab", "Transition", "Trial", "UniqueRule", "WaitFor", "WarningRule", "Way", "Webhook", "Who",
 ]

@@ -30,6 +30,7 @@ class Step:
     ``get``: entity + where → ``let`` (null when none).
     ``for_each``: ``over`` a child field of the record (or a let), ``let`` names the row, ``steps``.
     ``run``: plugin command ``plugin.command`` with values as input; ``let`` names its result mapping.
+    ``start_approval``, ``start_process``: ``name`` of the record's entity, or of the one that ``target`` names.
     ``notify``: ``to`` are told the template ``name``, or ``subject`` and ``body``; ``urgent`` passes quiet hours.
     ``send``: the template ``name`` on ``channel`` to the address (or the record with one) that ``target`` gives.
     ``if``: ``when`` + ``steps`` [+ ``otherwise``].

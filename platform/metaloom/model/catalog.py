@@ -18,6 +18,7 @@ from metaloom.model.job import Job
 from metaloom.model.ledger import Account, AccountingRule
 from metaloom.model.lifecycle import Lifecycle
 from metaloom.model.message import MessageTemplate, Webhook
+from metaloom.model.process import Process
 from metaloom.model.screen import Form, ListView, Menu, QuickLink
 from metaloom.model.series import NumberSeries
 from metaloom.model.trial import Trial
@@ -39,7 +40,7 @@ class Pack:
 @dataclass(frozen=True)
 class Catalog:
     """Keys are addresses. ``lists`` by ``<entity>/<name>`` (``main`` for the entity's own); ``forms``, ``lifecycles`` by entity;
-    ``actions``, ``chains`` and ``warning_rules`` by ``<entity>/<name>``; ``grants`` by entity, in file order."""
+    ``actions``, ``chains``, ``processes`` and ``warning_rules`` by ``<entity>/<name>``; ``grants`` by entity, in file order."""
 
     digest: str
     packs: Mapping[str, Pack]
@@ -64,6 +65,7 @@ class Catalog:
     webhooks: Mapping[str, Webhook] = field(default_factory=lambda: MappingProxyType({}))
     settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     jobs: Mapping[str, Job] = field(default_factory=lambda: MappingProxyType({}))
+    processes: Mapping[str, Process] = field(default_factory=lambda: MappingProxyType({}))
 
     def entity(self, address: str) -> Entity:
         """The entity at ``address``; KeyError when the catalog has none (callers at the doors answer NotFound)."""
@@ -76,6 +78,10 @@ class Catalog:
     def chains_of(self, entity: str) -> tuple[ApprovalChain, ...]:
         """The entity's approval chains in the order of its metadata."""
         return tuple(c for c in self.chains.values() if c.entity == entity)
+
+    def processes_of(self, entity: str) -> tuple[Process, ...]:
+        """The entity's processes in the order of its metadata."""
+        return tuple(p for p in self.processes.values() if p.entity == entity)
 
     def children_of(self, entity: str) -> tuple[Entity, ...]:
         """Entities whose rows live inside rows of ``entity``."""

@@ -21,7 +21,7 @@ from typing import Any
 import jsonschema
 
 from metaloom.base.diagnostic import Diagnostic
-from metaloom.compile.manifest import PluginCommand, PluginManifest
+from metaloom.compile.manifest import DoorShape, PluginCommand, PluginManifest
 from metaloom.plugin.command import Handler
 from metaloom.plugin.declaration import FILE, CommandDeclaration, Declaration, InvariantDeclaration, read_declaration
 from metaloom.plugin.doors import DOORS, methods_of
@@ -84,7 +84,8 @@ class Registry:
         return PluginManifest({
             c.address: PluginCommand(c.address, c.on, c.input, c.output, c.permission, frozenset(c.transitions))
             for c in self.commands()
-        }, complete=True)
+        }, complete=True, doors={door.name: DoorShape(frozenset(self.provider_names(door.name)), door.methods, door.reply, door.definite)
+                                 for door in DOORS.values() if door.perform is not None})
 
     def handler(self, address: str) -> Handler:
         """The function behind a command; KeyError when there is none."""

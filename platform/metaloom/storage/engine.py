@@ -546,6 +546,63 @@ approval_copy = _table(
     sa.Index("ml_approval_copy__case__uq", "case_id", "user_id", unique=True),
     sa.Index("ml_approval_copy__user__ix", "user_id", "id"),
 )
+# Processes: definitions kept under their digest, runs, and the log that a run is made of.
+process = _table(
+    "ml_process",
+    _text("digest", 64, required=True),
+    _text("entity", 130, required=True),
+    _text("name", 60, required=True),
+    _number("revision_number", required=True),
+    sa.Column("body", LongText(), nullable=False),
+    sa.Index("ml_process__digest__uq", "digest", unique=True),
+    reserved=False,
+)
+process_run = _table(
+    "ml_process_run",
+    _text("entity", 130, required=True),
+    _number("record_id", required=True),
+    _text("process", 60, required=True),
+    _text("process_digest", 64, required=True),
+    _number("revision_number", required=True),
+    _text("status", 20, required=True),
+    _text("step", 60),
+    _number("starter_id"),
+    _number("company_id"),
+    _number("org_unit_id"),
+    sa.Column("state", LongText(), nullable=False),
+    _number("seq", required=True, server_default="0"),
+    _number("attempt", required=True, server_default="0"),
+    _text("reference", 200),
+    _text("error", 1000),
+    _text("error_en", 1000),
+    sa.Column("started_at", UtcDateTime(), nullable=False),
+    sa.Column("since", UtcDateTime()),
+    sa.Column("due_at", UtcDateTime()),
+    sa.Column("wake_at", UtcDateTime()),
+    sa.Column("finished_at", UtcDateTime()),
+    # Filled while the run is open: <entity>/<record>/<process>. The index keeps it to one.
+    _text("open_key", 250),
+    sa.CheckConstraint("status IN ('ready', 'calling', 'again', 'settled', 'waiting', 'task', 'manual', 'done', 'failed', 'cancelled')",
+                       name="ml_process_run__status"),
+    sa.Index("ml_process_run__open_key__uq", "open_key", unique=True),
+    sa.Index("ml_process_run__record__ix", "entity", "record_id", "id"),
+    sa.Index("ml_process_run__company__ix", "company_id", "id"),
+    sa.Index("ml_process_run__digest__ix", "process_digest", "id"),
+    sa.Index("ml_process_run__status__ix", "status", "id"),
+)  # fmt: skip
+process_step = _table(
+    "ml_process_step",
+    _number("run_id", required=True),
+    _number("seq", required=True),
+    _text("kind", 40, required=True),
+    _text("step", 60),
+    sa.Column("data", JsonText(), nullable=False),
+    sa.Column("at", UtcDateTime(), nullable=False),
+    _number("actor_id"),
+    _text("request_id", 64),
+    sa.ForeignKeyConstraint(["run_id"], ["ml_process_run.id"], ondelete="RESTRICT"),
+    sa.Index("ml_process_step__seq__uq", "run_id", "seq", unique=True),
+)
 substitute = _table(
     "ml_substitute",
     _number("user_id", required=True),
@@ -597,7 +654,7 @@ webhook_call = _table(
     sa.Index("ml_webhook_call__event__uq", "webhook", "event_id", unique=True),
 )
 
-APPEND_ONLY = (audit, seal, revision, ledger_leg, approval_event, approval_chain)
+APPEND_ONLY = (audit, seal, revision, ledger_leg, approval_event, approval_chain, process, process_step)
 # What people are told, and through which channel. A row without a receiver went to somebody outside: its address is sealed.
 message = _table(
     "ml_message",

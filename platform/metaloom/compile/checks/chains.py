@@ -277,6 +277,7 @@ def chains_are_started(catalog: Catalog, context: Context) -> None:
         return
     started = {name for action in catalog.actions.values() for name in _started(action.entity, action.steps)}
     started |= {name for chain in catalog.chains.values() for steps in chain.results.values() for name in _started(chain.entity, steps)}
+    started |= {name for process in catalog.processes.values() for steps in process.every_steps() for name in _started(process.entity, steps)}
     started |= {s.chain for chain in catalog.chains.values() for s in chain.every_step() if isinstance(s, SubChain)}
     for chain in catalog.chains.values():
         if chain.start is None and chain.address not in started and f"*/{chain.name}" not in started:

@@ -14,7 +14,7 @@ from metaloom.compile.scope import entity_scope
 from metaloom.model import Catalog
 
 _SENTENCES = frozenset({"message", "confirm", "done", "pattern_message", "empty", "subject"})
-_OWN: Mapping[str, set[str]] = {"approval": {"case", "output"}}
+_OWN: Mapping[str, set[str]] = {"actions": set(), "approval": {"case", "output"}, "processes": {"run"}}
 _SLOT = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){0,4}", re.ASCII)
 
 
@@ -22,9 +22,9 @@ def messages_speak_of_known_names(catalog: Catalog, context: Context) -> None:
     """Braces are paired and hold a plain path whose first name is a field, an input or a let."""
     for address, folder in context.effective.entities.items():
         known = entity_scope(catalog, address).names() | {"record", "input", "user", "field", "value"}
-        for kind in ("entity", "lifecycle", "actions", "approval", "list", "lists", "form", "warnings"):
+        for kind in ("entity", "lifecycle", "actions", "approval", "processes", "list", "lists", "form", "warnings"):
             if kind in folder.kinds:
-                names = known | set(_lets(folder.kinds[kind])) | _OWN.get(kind, set()) if kind in ("actions", "approval") else known
+                names = known | set(_lets(folder.kinds[kind])) | _OWN[kind] if kind in _OWN else known
                 for sentence in _sentences(folder.kinds[kind]):
                     _check(context, sentence, names, address)
 
