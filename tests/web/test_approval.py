@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from werkzeug.serving import make_server
 
 from tests.web import hall
@@ -250,3 +253,58 @@ def test_an_officer_decides_in_the_browser_on_a_phone_too(guild, page):
         assert troubles == []
     finally:
         server.shutdown()
+
+
+def test_the_inbox_costs_as_much_for_fifty_tasks_as_for_one(guild, visit):
+    """The page, the counts of its boxes, the workbench, and what a decision in one go reads before it decides."""
+    person = "payer"
+    guild.decide(guild.start("main", guild.request(name="零号")), "checker")
+    paths = ("/task/", "/task/?box=done", "/task/counts", "/task/waiting")
+    visitor = visit(person)
+
+    def ready(number: int) -> None:
+        for _ in range(number):
+            case = guild.start("bands", guild.request(amount=Decimal("50.00")))
+            guild.decide(case, "checker")
+
+    def sent() -> dict[str, int]:
+        found = {}
+        for path in paths:
+            page_of(visitor, path)
+            with statements(guild) as seen:
+                page_of(visitor, path)
+            found[path] = len(seen)
+        return found
+
+    ready(1)
+    one = sent()
+    ready(50)
+    assert page_of(visitor, "/task/").count('name="ids"') == 20 and sent() == one, one
+    ids = [task["id"] for task in guild.rows("approval_task", assignee_id=guild.people[person], status="open")]
+    costs = []
+    for picked in (ids[:1], ids[1:10]):
+        with statements(guild, reading=True) as seen:
+            assert visitor.post("/task/decide", {"ids": picked, "decision": "pass", "opinion": "同意"}).status_code == 303
+        costs.append(len(seen))
+    assert costs[0] == costs[1] <= 7, costs
+
+
+@contextmanager
+def statements(guild: Any, *, reading: bool = False) -> Iterator[list[str]]:
+    """What is sent to the database meanwhile; ``reading``: outside the transactions of commands. Looks at the published revision are
+    those of a process."""
+    seen: list[str] = []
+    access = guild.tenant._access
+
+    def note(conn: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if " ml_pointer" not in statement and not statement.startswith("BEGIN"):
+            seen.append(statement)
+
+    engines = [access.read] if reading else [access.read, access.write]
+    for engine in engines:
+        sa.event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        for engine in engines:
+            sa.event.remove(engine, "before_cursor_execute", note)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from metaloom.approval import CaseState, Event, Task
 from metaloom.base.text import Text
 from metaloom.command import approval_rows
 from metaloom.command.live import Live
-from metaloom.command.notify import notify
+from metaloom.command.notify import Telling, tell_all
 from metaloom.message import fill, slots_in
 from metaloom.model import ApprovalChain, Entity, FieldLevel
 from metaloom.record.encode import display
@@ -31,23 +31,26 @@ ENDED = {"approved": Text("审批通过：", "Approved: "), "rejected": Text("�
 
 def tell(case: Case, before: CaseState, events: Sequence[Event], new: Mapping[int, int]) -> None:
     """One message to each person whom a change concerns; who acts is not told of the own act."""
+    tell_all(case.unit, _tellings(case, before, events, dict(new)))
+
+
+def _tellings(case: Case, before: CaseState, events: Sequence[Event], ids: dict[int, int]) -> Iterator[tuple[Iterable[int], Telling]]:
     actor = case.unit.ctx.actor.user_id
-    ids = dict(new)
     for no, task in case.state.tasks.items():
         if task.status == "open" and task.kind in WAITING and _arrived(task, before.tasks.get(no)):
-            _say(case, _people(case, task), "approval.task", WAITING[task.kind], _link(case, ids, no))
+            yield _said(case, _people(case, task), "approval.task", WAITING[task.kind], _link(case, ids, no))
     for event in events:
         data = event.data
         if event.kind == "copied":
-            _say(case, data["to"], "approval.copy", COPIED, f"/case/{case.id}")
+            yield _said(case, data["to"], "approval.copy", COPIED, f"/case/{case.id}")
         elif event.kind == "urged":
             for no in data["tasks"]:
-                _say(case, _people(case, case.state.tasks[no]), "approval.urged", URGED, _link(case, ids, no))
+                yield _said(case, _people(case, case.state.tasks[no]), "approval.urged", URGED, _link(case, ids, no))
         elif event.kind == "reminded":
             to = data.get("to") or ()
-            _say(case, to if isinstance(to, (list, tuple)) else [to], "approval.late", LATE, _link(case, ids, data["task"]))
+            yield _said(case, to if isinstance(to, (list, tuple)) else [to], "approval.late", LATE, _link(case, ids, data["task"]))
         elif event.kind == "finished" and data["result"] in ENDED and case.state.initiator not in (actor, 0):
-            _say(case, [case.state.initiator], "approval.result", ENDED[data["result"]], f"/case/{case.id}")
+            yield _said(case, [case.state.initiator], "approval.result", ENDED[data["result"]], f"/case/{case.id}")
 
 
 def _arrived(task: Task, was: Task | None) -> bool:
@@ -65,11 +68,11 @@ def _link(case: Case, ids: dict[int, int], no: int) -> str:
     return f"/task/{ids[no]}"
 
 
-def _say(case: Case, to: Iterable[int], kind: str, words: Text, link: str) -> None:
+def _said(case: Case, to: Iterable[int], kind: str, words: Text, link: str) -> tuple[Iterable[int], Telling]:
     subject = case.chain.subject
     text = Text(words.zh + subject.zh, words.en + subject.en)
     people = [user for user in to if user and user != case.unit.ctx.actor.user_id]
-    notify(case.unit, people, kind=kind, subject=text, entity=case.chain.entity, record_id=case.record["id"], link=link)
+    return people, Telling(kind, text, entity=case.chain.entity, record_id=case.record["id"], link=link)
 
 
 def safe_subject(unit: Unit, chain: ApprovalChain, record: Mapping[str, Any]) -> dict[str, str]:

@@ -40,7 +40,7 @@ _LOCKED_CASE = _CASE.with_for_update()
 _CHANGED_CASE = _next_version(ENGINE.approval_case, ENGINE.approval_case.c.id == sa.bindparam("case"))
 _CHANGED_TASK = _next_version(ENGINE.approval_task, ENGINE.approval_task.c.case_id == sa.bindparam("case"),
                               ENGINE.approval_task.c.task_no == sa.bindparam("no"))
-_NEW_TASKS = ENGINE.approval_task.insert().returning(ENGINE.approval_task.c.id, sort_by_parameter_order=True)
+_NEW_TASKS = ENGINE.approval_task.insert().returning(ENGINE.approval_task.c.task_no, ENGINE.approval_task.c.id)
 _NEW_EVENTS, _NEW_POOL = ENGINE.approval_event.insert().inline(), ENGINE.approval_pool.insert().inline()
 
 
@@ -188,7 +188,8 @@ def _new_tasks(unit: Unit, case_id: int, tasks: Mapping[int, Mapping[str, Any]],
     names = dict.fromkeys(name for values in tasks.values() for name in values)
     rows = [{"case_id": case_id, "task_no": no, "step_label": labels.get(values["step"]), **dict.fromkeys(names), **values, **_made(unit)}
             for no, values in tasks.items()]
-    return dict(zip(tasks, map(int, unit.conn.scalars(_NEW_TASKS, rows)), strict=True))
+    found = {row.task_no: row.id for row in unit.conn.execute(_NEW_TASKS, rows)}
+    return {no: found[no] for no in tasks}
 
 
 def _columns(task: Task) -> dict[str, Any]:

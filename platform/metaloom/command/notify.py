@@ -70,24 +70,33 @@ def notify_template(unit: Unit, to: Iterable[int], template: MessageTemplate, *,
 
 def tell(unit: Unit, to: Iterable[int], what: Telling) -> int:
     """How many people were told: those whose account is on."""
-    people = list(dict.fromkeys(to))
-    box = Box(unit.conn, unit.tables)
-    wanted = box.preferences(people, what.kind) if people else {}
+    return tell_all(unit, [(to, what)])
+
+
+def tell_all(unit: Unit, tellings: Iterable[tuple[Iterable[int], Telling]]) -> int:
+    """Several things at once, each to people of its own; as many statements as for one."""
+    asked = [(list(dict.fromkeys(to)), what) for to, what in tellings]
+    everybody = list(dict.fromkeys(user_id for people, _ in asked for user_id in people))
+    if not everybody:
+        return 0
+    box, kinds = Box(unit.conn, unit.tables), {what.kind for _, what in asked}
+    wanted = box.preferences(everybody, next(iter(kinds)) if len(kinds) == 1 else None)
+    readings = readings_as(unit, everybody)
     messages: list[dict[str, Any]] = []
     letters: list[Letter] = []
-    told = 0
-    for reading in readings_as(unit, people).values():
-        if reading is None:
-            continue
-        user_id = reading.ctx.actor.user_id or 0
-        told += 1
-        words = words_for(reading, what.entity, what.record_id, slots_in(*what.texts()))
-        prefers = {channel: wants for (_, channel), wants in wanted.get(user_id, {}).items()}
-        messages.append(_in_app(unit, reading, what, words, prefers.get(IN_APP, True)))
-        letters += _letters(unit, reading, what, words, prefers)
-    box.add(messages)
+    for people, what in asked:
+        slots = slots_in(*what.texts())
+        for user_id in people:
+            reading = readings[user_id]
+            if reading is None:
+                continue
+            words = words_for(reading, what.entity, what.record_id, slots)
+            prefers = {channel: wants for (kind, channel), wants in wanted.get(user_id, {}).items() if kind == what.kind}
+            messages.append(_in_app(unit, reading, what, words, prefers.get(IN_APP, True)))
+            letters += _letters(unit, reading, what, words, prefers)
+    box.keep(messages)
     post_letters(unit, letters)
-    return told
+    return len(messages)
 
 
 def _in_app(unit: Unit, reading: Unit, what: Telling, words: Mapping[str, str], wanted: bool) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from metaloom.storage.types import utc_now
 IN_APP = "in_app"
 
 # Made once: every message begins with them.
+_KEEP = ENGINE.message.insert().inline()
 _STORE = ENGINE.message.insert().returning(ENGINE.message.c.id, sort_by_parameter_order=True)
 _PREFERENCE = ENGINE.message_preference.c
 _WANTED = sa.select(_PREFERENCE.user_id, _PREFERENCE.kind, _PREFERENCE.channel, _PREFERENCE.wanted).where(
@@ -69,6 +70,12 @@ class Box:
         if not rows:
             return []
         return [int(id) for id in self.conn.scalars(_STORE, rows)]
+
+    def keep(self, messages: Iterable[Mapping[str, Any]]) -> None:
+        """Store messages that nobody will speak of by id."""
+        rows = [dict(values) for values in messages]
+        if rows:
+            self.conn.execute(_KEEP, rows)
 
     def notes(self, receiver: int, *, unread: bool | None = None, before: int | None = None, limit: int = 20) -> list[Note]:
         """The person's messages in the application, newest first; ``before`` continues below an id."""

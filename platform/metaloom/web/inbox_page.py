@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, g, render_template, request
 
 from metaloom import command
-from metaloom.base.errors import Invalid, MetaloomError, NotPossible
+from metaloom.base.errors import Invalid, NotPossible
 from metaloom.base.messages import message
 from metaloom.command.approval_case import CASE, TASK
 from metaloom.command.boxes import BOXES, COPY, Box
@@ -198,11 +198,10 @@ def decide_several() -> Any:
 def _of_tasks(pinned: Current, ids: Sequence[int]) -> tuple[dict[int, str], dict[int, int | None]]:
     """Subjects for the answer, and the version of each record as it stands: what the person picked is what is on the screen now."""
     page = pinned.reader.list(TASK, filters=[Filter("id", "in", list(ids))], paths=["case.subject", "case.entity", "case.record_id"], limit=BULK_MAX)
-    subjects, versions = {}, dict.fromkeys(ids)
+    records: dict[str, list[int]] = {}
     for row in page.rows:
-        subjects[row.id] = _said(row["case.subject"])
-        try:
-            versions[row.id] = pinned.reader.get(row["case.entity"], row["case.record_id"], paths=[], children=False).row_version
-        except MetaloomError:
-            continue          # the command says why
-    return subjects, versions
+        records.setdefault(row["case.entity"], []).append(row["case.record_id"])
+    seen = {entity: pinned.reader.versions(entity, of_it) for entity, of_it in records.items()}
+    versions: dict[int, int | None] = dict.fromkeys(ids)        # without one the command says why
+    versions.update({row.id: seen[row["case.entity"]].get(row["case.record_id"]) for row in page.rows})
+    return {row.id: _said(row["case.subject"]) for row in page.rows}, versions
