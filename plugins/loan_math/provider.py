@@ -39,15 +39,15 @@ class LoanMath:
         return tuple(sorted(allocation.ALLOCATION_RULES))
 
     def due_dates(self, terms: door.Terms) -> tuple[date, ...]:
-        with _refusals():
+        with refusals():
             return dates.due_dates(_own_terms(terms))
 
     def schedule(self, terms: door.Terms) -> tuple[door.Instalment, ...]:
-        with _refusals():
+        with refusals():
             return tuple(_copy(door.Instalment, row) for row in schedules.schedule(_own_terms(terms)))
 
     def overdue_days(self, due_date: date, on: date, grace_days: int = 0) -> int:
-        with _refusals():
+        with refusals():
             return overdue.overdue_days(due_date, on, grace_days)
 
     def penalty(
@@ -59,14 +59,14 @@ class LoanMath:
         *,
         reductions: Sequence[tuple[date, Decimal]] = (),
     ) -> door.Penalty:
-        with _refusals():
+        with refusals():
             own = _copy(overdue.PenaltyTerms, terms)
             charged = overdue.penalty(own, due_date, base, on, reductions=reductions)
         segments = tuple(_copy(door.Segment, segment) for segment in charged.segments)
         return door.Penalty(charged.days, segments, charged.amount)
 
     def allocate(self, bills: Sequence[door.Bill], amount: Decimal, rule: str = "BY_PERIOD") -> door.Allocation:
-        with _refusals():
+        with refusals():
             spread = allocation.allocate(_own_bills(bills), amount, rule)
         return door.Allocation(tuple(_copy(door.Part, part) for part in spread.parts), spread.surplus)
 
@@ -79,23 +79,24 @@ class LoanMath:
         open_bills: Sequence[door.Bill] = (),
         fee_rate: Decimal = Decimal(0),
     ) -> door.SettleQuote:
-        with _refusals():
+        with refusals():
             quote = settle.settle_quote(
                 _own_terms(terms), _own_rows(rows), on, open_bills=_own_bills(open_bills), fee_rate=fee_rate
             )
         return _copy(door.SettleQuote, quote)
 
     def apr(self, flows: Sequence[Decimal], periods_per_year: int = 12) -> door.Apr:
-        with _refusals():
+        with refusals():
             return _copy(door.Apr, annual_rate.apr(flows, periods_per_year))
 
     def apr_of_schedule(self, terms: door.Terms, rows: Sequence[door.Instalment]) -> door.Apr:
-        with _refusals():
+        with refusals():
             return _copy(door.Apr, annual_rate.apr_of_schedule(_own_terms(terms), _own_rows(rows)))
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def refusals() -> Iterator[None]:
+    """What the arithmetic refuses, as the engine tells it: the key at fault and the sentence in both languages."""
     try:
         yield
     except LoanMathError as refusal:

@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 import metaloom.api.messages  # noqa: F401  (registers the sentences)
-from metaloom.api import actions, approval, bulk, door, files, hook, openapi, person, problems, records
+from metaloom.api import actions, approval, bulk, door, files, hook, openapi, person, problems, records, tools
 
 ROOT = "/api/v1"
 # endpoint name → (method, path below ROOT, view)
@@ -50,10 +50,11 @@ ROUTES = {
 
 
 def register_api(app: Flask) -> None:
-    """Mount the endpoints on ``app``; needs the tenant of the request in ``g.metaloom``."""
+    """Mount the endpoints on ``app``; needs the tenant of the request in ``g.metaloom``, and the plugins in ``app.extensions``."""
     blueprint = Blueprint("api", __name__, url_prefix=ROOT)
     for name, (method, path, view) in ROUTES.items():
         blueprint.add_url_rule(path, name, view, methods=[method])
+    tools.mount(blueprint, app.extensions["metaloom"].registry.tools())
     problems.register_problems(blueprint)
     blueprint.before_request(door.identify)
     app.before_request(_unrouted)

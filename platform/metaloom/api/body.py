@@ -1,31 +1,17 @@
-"""Reading request bodies strictly: what two JSON readers might understand differently is refused.
-
-Refused are duplicate keys, NaN and Infinity, numbers of absurd length, deep nesting, NUL and lone surrogates, more than
-1 MB, and anything that is not UTF-8. A number with a fraction becomes a Decimal, never a float.
-"""
+"""Reading request bodies: strict JSON (``base/strict_json.py``) of at most 1 MB."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any
 
 from flask import request
 
 from metaloom.base.errors import Invalid, Problem
-from metaloom.base.messages import Message, message
+from metaloom.base.messages import message
+from metaloom.base.strict_json import depth, parse, refused
 
 SIZE_MAX = 1024 * 1024
-DEPTH_MAX = 20
-NUMBER_MAX = 60
-EXPONENT_MAX = 60
-
-
-class _Why(ValueError):
-    def __init__(self, code: str, **slots: object) -> None:
-        super().__init__(code)
-        self.message = message(f"api.json_why.{code}", **slots)
 
 
 def json_object(*, empty: bool = False) -> dict[str, Any]:
@@ -41,44 +27,12 @@ def json_object(*, empty: bool = False) -> dict[str, Any]:
     return found
 
 
-def parse(raw: bytes | str) -> Any:
-    """The value of JSON text; Invalid says why it was refused."""
-    try:
-        text = raw if isinstance(raw, str) else raw.decode("utf-8")
-        if depth(text) > DEPTH_MAX:
-            raise _Why("depth")
-        value = json.loads(text, object_pairs_hook=_object, parse_float=_fraction, parse_int=_integer, parse_constant=_constant)
-        _check_texts(value)
-    except UnicodeDecodeError:
-        raise refused("", message("api.json", reason=message("api.json_why.utf8"))) from None
-    except _Why as why:
-        raise refused("", message("api.json", reason=why.message)) from None
-    except json.JSONDecodeError as error:
-        reason = message("api.json_why.syntax", position=error.pos + 1)
-        raise refused("", message("api.json", reason=reason)) from None
-    return value
-
-
-def depth(text: str) -> int:
-    """Deepest nesting, without parsing; brackets inside strings do not count."""
-    deepest = level = 0
-    inside = escaped = False
-    for char in text:
-        if inside:
-            if escaped:
-                escaped = False
-            elif char == "\\":
-                escaped = True
-            elif char == '"':
-                inside = False
-        elif char == '"':
-            inside = True
-        elif char in "[{":
-            level += 1
-            deepest = max(deepest, level)
-        elif char in "]}":
-            level -= 1
-    return deepest
+def json_value() -> Any:
+    """The body as whatever JSON it is."""
+    raw = _raw()
+    if request.mimetype != "application/json":
+        raise _unsupported()
+    return parse(raw)
 
 
 def only(body: dict[str, Any], known: Iterable[str]) -> None:
@@ -86,11 +40,6 @@ def only(body: dict[str, Any], known: Iterable[str]) -> None:
     unknown = [key for key in body if key not in frozenset(known)]
     if unknown:
         raise Invalid([Problem(str(key)[:120], message("api.unknown_key")) for key in unknown])
-
-
-def refused(field: str, text: Message) -> Invalid:
-    """One problem, said as the whole message too."""
-    return Invalid([Problem(field, text)], text)
 
 
 class Unsupported(Invalid):
@@ -114,42 +63,4 @@ def _raw() -> bytes:
     return raw
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise _Why("double", key=key[:60])
-        found[key] = value
-    return found
-
-
-def _fraction(text: str) -> Decimal:
-    if len(text) > NUMBER_MAX:
-        raise _Why("number")
-    number = Decimal(text)
-    if abs(number.adjusted()) > EXPONENT_MAX:
-        raise _Why("number")
-    return number
-
-
-def _integer(text: str) -> int | Decimal:
-    if len(text) > NUMBER_MAX:
-        raise _Why("number")
-    return Decimal("-0") if text == "-0" else int(text)
-
-
-def _constant(name: str) -> Any:
-    raise _Why("constant", name=name)
-
-
-def _check_texts(value: Any) -> None:
-    if isinstance(value, str):
-        if "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value):
-            raise _Why("text")
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            _check_texts(key)
-            _check_texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            _check_texts(inner)
+__all__ = ["SIZE_MAX", "Unsupported", "depth", "json_object", "json_value", "only", "parse", "refused"]

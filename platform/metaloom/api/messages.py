@@ -4,7 +4,6 @@ from metaloom.base.messages import register
 
 register({
     "api.password_first": ("请先在网页上登录并修改初始密码。", "Log in to the screens first and change the password you were given."),
-    "api.json": ("请求内容不是有效的 JSON：{reason}", "The body is not acceptable JSON: {reason}"),
     "api.json_size": ("请求内容不能超过 {limit} KB。", "The body may hold at most {limit} KB."),
     "api.json_object": ("请求内容须为 JSON 对象。", "The body must be a JSON object."),
     "api.json_type": ("请使用 Content-Type: application/json。", "Send Content-Type: application/json."),
@@ -28,12 +27,4 @@ register({
     "api.id": ("须为记录编号。", "This must be the id of a record."),
     "api.file_missing": ("请以 multipart/form-data 的 file 字段上传一个文件。", "Upload one file in the field “file” of multipart/form-data."),
     "api.bad_header": ("请求头“{name}”无效。", "The header “{name}” is not valid."),
-    "api.json_why.size": ("过大", "too large"),
-    "api.json_why.utf8": ("不是 UTF-8", "not UTF-8"),
-    "api.json_why.syntax": ("第 {position} 个字符处语法错误", "syntax error at character {position}"),
-    "api.json_why.double": ("重复的键“{key}”", "the key “{key}” stands twice"),
-    "api.json_why.constant": ("不允许 {name}", "{name} is not allowed"),
-    "api.json_why.number": ("数字过长", "a number is too long"),
-    "api.json_why.depth": ("嵌套过深", "nested too deeply"),
-    "api.json_why.text": ("含有不允许的字符", "it contains characters that are not allowed"),
 })

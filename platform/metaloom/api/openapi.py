@@ -26,6 +26,7 @@ from metaloom.api.shapes import ID, LINK, Schema, action_input, input_schema_of,
 from metaloom.api.speech import locale, say
 from metaloom.base.text import Text
 from metaloom.command.approval_words import KINDS
+from metaloom.command.ask_tool import offered
 from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.command.move_case import CASE_MOVES, DATA, PEOPLE_MAX, WHOLE
 from metaloom.command.run_action import moves_money
@@ -94,6 +95,7 @@ class Book:
     def document(self) -> dict[str, Any]:
         self._general()
         self._approval()
+        self._tools()
         for address, entity in self.catalog.entities.items():
             if self.plan.actions(address):
                 self._entity(entity)
@@ -125,6 +127,18 @@ class Book:
             body={"content": {"multipart/form-data": {"schema": upload}}}))
         binary = {"description": "OK", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
         self._add("/files/{id}", "get", Operation("download", "Download a file", {"200": binary, **_refusals("400", "401", "404")}, (_p("id"),)))
+
+    # -- tools of plugins
+
+    def _tools(self) -> None:
+        """One question in, one answer out; a list answers with a list."""
+        for group, tool in offered(self.registry, self.plan):
+            names = [f"{group}.{tool.name}.{part}" for part in ("input", "output")]
+            for name, schema in zip(names, (tool.input, tool.output), strict=True):
+                self.schemas[name] = _own_references(schema, name)
+            one, many = ({"oneOf": [_ref(name), _items_of(_ref(name))]} for name in names)
+            self._add(f"/{group}/{tool.name}", "post", Operation(
+                f"{group}.{tool.name}", say(tool.label) or "", {"200": _json(many), **_refusals("400", "401", "403", "404", "413", "415", "422")}, body=one))
 
     # -- approval
 
@@ -342,6 +356,20 @@ def _json(schema: Schema, headers: tuple[str, ...] = ()) -> Schema:
 
 def _refusals(*codes: str) -> dict[str, Schema]:
     return {code: {"$ref": f"#/components/responses/{code}"} for code in codes}
+
+
+def _items_of(schema: Schema) -> Schema:
+    return {"type": "array", "items": schema}
+
+
+def _own_references(schema: Any, name: str) -> Any:
+    """A schema of a plugin inside the document: its ``#/$defs`` lie below its own name there."""
+    if isinstance(schema, list):
+        return [_own_references(one, name) for one in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {key: f"#/components/schemas/{name}{value[1:]}" if key == "$ref" and str(value).startswith("#/") else _own_references(value, name)
+            for key, value in schema.items() if key != "$schema"}
 
 
 def _items(schema: Schema) -> Schema:

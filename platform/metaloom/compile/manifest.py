@@ -38,9 +38,11 @@ class DoorShape:
 
 @dataclass(frozen=True)
 class PluginManifest:
-    """Commands by ``plugin.command``. ``complete`` is False where plugins are not loaded: then ``run:`` is not held against it."""
+    """Commands by ``plugin.command``; ``pages`` that plugins bring and a menu may name (``tool/<group>/<tool>``). ``complete`` is False
+    where plugins are not loaded: then ``run:`` and pages are not held against it."""
 
     commands: Mapping[str, PluginCommand] = field(default_factory=dict)
+    pages: frozenset[str] = frozenset()
     complete: bool = True
     doors: Mapping[str, DoorShape] = field(default_factory=dict)
 

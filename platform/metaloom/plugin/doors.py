@@ -8,7 +8,7 @@ from typing import Any
 
 from metaloom.base.text import Text
 from metaloom.model import Field, FieldType
-from metaloom.plugin import calculation, data_provider, demo_data, ledger_posting, message_channel, payment_gateway
+from metaloom.plugin import calculation, data_provider, demo_data, ledger_posting, message_channel, payment_gateway, tools
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ DOORS: Mapping[str, Door] = {
              "values"),
         Door("message_channel", message_channel.MessageChannel, message_channel.CheckedMessageChannel, message_channel.perform,
              message_channel.accident),
+        Door("tools", tools.Tools, tools.CheckedTools),
         Door("demo_data", demo_data.DemoData, demo_data.CheckedDemoData),
     )
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,8 +28,10 @@ from metaloom.plugin.declaration import FILE, CommandDeclaration, Declaration, I
 from metaloom.plugin.doors import DOORS, methods_of
 from metaloom.plugin.environment import Environment
 from metaloom.plugin.invariant import Invariant
+from metaloom.plugin.tools import Tool
 
-DOORS_VERSION = "1.1"  # raised when a door changes; `engine:` in plugin.yaml speaks of it
+DOORS_VERSION = "1.2"  # raised when a door changes; `engine:` in plugin.yaml speaks of it
+log = logging.getLogger("metaloom.plugin")
 PACKAGE = "metaloom_plugins"
 GROUP = "metaloom.plugins"
 
@@ -65,6 +68,7 @@ class Registry:
         self.diagnostics = tuple(diagnostics)
         self._owners = {key: plugin for plugin in self.plugins.values() for key in plugin.providers}
         self._made: dict[tuple[str, str, str, str], Any] = {}
+        self._tools: tuple[tuple[str, Tool], ...] | None = None
 
     def command(self, address: str) -> CommandDeclaration | None:
         """The declaration of ``plugin.command``."""
@@ -84,8 +88,21 @@ class Registry:
         return PluginManifest({
             c.address: PluginCommand(c.address, c.on, c.input, c.output, c.permission, frozenset(c.transitions))
             for c in self.commands()
-        }, complete=True, doors={door.name: DoorShape(frozenset(self.provider_names(door.name)), door.methods, door.reply, door.definite)
-                                 for door in DOORS.values() if door.perform is not None})
+        }, complete=True, pages=frozenset(f"tool/{group}/{tool.name}" for group, tool in self.tools() if tool.page),
+            doors={door.name: DoorShape(frozenset(self.provider_names(door.name)), door.methods, door.reply, door.definite)
+                   for door in DOORS.values() if door.perform is not None})
+
+    def tools(self) -> tuple[tuple[str, Tool], ...]:
+        """(group, tool) of every provider of tools, in their order. A provider that breaks its promise has none; `run` tells why."""
+        if self._tools is None:
+            found: list[tuple[str, Tool]] = []
+            for group in self.provider_names("tools"):
+                try:
+                    found.extend((group, tool) for tool in self.provider("tools", group).tools())
+                except Exception:  # a plugin that fails here must not take the platform with it
+                    log.exception("the tools of %s are off", group)
+            self._tools = tuple(found)
+        return self._tools
 
     def handler(self, address: str) -> Handler:
         """The function behind a command; KeyError when there is none."""

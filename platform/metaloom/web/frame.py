@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from metaloom.access import AccessPlan
 from metaloom.base.errors import MetaloomError
+from metaloom.command.ask_tool import offered
 from metaloom.model import Catalog, MenuItem
 from metaloom.record.sanitise import sanitise
 from metaloom.web import i18n
@@ -87,7 +88,7 @@ def menu_html(pinned: Current, here: str) -> Markup:
     listable = plan.memory.get("listable")
     if listable is None:
         listable = plan.memory["listable"] = frozenset(e for e in pinned.catalog.entities if plan.may(e, "list"))
-    key = (pinned.tenant.name, pinned.catalog.digest, listable, locale(), request.script_root)
+    key = (pinned.tenant.name, pinned.catalog.digest, listable, _tool_pages(plan), locale(), request.script_root)
     page = _MENUS.get(key, lambda: _draw_menu(menu_groups(pinned.catalog, plan)))
     mark = f'data-n="{escape(here)}"'
     at = page.find(mark)
@@ -128,12 +129,23 @@ def menu_groups(catalog: Catalog, plan: AccessPlan) -> list[Group]:
 
 
 def _entry(menu: str, item: MenuItem, catalog: Catalog, plan: AccessPlan) -> Entry | None:
+    if item.page.startswith("tool/"):
+        return Entry(f"page:{item.page}", say(item.label), url(f"/{item.page}")) if item.page in _tool_pages(plan) else None
     if item.page:
         return Entry(f"page:{item.page}", say(item.label), url(PAGES[item.page])) if item.page in PAGES else None
     address, _, name = item.list.partition("/")
     if address not in catalog.entities or not plan.may(address, "list"):
         return None
     return Entry(f"list:{address}/{name or 'main'}", say(item.label), list_url(address, name))
+
+
+def _tool_pages(plan: AccessPlan) -> frozenset[str]:
+    """The pages of plugins' tools that this person may open."""
+    known: frozenset[str] | None = plan.memory.get("tool_pages")
+    if known is None:
+        known = frozenset(f"tool/{group}/{tool.name}" for group, tool in offered(site().registry, plan) if tool.page)
+        plan.memory["tool_pages"] = known
+    return known
 
 
 def list_url(entity: str, name: str = "") -> str:

@@ -100,9 +100,15 @@ def menus_lead_somewhere(catalog: Catalog, context: Context) -> None:
             if len(goals) != 1:
                 say(context, "ML-SCREEN-005", written.key, menu.address, item=item, goals="list, page", found=", ".join(goals) or "none")
             page = written.get("page")
-            if page is not None and page.value not in PAGES:
-                hint = _did_you_mean(page.value, PAGES) or f"pages: {', '.join(PAGES)}"
+            known = (*PAGES, *sorted(context.plugins.pages))
+            if page is not None and page.value not in known and not _left_open(context, page.value):
+                hint = _did_you_mean(page.value, known) or f"pages: {', '.join(known)}"
                 say(context, "ML-REF-001", page.position, menu.address, what="page", name=page.value, hint=hint)
+
+
+def _left_open(context: Context, page: str) -> bool:
+    """A page of a plugin, where plugins are not loaded."""
+    return page.startswith("tool/") and not context.plugins.complete
 
 
 def quick_links_lead_somewhere(catalog: Catalog, context: Context) -> None:
