@@ -8,7 +8,15 @@ from typing import Any
 
 from metaloom.base.text import Text
 from metaloom.model import Field, FieldType
-from metaloom.plugin import calculation, data_provider, demo_data, ledger_posting, message_channel, payment_gateway, tools
+from metaloom.plugin import (
+    calculation,
+    data_provider,
+    demo_data,
+    ledger_posting,
+    message_channel,
+    payment_gateway,
+    tools,
+)
 
 
 @dataclass(frozen=True)
