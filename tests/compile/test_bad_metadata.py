@@ -55,6 +55,7 @@ CASES: dict[str, dict[str, str]] = {
                                "shop/sales/product/actions.yaml": "actions:\n  dust: {label: {zh: 清, en: Dust}, steps: [{set: {stock: 0}}]}\n"},
     "job: a role that may not": edited(BASICS, '    schedule: {cron: "0 6 * * 1-5"}', '    run_as: platform.auditor') | {BASICS: SHOP[BASICS].replace(
         '    schedule: {cron: "0 6 * * 1-5"}', "    run_as: platform.auditor").replace("{action: order_form/sell,", "{action: order_form/sell,  # ← ML-JOB-008\n        ")},
+    "job: told nothing": edited(BASICS, 'subject: {zh: "完成 {done} 单", en: "{done} sold"}', "when: always}  # ← ML-JOB-011\n      # {"),
     "job: a slot that is not known": edited(BASICS, '{zh: "完成 {done} 单", en: "{done} sold"}', '{zh: "完成 {don} 单", en: "{done} sold"}  # ← ML-TEXT-002\n        '),
     "alias": edited(CUSTOMER, "title: name", "title: *x  # ← ML-LOAD-004"),
     "anchor": edited(CUSTOMER, "title: name", "title: &a name  # ← ML-LOAD-004"),
@@ -187,6 +188,7 @@ CASES: dict[str, dict[str, str]] = {
     "let that hides a field": step("      - {get: product, where: 'stock > 0', let: customer}  # ← ML-NAME-002"),
     "input that cannot be typed": edited(ACTIONS, "    input:\n", "    input:\n      kids: {type: child, entity: order_line, label: {zh: 甲, en: A}}  # ← ML-ACTION-011\n"),
     "list action with a selection": edited(ACTIONS, "    asks_reason: true\n    steps:\n      - transition: cancel", "    bulk: true  # ← ML-ACTION-012\n    on: list\n    steps:\n      - transition: cancel  # ← ML-ACTION-005"),
+    "opens nothing": edited(ACTIONS, "maker_is_not: created_by", "maker_is_not: created_by\n    opens: draft  # ← ML-ACTION-014"),
     "maker who is no user": edited(ACTIONS, "maker_is_not: created_by", "maker_is_not: customer  # ← ML-ACTION-013"),
     "record of a list action": edited(ACTIONS, "    asks_reason: true\n    steps:\n      - transition: cancel", "    on: list\n    steps:\n      - {check: 'total > 0', message: {zh: 无, en: No}}  # ← ML-EXPR-002\n      - transition: cancel  # ← ML-ACTION-005"),
     # -- screens

@@ -26,6 +26,13 @@ def edited(old, new):
     return {"permit": PERMIT.replace(old, new, 1)}
 
 
+def noted(more):
+    """The rule with another key after its note."""
+    return edited("    note: required\n", f"    note: required\n    {more}\n")
+
+
+TIDY = "actions:\n  tidy: {label: {zh: 整理, en: Tidy}, on: list, steps: [{check: 'true', message: {zh: 无, en: None}}]}\n"
+FORM = "forms: {f: {label: {zh: 甲, en: A}, entity: %s}}"
 CASES = {
     "who asks": (edited('when: "active and valid_to', 'when: "has_role(\'chief\') and valid_to'), "ML-WARN-002"),
     "whose name": (edited('when: "active and valid_to', 'when: "owner == user.id and valid_to'), "ML-WARN-002"),
@@ -46,6 +53,17 @@ CASES = {
     "an unknown name in set": (edited("set: {permit: id,", "set: {permits: id,"), "ML-REF-002"),
     "a wrong type in set": (edited("set: {permit: id,", "set: {permit: valid_to,"), "ML-EXPR-003"),
     "two levels in one": (edited('{red: "valid_to < business_date()"}', '{red: "true", orange: "true"}'), "ML-QUOTA-001"),
+    "an action that is not there": (noted("actions: [renew]"), "ML-REF-001"),
+    "an action of the list": ({"permit": noted("actions: [tidy]")["permit"].replace("warnings:\n", f"{TIDY}warnings:\n", 1)}, "ML-WARN-015"),
+    "a form of the engine's": (noted(FORM % "platform.alert_none"), "ML-REF-001"),
+    "a form nobody fills in": (noted(FORM % "platform.message"), "ML-WARN-016"),
+    "a field the form has not": (noted(FORM % "visit, values: {permits: id}"), "ML-REF-002"),
+    "a value that does not fit the form": (noted(FORM % "visit, values: {permit: code}"),
+                                           "ML-EXPR-003"),
+    "a link that set does not fill": (noted("links: [worth]"), "ML-WARN-017"),
+    "text messages without a template": (edited("[{field: owner}, {role: chief}]", "[{field: owner, channels: [sms]}, {role: chief}]"), "ML-WARN-019"),
+    "a template that is not there": (noted("notify: {template: gone}"), "ML-REF-001"),
+    "two ways in one receiver": (edited("[{field: owner}, {role: chief}]", "[{field: owner, role: chief}]"), "ML-SCHEMA-006"),
     "hours": (edited("after: 7 days", "after: 7 hours"), "ML-SCHEMA-005"),
 }
 
@@ -69,6 +87,21 @@ def with_pack(old, new):
         return refusals({})
     finally:
         FILES["depot/pack.yaml"] = kept
+
+
+VISIT_WORDS = """messages:
+  of_visit: {label: {zh: 甲, en: A}, entity: visit, channels: {in_app: {subject: {zh: 甲, en: A}, body: {zh: 乙, en: B}}}}
+overlay:
+"""
+
+
+def test_a_template_of_another_record_or_without_the_channel_is_refused():
+    kept = FILES["depot/yard/permit/entity.yaml"]
+    try:
+        FILES["depot/yard/permit/entity.yaml"] = noted("notify: {template: of_visit, channels: [sms]}")["permit"]
+        assert {"ML-WARN-018", "ML-WARN-019"} <= with_pack("overlay:\n", VISIT_WORDS)
+    finally:
+        FILES["depot/yard/permit/entity.yaml"] = kept
 
 
 def test_nobody_is_granted_to_write_alerts():

@@ -6,6 +6,7 @@ Every command goes the same way: permission → lock → version → rules → s
 
 import metaloom.command.approval_words  # noqa: F401  (registers the sentences)
 import metaloom.command.messages  # noqa: F401  (registers the sentences)
+from metaloom.command.alert_offers import AlertOffers, alert_offers
 from metaloom.command.approval_timer import handle_sub_done, handle_timer
 from metaloom.command.archive_record import archive_record
 from metaloom.command.assign_role import assign_role, confirm_role, revoke_role
@@ -54,8 +55,8 @@ from metaloom.command.upload_file import FileShown, file_for, upload_file
 from metaloom.command.waiting import Waiting, waiting
 
 __all__ = [
-    "ActionDone", "CaseMove", "CaseShown", "ChainChange", "Context", "ENDINGS", "FileShown", "Imported", "Offered",
-    "Outcome", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Waiting", "Wish", "alerts_of_touched",
+    "ActionDone", "AlertOffers", "CaseMove", "CaseShown", "ChainChange", "Context", "ENDINGS", "FileShown", "Imported",
+    "Offered", "Outcome", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Waiting", "Wish", "alert_offers", "alerts_of_touched",
     "archive_record", "assign_role", "available_actions", "bulk_action", "bulk_archive", "cancel_run", "case_log",
     "case_of_task", "case_shown", "change_case_chain", "change_record", "changed_chains", "changed_processes",
     "collect_messages", "confirm_role", "continue_by_hand", "create_record", "decide_task", "decide_tasks",

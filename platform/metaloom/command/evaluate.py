@@ -12,6 +12,7 @@ from metaloom.compile import entity_scope, link_filter_scope
 from metaloom.expression import Checked, Env, Scope
 from metaloom.model import Entity, Field
 from metaloom.model.entity import EXACT_TYPES
+from metaloom.record.paths import target_of
 from metaloom.record.values import EXACT
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ def value(unit: Unit, entity: Entity, text: str, record: Mapping[str, Any], env:
 def filter_holds(unit: Unit, entity: Entity, field: Field, target: Mapping[str, Any], record: Mapping[str, Any], env: Env) -> bool:
     """Whether a link's target meets the link's filter."""
     scopes = unit.catalog.__dict__.setdefault("_link_filter_scopes", {})
-    key = (entity.address, field.entity)
+    key = (entity.address, target_of(field))
     if key not in scopes:
-        scopes[key] = link_filter_scope(unit.catalog, entity.address, field.entity)
+        scopes[key] = link_filter_scope(unit.catalog, *key)
     names = _Both(target, {"record": record})
     return run(checked(scopes[key], field.filter), names, env) is True
 

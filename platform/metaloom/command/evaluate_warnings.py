@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -18,7 +18,7 @@ from metaloom.command.context import ActionDone, Context
 from metaloom.command.environment import COMPANY
 from metaloom.command.eyes import reading_as
 from metaloom.command.handle_call import system_context
-from metaloom.command.notify import notify
+from metaloom.command.notify import Telling, of_template, tell
 from metaloom.command.run_command import refuse_unless_admin
 from metaloom.command.unit import ENDINGS, Unit, perform
 from metaloom.expression import Env
@@ -36,6 +36,7 @@ register({
     "warnings.unknown": ("没有预警规则 {rule}。", "There is no warning rule {rule}."),
     "warnings.done": ("预警检查完成：新增 {raised}，解除 {closed}。", "Warnings evaluated: {raised} raised, {closed} closed."),
     "warnings.many": ("{label}：新增 {count} 条预警", "{label}: {count} new alerts"),
+    "warnings.risen": ("{label}：{count} 条预警级别上升", "{label}: {count} alerts have risen"),
     "warnings.escalated": ("{label}：{count} 条预警逾期未处理", "{label}: {count} alerts are still not handled"),
 })
 
@@ -160,6 +161,8 @@ def _tell(unit: Unit, alerts: AlertRows, env: Env, done: Tally) -> int:
     told = 0
     if done.raised or done.woken:
         told += _tell_of(unit, alerts, env, alerts.rule.receivers, alerts.run, "warnings.many")
+    if done.risen:
+        told += _tell_of(unit, alerts, env, [r for r in alerts.rule.receivers if r.level], alerts.rise_run, "warnings.risen")
     for number, step in enumerate(alerts.rule.escalate, 1):
         if done.escalated and step.to:
             told += _tell_of(unit, alerts, env, step.to, alerts.escalation_run(number), "warnings.escalated")
@@ -173,13 +176,39 @@ def _tell_of(unit: Unit, alerts: AlertRows, env: Env, receivers: Sequence[Receiv
         if reading is None:
             continue
         count, last = alerts.meant_for(reading.ctx.plan, receivers, run, env)
-        if count == 1 and last is not None:
-            record_id = (rows.fetch(unit, ALERT, last) or {}).get("record_id")
-            told += notify(unit, [person], kind=MESSAGE_KIND, subject=rule.subject, body=rule.label, entity=rule.entity, record_id=record_id,
-                           link=f"/e/{ALERT}/{last}")
-        elif count:
-            told += notify(unit, [person], kind=MESSAGE_KIND, subject=message(many, label=rule.label, count=count), link=f"/e/{ALERT}")
+        if count == 0:
+            continue
+        voice = _voice(alerts, reading, receivers, run, env)
+        said = _about(unit, rule, voice, last) if count == 1 and last is not None else Telling(
+            kind=_kind(voice), subject=message(many, label=rule.label, count=count), link=_list_of(unit.catalog, rule))
+        told += tell(unit, [person], replace(said, channels=voice.channels))
     return told
+
+
+def _voice(alerts: AlertRows, reading: Unit, receivers: Sequence[Receiver], run: str, env: Env) -> Receiver:
+    """How this person is told: as the first of the receivers says that means the person."""
+    if len({(r.template, r.channels) for r in receivers}) == 1:
+        return receivers[0]
+    return next((r for r in receivers if alerts.meant_for(reading.ctx.plan, [r], run, env)[0]), receivers[0])
+
+
+def _about(unit: Unit, rule: WarningRule, voice: Receiver, alert: int) -> Telling:
+    """One alert: in the words of the template, or of the rule."""
+    stored = rows.fetch(unit, ALERT, alert) or {}
+    template = unit.catalog.messages.get(voice.template)
+    said = of_template(template) if template is not None else Telling(kind=MESSAGE_KIND, subject=rule.subject, body=rule.label)
+    return replace(said, entity=rule.entity, record_id=stored.get("record_id"), link=f"/e/{ALERT}/{alert}")
+
+
+def _kind(voice: Receiver) -> str:
+    """What preferences call it: the template where there is one, so that a person can choose about each sort of alert."""
+    return voice.template or MESSAGE_KIND
+
+
+def _list_of(catalog: Catalog, rule: WarningRule) -> str:
+    """The list that shows the alerts of this rule alone, where a pack has one."""
+    own = next((view for view in catalog.lists.values() if view.entity == ALERT and f"'{rule.address}'" in view.filter), None)
+    return f"/e/{ALERT}/{own.name}" if own is not None else f"/e/{ALERT}"
 
 
 # -- a saved record ----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from metaloom.command.context import ActionDone, Context
 from metaloom.command.unit import Unit, perform
 from metaloom.message import Box, Reach
 from metaloom.message.box import IN_APP, Note
+from metaloom.model import Catalog
 
 MARK_MAX = 200
 
@@ -100,10 +101,22 @@ def _kinds(ctx: Context) -> list[tuple[str, Text, bool, dict[str, bool]]]:
     mail = {"email": False} if reach.mail else {}
     names = (message(f"message.kind.{kind}") for kind in ENGINE_KINDS)
     found = [(kind, Text(name.say("zh"), name.say("en")), False, {IN_APP: True, **mail}) for kind, name in zip(ENGINE_KINDS, names, strict=True)]
+    told_by_rules = _channels_of_rules(ctx.revision.catalog)
     for template in ctx.revision.catalog.messages.values():
         if IN_APP in template.channels:
-            ways = {channel: channel == "email" for channel in reach.outside if channel in template.channels}
-            found.append((template.address, template.label, template.important, {IN_APP: True, **mail, **ways}))
+            by_itself = told_by_rules.get(template.address) or {IN_APP, "email"}
+            ways = {channel: channel in by_itself for channel in reach.outside if channel in template.channels}
+            found.append((template.address, template.label, template.important, {IN_APP: IN_APP in by_itself, **mail, **ways}))
+    return found
+
+
+def _channels_of_rules(catalog: Catalog) -> dict[str, set[str]]:
+    """By template: the channels on which warning rules tell it by themselves, where they name them."""
+    found: dict[str, set[str]] = {}
+    for rule in catalog.warning_rules.values():
+        for receiver in (*rule.receivers, *(r for step in rule.escalate for r in step.to)):
+            if receiver.template and receiver.channels:
+                found.setdefault(receiver.template, set()).update(receiver.channels)
     return found
 
 

@@ -7,14 +7,14 @@ transaction and sent by a worker.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metaloom.base.messages import Message
 from metaloom.base.text import Text
 from metaloom.command import rows
 from metaloom.command.eyes import readings_as, words_for
-from metaloom.command.outgoing import Letter, post_letters
+from metaloom.command.outgoing import About, Letter, post_letters
 from metaloom.command.unit import Unit
 from metaloom.message import Box, Reach, fill, one_line, plain, slots_in
 from metaloom.message.box import IN_APP
@@ -24,26 +24,25 @@ EMAIL, USER = "email", "platform.user"
 Said = Message | Text | str
 
 
-@dataclass(frozen=True)
-class Telling:
-    """What is told, to whomever. ``by_channel``: words of a template where a channel has its own."""
+@dataclass(frozen=True, kw_only=True)
+class Telling(About):
+    """What is told, to whomever. ``by_channel``: words of a template where a channel has its own. ``channels``: on which it goes
+    to those who did not choose; () = in the application, and by e-mail where the template has words for it."""
 
-    kind: str
     subject: Said
     body: Said | None = None
-    entity: str = ""
-    record_id: int | None = None
-    link: str = ""
-    urgent: bool = False
-    important: bool = False
-    template: str = ""
     by_channel: Mapping[str, ChannelText] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
 
     def texts(self) -> tuple[Text, ...]:
         own = [part for part in (self.subject, self.body) if isinstance(part, Text)]
         for words in self.by_channel.values():
             own += filter(None, (words.subject, words.body, *words.fields.values()))
         return tuple(own)
+
+    def by_itself(self, channel: str) -> bool:
+        """Whether it goes on this channel to somebody who did not choose."""
+        return channel in (self.channels or (IN_APP, *({EMAIL} & self.by_channel.keys())))
 
 
 def notify(unit: Unit, to: Iterable[int], *, kind: str, subject: Said, body: Said | None = None, entity: str = "",
@@ -57,15 +56,20 @@ def notify(unit: Unit, to: Iterable[int], *, kind: str, subject: Said, body: Sai
     ``link`` is a path inside the tenant (``/task/42``); without one the message leads to the record. ``urgent`` messages pass
     quiet hours.
     """
-    return tell(unit, to, Telling(kind, subject, body, entity, record_id, link, urgent))
+    return tell(unit, to, Telling(kind=kind, subject=subject, body=body, entity=entity, record_id=record_id, link=link, urgent=urgent))
 
 
 def notify_template(unit: Unit, to: Iterable[int], template: MessageTemplate, *, entity: str = "", record_id: int | None = None,
                     link: str = "", urgent: bool = False) -> int:
     """The same with the words of a template, each channel its own."""
+    return tell(unit, to, replace(of_template(template), entity=entity, record_id=record_id, link=link, urgent=urgent))
+
+
+def of_template(template: MessageTemplate) -> Telling:
+    """The words of a template, about nothing yet."""
     first = template.channels.get(IN_APP) or next(iter(template.channels.values()))
-    return tell(unit, to, Telling(template.address, first.subject or template.label, first.body, entity, record_id, link, urgent,
-                                  template.important, template.address, template.channels))
+    return Telling(kind=template.address, subject=first.subject or template.label, body=first.body, important=template.important,
+                   template=template.address, by_channel=template.channels)
 
 
 def tell(unit: Unit, to: Iterable[int], what: Telling) -> int:
@@ -84,6 +88,7 @@ def tell_all(unit: Unit, tellings: Iterable[tuple[Iterable[int], Telling]]) -> i
     readings = readings_as(unit, everybody)
     messages: list[dict[str, Any]] = []
     letters: list[Letter] = []
+    told = 0
     for people, what in asked:
         slots = slots_in(*what.texts())
         for user_id in people:
@@ -92,11 +97,13 @@ def tell_all(unit: Unit, tellings: Iterable[tuple[Iterable[int], Telling]]) -> i
                 continue
             words = words_for(reading, what.entity, what.record_id, slots)
             prefers = {channel: wants for (kind, channel), wants in wanted.get(user_id, {}).items() if kind == what.kind}
-            messages.append(_in_app(unit, reading, what, words, prefers.get(IN_APP, True)))
+            told += 1
+            if what.by_itself(IN_APP) or prefers.get(IN_APP):
+                messages.append(_in_app(unit, reading, what, words, prefers.get(IN_APP, True)))
             letters += _letters(unit, reading, what, words, prefers)
     box.keep(messages)
     post_letters(unit, letters)
-    return len(messages)
+    return told
 
 
 def _in_app(unit: Unit, reading: Unit, what: Telling, words: Mapping[str, str], wanted: bool) -> dict[str, Any]:
@@ -104,26 +111,25 @@ def _in_app(unit: Unit, reading: Unit, what: Telling, words: Mapping[str, str], 
     subject, body = (said.subject or what.subject, said.body) if said else (what.subject, what.body)
     locale = reading.ctx.locale
     held_back = not wanted and not what.important
-    return {
-        "receiver_id": reading.ctx.actor.user_id, "channel": IN_APP, "kind": what.kind, "template": what.template or None,
-        "subject": one_line(_said(subject, words, locale)), "body": plain(_said(body, words, locale)) if body is not None else None,
-        "status": "suppressed" if held_back else "delivered", "why": "preference" if held_back else None,
-        "entity": what.entity or None, "record_id": what.record_id, "link": what.link or None, "urgent": what.urgent,
-        "created_at": unit.now, "updated_at": unit.now, "created_by": unit.ctx.actor.user_id,
-        "delivered_at": None if held_back else unit.now, "request_id": unit.ctx.request_id or None,
+    return what.columns(unit) | {
+        "receiver_id": reading.ctx.actor.user_id, "channel": IN_APP, "subject": one_line(_said(subject, words, locale)),
+        "body": plain(_said(body, words, locale)) if body is not None else None, "status": "suppressed" if held_back else "delivered",
+        "why": "preference" if held_back else None, "delivered_at": None if held_back else unit.now,
     }
 
 
 def _letters(unit: Unit, reading: Unit, what: Telling, words: Mapping[str, str], prefers: Mapping[str, bool]) -> list[Letter]:
-    """What goes to this person outside the application: e-mail where the template has words for it or the person asked for it,
-    other channels where both hold."""
+    """What goes to this person outside the application: where it goes by itself or the person asked for it. Other channels than
+    e-mail need words of the template."""
     reach = Reach.of(unit.catalog.settings)
     locale, found = reading.ctx.locale, []
     for channel in dict.fromkeys((EMAIL, *reach.channels)):
         said = what.by_channel.get(channel)
         asked = prefers.get(channel)
-        by_itself = said is not None and channel == EMAIL
-        if not (asked or (asked is None and by_itself) or (what.important and by_itself)) or (channel != EMAIL and said is None):
+        by_itself = what.by_itself(channel)
+        if channel != EMAIL and said is None:
+            continue
+        if not (asked or (asked is None and by_itself) or (what.important and by_itself)):
             if by_itself:
                 found.append(_letter(unit, reading, what, channel, said, words, locale, why="preference"))
             continue
@@ -135,10 +141,9 @@ def _letter(unit: Unit, reading: Unit, what: Telling, channel: str, said: Channe
             why: str = "") -> Letter:
     subject, body = (said.subject or what.subject, said.body) if said else (what.subject, what.body)
     return Letter(
-        channel=channel, address=address_of(unit, reading.ctx.actor.user_id, channel), kind=what.kind, template=what.template,
+        **what.about, channel=channel, address=address_of(unit, reading.ctx.actor.user_id, channel),
         subject=_said(subject, words, locale), body=_said(body if body is not None else subject, words, locale),
-        receiver=reading.ctx.actor.user_id, entity=what.entity, record_id=what.record_id, link=what.link, urgent=what.urgent,
-        important=what.important, template_code=said.template_code if said else "",
+        receiver=reading.ctx.actor.user_id, template_code=said.template_code if said else "",
         fields={name: fill(text, words, locale) for name, text in said.fields.items()} if said else {}, why=why)
 
 

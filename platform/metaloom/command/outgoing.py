@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,21 +23,41 @@ _TYPES = {"email": FieldType.EMAIL, "sms": FieldType.PHONE}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Letter:
-    """One message to one address. ``receiver``: the person of the house, if it is one. ``why``: not to be sent, for this reason."""
+class About:
+    """What every message says of itself: its kind (of which preferences speak), its template, the record it is about, where it
+    leads, and whether it passes quiet hours (``urgent``) or whatever else holds messages back (``important``)."""
 
-    channel: str
-    address: str
     kind: str
-    subject: str
-    body: str
     template: str = ""
-    receiver: int | None = None
     entity: str = ""
     record_id: int | None = None
     link: str = ""
     urgent: bool = False
     important: bool = False
+
+    def columns(self, unit: Unit) -> dict[str, Any]:
+        """The columns of ``ml_message`` that say it, with who wrote it and when."""
+        return {
+            "kind": self.kind, "template": self.template or None, "entity": self.entity or None, "record_id": self.record_id,
+            "link": self.link or None, "urgent": self.urgent, "created_at": unit.now, "updated_at": unit.now,
+            "created_by": unit.ctx.actor.user_id, "request_id": unit.ctx.request_id or None,
+        }
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The same for another message about the same thing."""
+        return {part.name: getattr(self, part.name) for part in fields(About)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter(About):
+    """One message to one address. ``receiver``: the person of the house, if it is one. ``why``: not to be sent, for this reason."""
+
+    channel: str
+    address: str
+    subject: str
+    body: str
+    receiver: int | None = None
     template_code: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
     why: str = ""
@@ -65,15 +85,12 @@ def _row(unit: Unit, box: Box, reach: Reach, letter: Letter) -> dict[str, Any]:
     why = letter.why or _why_not(box, reach, letter, address, mark)
     due = None if letter.urgent or letter.important else end_of_quiet(unit.now.astimezone(unit.ctx.tenant.zone), reach.quiet)
     sealed = {"address": address, "template_code": letter.template_code, "fields": dict(letter.fields)}
-    return {
-        "receiver_id": letter.receiver, "channel": letter.channel, "kind": letter.kind, "template": letter.template or None,
-        "subject": one_line(letter.subject), "body": plain(letter.body), "status": "suppressed" if why else "queued",
-        "why": why or ("quiet_hours" if due else None), "entity": letter.entity or None, "record_id": letter.record_id,
-        "link": letter.link or None, "urgent": letter.urgent, "address": masked_address(address) if address else None,
-        "address_mark": mark or None, "due_at": _utc(due or unit.now), "reference": f"m-{secrets.token_hex(12)}",
-        "sealed": unit.ctx.tenant.secrets.encrypt(ADDRESS, json.dumps(sealed, ensure_ascii=False)),
-        "provider": reach.channels.get(letter.channel), "resend_of": letter.resend_of, "created_at": unit.now, "updated_at": unit.now,
-        "created_by": unit.ctx.actor.user_id, "request_id": unit.ctx.request_id or None,
+    return letter.columns(unit) | {
+        "receiver_id": letter.receiver, "channel": letter.channel, "subject": one_line(letter.subject), "body": plain(letter.body),
+        "status": "suppressed" if why else "queued", "why": why or ("quiet_hours" if due else None),
+        "address": masked_address(address) if address else None, "address_mark": mark or None, "due_at": _utc(due or unit.now),
+        "reference": f"m-{secrets.token_hex(12)}", "sealed": unit.ctx.tenant.secrets.encrypt(ADDRESS, json.dumps(sealed, ensure_ascii=False)),
+        "provider": reach.channels.get(letter.channel), "resend_of": letter.resend_of,
     }
 
 

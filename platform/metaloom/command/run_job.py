@@ -20,12 +20,15 @@ from metaloom.base.errors import Busy, MetaloomError
 from metaloom.base.messages import Message, message, register, words
 from metaloom.base.text import Text
 from metaloom.command import evaluate, rows
+from metaloom.command.approval_people import People
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.crash import crash_point
+from metaloom.command.environment import COMPANY
 from metaloom.command.evaluate_warnings import evaluate_warnings
 from metaloom.command.handle_call import system_context
 from metaloom.command.live import Live
-from metaloom.command.notify import notify
+from metaloom.command.notify import Said, Telling, of_template, tell
+from metaloom.command.receivers import receivers
 from metaloom.command.run_action import action_in
 from metaloom.command.run_command import command_in
 from metaloom.command.schedule_jobs import companies_at_work, digest_of, job_of
@@ -155,7 +158,7 @@ def _work(going: _Going) -> Mapping[str, object]:
         if not _wanted(going):
             _write(going, lambda conn: run_rows.end_step(conn, going.row, going.run.id, going.run.step))
             continue
-        if not (_records(going, step) if step.verb == "action" else _whole(going, step)):
+        if not (_records(going, step) if step.over_records else _whole(going, step)):
             return {"run": going.run.id, "step": going.run.step, "cursor": going.run.cursor}
     crash_point("run.before_end")
     status = "partial" if going.run.failed else "done"
@@ -168,7 +171,7 @@ def _work(going: _Going) -> Mapping[str, object]:
 def _wanted(going: _Going) -> bool:
     """A re-run leaves out the steps without records that went well."""
     run, step = going.run, going.job.steps[going.run.step]
-    if run.rerun_of_id is None or step.verb == "action":
+    if run.rerun_of_id is None or step.over_records:
         return True
     with going.ctx.tenant.read() as conn:
         stopped = run_rows.stopped_at(conn, run.rerun_of_id)
@@ -305,6 +308,8 @@ def _act(going: _Going, unit: Unit, step: JobStep, record_id: int) -> ActionDone
     stored = rows.fetch(unit, step.entity, record_id, lock=True)
     assert stored is not None
     names = Live(unit, entity, stored)
+    if step.verb == "notify":
+        return _tell_of(going, unit, step, names, env)
     given = {name: evaluate.value(unit, entity, text, names, env) for name, text in step.values.items()}
     given = {name: value["id"] if isinstance(value, Mapping) else value for name, value in given.items()}
     action = unit.catalog.actions.get(f"{step.entity}/{step.name}")
@@ -312,6 +317,21 @@ def _act(going: _Going, unit: Unit, step: JobStep, record_id: int) -> ActionDone
         return action_in(unit, action, record_id, given, stored["row_version"])
     declared = next(c for c in unit.ctx.plugins.commands_on(step.entity) if c.name == step.name)
     return command_in(unit, declared, record_id, given, stored["row_version"])
+
+
+def _tell_of(going: _Going, unit: Unit, step: JobStep, record: Live, env: Env) -> ActionDone:
+    """People are told of one record, each in the words that they may read."""
+    entity, stored = unit.entity(step.entity), record.raw
+    to = receivers(unit, step.to, entity, stored, lambda text: evaluate.value(unit, entity, text, record, env))
+    tell(unit, to, replace(_telling(unit, going, step), entity=entity.address, record_id=stored["id"]))
+    return ActionDone(entity.address, stored["id"], stored["row_version"], message("command.done", action=going.job.label))
+
+
+def _telling(unit: Unit, going: _Going, step: JobStep) -> Telling:
+    """The words of a step: its template's, or its own."""
+    template = unit.catalog.messages.get(step.name)
+    said = of_template(template) if template is not None else Telling(kind="job", subject=step.subject or going.job.label, body=step.body)
+    return replace(said, channels=step.channels, urgent=step.urgent)
 
 
 def _note(going: _Going, step: JobStep, record_id: int, said: Message) -> None:
@@ -372,15 +392,22 @@ def _run_command(going: _Going, unit: Unit, step: JobStep) -> ActionDone:
 def _tell(going: _Going, unit: Unit, step: JobStep) -> ActionDone:
     run = going.run
     if step.when == "always" or run.failed:
-        assert step.subject is not None
         facts = {"done": run.done, "failed": run.failed, "day": _env(unit, run).business_date or ""}
-        notify(unit, _holders(unit, step.names, run), kind="job", subject=_said(step.subject, facts), link=f"/e/platform.scheduled_run/{run.id}",
-               body=_said(step.body, facts) if step.body is not None else None)
+        said = _telling(unit, going, step)
+        tell(unit, _people(unit, step, run), replace(said, subject=_said(said.subject, facts), link=f"/e/platform.scheduled_run/{run.id}",
+                                                     body=_said(said.body, facts) if said.body is not None else None))
     return ActionDone("", None, None, message("command.done", action=going.job.label))
 
 
-def _said(text: Text, facts: Mapping[str, object]) -> Message:
-    return words(text, **facts)
+def _said(said: Said, facts: Mapping[str, object]) -> Said:
+    return words(said, **facts) if isinstance(said, Text) else said
+
+
+def _people(unit: Unit, step: JobStep, run: RunRow) -> list[int]:
+    """Holders of roles for the run's company or for every one; and people found by login or post."""
+    house = People(unit, COMPANY, {"company": run.company_id}, 0)
+    found = [_holders(unit, [who.value], run) if who.kind == "role" else house.found_by(who) for who in step.to]
+    return [*dict.fromkeys(user_id for several in found for user_id in several)]
 
 
 def _holders(unit: Unit, roles: Sequence[str], run: RunRow) -> list[int]:

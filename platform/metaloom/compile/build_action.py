@@ -49,11 +49,16 @@ def build_action(context: Context, folder: Folder, name: str, node: Node) -> Act
         style=string(node.get("style")), permission=string(node.get("permission"), name),
         when=want(context, node.get("when"), address, lambda catalog: record_scope(catalog, action)),
         message=text(node.get("message")), confirm=text(node.get("confirm")), asks_reason=flag(node.get("asks_reason")),
-        done=text(node.get("done")), input=Input(MappingProxyType(inputs)), steps=_steps(context, folder, address, node.get("steps")),
+        done=text(node.get("done")), opens=string(node.get("opens")), input=Input(MappingProxyType(inputs)),
+        steps=_steps(context, folder, address, node.get("steps")),
         bulk=flag(node.get("bulk")), maker_is_not=",".join(_makers(node)), help=text(node.get("help")), position=node.key)
     steps = node.get("steps")
     assert steps is not None  # the schema demands it
     context.later.append(lambda catalog: _Walk(context, catalog, action, folder.pack).steps(steps, action.steps, {}))
+    opens = node.get("opens")
+    if opens is not None and action.opened is None:
+        made = [step.let for step in action.steps if step.let and step.entity]
+        context.report(finding("ML-ACTION-014", opens.position, address=address, name=action.opens, hint=_did_you_mean(action.opens, made)))
     return action
 
 
@@ -131,11 +136,11 @@ def _telling(context: Context, folder: Folder, address: str, verb: str, node: No
     people = get("notify")
     assert people is not None  # the schema demands it
     return Step(verb, name=context.find("message template", get("template"), folder.pack, address),
-                to=tuple(_addressee(context, folder, address, n) for n in people.value), subject=text(get("subject")),
+                to=tuple(addressee(context, folder, address, n) for n in people.value), subject=text(get("subject")),
                 body=text(get("body")), urgent=flag(get("urgent")), when=when, position=node.position)
 
 
-def _addressee(context: Context, folder: Folder, address: str, node: Node) -> Who:
+def addressee(context: Context, folder: Folder, address: str, node: Node) -> Who:
     """One way to find people. Those that only a case knows (initiator, chosen, heads) are refused when the steps are checked."""
     kind, inner = next(iter(node.items()))
     if kind == "role":

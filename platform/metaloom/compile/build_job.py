@@ -6,14 +6,15 @@ import re
 from types import MappingProxyType
 
 from metaloom import expression as ex
+from metaloom.compile.build_action import addressee
 from metaloom.compile.codes import finding
-from metaloom.compile.context import Context, entries, expression, string, strings, text, words
+from metaloom.compile.context import Context, entries, expression, flag, string, strings, text, words
 from metaloom.compile.expressions import QUERY, SERVER, hold, want
 from metaloom.compile.merge import Folder
 from metaloom.compile.node import Node
-from metaloom.compile.scope import USER_NAMES, entity_scope, field_type
+from metaloom.compile.scope import USER, USER_NAMES, entity_scope, field_type
 from metaloom.expression import Scope
-from metaloom.model import Catalog, Field, Job, JobStep
+from metaloom.model import Catalog, Field, Job, JobStep, Who
 
 FACTS = ("done", "failed", "day")
 _SLOT = re.compile(r"\{([^{}]*)\}")
@@ -68,14 +69,37 @@ def _run(context: Context, address: str, node: Node) -> JobStep:
 def _notify(context: Context, folder: Folder, address: str, node: Node) -> JobStep:
     inner = node.get("notify")
     assert inner is not None
-    roles = inner.get("roles")
-    names = tuple(found for n in (roles.value if roles else ()) if (found := context.find("role", n, folder.pack, address)))
+    roles, people, of = inner.get("roles"), inner.get("to"), inner.get("of")
+    target = context.find("entity", of, folder.pack, address) if of is not None else ""
+    to = (*(Who("role", found) for n in (roles.value if roles else ()) if (found := context.find("role", n, folder.pack, address))),
+          *(addressee(context, folder, address, n) for n in (people.value if people else ())))
+    if target:
+        want(context, inner.get("where"), address, lambda catalog: entity_scope(catalog, target), targets=QUERY)
+        context.later.append(lambda catalog: _people_of_record(context, catalog, address, target, people))
+    elif of is None:
+        _facts_only(context, address, inner)
+    return JobStep(
+        "notify", target, context.find("message template", inner.get("template"), folder.pack, address), expression(inner.get("where")),
+        subject=text(inner.get("subject")), body=text(inner.get("body")), when=string(inner.get("when"), "always"), to=to,
+        channels=strings(inner.get("channels")), urgent=flag(inner.get("urgent")), position=node.position)
+
+
+def _facts_only(context: Context, address: str, inner: Node) -> None:
+    """Without records the words know what the run did, and people are found without a record."""
     for part in (inner.get("subject"), inner.get("body")):
         for _, said in entries(part):
             for slot in sorted({*_SLOT.findall(str(said.value))} - {*FACTS}):
                 context.report(finding("ML-TEXT-002", said.position, address=address, name=slot))
-    return JobStep("notify", names=names, subject=text(inner.get("subject")), body=text(inner.get("body")), when=string(inner.get("when"), "always"),
-                   position=node.position)
+
+
+def _people_of_record(context: Context, catalog: Catalog, address: str, target: str, people: Node | None) -> None:
+    """Fields and expressions lead to people."""
+    for item in people.value if people is not None else ():
+        kind, inner = next(iter(item.items()))
+        if kind in ("field", "expression"):
+            checked = hold(catalog, inner, address, entity_scope(catalog, target), None, SERVER, context.report)
+            if checked is not None and checked.type.target != USER:
+                context.report(finding("ML-MSG-008", inner.position, address=address, path=inner.value))
 
 
 def _values(node: Node | None) -> MappingProxyType[str, str]:

@@ -8,12 +8,12 @@ from types import MappingProxyType
 from metaloom import expression as ex
 from metaloom.compile.codes import finding
 from metaloom.compile.context import Context, entries, expression, flag, string, strings, text, words
-from metaloom.compile.expressions import EVERYWHERE, hold, want
+from metaloom.compile.expressions import EVERYWHERE, QUERY, SERVER, hold, want
 from metaloom.compile.merge import Folder
 from metaloom.compile.node import Node
 from metaloom.compile.schema import _did_you_mean
 from metaloom.compile.scope import entity_scope, field_type
-from metaloom.model import Absence, Again, AlertEscalation, Catalog, LevelRule, Receiver, WarningRule
+from metaloom.model import Absence, Again, AlertEscalation, AlertForm, Catalog, LevelRule, Receiver, WarningRule
 
 ALERT = "platform.alert"
 _CAUSES = ("date", "text", "choice", "int", "record")
@@ -34,9 +34,10 @@ def build_warning(context: Context, folder: Folder, name: str, node: Node) -> Wa
         enabled=flag(get("enabled"), True), when=held("when"), subject=words(get("subject")), due=held("due", ex.DATE),
         missing=_missing(context, folder, at, get("missing"), scope), cause=_cause(context, get("cause"), at, scope),
         levels=tuple(LevelRule(level, _held(context, n, at, scope, ex.BOOL)) for level, n in _pairs(get("level"))),
-        values=MappingProxyType(_values(context, folder, at, get("set"))), receivers=_receivers(context, folder, at, get("receivers")),
+        values=MappingProxyType(_values(context, folder, at, get("set"))), receivers=_receivers(context, folder, at, get("receivers"), get("notify")),
+        actions=strings(get("actions")), forms=MappingProxyType(_forms(context, folder, at, get("forms"))), links=strings(get("links")),
         measures=strings(get("measures")), note_required=string(get("note")) == "required",
-        on=strings(get("on")) or ("save", "job"), escalate=tuple(_escalations(context, folder, at, get("escalate"))),
+        on=strings(get("on")) or ("save", "job"), escalate=tuple(_escalations(context, folder, at, get("escalate"), get("notify"))),
         again=_again(get("again")), position=node.key)
 
 
@@ -139,14 +140,41 @@ def _pairs(node: Node | None) -> Iterator[tuple[str, Node]]:
         yield from item.items()
 
 
-def _receivers(context: Context, folder: Folder, at: str, node: Node | None) -> tuple[Receiver, ...]:
-    return tuple(Receiver(string(n.get("field")), context.find("role", n.get("role"), folder.pack, at))
+def _receivers(context: Context, folder: Folder, at: str, node: Node | None, notify: Node | None) -> tuple[Receiver, ...]:
+    """``notify``: how the rule tells those receivers who do not say it themselves."""
+    def said(n: Node, key: str) -> Node | None:
+        return n.get(key) or (notify.get(key) if notify is not None else None)
+
+    return tuple(Receiver(string(n.get("field")), context.find("role", n.get("role"), folder.pack, at), string(n.get("level")),
+                          context.find("message template", said(n, "template"), folder.pack, at), strings(said(n, "channels")))
                  for n in (node.value if node is not None else ()))
 
 
-def _escalations(context: Context, folder: Folder, at: str, node: Node | None) -> Iterator[AlertEscalation]:
+def _escalations(context: Context, folder: Folder, at: str, node: Node | None, notify: Node | None) -> Iterator[AlertEscalation]:
     for n in node.value if node is not None else ():
-        yield AlertEscalation(_days(n.get("after")), _receivers(context, folder, at, n.get("to")), string(n.get("level")))
+        yield AlertEscalation(_days(n.get("after")), _receivers(context, folder, at, n.get("to"), notify), string(n.get("level")))
+
+
+def _forms(context: Context, folder: Folder, at: str, node: Node | None) -> dict[str, AlertForm]:
+    return {name: _form(context, folder, at, name, n) for name, n in entries(node)}
+
+
+def _form(context: Context, folder: Folder, at: str, name: str, node: Node) -> AlertForm:
+    target, values = context.find("entity", node.get("entity"), folder.pack, at), node.get("values")
+
+    def check(catalog: Catalog) -> None:
+        entity = catalog.entities[target]
+        for field, value in entries(values):
+            found = entity.fields.get(field)
+            if found is None:
+                context.report(finding("ML-REF-002", value.key, address=at, path=field, entity=target, hint=_did_you_mean(field, entity.fields)))
+            hold(catalog, value, at, entity_scope(catalog, folder.address), field_type(catalog, entity, found) if found else None, SERVER, context.report)
+
+    if target:
+        context.later.append(check)
+        want(context, node.get("open"), at, lambda catalog: entity_scope(catalog, target), targets=QUERY)
+    return AlertForm(name, words(node.get("label")), target, string(node.get("icon")),
+                     MappingProxyType({field: expression(n) for field, n in entries(values)}), expression(node.get("open")))
 
 
 def _again(node: Node | None) -> Again:

@@ -99,6 +99,7 @@ CODES: dict[str, Code] = {
     "ML-ACTION-011": Code("the input {field} cannot be entered: {type}", "an action asks for plain values"),
     "ML-ACTION-012": Code("an action on: list is not done with a selection", "write on: record"),
     "ML-ACTION-013": Code("{path} is not a user"),
+    "ML-ACTION-014": Code("no step makes or gets a record called {name}", "name a let of create: or get:"),
     "ML-ACTION-010": Code("{field} of {entity} cannot be set: {why}"),
     # approval chains
     "ML-CHAIN-001": Code("{entity} has no approval chain {name}"),
@@ -212,6 +213,11 @@ CODES: dict[str, Code] = {
     "ML-WARN-013": Code("alerts cannot be raised on {entity}: {why}", "make the rule on an entity with a table of its own"),
     "ML-WARN-014": Code("nobody may list alerts, so nobody sees what the rules raise",
                         "grant list on platform.alert by overlay: {{add: platform.alert/access/<pack>.<role>, value: …}}", "warning"),
+    "ML-WARN-015": Code("{name} works without a record, so an alert about one cannot offer it", "name an action on: record"),
+    "ML-WARN-016": Code("{entity} has no form for new records: {why}", "name an entity that people create"),
+    "ML-WARN-017": Code("{name} is not a link that set: fills", "known: {known}"),
+    "ML-WARN-018": Code("the template {template} is about {entity}, not about the record of this rule", "name a template of the rule's entity"),
+    "ML-WARN-019": Code("nothing is said on {channel}: {why}", "name a channel of the template"),
     # series, ledger, sentences
     "ML-SERIES-001": Code("a pattern needs exactly one counter, found {found}", "add {{seq:6}}"),
     "ML-SERIES-002": Code("the pattern does not know {found}", "known: {known}"),
@@ -245,6 +251,7 @@ CODES: dict[str, Code] = {
     "ML-JOB-007": Code("{entity} belongs to no company, so no company's run can find its records", "write per: tenant"),
     "ML-JOB-008": Code("the role {role} may not {name} on {entity}", "grant it in access:, or leave run_as out"),
     "ML-JOB-009": Code("the command {name} works on {entity}", "write action: with where:"),
+    "ML-JOB-011": Code("nobody can be told: {why}"),
     "ML-JOB-010": Code("the command {name} works without a record, which no role may do", "leave run_as out"),
     "ML-TEXT-001": Code("braces in this sentence must hold the path of a field, such as {{amount}}", "write {{{{ and }}}} for braces themselves"),
     "ML-TEXT-002": Code("the sentence speaks of {name}, which is not known here"),

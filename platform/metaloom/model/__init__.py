@@ -41,11 +41,11 @@ from metaloom.model.process import ByHand, Process, ProcessStep, Retry, Way
 from metaloom.model.screen import Column, Form, ListView, Menu, MenuItem, QuickLink, Section, Tab
 from metaloom.model.series import NumberSeries
 from metaloom.model.trial import Expectation, Move, Person, Trial
-from metaloom.model.warning import Absence, Again, AlertEscalation, LevelRule, Receiver, WarningRule
+from metaloom.model.warning import Absence, Again, AlertEscalation, AlertForm, LevelRule, Receiver, WarningRule
 from metaloom.model.who import Who
 
 __all__ = [
-    "Absence", "AccessGrant", "Account", "AccountingRule", "Action", "Again", "Aggregate", "AlertEscalation", "Allowed",
+    "Absence", "AccessGrant", "Account", "AccountingRule", "Action", "Again", "Aggregate", "AlertEscalation", "AlertForm", "Allowed",
     "ApprovalChain", "Branch", "ByHand", "Catalog", "ChainStep", "ChannelText", "Choice", "Choices", "Column", "CopyTo", "Decide", "Entity",
     "Escalation", "Expectation", "Field", "FieldLevel", "FieldType", "Fork", "Form", "HookIn", "HookOut", "Index", "Input",
     "Job", "JobStep", "LedgerLeg", "LevelRule", "Lifecycle", "Limit", "ListView", "Menu", "MenuItem", "MessageTemplate", "Move", "NumberSeries",

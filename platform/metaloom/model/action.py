@@ -76,9 +76,15 @@ class Action:
     confirm: Text | None = None
     asks_reason: bool = False
     done: Text | None = None           # said afterwards
+    opens: str = ""                    # a let: the page of that record is opened afterwards
     input: Input = field(default_factory=Input)
     steps: tuple[Step, ...] = ()
     bulk: bool = False                 # offered for a selection in lists
     maker_is_not: str = ""             # field path of a user who must be another person than the actor (four eyes), comma separated
     help: Text | None = None
     position: Position = NOWHERE
+
+    @property
+    def opened(self) -> str | None:
+        """The entity of the record that ``opens`` names; None where no step of its own makes or gets one."""
+        return next((step.entity for step in self.steps if self.opens and step.let == self.opens and step.entity), None)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from metaloom.base.position import NOWHERE, Position
 from metaloom.base.text import Text
+from metaloom.model.who import Who
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class JobStep:
     its input (expressions over the record). Each record is a transaction of its own.
     ``run``: a plugin command without a record, ``name`` with ``values``.
     ``evaluate_warnings``: ``names`` of warning rules, none for all of them.
-    ``notify``: people holding the roles ``names`` are told ``subject`` and ``body``; only when ``when`` allows (always | failed).
+    ``notify``: ``to`` are told the template ``name``, or ``subject`` and ``body``, on ``channels``; only when ``when`` allows
+    (always | failed). With ``entity`` of every record for which ``where`` holds, each in a transaction of its own.
     """
 
     verb: str
@@ -29,7 +31,15 @@ class JobStep:
     subject: Text | None = None
     body: Text | None = None
     when: str = "always"
+    to: tuple[Who, ...] = ()
+    channels: tuple[str, ...] = ()
+    urgent: bool = False
     position: Position = NOWHERE
+
+    @property
+    def over_records(self) -> bool:
+        """Whether it is done record by record."""
+        return bool(self.entity)
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,30 @@ class LevelRule:
 
 @dataclass(frozen=True)
 class Receiver:
-    """Exactly one of: ``field``, a path to a person; ``role``, its holders whose rights cover the record."""
+    """Exactly one of: ``field``, a path to a person; ``role``, its holders whose rights cover the record.
+
+    ``level``: only alerts of that level or above, and told again when one rises to it ('' = every one, once). ``template`` and
+    ``channels``: how they are told; '' and () = the rule's own words, in the application.
+    """
 
     field: str = ""
     role: str = ""
+    level: str = ""
+    template: str = ""
+    channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AlertForm:
+    """A new record of ``entity`` that an alert offers to begin. ``values``: its fields, as expressions of the warned record.
+    ``open``: while a record with the same links fulfils this condition, it is opened instead."""
+
+    name: str
+    label: Text
+    entity: str
+    icon: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+    open: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +78,8 @@ class Again:
 class WarningRule:
     """``address`` is ``<entity>/<name>``. Expressions speak of the record; ``due`` is a date, ``cause`` tells one cause of a record
     from the next (default: due). ``levels``: the first that holds, else info. ``values``: fields of platform.alert that packs added.
-    ``measures``: codes of platform.alert_measure offered when it is handled, () = all. ``on`` ⊆ (save, job)."""
+    ``measures``: codes of platform.alert_measure offered when it is handled, () = all. ``on`` ⊆ (save, job). ``actions`` of the record,
+    new records (``forms``) and names of ``values`` that are links (``links``) are what an alert offers besides its own actions."""
 
     address: str
     entity: str
@@ -76,6 +97,9 @@ class WarningRule:
     receivers: tuple[Receiver, ...] = ()
     measures: tuple[str, ...] = ()
     note_required: bool = False
+    actions: tuple[str, ...] = ()
+    forms: Mapping[str, AlertForm] = field(default_factory=dict)
+    links: tuple[str, ...] = ()
     on: tuple[str, ...] = ("save", "job")
     escalate: tuple[AlertEscalation, ...] = ()
     again: Again = Again()

@@ -32,7 +32,8 @@ NUMBER = "YJ"
 
 @dataclass
 class Tally:
-    """How many alerts an evaluation touched. ``cleared``: handled or ignored ones whose cause went."""
+    """How many alerts an evaluation touched. ``cleared``: handled or ignored ones whose cause went. ``risen``: counted only where
+    receivers ask for a level."""
 
     raised: int = 0
     again: int = 0
@@ -41,6 +42,7 @@ class Tally:
     closed: int = 0
     cleared: int = 0
     escalated: int = 0
+    risen: int = 0
 
     def __iadd__(self, other: Tally) -> Tally:
         for part in fields(self):
@@ -77,7 +79,7 @@ class AlertRows:
     def _evaluated(self, ids: Ids, time_passes: bool) -> Tally:
         tally = self._closed([*self._of_rule(ids), ~self._still_there()])
         tally.again = self._let_again(ids)
-        tally.woken, tally.refreshed = self._refresh(ids)
+        tally.woken, tally.risen, tally.refreshed = self._refresh(ids)
         tally.raised = self._raise(ids)
         for number in range(1, len(self.rule.escalate) + 1) if time_passes else ():
             tally.escalated += self._escalate(ids, number)
@@ -124,18 +126,19 @@ class AlertRows:
 
     # -- the middle ----------------------------------------------------------------------------------------------------
 
-    def _refresh(self, ids: Ids) -> tuple[int, int]:
-        """(woken, refreshed): days, level, words and owners of alerts that wait, once a day and whenever they differ."""
+    def _refresh(self, ids: Ids) -> tuple[int, int, int]:
+        """(woken, risen, refreshed): days, level, words and owners of alerts that wait, once a day and whenever they differ."""
         a, t, values = self.alert.c, self.ask.table, self._values()
         severity = self._greatest(self.ask.severity, self._floor(a.escalated))
         joined = [*self._of_rule(ids), t.c.id == a.record_id]
         wakes = [a.status == "snoozed", sa.or_(a.snoozed_until.is_(None), a.snoozed_until <= self.ask.today, severity > a.severity)]
         level = {"severity": severity, "level": _level_code(severity), "last_seen_on": self.ask.today}
         woken = self._set([*joined, *wakes], {**values, **level, "status": "open", "snoozed_until": None, "run": self.run})
+        risen = self._set([*joined, a.status.in_(WAITING), severity > a.severity], {**values, **level, "run": self.rise_run}) if self.hears_of_rises else 0
         differs = [a.last_seen_on.is_distinct_from(self.ask.today), a.severity != severity,
                    *(a[name].is_distinct_from(value) for name, value in values.items() if name != "subject"),
                    sa.type_coerce(a.subject, sa.Text()).is_distinct_from(values["subject"])]
-        return woken, self._set([*joined, a.status.in_(LIVE), sa.or_(*differs)], {**values, **level})
+        return woken, risen, self._set([*joined, a.status.in_(LIVE), sa.or_(*differs)], {**values, **level})
 
     def _values(self) -> dict[str, Any]:
         """What an alert repeats of its record."""
@@ -153,6 +156,15 @@ class AlertRows:
         long_ago = sa.literal(self.today - timedelta(days=step.after_days), IsoDate())
         return self._set([*self._of_rule(ids), a.status.in_(WAITING), a.escalated == number - 1, a.first_raised_on <= long_ago],
                          {"escalated": number, "severity": severity, "level": _level_code(severity), "run": self.escalation_run(number)})
+
+    @property
+    def hears_of_rises(self) -> bool:
+        """Whether somebody is to be told when an alert rises to a level."""
+        return any(receiver.level for receiver in self.rule.receivers)
+
+    @property
+    def rise_run(self) -> str:
+        return f"{self.run}^"
 
     def escalation_run(self, number: int) -> str:
         return f"{self.run}/{number}"
@@ -237,7 +249,8 @@ class AlertRows:
         """(how many alerts of ``run`` concern this person and stand on records that the person may read, the last of them)."""
         a, t, rights = self.alert, self.ask.table, plan.rights(self.rule.entity)
         held = plan.actor.role_addresses
-        mine = [sa.true() if r.role in held else self.ask.person(r.field) == plan.actor.user_id for r in receivers if not r.role or r.role in held]
+        mine = [sa.and_(a.c.severity >= (LEVELS.index(r.level) if r.level else 0),
+                        sa.true() if r.role else self.ask.person(r.field) == plan.actor.user_id) for r in receivers if not r.role or r.role in held]
         if not mine or plan.actor.user_id is None:
             return 0, None
         readable = rights.any_of(rights.scopes_for("read"), t, env)

@@ -174,7 +174,20 @@ def do(entity: str, name: str, id: int | None = None) -> Any:
     if shown and wants_fragment():
         return render_template("detail/done.html", said=done.message.say(locale()), results=shown,
                                back=_landing(pinned, entity, id), label=asked.label.say(locale()))
-    return _after(pinned, entity, id, done.message.say(locale()))
+    return _after(pinned, entity, id, done.message.say(locale()), _opened(pinned, asked, done.results))
+
+
+def _opened(pinned: Current, asked: InputAsked, results: Mapping[str, Any]) -> str:
+    """The page of the record that the action wants to be opened, where the person may read it."""
+    entity, id = (asked.action.opened, results.get(asked.action.opens)) if asked.action is not None else (None, None)
+    if entity is None or not isinstance(id, int):
+        return ""
+    pinned.release()
+    try:
+        pinned.reader.require(entity, id)
+    except MetaloomError:
+        return ""
+    return record_url(entity, id)
 
 
 def _results(pinned: Current, entity: str, name: str, results: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -205,9 +218,10 @@ def _refused(pinned: Current, definition: Entity, id: int | None, refused: Metal
     return say_refused(answer, " ".join(words))
 
 
-def _after(pinned: Current, entity: str, id: int | None, sentence: str) -> Any:
-    """To the page the person came from, or the record; to the list when the record left the person's scope."""
-    target = inside(request.form["_next"]) if request.form.get("_next") else _landing(pinned, entity, id)
+def _after(pinned: Current, entity: str, id: int | None, sentence: str, opened: str = "") -> Any:
+    """To the record that the action opens, the page the person came from, or the record; to the list when the record left the
+    person's scope."""
+    target = opened or inside(request.form["_next"]) if request.form.get("_next") else _landing(pinned, entity, id)
     if wants_fragment():
         answer = make_response("", 204)
         answer.headers["HX-Redirect"] = target

@@ -182,6 +182,7 @@ def _buttons(pinned: Current, definition: Entity, row: Any) -> dict[str, Any]:
                     (own.change is not None and "edit" in row.actions and not row.archived) else "",
         "may_delete": _deletable(definition, row) and "delete" in may, "archives": definition.archivable,
         "may_restore": row.archived and "restore" in may,
+        "elsewhere": own.elsewhere(pinned, row) if not row.archived else None,
         "may_transfer": bool(definition.ownership.owned_by) and not row.archived and "transfer" in may,
     }
 

@@ -14,9 +14,10 @@ from metaloom.base.text import Text
 from metaloom.command.context import Context, Saved
 from metaloom.command.start_job import JOB, RUN
 from metaloom.job.runs import OPEN, errors_of
-from metaloom.model import Catalog, Field, FieldType, JobStep
+from metaloom.model import Catalog, Field, FieldType, JobStep, Who
+from metaloom.web import i18n
 from metaloom.web.cells import WORDS
-from metaloom.web.current import Current, locale, say
+from metaloom.web.current import Current, locale, say, site
 from metaloom.web.frame import record_url
 from metaloom.web.own import Own, Verb, register
 
@@ -81,8 +82,22 @@ def step_words(pinned: Current, step: JobStep) -> str:
         action = catalog.actions.get(f"{step.entity}/{step.name}")
         return f"{say(catalog.entities[step.entity].label)} · {say(action.label) if action else step.name}"
     if step.verb == "notify":
-        return " · ".join(say(catalog.roles[role].label) for role in step.names)
+        about = [say(catalog.entities[step.entity].label)] if step.entity else []
+        return " · ".join([*about, *(_who_words(catalog, step.entity, who) for who in step.to)])
     return step.name if step.verb == "run" else "，".join(step.names)
+
+
+def _who_words(catalog: Catalog, entity: str, who: Who) -> str:
+    if who.kind == "role":
+        return say(catalog.roles[who.value].label)
+    if who.kind == "field":
+        field = catalog.entities[entity].fields.get(who.value)
+        return say(field.label) if field is not None else _t(f"job.who.{who.value}") if who.value in ("owner", "created_by") else who.value
+    return _t("job.who.head") if who.kind == "head_of" else _t("job.who.reckoned") if who.kind == "expression" else who.value
+
+
+def _t(key: str) -> str:
+    return i18n.translator(site().templates, locale())(key)
 
 
 def _job_panel(pinned: Current, row: Any) -> str:

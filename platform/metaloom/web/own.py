@@ -49,9 +49,32 @@ class Verb:
 
 
 @dataclass(frozen=True)
+class Way:
+    """A button that leads to another page."""
+
+    label: str
+    icon: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What a record offers to do with another one: ``actions`` on ``row``, whose address is ``url`` and whose name is ``about``;
+    ``ways`` to other pages. ``back``: where to go afterwards."""
+
+    about: str
+    actions: tuple[Offered, ...] = ()
+    ways: tuple[Way, ...] = ()
+    row: Any = None
+    url: str = ""
+    back: str = ""
+
+
+@dataclass(frozen=True)
 class Own:
     """What a page of its own tells the generic screens. ``create``/``change``: the commands behind the form (``sent`` is the
-    form). ``section``: more fields of the form; ``check``: what is wrong with them. ``panel``: more of the detail page, as HTML."""
+    form). ``section``: more fields of the form; ``check``: what is wrong with them. ``panel``: more of the detail page, as HTML.
+    ``elsewhere``: what the record offers to do with another one."""
 
     create: Callable[[Context, Values, Values], Saved] | None = None
     change: Callable[[Context, int, Values, int | None], Saved] | None = None
@@ -59,6 +82,7 @@ class Own:
     check: Callable[[str, Values], tuple[Problem, ...]] = lambda purpose, sent: ()
     dress: Callable[[Current, FormField], FormField] = as_it_is
     panel: Callable[[Current, Any], str] | None = None
+    elsewhere: Callable[[Current, Any], Elsewhere | None] = lambda pinned, row: None
     verbs: Mapping[str, Verb] = field(default_factory=dict)
 
 

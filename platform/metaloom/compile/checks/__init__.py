@@ -46,5 +46,6 @@ CHECKS = (
     telling.templates_speak_of_known_fields, telling.steps_tell_what_they_can, telling.texts_of_steps_speak_of_known_fields,
     telling.webhooks_name_what_there_is,
     warnings.rules_have_where_to_write, warnings.subjects_tell_no_secret, warnings.receivers_are_people, warnings.levels_can_be_reached,
-    warnings.escalation_goes_up, warnings.measures_exist, warnings.alerts_are_the_engines,
+    warnings.escalation_goes_up, warnings.measures_exist, warnings.receivers_can_be_told, warnings.offers_can_be_taken,
+    warnings.alerts_are_the_engines,
 )

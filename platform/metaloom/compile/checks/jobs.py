@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from cronsim import CronSim, CronSimError
 
 from metaloom.base.position import Position
-from metaloom.compile.checks.look import say, spot
+from metaloom.compile.checks.look import check_path, say, spot
 from metaloom.compile.checks.screens import action_names
+from metaloom.compile.checks.telling import slot_names
 from metaloom.compile.context import Context
 from metaloom.compile.schema import _did_you_mean
 from metaloom.compile.scope import company_path
-from metaloom.model import Catalog, Job, JobStep
+from metaloom.model import Catalog, Job, JobStep, MessageTemplate
+from metaloom.model.message import BUILT_IN_CHANNELS
 
 JOBS_MAX = 100
 
@@ -53,6 +56,8 @@ def actions_exist(catalog: Catalog, context: Context) -> None:
                 _check_rules(catalog, context, job, step, _spot(context, job, "steps", str(number), "evaluate_warnings"))
             elif step.verb == "run":
                 _check_command(context, job, step, _spot(context, job, "steps", str(number), "run"))
+            elif step.verb == "notify":
+                _check_telling(catalog, context, job, step, _spot(context, job, "steps", str(number), "notify"))
 
 
 def _check_action(catalog: Catalog, context: Context, job: Job, step: JobStep, where: Position) -> None:
@@ -78,6 +83,42 @@ def _check_rules(catalog: Catalog, context: Context, job: Job, step: JobStep, wh
             say(context, "ML-REF-001", where, job.address, what="warning rule", name=name, hint=_did_you_mean(name, catalog.warning_rules))
     if job.run_as:
         say(context, "ML-JOB-010", where, job.address, name="evaluate_warnings")
+
+
+def _check_telling(catalog: Catalog, context: Context, job: Job, step: JobStep, where: Position) -> None:
+    """Somebody is told something, of a record or of the run."""
+    template = catalog.messages.get(step.name)
+    for why in _why_nobody(step, template):
+        say(context, "ML-JOB-011", where, job.address, why=why)
+    if template is not None and template.entity not in ("", step.entity):
+        say(context, "ML-MSG-005", where, job.address, template=template.address, entity=template.entity)
+    for channel in step.channels:
+        if template is not None and channel not in template.channels:
+            say(context, "ML-MSG-006", where, job.address, template=template.address, channel=channel, hint=_did_you_mean(channel, template.channels))
+    if step.entity in catalog.entities:
+        if job.per == "company" and company_path(catalog, step.entity) is None:
+            say(context, "ML-JOB-007", where, job.address, entity=step.entity)
+        for text in filter(None, (step.subject, step.body)):
+            for slot in slot_names(text, context, where, job.address):
+                check_path(context, catalog, catalog.entities[step.entity], slot, where, job.address)
+
+
+def _why_nobody(step: JobStep, template: MessageTemplate | None) -> Iterator[str]:
+    if not step.to:
+        yield "write roles: or to:"
+    if template is None and step.subject is None:
+        yield "write template: or subject:"
+    if template is None and {*step.channels} - {*BUILT_IN_CHANNELS}:
+        yield "a channel outside needs a template"
+    if step.entity and not step.where:
+        yield "of: needs where:"
+    if step.entity and step.when != "always":
+        yield "when: is for steps without of:"
+    for who in step.to:
+        if who.kind in ("initiator", "chosen", "heads") or who.value == "initiator_unit":
+            yield f"{who.kind} is known to approvals alone"
+        elif who.kind in ("field", "head_of", "expression") and not step.entity:
+            yield f"{who.kind}: needs of: and where:"
 
 
 def _check_command(context: Context, job: Job, step: JobStep, where: Position) -> None:

@@ -101,14 +101,14 @@ def texts_of_steps_speak_of_known_fields(catalog: Catalog, context: Context) -> 
         entity = catalog.entities[action.entity]
         for step in _all(action.steps):
             for text in (step.subject, step.body) if step.verb == "notify" else ():
-                for slot in _slot_names(text, context, step.position, action.address):
+                for slot in slot_names(text, context, step.position, action.address):
                     if action.on == "list":
                         say(context, "ML-MSG-001", step.position, action.address, slot=slot)
                     else:
                         check_path(context, catalog, entity, slot, step.position, action.address)
 
 
-def _slot_names(text: Text | None, context: Context, where: Position, address: str) -> Iterator[str]:
+def slot_names(text: Text | None, context: Context, where: Position, address: str) -> Iterator[str]:
     for said in (text.zh, text.en) if text is not None else ():
         yield from _slots_of(said, context, where, address)
 

@@ -11,7 +11,8 @@ from metaloom.compile.checks.look import TEXTUAL, check_path, follow, say, spot
 from metaloom.compile.context import Context
 from metaloom.compile.schema import _did_you_mean
 from metaloom.compile.scope import USER, implicit_links, target_of
-from metaloom.model import Catalog, Entity, Field, FieldType, Receiver, WarningRule
+from metaloom.model import Catalog, Entity, Field, FieldType, MessageTemplate, Receiver, WarningRule
+from metaloom.model.message import BUILT_IN_CHANNELS
 
 _SAYABLE = (TEXTUAL - {FieldType.RICH_TEXT, FieldType.LONG_TEXT}) | {
     FieldType.INTEGER, FieldType.DECIMAL, FieldType.MONEY, FieldType.DATE, FieldType.CHOICE, FieldType.STATE}
@@ -91,6 +92,52 @@ def _is_person(catalog: Catalog, entity: Entity, path: str) -> bool:
     holder, field, wrong = follow(catalog, entity, path)
     last = path.rpartition(".")[2]
     return not wrong and (target_of(field) if field is not None else implicit_links(holder).get(last, "")) == USER
+
+
+def receivers_can_be_told(catalog: Catalog, context: Context) -> None:
+    """A template speaks of the rule's entity and has words for each channel that is named."""
+    for rule in catalog.warning_rules.values():
+        for path, receivers in (("receivers", rule.receivers), ("escalate", tuple(r for step in rule.escalate for r in step.to))):
+            for template, channels in dict.fromkeys((r.template, r.channels) for r in receivers):
+                _check_words(catalog, context, rule, catalog.messages.get(template), channels, _spot(context, rule, path))
+
+
+def _check_words(catalog: Catalog, context: Context, rule: WarningRule, template: MessageTemplate | None, channels: tuple[str, ...],
+                 where: Position) -> None:
+    if template is not None and template.entity not in ("", rule.entity):
+        say(context, "ML-WARN-018", where, rule.address, template=template.address, entity=template.entity)
+    for channel in channels:
+        if template is not None and channel not in template.channels:
+            say(context, "ML-WARN-019", where, rule.address, channel=channel, why=f"{template.address} has no words for it")
+        elif template is None and channel not in BUILT_IN_CHANNELS:
+            say(context, "ML-WARN-019", where, rule.address, channel=channel, why="it needs a template")
+
+
+def offers_can_be_taken(catalog: Catalog, context: Context) -> None:
+    """What an alert offers is there: actions of the record, forms that people fill in, links that the rule writes."""
+    for rule in catalog.warning_rules.values():
+        for name in rule.actions:
+            _check_offered(catalog, context, rule, name)
+        for form in rule.forms.values():
+            entity = catalog.entities.get(form.entity)
+            why = "" if entity is None else "its rows live inside a parent" if entity.child_of else "its table belongs to the engine"
+            if entity is not None and (entity.child_of or entity.storage != "table"):
+                say(context, "ML-WARN-016", _spot(context, rule, "forms", form.name, "entity"), rule.address, entity=form.entity, why=why)
+        alert = catalog.entities.get(ALERT)
+        links = [name for name in rule.values if alert is not None and name in alert.fields and alert.fields[name].type is FieldType.LINK]
+        for name in rule.links:
+            if name not in links:
+                say(context, "ML-WARN-017", _spot(context, rule, "links"), rule.address, name=name, known=", ".join(links) or "nothing")
+
+
+def _check_offered(catalog: Catalog, context: Context, rule: WarningRule, name: str) -> None:
+    where, action = _spot(context, rule, "actions"), catalog.actions.get(f"{rule.entity}/{name}")
+    if action is not None and action.on == "list":
+        say(context, "ML-WARN-015", where, rule.address, name=name)
+    known = {a.name for a in catalog.actions_of(rule.entity)} | {
+        c.name.rpartition(".")[2] for c in context.plugins.commands.values() if c.on == rule.entity}
+    if name not in known and context.plugins.complete:
+        say(context, "ML-REF-001", where, rule.address, what="action", name=f"{rule.entity}/{name}", hint=_did_you_mean(name, known))
 
 
 def levels_can_be_reached(catalog: Catalog, context: Context) -> None:
