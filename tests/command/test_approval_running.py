@@ -67,6 +67,35 @@ def test_a_case_goes_through_three_people_and_the_record_follows(guild):
     guild.check(case)
 
 
+def test_the_record_undergoes_what_each_step_says_when_it_is_entered_and_passed(guild):
+    record = guild.request(amount=Decimal("500.00"))
+    case = guild.start("marked", record=record)
+    assert guild.record(record)["advice"] == "weigh"
+    guild.decide(case, "checker", outputs={"granted": "400.00"})
+    found = guild.record(record)
+    assert (found["advice"], found["granted"], found["reviewer_id"]) == ("seal", Decimal("400.00"), guild.people["checker"])
+    guild.decide(case, "master", "return", to="weigh")
+    assert guild.record(record)["advice"] == "weigh", "sent back: the record stands where the case stands"
+    guild.decide(case, "checker", outputs={"granted": "300.00"})
+    task = guild.tasks(case)[-2]
+    assert (task["step"], guild.record(record)["granted"]) == ("weigh", Decimal("300.00"))
+    guild.move(case, "checker", "take_back", task["id"])
+    assert guild.record(record)["advice"] == "weigh", "taken back: the step is open again"
+    guild.check(case)
+
+
+def test_a_check_of_a_step_refuses_the_decision_and_nothing_is_stored(guild):
+    record = guild.request(amount=Decimal("500.00"))
+    case = guild.start("marked", record=record)
+    with pytest.raises(NotPossible, match="Not more than"):
+        guild.decide(case, "checker", outputs={"granted": "500.01"})
+    assert guild.record(record)["granted"] is None
+    assert [t["status"] for t in guild.tasks(case)] == ["open"] and guild.log(case)[-1] == "task_opened"
+    guild.decide(case, "checker", "reject", "超额")
+    assert guild.record(record)["granted"] is None, "only passing counts"
+    guild.check(case)
+
+
 def test_a_step_whose_condition_is_not_met_is_skipped(guild):
     case = guild.start()
     guild.decide(case, "checker")

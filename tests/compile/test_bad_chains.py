@@ -66,6 +66,8 @@ CASES = {
     "nothing starts it": {APPROVAL: CHAIN.replace("  discount:\n", "  discount:  # ← ML-CHAIN-020\n").replace("    start: {roles: [clerk], when: \"status == 'draft'\", message: {zh: 已售出, en: Sold already}}\n", "")},
     "result with an unknown transition": chain("rejected: [{transition: cancel}]", "rejected: [{transition: refuse}]  # ← ML-ACTION-001"),
     "result with an unknown output": {APPROVAL: CHAIN.replace("- {set: {note: output.check.remark}, when: \"case.initiator == customer.owner\"}", "- {set: {note: output.check.remrk}}  # ← ML-EXPR-002")},
+    "effect of a step with an unknown transition": more("{who: [{role: boss}], entered: [{transition: refuse}], %s}  # ← ML-ACTION-001" % WORDS),
+    "effect of a step that speaks of a later one": chain("        fields: {note: write, total: read}", "        passed: [{set: {note: \"concat(output.check.remark, output.board.votes)\"}}]  # ← ML-CHAIN-008 ML-EXPR-002\n        fields: {note: write, total: read}"),
     "subject of the unknown": chain('    subject: {zh: "{order_no} {customer.name}", en: "{order_no} {customer.name}"}', '    subject: {zh: "{nobody}", en: x}  # ← ML-TEXT-002'),
     "four eyes off where records are protected": {**LOCKED, APPROVAL: CHAIN.replace("    people: {forbid_repeat: step}", "    people: {forbid_repeat: none}  # ← ML-CHAIN-016")},
     "own approval where records are protected": {**LOCKED, **more("{who: [{role: boss}], initiator: allow, %s}  # ← ML-CHAIN-016" % WORDS)},

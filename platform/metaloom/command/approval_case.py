@@ -8,7 +8,7 @@ state, the record undergoes what the chain's results say, timers are set and peo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +24,7 @@ from metaloom.command.context import ActionDone
 from metaloom.command.crash import crash_point
 from metaloom.command.steps import Let, Run, run_steps
 from metaloom.command.unit import Unit
-from metaloom.compile.build_approval import chain_names, results_action
+from metaloom.compile.build_approval import chain_names, effect_action
 from metaloom.model import ApprovalChain, Fork
 from metaloom.storage import together
 from metaloom.storage.outbox import put
@@ -107,7 +107,7 @@ def begin_case(unit: Unit, chain: ApprovalChain, record: Mapping[str, Any], init
         raise NotPossible(message("approval.already_running", chain=chain.label))
     digest = kept_chain(unit, chain)
     facts = RecordFacts(unit, chain, digest, record, _names_of(initiator, unit.now), {})
-    record = run_results(unit, chain, digest, "started", record, facts)
+    record = run_effect(unit, chain, digest, "started", record, facts)
     facts = RecordFacts(unit, chain, digest, record, _names_of(initiator, unit.now), {})
     events = approval.begin(chain, facts, initiator, unit.now, digest=digest, chosen=chosen)
     state = approval.replay(events)
@@ -135,7 +135,7 @@ def make_move(case: Case, kind: str, by: int, task: int | None = None, data: Map
     move = Move(kind, by, case.unit.now, task, data or {})
     events = approval.decide(case.chain, case.state, move, case.facts)
     if any(event.kind == "resubmitted" for event in events):
-        case.record = run_results(case.unit, case.chain, case.row["chain_digest"], "resumed", case.record, case.facts)
+        case.record = run_effect(case.unit, case.chain, case.row["chain_digest"], "resumed", case.record, case.facts)
         events = approval.decide(case.chain, case.state, move, case.facts)
     crash_point("approval.decided")
     store_events(case, events, kind, {task: dict(more)} if task is not None and more else {})
@@ -166,7 +166,7 @@ def _stored(case: Case, events: Sequence[Event], before: CaseState, command: str
     _timers(case, before)
     crash_point("approval.stored")
     _subs(case, events)
-    _results(case, events)
+    _effects(case, events)
     approval_news.tell(case, before, events, new)
 
 
@@ -265,9 +265,14 @@ def _open_sub(case: Case, data: Mapping[str, Any]) -> None:
     begin_case(unit, chain, record, case.state.initiator, {}, (case.id, data["step"] if data.get("wait", True) else None))
 
 
-def _results(case: Case, events: Sequence[Event]) -> None:
+def _effects(case: Case, events: Sequence[Event]) -> None:
+    """What the record undergoes, in the order in which it was told: at steps, at the initiator's, at the end."""
     for event in events:
-        if event.kind == "finished":
+        if event.kind in ("step_entered", "step_reopened"):
+            _run(case, f"{event.data['step']}/entered")
+        elif event.kind == "step_left" and event.data["outcome"] == "pass":
+            _run(case, f"{event.data['step']}/passed")
+        elif event.kind == "finished":
             case.facts.case["finished_by"] = event.data.get("by") or None
             _run(case, event.data["result"])
         elif event.kind == "returned" and event.data.get("to") == "initiator":
@@ -276,17 +281,17 @@ def _results(case: Case, events: Sequence[Event]) -> None:
 
 def _run(case: Case, name: str) -> None:
     case.facts.outputs = {step: dict(values) for step, values in case.state.outputs.items()}
-    case.record = run_results(case.unit, case.chain, case.row["chain_digest"], name, case.record, case.facts)
+    case.record = run_effect(case.unit, case.chain, case.row["chain_digest"], name, case.record, case.facts)
 
 
-def run_results(unit: Unit, chain: ApprovalChain, digest: str, name: str, record: Mapping[str, Any], facts: RecordFacts) -> Mapping[str, Any]:
+def run_effect(unit: Unit, chain: ApprovalChain, digest: str, name: str, record: Mapping[str, Any], facts: RecordFacts) -> Mapping[str, Any]:
     """What the record undergoes at this point of the chain, by the interpreter of action steps; the record afterwards."""
-    steps = chain.results.get(name, ())
+    steps = chain.effects.get(name, ())
     if not steps:
         return record
     values, scopes = facts.lets(), chain_names(unit.catalog, chain)
     lets = {let: Let(f"{let}@{digest}", scopes[let], values=values[let]) for let in ("case", "output")}
-    frame = Run(unit, replace(results_action(chain, name), steps=steps), record, {}, lets)
+    frame = Run(unit, effect_action(chain, name), record, {}, lets)
     run_steps(frame, steps)
     assert frame.record is not None
     facts.record = frame.record

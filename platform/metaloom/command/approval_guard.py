@@ -9,7 +9,7 @@ from metaloom.approval.event import SYSTEM
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message
 from metaloom.command import approval_rows
-from metaloom.command.unit import Unit
+from metaloom.command.unit import ENDINGS, Unit
 from metaloom.model import WaitFor
 
 # States in which the record lies with its initiator, or is waited for.
@@ -25,8 +25,14 @@ def refuse_in_approval(unit: Unit, address: str, record: Mapping[str, Any], *, g
                                       chain=chain.label if chain is not None else row["chain"], steps=row["current_steps"] or "-"))
 
 
-def wake_waiting(unit: Unit, address: str, record_id: int) -> None:
-    """Lets cases go on whose condition the changed record meets."""
+def wake_waiting(unit: Unit) -> None:
+    """After a command changed records, whichever it was: cases go on whose condition such a record meets now."""
+    touched = {(entry.entity, entry.record_id) for entry in unit.entries if entry.record_id is not None and entry.before is not None}
+    for address, record_id in sorted(touched):
+        _wake(unit, address, record_id)
+
+
+def _wake(unit: Unit, address: str, record_id: int) -> None:
     from metaloom.command.approval_case import locked_case, make_move
 
     for row in _open(unit, address, record_id):
@@ -38,3 +44,6 @@ def wake_waiting(unit: Unit, address: str, record_id: int) -> None:
 
 def _open(unit: Unit, address: str, record_id: int) -> list[dict[str, Any]]:
     return approval_rows.open_cases(unit, address, record_id) if unit.catalog.chains_of(address) else []
+
+
+ENDINGS.insert(0, wake_waiting)      # before alerts and webhooks, which see the record as the case leaves it

@@ -7,7 +7,7 @@ from typing import Any
 
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message
-from metaloom.command.approval_guard import refuse_in_approval, wake_waiting
+from metaloom.command.approval_guard import refuse_in_approval
 from metaloom.command.context import Context, Saved
 from metaloom.command.store import change_stored, check_version, locked_for, title_of
 from metaloom.command.unit import Unit, perform, permit
@@ -37,8 +37,6 @@ def change_in(unit: Unit, address: str, record_id: int, values: Mapping[str, Any
     if lifecycle is not None:
         editable(lifecycle, before[lifecycle.field])
     stored = change_stored(unit, address, before, values)
-    if stored is not before:
-        wake_waiting(unit, address, record_id)
     title = title_of(unit, entity, stored)
     said = "command.unchanged" if stored is before else "command.changed"
     return Saved(address, record_id, stored["row_version"], title, message(said, entity=entity.label, title=title))

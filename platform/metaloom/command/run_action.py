@@ -7,7 +7,6 @@ from typing import Any
 
 from metaloom.base.errors import Invalid, NotFound, Problem
 from metaloom.base.messages import message, words
-from metaloom.command.approval_guard import wake_waiting
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.inputs import read_fields, refuse_same_person, refuse_unless
 from metaloom.command.run_command import run_command_on
@@ -58,8 +57,6 @@ def action_in(unit: Unit, action: Action, record_id: int | None, given: Mapping[
     frame = Run(unit, action, record, values)
     writes = len(unit.entries)
     run_steps(frame, action.steps)
-    if frame.record is not None and frame.record is not record:
-        wake_waiting(unit, entity.address, frame.record["id"])
     if len(unit.entries) == writes:
         unit.log(entity, record["id"] if record is not None else None, None, None)
     return _done(unit, entity, action, frame)

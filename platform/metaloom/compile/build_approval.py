@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from metaloom import expression as ex
 from metaloom.compile.build_action import build_steps, check_steps
@@ -36,7 +36,7 @@ from metaloom.model import (
     WaitFor,
     Who,
 )
-from metaloom.model.approval import DECISIONS, POWERS
+from metaloom.model.approval import DECISIONS, HOOKS, POWERS
 
 T = TypeVar("T")
 
@@ -55,7 +55,8 @@ def build_chain(context: Context, folder: Folder, name: str, node: Node) -> Appr
                                                                 for r, n in entries(node.get("results"))}),
         position=node.key)
     build.chain = chain
-    context.later.append(partial(_check_results, context, folder.pack, node.get("results"), chain))
+    written = {**dict(entries(node.get("results"))), **build.hooks}
+    context.later.append(partial(_check_effects, context, folder.pack, written, chain))
     return chain
 
 
@@ -65,6 +66,7 @@ class _Builder:
     def __init__(self, context: Context, folder: Folder, address: str) -> None:
         self.context, self.folder, self.address = context, folder, address
         self.chain: ApprovalChain | None = None
+        self.hooks: dict[str, Node] = {}
 
     def steps(self, node: Node | None) -> Mapping[str, ChainStep]:
         return _frozen({name: self._step(name, n) for name, n in entries(node)})
@@ -74,17 +76,18 @@ class _Builder:
         if kind == "decide":
             return self._decide(name, node)
         label, when, position = words(node.get("label")), self._want(node.get("when"), name), node.key
+        hooks = self._hooks(name, node)
         if kind == "sub":
-            return SubChain(name=name, label=label, when=when, position=position, chain=self._chain(node.get("chain")),
+            return SubChain(name=name, label=label, when=when, position=position, **hooks, chain=self._chain(node.get("chain")),
                             on=string(node.get("on"), "self"), wait=flag(node.get("wait"), True))
         if kind == "copy":
-            return CopyTo(name=name, label=label, when=when, position=position, who=self._people(node.get("who"), name))
+            return CopyTo(name=name, label=label, when=when, position=position, **hooks, who=self._people(node.get("who"), name))
         if kind == "wait":
             waited = node.get("for")
             condition = "" if waited is not None and waited.value == WAKE else self._want(waited, name)
-            return WaitFor(name=name, label=label, when=when, position=position, condition=condition)
+            return WaitFor(name=name, label=label, when=when, position=position, **hooks, condition=condition)
         branches = {b: self._branch(name, b, n) for b, n in entries(node.get("branches"))}
-        return Fork(name=name, label=label, when=when, position=position, kind=kind, branches=_frozen(branches))
+        return Fork(name=name, label=label, when=when, position=position, **hooks, kind=kind, branches=_frozen(branches))
 
     def _branch(self, fork: str, name: str, node: Node) -> Branch:
         return Branch(name, words(node.get("label")), self.steps(node.get("steps")), self._want(node.get("when"), fork), flag(node.get("otherwise")))
@@ -94,7 +97,7 @@ class _Builder:
         mode, empty, returns = string(get("mode"), _mode_of(get("who"))), get("empty"), get("return")
         others = empty is not None and empty.is_map
         return Decide(
-            name=name, label=words(get("label")), when=self._want(get("when"), name), position=node.key,
+            name=name, label=words(get("label")), when=self._want(get("when"), name), position=node.key, **self._hooks(name, node),
             who=self._people(get("who"), name), mode=mode, share=string(get("pass")), weights=self._weights(get("weights")),
             veto=string(get("veto"), _VETO.get(mode, "one_rejects")), decisions=strings(get("decisions")) or DECISIONS,
             opinion=string(get("opinion"), "on_reject"), attachments=string(get("attachments"), "optional"),
@@ -104,6 +107,12 @@ class _Builder:
             empty="who" if others else string(empty, "admin"), empty_who=self._people(empty.get("who"), name) if empty is not None and others else (),
             initiator=string(get("initiator"), "forbid"), auto_pass=self._want(_below(node, "auto", "pass"), name),
             auto_reject=self._want(_below(node, "auto", "reject"), name), limit=self._limit(get("limit"), name))
+
+    def _hooks(self, name: str, node: Node) -> dict[str, Any]:
+        """What the record undergoes at this step, as steps of an action."""
+        written = {hook: n for hook in HOOKS if (n := node.get(hook)) is not None}
+        self.hooks |= {f"{name}/{hook}": n for hook, n in written.items()}
+        return {hook: build_steps(self.context, self.folder, f"{self._at(name)}/{hook}", n) for hook, n in written.items()}
 
     def _people(self, node: Node | None, step: str) -> tuple[Who, ...]:
         return tuple(self._who(n, step) for n in node.value) if node is not None else ()
@@ -218,17 +227,29 @@ def _is_user(kind: ex.Type) -> bool:
     return one.kind == "record" and one.target in (USER, None)
 
 
-def _check_results(context: Context, pack: str, node: Node | None, chain: ApprovalChain, catalog: Catalog) -> None:
-    """Results are steps of an action on the record that knows ``case`` and ``output`` as well."""
-    for name in chain.results:
-        written = node.get(name) if node is not None else None
-        assert written is not None
-        check_steps(context, catalog, results_action(chain, name), written, pack, chain_names(catalog, chain))
+def _check_effects(context: Context, pack: str, written: Mapping[str, Node], chain: ApprovalChain, catalog: Catalog) -> None:
+    """Effects are steps of an action on the record that knows ``case`` and ``output`` as well."""
+    for name in chain.effects:
+        check_steps(context, catalog, effect_action(chain, name), written[name], pack, chain_names(catalog, chain))
+        step, _, hook = name.partition("/")
+        known = {s.name for s in chain.every_step()} if hook else set()
+        decided = chain.before(step) | {step} if hook == "passed" else chain.before(step)
+        for node in _texts(written[name]) if known else ():
+            for later in sorted((outputs_named(str(node.value)) & known) - decided):
+                context.report(finding("ML-CHAIN-008", node.position, address=f"{chain.address}/{name}", step=later))
 
 
-def results_action(chain: ApprovalChain, name: str) -> Action:
-    """The result ``name`` of a chain as the action that it is; its steps also know ``chain_names``."""
-    return Action(f"{chain.address}/{name}", chain.entity, name, chain.label, steps=chain.results.get(name, ()), position=chain.position)
+def _texts(node: Node) -> Iterator[Node]:
+    """Every text at or under a node."""
+    if not (node.is_map or node.is_list):
+        yield node
+    for inner in node.value if node.is_list else [value for _, value in node.items()] if node.is_map else ():
+        yield from _texts(inner)
+
+
+def effect_action(chain: ApprovalChain, name: str) -> Action:
+    """The effect ``name`` of a chain as the action that it is; its steps also know ``chain_names``."""
+    return Action(f"{chain.address}/{name}", chain.entity, name, chain.label, steps=chain.effects.get(name, ()), position=chain.position)
 
 
 def chain_names(catalog: Catalog, chain: ApprovalChain) -> dict[str, ex.Scope]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from metaloom.base.position import NOWHERE, Position
 from metaloom.base.text import Text
@@ -16,6 +17,7 @@ from metaloom.model.entity import Field
 from metaloom.model.who import Who
 
 OUTCOMES = ("approved", "rejected", "withdrawn", "terminated")
+HOOKS = ("entered", "passed")
 RESULTS = ("started", *OUTCOMES, "returned", "resumed")
 DECISIONS = ("pass", "reject", "return")
 POWERS = ("transfer", "delegate", "add_before", "add_after", "remove", "copy", "ask", "hold")
@@ -52,11 +54,16 @@ class ReturnRule:
 
 @dataclass(frozen=True, kw_only=True)
 class ChainStep:
-    """What every step has. ``when``: skipped, with a word in the log, unless true."""
+    """What every step has. ``when``: skipped, with a word in the log, unless true.
+
+    ``entered``, ``passed``: what the record undergoes whenever the case comes to this step, and when the step passes.
+    """
 
     name: str
     label: Text
     when: str = ""
+    entered: tuple[Step, ...] = ()
+    passed: tuple[Step, ...] = ()
     position: Position = field(default=NOWHERE, compare=False)
 
     @property
@@ -185,6 +192,12 @@ class ApprovalChain:
     allow: Allowed = Allowed()
     results: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
     position: Position = field(default=NOWHERE, compare=False)
+
+    @cached_property
+    def effects(self) -> Mapping[str, tuple[Step, ...]]:
+        """What the record undergoes at all: the results by name, and ``<step>/entered``, ``<step>/passed``."""
+        at_steps = {f"{step.name}/{hook}": getattr(step, hook) for step in self.every_step() for hook in HOOKS if getattr(step, hook)}
+        return {**self.results, **at_steps}
 
     def every_step(self) -> Iterator[ChainStep]:
         """All steps, a fork before what it holds, in the order of the metadata."""

@@ -14,8 +14,9 @@ from metaloom.compile.node import Node, child
 from metaloom.compile.schema import _did_you_mean
 from metaloom.compile.scope import USER, implicit_links, target_of
 from metaloom.model import ApprovalChain, Branch, Catalog, Decide, Entity, Fork, Step, SubChain
+from metaloom.model.approval import HOOKS
 
-_COMMON = frozenset({"type", "label", "when"})
+_COMMON = frozenset({"type", "label", "when", *HOOKS})
 _KEYS: Mapping[str, frozenset[str]] = {
     "decide": _COMMON | {"who", "mode", "pass", "weights", "veto", "decisions", "opinion", "attachments", "outputs", "fields", "return", "may",
                          "empty", "initiator", "auto", "limit"},
@@ -276,7 +277,7 @@ def chains_are_started(catalog: Catalog, context: Context) -> None:
     if not context.plugins.complete:
         return
     started = {name for action in catalog.actions.values() for name in _started(action.entity, action.steps)}
-    started |= {name for chain in catalog.chains.values() for steps in chain.results.values() for name in _started(chain.entity, steps)}
+    started |= {name for chain in catalog.chains.values() for steps in chain.effects.values() for name in _started(chain.entity, steps)}
     started |= {name for process in catalog.processes.values() for steps in process.every_steps() for name in _started(process.entity, steps)}
     started |= {s.chain for chain in catalog.chains.values() for s in chain.every_step() if isinstance(s, SubChain)}
     for chain in catalog.chains.values():

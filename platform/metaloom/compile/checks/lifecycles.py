@@ -70,7 +70,7 @@ def transitions_are_fired(catalog: Catalog, context: Context) -> None:
     if not context.plugins.complete:
         return
     fired = {f for action in catalog.actions.values() for f in _fired(action.entity, action.steps)}
-    fired |= {f for chain in catalog.chains.values() for steps in chain.results.values() for f in _fired(chain.entity, steps)}
+    fired |= {f for chain in catalog.chains.values() for steps in chain.effects.values() for f in _fired(chain.entity, steps)}
     fired |= {f for process in catalog.processes.values() for steps in process.every_steps() for f in _fired(process.entity, steps)}
     fired |= {t for command in context.plugins.commands.values() for t in command.transitions}
     for lifecycle in catalog.lifecycles.values():
