@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
@@ -25,11 +25,14 @@ Life = Iterator[int]
 
 SPAN_DAYS = 362
 OPINIONS = ("收入稳定，还款来源清楚，建议通过。", "经营流水正常，负债率适中，同意。", "资料齐全，实地走访属实，建议按申请金额授信。", "信用记录良好，同意。")
-REASONS = {"returned": "请补充近六个月银行流水。", "check_rejected": "负债过高，还款来源不足。", "review_rejected": "用途证明不充分。",
-           "cancelled": "客户改变计划。", "draw_rejected": "用途发生变化，需重新申请。", "draw_returned": "请更换收款账户资料。",
+REASONS = {"returned": "请补充近六个月银行流水。", "resubmitted": "请补充收入证明。", "check_rejected": "负债过高，还款来源不足。",
+           "review_rejected": "用途证明不充分。", "cancelled": "客户改变计划。", "withdrawn": "申请金额填写有误。", "voted": "行业周期下行，建议降低额度。",
+           "draw_rejected": "用途发生变化，需重新申请。", "draw_returned": "请更换收款账户资料。",
            "draw_cancelled": "客户暂不用款。", "draw_void": "客户放弃用款。", "reversed": "入账金额登记错误。"}
 PURPOSES = {"personal": ("consumption", "decoration", "education", "medical"), "sole": ("working_capital", "equipment"),
             "farmer": ("farming", "equipment"), "corporate": ("working_capital", "equipment")}
+LARGE = {"signing": (300, 900), "voting": (1100, 1900), "voted": (1100, 1900)}
+"""Fates that need an amount above the reviewer's or the approver's authority, in thousands."""
 SOURCES = ("transfer", "transfer", "transfer", "debit", "wechat", "alipay", "cash")
 
 
@@ -95,7 +98,7 @@ class History:
     def _life(self, case: Case, team: Team, officer_name: str) -> Life:
         rng, key, today = case.rng, f"c{case.number}", case.day
         officer, check = self.stage.as_user(officer_name), self.stage.as_user(team.check)
-        kind = "personal" if case.id_no else rng.choices(tuple(PURPOSES), (60, 18, 14, 8))[0]
+        kind = "personal" if case.id_no else "corporate" if case.fate in LARGE else rng.choices(tuple(PURPOSES), (60, 18, 14, 8))[0]
         who = people.corporate(rng) if kind == "corporate" else people.personal(
             rng, kind, self.days[0], id_no=case.id_no, mobile_ending="0000" if case.slow_bureau else "")
         customer = officer.create(key, CUSTOMER, who.values)
@@ -109,7 +112,7 @@ class History:
             yield today + 1
             yield from self._black_list(case, check, customer, team)
             return
-        product = rng.choice(self._by_type[kind])
+        product = rng.choice([p for p in self._by_type[kind] if p.amount[1] >= LARGE.get(case.fate, (0, 0))[1]])
         terms = _terms(rng, product, case)
         application = officer.create(f"{key}:app", APPLICATION, {
             "customer": customer, "product": product.id, "apply_amount": terms["amount"], "apply_term": terms["term"],
@@ -122,7 +125,7 @@ class History:
         if case.fate == "on_list":
             return
         yield today + 1
-        limit = yield from self._judged(case, team, officer, application, terms)
+        limit = self._judged(case, team, officer, application, terms)
         if limit:
             yield from self._draws(case, team, officer, limit, account, terms, today + 1)
 
@@ -133,34 +136,53 @@ class History:
             yield min(case.day + 4, self.last)
             self.stage.as_user(team.review).do(f"{key}:unlist", CUSTOMER, customer, "whitelist", {}, "经核实系同名误报。")
 
-    def _judged(self, case: Case, team: Team, officer: Person, application: int, terms: dict[str, object]) -> Iterator[int]:
-        """Through the two reviews; returns the limit, or 0."""
-        key, fate = f"c{case.number}", case.fate
-        check, review = self.stage.as_user(team.check), self.stage.as_user(team.review)
+    def _judged(self, case: Case, team: Team, officer: Person, application: int, terms: dict[str, object]) -> int:
+        """Through the chain of its amount; returns the limit, or 0."""
+        key, fate, amount = f"c{case.number}", case.fate, Decimal(str(terms["amount"]))
         if fate == "checking":
             return 0
-        if fate == "cancelled":
-            officer.do(f"{key}:cancel", APPLICATION, application, "cancel", {}, REASONS[fate])
+        if fate in ("withdrawn", "cancelled"):
+            officer.move(f"{key}:withdraw", APPLICATION, application, "withdraw", REASONS[fate])
+            if fate == "cancelled":
+                officer.do(f"{key}:cancel", APPLICATION, application, "cancel", {}, REASONS[fate])
             return 0
-        if fate in ("returned", "check_rejected"):
-            action = "return" if fate == "returned" else "check_reject"
-            check.do(f"{key}:check", APPLICATION, application, action, {"opinion": REASONS[fate]})
+        if not self._checked(case, team, officer, application, amount) or fate == "reviewing":
             return 0
-        opinion = case.rng.choice(OPINIONS)
-        check.do(f"{key}:check", APPLICATION, application, "check_pass", {"suggest_amount": terms["amount"], "opinion": opinion})
-        if fate == "reviewing":
-            return 0
+        first, *others = team.signers(amount)
         if fate == "review_rejected":
-            review.do(f"{key}:review", APPLICATION, application, "review_reject", {"opinion": REASONS[fate]})
+            self.stage.as_user(first).decide(f"{key}:review", APPLICATION, application, "reject", REASONS[fate])
             return 0
-        review.do(f"{key}:review", APPLICATION, application, "review_pass", {
-            "approved_amount": terms["amount"], "annual_rate": terms["rate"], "opinion": opinion})
+        self.stage.as_user(first).decide(f"{key}:review", APPLICATION, application, "pass", case.rng.choice(OPINIONS),
+                                         {"approved_amount": amount, "annual_rate": terms["rate"]})
+        if fate == "signing" or not self._signed(key, APPLICATION, application, others[:1] if fate == "voting" else others, amount):
+            return 0
+        review = self.stage.as_user(team.review)
         limit = int(review.find(LIMIT, {"application": application}, limit=1)[0]["id"])
         if fate in ("limit_frozen", "limit_ended"):
             review.do(f"{key}:{fate}", LIMIT, limit, "freeze" if fate == "limit_frozen" else "end", {}, "客户申请暂停用信。")
-            return 0
-        return 0 if fate == "limit" else limit
-        yield  # a generator, though it never waits
+        return limit if fate == LOANS or fate.startswith(("draw_", "pay_")) else 0
+
+    def _checked(self, case: Case, team: Team, officer: Person, application: int, amount: Decimal) -> bool:
+        """The risk check, perhaps after papers were asked for; whether it passed."""
+        key, fate, check = f"c{case.number}", case.fate, self.stage.as_user(team.check)
+        if fate in ("returned", "resubmitted"):
+            check.decide(f"{key}:back", APPLICATION, application, "return", REASONS[fate])
+            if fate == "returned":
+                return False
+            officer.move(f"{key}:again", APPLICATION, application, "resubmit", "已补充收入证明。")
+        if fate == "check_rejected":
+            check.decide(f"{key}:check", APPLICATION, application, "reject", REASONS[fate])
+            return False
+        check.decide(f"{key}:check", APPLICATION, application, "pass", case.rng.choice(OPINIONS), {"suggest_amount": amount})
+        return True
+
+    def _signed(self, key: str, entity: str, record: int, signers: Sequence[str], amount: Decimal) -> bool:
+        """The last words; of the three members of a committee the second is against. Whether nobody is waited for."""
+        for number, who in enumerate(signers):
+            against = number == 1
+            self.stage.as_user(who).decide(f"{key}:sign{number}", entity, record, "reject" if against else "pass",
+                                           REASONS["voted"] if against else "同意。")
+        return amount <= 1_000_000 or len(signers) == 3
 
     def _draws(self, case: Case, team: Team, officer: Person, limit: int, account: int, terms: dict[str, object], today: int) -> Life:
         if case.fate != LOANS:
@@ -191,11 +213,13 @@ class History:
         officer.do(f"{key}:submit", DRAWDOWN, drawdown, "submit")
         if fate == "draw_reviewing":
             return
-        approver, finance = self.stage.as_user(team.approver), self.stage.as_user(team.finance)
+        first, *others = team.signers(Decimal(str(terms["each"])))
         if fate in ("draw_returned", "draw_rejected"):
-            approver.do(f"{key}:no", DRAWDOWN, drawdown, "return" if fate == "draw_returned" else "reject", {}, REASONS[fate])
+            self.stage.as_user(first).decide(f"{key}:no", DRAWDOWN, drawdown, "return" if fate == "draw_returned" else "reject", REASONS[fate])
             return
-        approver.do(f"{key}:yes", DRAWDOWN, drawdown, "approve")
+        self.stage.as_user(first).decide(f"{key}:yes", DRAWDOWN, drawdown, "pass", "同意放款。")
+        self._signed(key, DRAWDOWN, drawdown, others, Decimal(str(terms["each"])))
+        finance = self.stage.as_user(team.finance)
         if fate == "draw_void":
             finance.do(f"{key}:void", DRAWDOWN, drawdown, "void", {}, REASONS[fate])
         if fate in ("draw_approved", "draw_void"):
@@ -276,7 +300,8 @@ def _terms(rng: Random, product: Product, case: Case) -> dict[str, object]:
     """What is asked for: round amounts that fit the product, shared evenly by the draws."""
     low, high = product.amounts
     draws = max(1, case.loans)
-    amount = Decimal(rng.randrange(int(low) // 1000, max(int(low) // 1000 + 1, int(min(high, low * 20)) // 1000)) * 1000)
+    least, most = LARGE.get(case.fate, (int(low) // 1000, max(int(low) // 1000 + 1, int(min(high, low * 20)) // 1000)))
+    amount = Decimal(rng.randrange(least, most) * 1000)
     each = max(Decimal(100), (amount / draws / 100).to_integral_value(rounding="ROUND_FLOOR") * 100)
     options = [term for term in (1, 3, 6, 9, 12, 18, 24, 36) if product.term[0] <= term <= product.term[1]]
     steps = int((product.rates[1] - product.rates[0]) * 1000)

@@ -1,8 +1,9 @@
-"""Three companies, nine departments, thirty people with all roles of the domain specification §3 (two more come with the stage)."""
+"""Three companies, nine departments, thirty-four people with all roles of the domain specification §3 (two more come with the stage)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from metaloom.plugin.demo_data import Stage
 
@@ -13,11 +14,20 @@ class Team:
 
     company: int
     officers: tuple[str, ...]
+    manager: str
     check: str
     review: str
     approver: str
+    committee: tuple[str, ...]
     finance: str
     finance_check: str
+
+    def signers(self, amount: Decimal) -> tuple[str, ...]:
+        """Who signs for an amount, in order: the bands of metadata/lending/credit_centre/credit_application/approval.yaml. Above a
+        million one member of the committee is against, and the vote passes all the same."""
+        if amount <= 50_000:
+            return (self.manager,)
+        return (self.review, *(() if amount <= 200_000 else (self.approver,) if amount <= 1_000_000 else self.committee))
 
 
 COMPANIES = (
@@ -34,14 +44,19 @@ UNITS = (
 STAFF = (
     ("exec01", "顾明远", "exec", "YF0100"), ("manager01", "沈国栋", "branch_mgr", "YF0110"), ("officer01", "陈思远", "officer", "YF0110"),
     ("officer02", "林晓燕", "officer", "YF0110"), ("check01", "周文静", "risk_check", "YF0120"), ("review01", "吴建国", "risk_review", "YF0120"),
-    ("approve01", "郑海波", "approver", "YF0100"), ("finance01", "孙丽华", "fin_maker", "YF0120"), ("fincheck01", "钱永康", "fin_check", "YF0120"),
+    ("finance01", "孙丽华", "fin_maker", "YF0120"), ("fincheck01", "钱永康", "fin_check", "YF0120"),
     ("service01", "赵婷", "service", "YF0110"), ("product01", "许浩然", "product", "YF0100"), ("rule01", "韩雪", "rule", "YF0120"),
     ("manager02", "方振华", "branch_mgr", "YF0210"), ("officer03", "董佳怡", "officer", "YF0210"), ("officer04", "程俊杰", "officer", "YF0210"),
     ("check02", "魏敏", "risk_check", "YF0220"), ("review02", "蒋志强", "risk_review", "YF0220"), ("finance02", "叶春梅", "fin_maker", "YF0220"),
     ("fincheck02", "丁磊", "fin_check", "YF0220"), ("collector01", "范勇", "collector", "YF0210"), ("collmgr01", "石磊", "coll_mgr", "YF0210"),
     ("officer05", "姚欣怡", "officer", "YF0310"), ("check03", "汪洁", "risk_check", "YF0300"), ("review03", "潘立新", "risk_review", "YF0300"),
     ("finance03", "崔凤英", "fin_maker", "YF0300"), ("fincheck03", "陆超", "fin_check", "YF0300"), ("marketing01", "白可欣", "marketing", "YF0100"),
-    ("agency01", "江涛", "agency", "YF0310"),
+    ("agency01", "江涛", "agency", "YF0310"), ("manager03", "俞静怡", "branch_mgr", "YF0300"),
+)
+# The group decides large amounts for all companies: login, name, role, department
+GROUP = (
+    ("approve01", "郑海波", "approver", "YF0100"), ("committee01", "傅正清", "credit_committee", "YF0100"),
+    ("committee02", "贺兰芝", "credit_committee", "YF0200"), ("committee03", "严伯钧", "credit_committee", "YF0300"),
 )
 
 
@@ -54,6 +69,10 @@ def set_up(stage: Stage) -> dict[str, Team]:
         units[code] = stage.org_unit(code, {**values, "parent": units[parent]} if parent else values)
     for number, (login, name, role, unit) in enumerate(STAFF, start=1):
         stage.user(login, name, (f"lending.{role}",), companies[unit[:4]], units[unit], staff_no=f"YF{number:04d}")
+    for number, (login, name, role, unit) in enumerate(GROUP, start=len(STAFF) + 1):
+        stage.user(login, name, (), companies[unit[:4]], units[unit], staff_no=f"YF{number:04d}")
+        for company in companies.values():
+            stage.role(login, f"lending.{role}", company)
     return {code: _team(code, companies[code]) for code, _ in COMPANIES}
 
 
@@ -61,5 +80,6 @@ def _team(code: str, company: int) -> Team:
     def of(role: str) -> tuple[str, ...]:
         return tuple(login for login, _, held, unit in STAFF if held == role and unit.startswith(code))
 
-    (check,), (review,), (finance,), (second,) = of("risk_check"), of("risk_review"), of("fin_maker"), of("fin_check")
-    return Team(company, of("officer"), check, review, (of("approver") or (review,))[0], finance, second)
+    (manager,), (check,), (review,), (finance,), (second,) = map(of, ("branch_mgr", "risk_check", "risk_review", "fin_maker", "fin_check"))
+    committee = tuple(login for login, _, role, _ in GROUP if role == "credit_committee")
+    return Team(company, of("officer"), manager, check, review, GROUP[0][0], committee, finance, second)

@@ -13,13 +13,15 @@ LOANS = "loans"
 FATES = {
     "visit": 100,                                                                                     # taken down, never applies
     "draft": 20, "checking": 22, "reviewing": 22, "returned": 10, "cancelled": 8,                     # application under way
+    "signing": 6, "voting": 4, "withdrawn": 3, "resubmitted": 6, "voted": 4,
     "check_rejected": 18, "review_rejected": 12, "on_list": 1, "listed_by_us": 8, "forgiven": 2,      # no
     "limit": 25, "limit_frozen": 4, "limit_ended": 3,                                                 # a limit, not drawn
     "draw_draft": 8, "draw_reviewing": 10, "draw_returned": 4, "draw_rejected": 5, "draw_cancelled": 3, "draw_void": 3,
     "draw_approved": 10, "pay_failed": 3, "pay_slow": 2, "pay_lost": 2,
 }
 IN_WORK = frozenset({
-    "draft", "checking", "reviewing", "returned", "draw_draft", "draw_reviewing", "draw_returned", "draw_approved", "pay_failed", "pay_slow",
+    "draft", "checking", "reviewing", "signing", "voting", "returned", "withdrawn", "draw_draft", "draw_reviewing", "draw_returned", "draw_approved",
+    "pay_failed", "pay_slow",
     "pay_lost"})
 """Fates that should look recent: such people come in the last days."""
 CARD_ENDINGS = {"pay_failed": "9993", "pay_slow": "9995", "pay_lost": "9997"}

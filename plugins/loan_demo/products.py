@@ -54,9 +54,9 @@ PRODUCTS = (
     Product("NHD", "农户种养贷", "farmer", (INTEREST, BULLET), (5, 200), (3, 12), ("7.2", "12"), day_count="ACT/360"),
     Product("NJD", "农机购置贷", "farmer", (LEVEL, PRINCIPAL), (10, 300), (6, 36), ("7.2", "10.8"), guarantee=("credit", "guarantee")),
     Product("CSD", "春耕备耕贷", "farmer", (BULLET,), (3, 100), (3, 9), ("6.6", "9.6"), mode="one_off"),
-    Product("XWD", "小微企业贷", "corporate", (INTEREST, LEVEL), (50, 1000), (3, 24), ("10.8", "16.8"), fee="1", guarantee=("guarantee", "mortgage")),
+    Product("XWD", "小微企业贷", "corporate", (INTEREST, LEVEL), (50, 3000), (3, 24), ("10.8", "16.8"), fee="1", guarantee=("guarantee", "mortgage")),
     Product("DDD", "订单融资贷", "corporate", (BULLET, INTEREST), (50, 800), (1, 12), ("9.6", "15"), day_count="ACT/365", mode="one_off"),
-    Product("SBD", "设备更新贷", "corporate", (LEVEL, PRINCIPAL), (50, 1000), (6, 36), ("9", "13.5"), guarantee=("mortgage", "pledge")),
+    Product("SBD", "设备更新贷", "corporate", (LEVEL, PRINCIPAL), (50, 2000), (6, 36), ("9", "13.5"), guarantee=("mortgage", "pledge")),
     Product("KJD", "科技成长贷", "corporate", (LEVEL, INTEREST), (50, 800), (6, 24), ("8.4", "12.6")),
     Product("YXD", "优享月末贷", "personal", (LEVEL,), (5, 150), (6, 24), ("11.4", "16"), due_day=20),
     Product("DYD", "房产抵押贷", "personal", (INTEREST, LEVEL), (100, 1000), (6, 36), ("8.4", "12"), guarantee=("mortgage",), prepay="full", fee="1"),
@@ -70,25 +70,30 @@ def set_up(stage: Stage) -> tuple[Product, ...]:
 
 
 def _one(stage: Stage, product: Product) -> Product:
-    maker, risk, approver = stage.as_user("product01"), stage.as_user("review01"), stage.as_user("approve01")
+    maker, approver = stage.as_user("product01"), stage.as_user("approve01")
     made = maker.create(f"product:{product.code}", PRODUCT, {
         "product_code": product.code, "name": product.name, "customer_type": product.customer_type,
         "description": f"{product.name}：面向本地客户的小额贷款产品。"})
     version = maker.create(f"version:{product.code}:1", VERSION, _version(product, made, 1))
-    maker.do(f"version:{product.code}:1:submit", VERSION, version, "submit")
-    risk.do(f"version:{product.code}:1:approve", VERSION, version, "approve")
+    _publish(stage, f"version:{product.code}:1", version)
     approver.do(f"product:{product.code}:release", PRODUCT, made, "release")
     return Product(**{**{name: getattr(product, name) for name in product.__dataclass_fields__}, "id": made})
 
 
 def next_version(stage: Stage, product: Product, number: int) -> None:
     """A dearer version replaces the one on sale; nothing of a signed loan changes."""
-    maker, risk = stage.as_user("product01"), stage.as_user("review01")
+    maker = stage.as_user("product01")
     values = _version(product, product.id, number)
     version = maker.create(f"version:{product.code}:{number}", VERSION, {**values, "amount_max": product.amounts[1] + 100000,
                                                                          "version_name": f"{product.name} 第{number}版（提额）"})
-    maker.do(f"version:{product.code}:{number}:submit", VERSION, version, "submit")
-    risk.do(f"version:{product.code}:{number}:approve", VERSION, version, "approve")
+    _publish(stage, f"version:{product.code}:{number}", version)
+
+
+def _publish(stage: Stage, key: str, version: int) -> None:
+    """Handed in, checked and reviewed by three people."""
+    stage.as_user("product01").do(f"{key}:submit", VERSION, version, "submit")
+    stage.as_user("check01").decide(f"{key}:check", VERSION, version, "pass", "参数符合监管要求。")
+    stage.as_user("review01").decide(f"{key}:approve", VERSION, version, "pass", "同意启用。")
 
 
 def draft_version(stage: Stage, product: Product, number: int, *, submit: bool) -> None:

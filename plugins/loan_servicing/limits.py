@@ -10,8 +10,24 @@ from metaloom.plugin.command import Values, Work
 LIMIT, TXN = "lending.credit_limit", "lending.limit_txn"
 
 
+def reserve_limit(work: Work, drawdown: Values | None, input: Values) -> None:
+    """Holds the amount of a drawdown that is handed in, as often as it is; refused where limit, customer or account do not allow it."""
+    assert drawdown is not None
+    limit = work.lock(LIMIT, drawdown["limit"])
+    today = work.business_date(drawdown["company"])
+    work.require(limit["status"] == "active", ("额度已冻结或终止。", "The limit is frozen or has ended."))
+    work.require(limit["valid_to"] >= today, ("额度已到期。", "The limit has expired."))
+    work.require(work.get("lending.customer", limit["customer"])["customer_status"] == "normal",
+                 ("该客户在黑名单中或已注销，不能放款。", "This customer is blacklisted or closed; no payout."))
+    work.require(work.get("lending.bank_account", drawdown["payout_account"])["status"] == "in_use",
+                 ("收款账户已停用。", "The payout account is disabled."))
+    work.require(limit["available"] >= drawdown["amount"], ("可用额度不足。", "Not enough available limit."))
+    work.change(LIMIT, limit["id"], {"reserved": limit["reserved"] + drawdown["amount"]})
+    move(work, limit["id"], "reserve", drawdown["amount"], today, drawdown["id"])
+
+
 def release_limit(work: Work, drawdown: Values | None, input: Values) -> None:
-    """What the drawdown had reserved is free again (rejected, returned, voided)."""
+    """What the drawdown had reserved is free again (rejected, returned, withdrawn, voided)."""
     assert drawdown is not None
     limit = work.lock(LIMIT, drawdown["limit"])
     work.change(LIMIT, limit["id"], {"reserved": limit["reserved"] - drawdown["amount"]})

@@ -6,6 +6,7 @@ from metaloom.plugin.command import Values, Work
 
 APPLICATION, QUERY, CUSTOMER = "lending.credit_application", "lending.data_query", "lending.customer"
 STATUS = {"found": "success", "not_found": "no_data"}
+SCREENING = {"found": "hit", "not_found": "clear"}
 
 
 def screen(work: Work, application: Values | None, input: Values) -> None:
@@ -24,7 +25,8 @@ def screen(work: Work, application: Values | None, input: Values) -> None:
 
 
 def screen_result(work: Work, query: Values | None, input: Values) -> None:
-    """A hit rejects; no data passes to manual review; no answer passes to manual review too, marked — never a silent pass."""
+    """Writes the answer down; the approval that waits for it goes on. No answer is marked as such, never a silent pass. The answer
+    to an older question, asked before the application was withdrawn and handed in again, is kept and decides nothing."""
     assert query is not None
     outcome = input["outcome"]
     work.change(QUERY, query["id"], {
@@ -35,14 +37,6 @@ def screen_result(work: Work, query: Values | None, input: Values) -> None:
     if query["application"] is None:
         return
     application = work.lock(APPLICATION, query["application"])
-    if application["status"] != "auto_review":
-        return
-    opinion = {"found": f"命中第三方黑名单：{input['text']}", "not_found": "第三方黑名单无记录"}.get(
-        outcome, "第三方数据未返回，请人工核实")
-    work.create("lending.credit_decision", {
-        "application": application["id"], "node": "auto", "opinion": opinion, "amount": application["apply_amount"],
-        "result": "reject" if outcome == "found" else "pass" if outcome == "not_found" else "manual",
-        "decided_on": work.business_date(application["company"]),
-    })
-    work.change(APPLICATION, application["id"], {"screening_hit": outcome != "not_found"})
-    work.transition(APPLICATION, application["id"], "screen_reject" if outcome == "found" else "screened")
+    newest = work.find(QUERY, {"application": application["id"]}, order=("-id",), limit=1)
+    if application["status"] == "auto_review" and newest[0]["id"] == query["id"]:
+        work.change(APPLICATION, application["id"], {"screening": SCREENING.get(outcome, "unknown")})

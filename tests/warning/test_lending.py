@@ -133,11 +133,12 @@ def test_an_inspection_is_due_fifteen_days_after_the_payout_and_reviewing_one_en
         "measures": "加强跟踪", "next_due_on": day_of(lender) + timedelta(days=60)})
     lender.do("officer", "post_loan_inspection", made, "submit")
     assert not alerts(lender, INSPECTION, loan), "one is under review"
-    lender.do("check", "post_loan_inspection", made, "return", {"opinion": "照片不清"})
+    lender.decide("check", "post_loan_inspection", made, "return", "照片不清")
     assert alerts(lender, INSPECTION, loan)
-    lender.do("officer", "post_loan_inspection", made, "submit")
-    lender.do("check", "post_loan_inspection", made, "check_pass", {"opinion": "属实"})
-    lender.do("review", "post_loan_inspection", made, "review_pass", {"opinion": "同意"})
+    lender.move("officer", "post_loan_inspection", made, "resubmit")
+    lender.decide("check", "post_loan_inspection", made, opinion="属实")
+    assert lender.row("post_loan_inspection", made)["check_opinion"] == "属实"
+    lender.decide("review", "post_loan_inspection", made)
     stored = lender.row("loan", loan)
     assert (stored["next_inspection_on"], stored["last_conclusion"]) == (day_of(lender) + timedelta(days=60), "attention")
     evaluate(lender)

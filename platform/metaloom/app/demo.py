@@ -18,16 +18,18 @@ import sqlalchemy as sa
 
 from metaloom import command
 from metaloom.access import AccessPlan, plan_for
+from metaloom.app.tasks import CASE, waiting_for, words_of
 from metaloom.base.clock import Clock, SystemClock
-from metaloom.base.errors import Busy, NotPossible, Stale
+from metaloom.base.errors import Busy, NotAllowed, NotPossible, Stale
 from metaloom.base.messages import message, register
-from metaloom.command import Context, system_context
+from metaloom.command import ActionDone, Context, system_context
+from metaloom.command.move_case import CASE_MOVES
 from metaloom.expression import Env
 from metaloom.job import run_due
 from metaloom.plugin.demo_data import Size
 from metaloom.plugin.environment import Environment
 from metaloom.plugin.registry import Registry, installed
-from metaloom.record import Filter, Reader
+from metaloom.record import Filter, Reader, Row
 from metaloom.storage import Tenancy, Tenant
 from metaloom.storage.types import utc_now
 from metaloom.worker import handlers
@@ -46,6 +48,7 @@ Progress = Callable[[int, int, str], None]
 register({
     "demo.not_empty": ("租户“{name}”中已有业务数据，演示数据只能用于新租户。",
                        "The tenant “{name}” holds records of its own; demonstration data goes into a new tenant only."),
+    "demo.no_task": ("没有等待您处理的审批任务。", "No approval task waits for you here."),
 })
 
 
@@ -152,6 +155,9 @@ class DemoStage:
             self._once(f"role:{username}:{role}", "", lambda ctx, role=role: command.assign_role(ctx, user_id, role).id)
         self._people[username] = user_id
         return user_id
+
+    def role(self, username: str, role: str, company: int) -> None:
+        self._once(f"role:{username}:{role}:{company}", "", lambda ctx: command.assign_role(ctx, self._people[username], role, company=company).id)
 
     # -- work --------------------------------------------------------------------------------------------------------
 
@@ -264,6 +270,39 @@ class Worker:
             done = stage.attempt(lambda: self._run(key, entity, id, action, input, moved, reason))
         if done.row_version is not None:
             self._versions[entity, id] = done.row_version
+
+    def decide(self, key: str, entity: str, id: int, decision: str, opinion: str = "", outputs: Mapping[str, Any] | None = None,
+               to: str = "") -> None:
+        if self._stage._journal.find(key, "") is not None:
+            return
+        task = self._task(entity, id)
+        if task["assignee"] is None:
+            self._work(f"{key}:claim", lambda ctx: command.move_case(ctx, "claim", task_id=task.id))
+        version = self._version(entity, id)
+        self._work(key, lambda ctx: command.decide_task(ctx, task.id, decision, opinion, outputs or {}, record_version=version, to=to or None))
+
+    def move(self, key: str, entity: str, id: int, kind: str, words: str = "") -> None:
+        if self._stage._journal.find(key, "") is not None:
+            return
+        data = words_of(kind, words)
+        if kind in CASE_MOVES:
+            case = self.find(CASE, {"entity": entity, "record_id": id}, limit=1)[0]["id"]
+            self._work(key, lambda ctx: command.move_case(ctx, kind, case_id=case, data=data))
+        else:
+            task = self._task(entity, id).id
+            self._work(key, lambda ctx: command.move_case(ctx, kind, task_id=task, data=data))
+
+    def _task(self, entity: str, id: int) -> Row:
+        with self._stage.tenant.read() as conn:
+            found = waiting_for(self._reader(conn), entity, id)
+        if not found:
+            raise NotAllowed(message("demo.no_task"))
+        return found[0]
+
+    def _work(self, key: str, work: Callable[[Context], ActionDone]) -> None:
+        self._stage._waiting = True
+        done = self._stage.attempt(lambda: work(self._context(key)))
+        self._versions.pop((done.entity, done.id), None)
 
     def ask(self, entity: str, id: int, action: str, input: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         version = self._version(entity, id)

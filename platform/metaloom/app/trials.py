@@ -22,6 +22,7 @@ from typing import Any
 from metaloom import command
 from metaloom.access import AccessPlan, plan_for
 from metaloom.app.login_tables import make_login_tables
+from metaloom.app.tasks import CASE, waiting_for, words_of
 from metaloom.base.clock import FixedClock
 from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, NotPossible, Stale
 from metaloom.base.messages import Message, message, register
@@ -37,7 +38,7 @@ from metaloom.expression import Env
 from metaloom.job import run_due
 from metaloom.model import Expectation, FieldLevel, Move, Person, Trial
 from metaloom.plugin.registry import Registry
-from metaloom.record import Filter, Reader, Row
+from metaloom.record import Reader, Row
 from metaloom.record.schema import input_schema
 from metaloom.schema_change import publish
 from metaloom.storage import Settings, Tenancy, Tenant
@@ -45,7 +46,7 @@ from metaloom.worker.handlers import handlers
 
 TENANT, COMPANY, UNIT = "trial", "main", "main_unit"
 STAFF = "platform.staff"
-TASK, CASE, ALERT = "platform.approval_task", "platform.approval_case", "platform.alert"
+ALERT = "platform.alert"
 ENDED = ("handled", "ignored", "closed")
 KINDS: Mapping[str, type[MetaloomError]] = {
     "not_allowed": NotAllowed, "invalid": Invalid, "not_found": NotFound, "stale": Stale, "not_possible": NotPossible}
@@ -272,7 +273,7 @@ class _Play:
         """Moves of an approval: with the person's task where the move is about one, else with the case."""
         ctx, to = self._context(move.by), move.more.get("to", ())
         shapes = DATA[move.name]
-        data: dict[str, Any] = {name: move.more["words"] for name, shape in shapes.items() if shape == "text" and "words" in move.more}
+        data = words_of(move.name, move.more.get("words", ""))
         if to:
             data["to"] = to[0] if shapes.get("to") == "step" else [self.ids[login] for login in to]
         if move.name in CASE_MOVES and move.name not in ("resubmit",):
@@ -292,9 +293,7 @@ class _Play:
         """Open tasks of the person on the record, as the person's own inbox shows them."""
         plan = self._context(login).plan
         with self.tenant.read() as conn:
-            reader = Reader(conn, self.tenant, self.revision, plan, self._env(plan))
-            asked = [Filter("case.entity", "eq", entity), Filter("case.record_id", "eq", record)]
-            return list(reader.list(TASK, view=self.revision.catalog.lists[f"{TASK}/main"], tab="todo", filters=asked, paths=["step"], limit=50).rows)
+            return list(waiting_for(Reader(conn, self.tenant, self.revision, plan, self._env(plan)), entity, record))
 
     def _newest(self, name: str) -> Mapping[str, Any] | None:
         """The latest approval case of the record."""
@@ -431,7 +430,8 @@ class _Play:
             return set()
         ctx = self._context(login)
         found = {o.name for o in command.available_actions(ctx, entity, row) if o.enabled}
-        standing = {a for a in row.actions if a not in {x.name for x in self.revision.catalog.actions_of(entity)}}
+        conditional = {x.name for x in (*self.revision.catalog.actions_of(entity), *self.registry.commands_on(entity))}
+        standing = {a for a in row.actions if a not in conditional}
         return found | (standing - {"edit"}) | ({"edit"} if command.may_edit(ctx, entity, row) else set())
 
     def _levels(self, expected: Expectation, login: str, entity: str, record: int, fields: Sequence[str], key: str,

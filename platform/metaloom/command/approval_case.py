@@ -267,6 +267,7 @@ def _open_sub(case: Case, data: Mapping[str, Any]) -> None:
 
 def _effects(case: Case, events: Sequence[Event]) -> None:
     """What the record undergoes, in the order in which it was told: at steps, at the initiator's, at the end."""
+    case.facts.case["opinion"] = next((event.data.get("opinion") or None for event in events if event.kind == "decided"), None)
     for event in events:
         if event.kind in ("step_entered", "step_reopened"):
             _run(case, f"{event.data['step']}/entered")

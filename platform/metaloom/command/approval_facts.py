@@ -34,7 +34,7 @@ class RecordFacts:
 
     def __init__(self, unit: Unit, chain: ApprovalChain, digest: str, record: Mapping[str, Any], case: Mapping[str, Any],
                  outputs: Mapping[str, Mapping[str, Any]]) -> None:
-        self.unit, self.chain, self.digest, self.record, self.case = unit, chain, digest, record, dict(case)
+        self.unit, self.chain, self.digest, self.record, self.case = unit, chain, digest, record, {"opinion": None, **case}
         self.outputs = {step: dict(values) for step, values in outputs.items()}
         self.people = People(unit, chain.entity, record, int(case["initiator"] or 0))
         self._readers: dict[int, bool] = {}

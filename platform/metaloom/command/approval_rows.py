@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from metaloom.access.person import person_key
-from metaloom.approval import CaseState, Event, Task
+from metaloom.approval import CaseState, Event, Task, codec
 from metaloom.storage.tables import ENGINE
 
 if TYPE_CHECKING:
@@ -96,6 +96,14 @@ def open_cases(unit: Unit, entity: str, record_id: int, chain: str | None = None
     if chain is not None:
         same.append(table.c.chain == chain)
     return [dict(row) for row in unit.conn.execute(sa.select(table).where(*same).order_by(table.c.id)).mappings()]
+
+
+def took_part(unit: Unit, entity: str, record_id: int) -> set[int]:
+    """Whoever started or decided in a case about the record: the accounts that began, the persons who acted (by their first account)."""
+    table = unit.tables.engine.approval_case
+    kept = unit.conn.scalars(sa.select(table.c.state).where(table.c.entity == entity, table.c.record_id == record_id)).all()
+    states = [codec.load_state(text) for text in kept]
+    return {state.initiator for state in states} | {person for state in states for _, person in state.acted}
 
 
 def new_case(unit: Unit, values: Mapping[str, Any]) -> int:

@@ -8,14 +8,17 @@ from typing import Any
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible, Problem
 from metaloom.base.messages import message, words
 from metaloom.base.text import Text
-from metaloom.command import check, rows
+from metaloom.command import approval_rows, check, rows
 from metaloom.command.evaluate import filter_holds, fitted, holds
 from metaloom.command.live import Live, Loose, Names
 from metaloom.command.unit import Unit
 from metaloom.expression import Scope, compile, to_python
 from metaloom.model import Entity, Field
+from metaloom.model.action import APPROVAL
 from metaloom.model.entity import LINK_TYPES
 from metaloom.record.paths import field_of, target_of
+
+TOOK_PART = Text("审批参与人", "Part in the approval")
 
 
 def refuse_same_person(unit: Unit, entity: Entity, record: Mapping[str, Any] | None, makers: str, label: Text) -> None:
@@ -25,9 +28,12 @@ def refuse_same_person(unit: Unit, entity: Entity, record: Mapping[str, Any] | N
         return
     live = Live(unit, entity, record)
     for path in (part.strip() for part in makers.split(",")):
-        maker = _along(live, path)
-        if maker is not None and rows.same_person(unit, maker, actor):
-            raise NotAllowed(message("command.same_person", action=label, maker=_label(unit, entity, path)))
+        if path == APPROVAL and path not in entity.fields:
+            found, role = approval_rows.took_part(unit, entity.address, record["id"]), TOOK_PART
+        else:
+            found, role = {_along(live, path)}, _label(unit, entity, path)
+        if any(rows.same_person(unit, maker, actor) for maker in found if maker is not None):
+            raise NotAllowed(message("command.same_person", action=label, maker=role))
 
 
 def _along(live: Mapping[str, Any], path: str) -> int | None:

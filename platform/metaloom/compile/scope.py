@@ -147,8 +147,9 @@ def prefixed_scopes(catalog: Catalog, action: Action, lets: Mapping[str, Scope] 
     return {**record, "input": values_scope(catalog, action.input.fields), **(lets or {})}
 
 
-CASE_NAMES: Mapping[str, Type] = MappingProxyType({"initiator": t.record(USER), "started_at": t.DATETIME, "finished_by": t.record(USER)})
-"""What ``case.<name>`` may be: in every expression of a chain; ``finished_by`` is null while the case runs."""
+CASE_NAMES: Mapping[str, Type] = MappingProxyType({"initiator": t.record(USER), "started_at": t.DATETIME, "finished_by": t.record(USER), "opinion": t.TEXT})
+"""What ``case.<name>`` may be: in every expression of a chain; ``finished_by`` is null while the case runs, ``opinion`` is that of the
+decision whose effects these are, null elsewhere."""
 
 
 def chain_scope(catalog: Catalog, chain: ApprovalChain) -> Scope:

@@ -10,6 +10,9 @@ from metaloom.base.text import Text
 from metaloom.model.entity import Field
 from metaloom.model.who import Who
 
+APPROVAL = "approval"
+"""Among the makers of an action: everybody who started or decided an approval case about the record."""
+
 
 @dataclass(frozen=True)
 class Input:
@@ -80,7 +83,7 @@ class Action:
     input: Input = field(default_factory=Input)
     steps: tuple[Step, ...] = ()
     bulk: bool = False                 # offered for a selection in lists
-    maker_is_not: str = ""             # field path of a user who must be another person than the actor (four eyes), comma separated
+    maker_is_not: str = ""             # who must be another person than the actor (four eyes): paths of users, APPROVAL; comma separated
     help: Text | None = None
     position: Position = NOWHERE
 

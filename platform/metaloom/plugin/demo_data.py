@@ -37,6 +37,13 @@ class Person(Protocol):
     def do(self, key: str, entity: str, id: int, action: str, input: Values | None = None, reason: str = "") -> None:
         """An action or a plugin's command on a record, once per ``key``."""
 
+    def decide(self, key: str, entity: str, id: int, decision: str, opinion: str = "", outputs: Values | None = None, to: str = "") -> None:
+        """The approval task that waits for this person on the record: ``decision`` is pass, reject or return (``to`` a step). One that
+        waits for a whole group is claimed first. NotAllowed when nothing waits for this person."""
+
+    def move(self, key: str, entity: str, id: int, kind: str, words: str = "") -> None:
+        """Another move in the record's newest approval case, such as withdraw or resubmit, with its reason or opinion."""
+
     def ask(self, entity: str, id: int, action: str, input: Values | None = None) -> Values:
         """The results of a command that changes nothing (a quote). Every run asks anew."""
 
@@ -67,6 +74,9 @@ class Stage(Protocol):
     def user(self, username: str, display_name: str, roles: Sequence[str], company: int | None = None, org_unit: int | None = None,
              **values: Any) -> int:
         """A person with a login (the demonstration's password) and roles; its id."""
+
+    def role(self, username: str, role: str, company: int) -> None:
+        """Gives a person of the stage a role in one company, besides or instead of those of :meth:`user`."""
 
     def as_user(self, username: str) -> Person:
         """The person at work."""

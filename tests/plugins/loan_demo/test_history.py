@@ -87,7 +87,7 @@ def test_an_interrupted_history_has_everything_once(played: Lender) -> None:
     assert len(played.rows("customer")) == SMALL.customers
     assert len(played.rows("loan")) == SMALL.cases
     assert len(played.rows("platform.company")) == 3 and len(played.rows("platform.org_unit")) == 9
-    assert len([u for u in played.rows("platform.user") if not u["username"].startswith(("tech", "store", "reception", "workshop"))]) == 30
+    assert len([u for u in played.rows("platform.user") if not u["username"].startswith(("tech", "store", "reception", "workshop"))]) == 34
     assert len(played.rows("loan_product")) == 20
     numbers = [row["bank_serial_no"] for row in played.rows("repayment")]
     assert len(numbers) == len(set(numbers)) > SMALL.cases

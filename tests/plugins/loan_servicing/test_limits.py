@@ -20,7 +20,7 @@ def test_every_event_of_e24_moves_the_amounts_as_written(lender: Lender) -> None
     first = lender.drawdown(limit, account, amount=D(50000), method="EQUAL_PRINCIPAL", term=5)
     lender.do("officer", "drawdown", first, "submit")
     seen.append(amounts(lender, limit))
-    lender.do("review", "drawdown", first, "approve")
+    lender.sign(first)
     lender.do("finance", "drawdown", first, "payout")
     lender.settle_outside()
     seen.append(amounts(lender, limit))
@@ -36,7 +36,7 @@ def test_every_event_of_e24_moves_the_amounts_as_written(lender: Lender) -> None
     second = lender.drawdown(limit, account, amount=D(40000), term=3)
     lender.do("officer", "drawdown", second, "submit")
     seen.append(amounts(lender, limit))
-    lender.do("review", "drawdown", second, "approve")
+    lender.sign(second)
     lender.gateway.inject("reject")
     lender.do("finance", "drawdown", second, "payout")
     lender.settle_outside()
@@ -60,7 +60,7 @@ def test_more_than_is_available_cannot_be_drawn_and_two_drawdowns_share(lender: 
     with pytest.raises((Invalid, NotPossible)):
         lender.do("officer", "drawdown", two, "submit")
     assert amounts(lender, limit) == (D(100000), D(60000), 0, 0, D(40000))
-    lender.do("review", "drawdown", one, "reject", {}, "用途不实")
+    lender.decide("review", "drawdown", one, "reject", "用途不实")
     lender.do("officer", "drawdown", two, "submit")
     assert amounts(lender, limit) == (D(100000), D(60000), 0, 0, D(40000))
 

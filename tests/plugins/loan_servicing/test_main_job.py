@@ -76,21 +76,22 @@ def test_nobody_decides_what_they_made_or_checked(shop: Lender) -> None:
     application = shop.application(customer, shop.product())
     shop.do("officer", "credit_application", application, "submit")
     shop.settle_outside()
-    for stranger in ("officer", "finance", "review"):
+    for stranger in ("officer", "finance", "review", "manager"):
         with pytest.raises(NotAllowed):
-            shop.do(stranger, "credit_application", application, "check_pass", {"suggest_amount": D(100000), "opinion": "好"})
-    shop.do("check", "credit_application", application, "check_pass", {"suggest_amount": D(90000), "opinion": "好"})
-    with pytest.raises(NotAllowed):
-        shop.do("check", "credit_application", application, "review_pass", {"approved_amount": D(90000), "annual_rate": D("0.12"), "opinion": "好"})
-    shop.do("review", "credit_application", application, "review_pass", {"approved_amount": D(90000), "annual_rate": D("0.12"), "opinion": "好"})
+            shop.decide(stranger, "credit_application", application, suggest_amount=D(100000))
+    shop.decide("check", "credit_application", application, suggest_amount=D(90000))
+    for stranger in ("officer", "check", "approve"):
+        with pytest.raises(NotAllowed):
+            shop.decide(stranger, "credit_application", application, approved_amount=D(90000), annual_rate=D("0.12"))
+    shop.decide("review", "credit_application", application, approved_amount=D(90000), annual_rate=D("0.12"))
     limit = shop.rows("credit_limit", application_id=application)[0]
     assert (limit["total"], limit["available"], limit["mode"]) == (D(90000), D(90000), "revolving")
     drawdown = shop.drawdown(limit["id"], account, amount=D(90000))
     shop.do("officer", "drawdown", drawdown, "submit")
-    for stranger in ("officer", "check", "finance"):
+    for stranger in ("officer", "check", "finance", "approve"):
         with pytest.raises(NotAllowed):
-            shop.do(stranger, "drawdown", drawdown, "approve")
-    shop.do("approve", "drawdown", drawdown, "approve")
+            shop.decide(stranger, "drawdown", drawdown)
+    shop.decide("review", "drawdown", drawdown)
     for stranger in ("officer", "approve", "review"):
         with pytest.raises(NotAllowed):
             shop.do(stranger, "drawdown", drawdown, "payout")
@@ -103,19 +104,51 @@ def test_a_person_with_both_hats_still_needs_a_second_person(shop: Lender) -> No
     application = shop.application(customer, shop.product(), who="twohats")
     shop.do("twohats", "credit_application", application, "submit")
     shop.settle_outside()
-    with pytest.raises(NotAllowed, match="another person"):
-        shop.do("twohats", "credit_application", application, "check_pass", {"suggest_amount": D(100000), "opinion": "好"})
+    with pytest.raises(NotAllowed):
+        shop.decide("twohats", "credit_application", application, suggest_amount=D(100000))
+    shop.decide("check", "credit_application", application, suggest_amount=D(100000))
+    with pytest.raises(NotAllowed):
+        shop.decide("twohats", "credit_application", application, approved_amount=D(100000), annual_rate=D("0.12"))
+
+
+def test_whoever_started_or_approved_a_drawdown_does_not_pay_it_with_a_second_account_either(shop: Lender) -> None:
+    unit = {"company": shop.company, "org_unit": shop.unit}
+    for login, roles, person in (("sign1", ("branch_mgr",), "P-SIGN"), ("sign2", ("fin_maker",), "P-SIGN"),
+                                 ("make1", ("officer",), "P-MAKE"), ("make2", ("fin_check",), "P-MAKE")):
+        shop.stage.user(login, login, tuple(f"lending.{role}" for role in roles), person_key=person, **unit)
+    customer, account = shop.customer("make1")
+    application = shop.application(customer, shop.product(), who="make1", apply_amount=D(30000))
+    shop.do("make1", "credit_application", application, "submit")
+    shop.settle_outside()
+    shop.decide("check", "credit_application", application, suggest_amount=D(30000))
+    shop.decide("manager", "credit_application", application, approved_amount=D(30000), annual_rate=D("0.12"))
+    limit = shop.rows("credit_limit", application_id=application)[0]["id"]
+    drawdown = shop.create("make1", "drawdown", {"limit": limit, "amount": D(30000), "term_months": 12, "repay_method": "EQUAL_INSTALMENT",
+                                                 "payout_account": account, "purpose": "working_capital"})
+    shop.do("make1", "drawdown", drawdown, "submit")
+    shop.decide("sign1", "drawdown", drawdown)
+    for same in ("sign2", "make2"):
+        with pytest.raises(NotAllowed, match="another person"):
+            shop.do(same, "drawdown", drawdown, "payout")
+    assert not shop.rows("payment_order", drawdown_id=drawdown)
+    shop.do("finance", "drawdown", drawdown, "payout")
+    shop.settle_outside()
+    assert shop.row("drawdown", drawdown)["status"] == "paid"
 
 
 def test_a_version_is_not_approved_by_its_author(shop: Lender) -> None:
-    shop.stage.user("author", "产品兼风控", ("lending.product", "lending.risk_review"), shop.company, shop.unit)
+    shop.stage.user("author", "产品兼风控", ("lending.product", "lending.risk_check", "lending.risk_review"), shop.company, shop.unit)
     product = shop.create("author", "loan_product", {"product_code": "OWN1", "name": "自审产品", "customer_type": "personal"})
     version = shop.create("author", "loan_product_version", {
         "product": product, "version_no": 1, "version_name": "一", "guarantee_modes": ["credit"], "amount_min": D(1), "amount_max": D(2),
         "term_min": 1, "term_max": 2, "repay_methods": ["BULLET"], "annual_rate_min": D("0.1"), "annual_rate_max": D("0.1")})
     shop.do("author", "loan_product_version", version, "submit")
-    with pytest.raises(NotAllowed, match="another person"):
-        shop.do("author", "loan_product_version", version, "approve")
+    with pytest.raises(NotAllowed):
+        shop.decide("author", "loan_product_version", version)
+    shop.decide("check", "loan_product_version", version)
+    with pytest.raises(NotAllowed):
+        shop.decide("author", "loan_product_version", version)
+    assert shop.row("loan_product_version", version)["status"] == "reviewing"
 
 
 @pytest.mark.parametrize(("values", "field"), [
@@ -165,9 +198,9 @@ def test_a_hit_with_the_third_party_rejects_and_silence_goes_to_a_person(shop: L
         shop.do("officer", "credit_application", application, "submit")
     assert {shop.row("credit_application", one)["status"] for one in (hit, silent, odd)} == {"auto_review"}
     shop.settle_outside()
-    assert shop.row("credit_application", hit)["status"] == "rejected"
+    assert [shop.row("credit_application", hit)[name] for name in ("status", "screening")] == ["rejected", "hit"]
     for application in (silent, odd):
         row = shop.row("credit_application", application)
-        assert (row["status"], row["screening_hit"]) == ("checking", True)
-        assert [d["result"] for d in shop.rows("credit_decision", application_id=application)] == ["manual"]
-    assert [d["result"] for d in shop.rows("credit_decision", application_id=hit)] == ["reject"]
+        assert (row["status"], row["screening"]) == ("checking", "unknown")
+    results = {shop.rows("platform.approval_case", entity="lending.credit_application", record_id=one)[0]["result"] for one in (hit, silent, odd)}
+    assert results == {"rejected", None}

@@ -6,6 +6,7 @@ from metaloom.compile.checks.look import check_path, say, spot
 from metaloom.compile.context import Context
 from metaloom.compile.scope import USER, implicit_links, target_of
 from metaloom.model import Catalog, FieldType
+from metaloom.model.action import APPROVAL
 
 _NOT_ENTERED = frozenset({FieldType.CHILD, FieldType.AUTO_NUMBER, FieldType.STATE})
 
@@ -21,11 +22,13 @@ def inputs_are_enterable(catalog: Catalog, context: Context) -> None:
 
 
 def makers_are_people(catalog: Catalog, context: Context) -> None:
-    """``maker_is_not`` names users."""
+    """``maker_is_not`` names users, or ``approval`` where the record can be approved."""
     for action in catalog.actions.values():
         entity = catalog.entities[action.entity]
         where = spot(context, action.entity, "actions", action.name, "maker_is_not")
         for path in filter(None, action.maker_is_not.split(",")):
+            if path == APPROVAL and path not in entity.fields and catalog.chains_of(action.entity):
+                continue
             field = check_path(context, catalog, entity, path, where, action.address)
             target = target_of(field) if field else implicit_links(entity).get(path, USER if "." in path else "")
             if field is not None and target != USER or field is None and path in ("id", "created_at", "updated_at", "row_version"):
