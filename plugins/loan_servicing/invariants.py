@@ -15,6 +15,7 @@ from .payout import DRAWDOWN, ORDER
 from .repayment import ALLOCATION, REPAYMENT
 
 ENTRY, LEG = "platform.ledger_entry", "platform.ledger_leg"
+CASE, TASK = "platform.approval_case", "platform.approval_task"
 PRINCIPAL, OVERPAID, INTEREST = "1303", "2241.01", "6011.01"
 """Accounts by the beginning of their number (domain specification §6)."""
 
@@ -160,14 +161,23 @@ def payouts(survey: Survey) -> Iterator[Breach]:
 
 
 def four_eyes(survey: Survey) -> Iterator[Breach]:
-    """Who wrote a drawdown neither approved nor paid it, and who approved it did not pay it."""
-    drawdowns = {row["id"]: row for row in survey.rows(DRAWDOWN, ("created_by", "approved_by"))}
-    for drawdown in drawdowns.values():
-        if drawdown["created_by"] is not None and drawdown["created_by"] == drawdown["approved_by"]:
-            yield Breach(DRAWDOWN, drawdown["id"], f"user {drawdown['created_by']} wrote and approved it")
+    """Who wrote a drawdown or handed it in decided nothing about it, and nobody of those or of the deciders paid it."""
+    makers: dict[int, set[int]] = defaultdict(set)
+    deciders: dict[int, set[int]] = defaultdict(set)
+    for row in survey.rows(DRAWDOWN, ("created_by", "approved_by")):
+        makers[row["id"]].add(row["created_by"])
+        deciders[row["id"]].add(row["approved_by"])
+    about = {}
+    for case in survey.rows(CASE, ("record_id", "initiator"), {"entity": DRAWDOWN}):
+        about[case["id"]] = case["record_id"]
+        makers[case["record_id"]].add(case["initiator"])
+    for task in survey.rows(TASK, ("case", "decision", "closed_by")):
+        if task["case"] in about and task["decision"] is not None:
+            deciders[about[task["case"]]].add(task["closed_by"])
+    for drawdown, made in makers.items():
+        yield from (Breach(DRAWDOWN, drawdown, f"user {user} wrote it and decided about it") for user in sorted(made & deciders[drawdown] - {None}))
     for order in survey.rows(ORDER, ("drawdown", "created_by")):
-        about = drawdowns[order["drawdown"]]
-        if order["created_by"] is not None and order["created_by"] in (about["created_by"], about["approved_by"]):
+        if order["created_by"] in (makers[order["drawdown"]] | deciders[order["drawdown"]]) - {None}:
             yield Breach(ORDER, order["id"], f"user {order['created_by']} wrote or approved the drawdown and paid it")
 
 

@@ -103,6 +103,14 @@ def test_one_person_in_two_parts_is_found(worked: Lender) -> None:
     order = worked.rows("payment_order", drawdown_id=drawdown["id"])[0]
     with changed(worked, orders, order["id"], {"created_by": drawdown["approved_by_id"]}):
         assert set(broken(worked)) == {"loan_servicing.four_eyes"}
+    case = worked.rows("platform.approval_case", entity="lending.drawdown", record_id=drawdown["id"])[0]
+    finance = order["created_by"]
+    cases, tasks = worked.tenant.revision().tables.engine.approval_case, worked.tenant.revision().tables.engine.approval_task
+    decided = [task for task in worked.rows("platform.approval_task", case_id=case["id"]) if task["decision"] == "pass"][0]
+    with changed(worked, tasks, decided["id"], {"closed_by": finance}):
+        assert set(broken(worked)) >= {"loan_servicing.four_eyes"}
+    with changed(worked, cases, case["id"], {"initiator_id": finance}):
+        assert set(broken(worked)) >= {"loan_servicing.four_eyes"}
 
 
 def test_the_engines_own_see_their_faults_too(worked: Lender) -> None:
