@@ -72,7 +72,7 @@ def _said(case: Case, to: Iterable[int], kind: str, words: Text, link: str) -> t
     subject = case.chain.subject
     text = Text(words.zh + subject.zh, words.en + subject.en)
     people = [user for user in to if user and user != case.unit.ctx.actor.user_id]
-    return people, Telling(kind, text, entity=case.chain.entity, record_id=case.record["id"], link=link)
+    return people, Telling(kind=kind, subject=text, entity=case.chain.entity, record_id=case.record["id"], link=link)
 
 
 def safe_subject(unit: Unit, chain: ApprovalChain, record: Mapping[str, Any]) -> dict[str, str]:
