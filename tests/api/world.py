@@ -33,6 +33,17 @@ number_series:
   order_no: {pattern: "DD{yyyyMMdd}{seq:6}", per: [company, day], mode: gapless, label: {zh: 单号, en: Order number}}
 jobs:
   tidy: {label: {zh: 整理, en: Tidy}, steps: [{notify: {roles: [chief], subject: {zh: "完成", en: Done}}}]}
+dashboards:
+  desk:
+    label: {zh: 工作台, en: Desk}
+    roles: [clerk]
+    widgets:
+      count: {type: number, label: {zh: 订单数, en: Orders}, entity: sale}
+      total: {type: number, label: {zh: 金额, en: Amount}, entity: sale, measure: sum(amount)}
+      states: {type: pie, label: {zh: 按状态, en: By state}, entity: sale, group: status}
+      trend: {type: trend, label: {zh: 趋势, en: Trend}, entity: sale, date: created_at, period: last_30_days}
+      latest: {type: table, label: {zh: 最近订单, en: Latest}, entity: sale, columns: [order_no, amount]}
+      links: {type: links}
 menu:
   depot:
     label: {zh: 仓库, en: Depot}

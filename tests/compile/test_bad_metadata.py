@@ -29,7 +29,47 @@ def step(text: str) -> dict[str, str]:
     return edited(ACTIONS, "      - transition: sell\n", f"      - transition: sell\n{text}\n")
 
 
+def board(*widgets: str) -> dict[str, str]:
+    """The shop with a dashboard of the clerk; each widget stands on a line of its own."""
+    lines = "".join(f"      w{i}: {text}\n" for i, text in enumerate(widgets))
+    return {BASICS: f"{SHOP[BASICS]}dashboards:\n  desk:\n    label: {{zh: 台, en: Desk}}\n    roles: [clerk]\n    widgets:\n{lines}"}
+
+
 CASES: dict[str, dict[str, str]] = {
+    # -- dashboards
+    "dashboard: a number of nothing": board("{type: number}  # ← ML-DASH-001"),
+    "dashboard: a trend without a date": board("{type: trend, entity: order_form, period: this_month}  # ← ML-DASH-001"),
+    "dashboard: a trend without end": board("{type: trend, entity: order_form, date: created_at, period: all}  # ← ML-DASH-001"),
+    "dashboard: a trend of series without dates": board("{type: trend, period: this_year, series: {a: {label: {zh: 甲, en: A}, entity: order_form}}}  # ← ML-DASH-001"),
+    "dashboard: a pie without a group": board("{type: pie, entity: order_form}  # ← ML-DASH-001"),
+    "dashboard: a funnel of neither": board("{type: funnel, entity: order_form}  # ← ML-DASH-001"),
+    "dashboard: a group of a number": board("{type: number, entity: order_form, group: status}  # ← ML-DASH-002"),
+    "dashboard: rows of to-dos": board("{type: todo, entity: order_form}  # ← ML-DASH-002"),
+    "dashboard: a period of no date": board("{type: number, entity: order_form, period: this_month}  # ← ML-DASH-003"),
+    "dashboard: compared with nothing": board("{type: number, entity: order_form, date: created_at, compare: before}  # ← ML-DASH-003"),
+    "dashboard: a sum of words": board("{type: number, entity: order_form, measure: sum(order_no)}  # ← ML-DASH-004"),
+    "dashboard: a sum of days": board("{type: number, entity: customer, measure: sum(born_on)}  # ← ML-DASH-004"),
+    "dashboard: a group of amounts": board("{type: bar, entity: customer, group: credit}  # ← ML-DASH-004"),
+    "dashboard: a group of days": board("{type: bar, entity: customer, group: born_on}  # ← ML-DASH-004"),
+    "dashboard: a group of essays": board("{type: bar, entity: order_form, group: note}  # ← ML-DASH-004"),
+    "dashboard: a date that is none": board("{type: trend, entity: customer, date: credit, period: this_year}  # ← ML-DASH-004"),
+    "dashboard: a group of secrets": board("{type: bar, entity: customer, group: mobile}  # ← ML-DASH-005"),
+    "dashboard: a secret along a link": board("{type: ranking, entity: order_form, group: customer.mobile}  # ← ML-DASH-005"),
+    "dashboard: unknown entity": board("{type: number, entity: order_from}  # ← ML-REF-001"),
+    "dashboard: unknown field": board("{type: bar, entity: order_form, group: stats}  # ← ML-REF-002"),
+    "dashboard: unknown list": board("{type: table, entity: order_form, list: huge}  # ← ML-REF-001"),
+    "dashboard: unknown tab": board("{type: table, entity: order_form, tab: closed}  # ← ML-REF-001"),
+    "dashboard: unknown column": board("{type: table, entity: order_form, columns: [order_no, totl]}  # ← ML-REF-002"),
+    "dashboard: unknown name in a filter": board("{type: number, entity: order_form, filter: \"stats == 'draft'\"}  # ← ML-EXPR-002"),
+    "dashboard: a filter of a series": board("{type: funnel, entity: order_form, series: {a: {label: {zh: 甲, en: A}, filter: \"total\"}}}  # ← ML-EXPR-003"),
+    "dashboard: a part that is no condition": board("{type: number, entity: order_form, part: total}  # ← ML-EXPR-003"),
+    "dashboard: a filter on a secret": board("{type: number, entity: customer, filter: \"mobile == '1'\"}  # ← ML-EXPR-004"),
+    "dashboard: unknown type": board("{type: gauge}  # ← ML-SCHEMA-004"),
+    "dashboard: a measure of its own": board("{type: number, entity: order_form, measure: median(total)}  # ← ML-SCHEMA-005"),
+    "dashboard: of nobody": {BASICS: SHOP[BASICS] + "dashboards:\n  desk: {label: {zh: 台, en: Desk}, roles: [clark], widgets: {a: {type: links}}}  # ← ML-REF-001\n"},
+    "dashboard: rows the role may not list": board("{type: number, entity: platform.audit_entry}  # ← ML-DASH-006"),
+    "dashboard: a field the role may not read": {**edited(CUSTOMER, '{"*": write, mobile: masked}', '{"*": write, mobile: masked, credit: hidden}'),
+                                                 **board("{type: number, entity: order_form, measure: sum(customer.credit)}  # ← ML-DASH-007")},
     # -- text and shape (14-18, 40)
     # -- jobs
     "job: cron that is none": edited(BASICS, 'cron: "0 6 * * 1-5"', 'cron: "0 26 * * *"  # ← ML-JOB-001\n     '),

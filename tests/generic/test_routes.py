@@ -32,12 +32,13 @@ NEEDS = {
 # What everybody with a login may call; no entity stands in the address.
 FOR_EVERYBODY = {
     "message.count", "message.panel", "message.show_list", "message.open_message", "message.mark", "message.settings", "message.save_settings",
-    "workbench.index", "form.capitals", "lookup.search", "file.download", "file.upload", "LoginView.logout", "PasswordView.this_form_get",
+    "workbench.index", "form.capitals", "workbench.show_widget",
+    "lookup.search", "file.download", "file.upload", "LoginView.logout", "PasswordView.this_form_get",
     "PasswordView.this_form_post", "ProfileView.userinfo", "ProfileView.end_session", "api.tasks", "api.decide", "api.decide_many", "api.move_task",
     "inbox.inbox", "inbox.counts", "inbox.waiting", "inbox.decide_several", "case.task", "case.case", "case.way", "case.print_form",
     "case.show_record",
     "case.ask_of_task", "case.ask_of_case", "case.decide", "case.move_task", "case.move_case", "api.case", "api.case_events", "api.case_path",
-    "api.move_case", "api.run_tool", "api.me", "api.menu", "api.openapi", "api.upload", "api.download",
+    "api.move_case", "api.run_tool", "api.dashboards", "api.widget", "api.me", "api.menu", "api.openapi", "api.upload", "api.download",
 }  # fmt: skip
 ROLES = ("platform.admin", "platform.auditor", "lending.officer", "lending.risk_review", "lending.marketing", "workshop.technician", "workshop.storekeeper")
 ALLOWED = {200, 201, 204, 302, 303, 400, 409, 412, 415, 422, 428}

@@ -100,7 +100,8 @@ def test_a_list_takes_one_statement_and_at_most_three(world, many):
 
 
 @pytest.mark.parametrize(("path", "op", "value", "expected"), [
-    ("code", "eq", "P3", [3]), ("code", "ne", "P3", [8, 7, 6, 5, 4, 2, 1]), ("code", "in", ["P1", "P2"], [2, 1]), ("code", "in", "P1,P2", [2, 1]),
+    ("code", "eq", "P3", [3]), ("code", "ne", "P3", [8, 7, 6, 5, 4, 2, 1]), ("code", "in", ["P1", "P2"], [2, 1]), ("code", "in", "P1,P2", [2, 1]), ("code", "not_in", ["P1", "P2", "P3", "P4"], [8, 7, 6, 5]), ("tags", "empty", True, [8, 7, 6, 5, 4, 3, 2]),
+    ("reviewer", "not_in", [4, 3], [8, 7, 4, 3]),
     ("name", "prefix", "项目1", [1]), ("name", "contains", "目2", [2]), ("name", "contains", "%", []), ("name", "contains", "_", []),
     ("name", "contains", "\\", []), ("name", "contains", "xm3", [3]), ("name", "contains", "XiangMu 3", [3]),
     ("budget", "gt", "700", [8]), ("budget", "ge", "700.00", [8, 7]), ("budget", "lt", "200", [1]), ("budget", "between", ["200", "300"], [3, 2]),
@@ -129,10 +130,10 @@ HOSTILE = ["' OR 1=1--", "\x00", "1e400", "NaN", "Infinity", "١٢٣", [1], {"a"
            "2026-13-01", "9999-99-99T99:99", "0001-01-01", "1_000", "0x10", b"1", object()]
 
 
-OPS = ("eq", "ne", "lt", "between", "in", "contains", "prefix", "empty", "last4")
+OPS = ("eq", "ne", "lt", "between", "in", "not_in", "contains", "prefix", "empty", "last4")
 
 
-@pytest.mark.parametrize("op", ["eq", "ne", "lt", "between", "in", "contains", "prefix", "empty", "last4", "", "sw", "regex", None, ["eq"], "eq; drop table x"])
+@pytest.mark.parametrize("op", ["eq", "ne", "lt", "between", "in", "not_in", "contains", "prefix", "empty", "last4", "", "sw", "regex", None, ["eq"], "eq; drop table x"])
 def test_hostile_filters_are_refused_or_find_nothing_and_never_fail(world, op):
     started = time.perf_counter()
     with world.as_(1, "office", "own") as reader:

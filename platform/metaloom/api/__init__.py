@@ -10,7 +10,20 @@ from flask import Blueprint, Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 import metaloom.api.messages  # noqa: F401  (registers the sentences)
-from metaloom.api import actions, approval, bulk, door, files, hook, openapi, person, problems, records, tools
+from metaloom.api import (
+    actions,
+    approval,
+    bulk,
+    dashboards,
+    door,
+    files,
+    hook,
+    openapi,
+    person,
+    problems,
+    records,
+    tools,
+)
 
 ROOT = "/api/v1"
 # endpoint name → (method, path below ROOT, view)
@@ -31,6 +44,8 @@ ROUTES = {
     "case_path": ("GET", "/case/<id>/path", approval.case_path),
     "move_case": ("POST", "/case/<id>/<verb>", approval.move),
     "start_approval": ("POST", "/<entity>/<id>/approval/<chain>", approval.start),
+    "dashboards": ("GET", "/dashboards", dashboards.boards),
+    "widget": ("GET", "/dashboards/<board>/<name>", dashboards.widget),
     "list": ("GET", "/<entity>", records.list_records),
     "create": ("POST", "/<entity>", records.create),
     "bulk": ("POST", "/<entity>/bulk", bulk.bulk),

@@ -31,6 +31,7 @@ from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.command.move_case import CASE_MOVES, DATA, PEOPLE_MAX, WHOLE
 from metaloom.command.run_action import moves_money
 from metaloom.model import Entity, Field, FieldLevel
+from metaloom.model.dashboard import PERIODS
 from metaloom.plugin.registry import Registry
 from metaloom.record import implicit_fields, operators
 
@@ -120,6 +121,10 @@ class Book:
             "refresh", "Renew the token", {"200": _json(_ref("Tokens")), **_refusals("400", "401", "415")}, body=_ref("Refresh")), open_=True)
         self._add("/me", "get", Operation("me", "Who am I", {"200": _json({"type": "object"}), **_refusals("400", "401")}))
         self._add("/menu", "get", Operation("menu", "My menu", {"200": _json(_items({"type": "object"})), **_refusals("400", "401")}))
+        self._add("/dashboards", "get", Operation("dashboards", "My dashboards", {"200": _json(_items(_ref("Dashboard"))), **_refusals("400", "401")}))
+        self._add("/dashboards/{board}/{name}", "get", Operation(
+            "widget", "What a widget says", {"200": _json(_ref("Figures")), **_refusals("400", "401", "403", "404", "503")}, (
+                _in_path("board"), _in_path("name"), _query("period", {"type": "string", "enum": list(PERIODS)}))))
         self._add("/openapi.json", "get", Operation("openapi", "This document", {"200": _json({"type": "object"}), **_refusals("400", "401")}))
         upload = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}, "required": ["file"]}
         self._add("/files", "post", Operation(
@@ -349,6 +354,10 @@ def _query(name: str, schema: Schema, description: str = "") -> Schema:
     return {"name": name, "in": "query", "schema": schema, **({"description": description} if description else {})}
 
 
+def _in_path(name: str) -> Schema:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
 def _json(schema: Schema, headers: tuple[str, ...] = ()) -> Schema:
     named = {name: {"$ref": f"#/components/headers/{name}"} for name in (*headers, "X-Request-Id")}
     return {"description": "OK", "headers": named, "content": {"application/json": {"schema": schema}}}
@@ -439,6 +448,16 @@ COMMON_SCHEMAS: dict[str, Schema] = {
     "Reason": {"type": "object", "additionalProperties": False, "properties": {"reason": {"type": "string", "maxLength": 2000}}},
     "Transfer": {"type": "object", "additionalProperties": False, "minProperties": 1, "properties": {
         "company": ID, "org_unit": ID, "user": ID, "reason": {"type": "string", "maxLength": 2000}}},
+    "Dashboard": {"type": "object", "required": ["name", "label", "widgets"], "properties": {"name": _TEXT, "label": _TEXT, "widgets": {
+        "type": "array", "items": {"type": "object", "required": ["name", "type", "periods"], "properties": {
+            "name": _TEXT, "type": _TEXT, "label": _NULL_TEXT, "period": _NULL_TEXT, "periods": {"type": "array", "items": _TEXT}}}}}},
+    "Figures": {"type": "object", "required": ["name", "type", "narrowed"], "properties": {
+        "name": _TEXT, "type": _TEXT, "label": _NULL_TEXT, "period": _NULL_TEXT, "since": _NULL_TEXT, "until": _NULL_TEXT, "value": {}, "part": {},
+        "share": _NULL_TEXT, "narrowed": {"type": "boolean"}, "compared": {"type": "object"}, "bucket": _TEXT, "groups": {"type": "array", "items": {
+            "type": "object", "required": ["key", "value"], "properties": {"key": {}, "label": _NULL_TEXT, "value": {}, "rest": {"type": "boolean"}}}},
+        "series": {"type": "array", "items": {"type": "object", "required": ["points"], "properties": {
+            "name": _NULL_TEXT, "label": _NULL_TEXT, "points": {"type": "array", "items": {"type": "object", "required": ["at", "value"], "properties": {
+                "at": _TEXT, "value": {}}}}}}}, "rows": {"type": "array", "items": {"type": "object"}}}},
     "Found": {"type": "object", "required": ["id", "title"], "properties": {"id": ID, "title": _TEXT, "subtitle": _TEXT}},
     "File": {"type": "object", "required": ["id", "name", "size", "media_type"], "properties": {
         "id": ID, "name": _TEXT, "size": _INT, "media_type": _TEXT}},

@@ -19,7 +19,7 @@ LIST_KEYS = ("list", "tab", "filter", "q", "sort", "cursor", "page", "limit", "f
 RELATED_KEYS = ("list", "filter", "q", "sort", "cursor", "page", "limit", "fields", "include", "archived")
 EXPORT_KEYS = ("list", "tab", "filter", "q", "sort", "fields", "include", "archived", "format")
 ALIASES = {"gte": "ge", "lte": "le"}
-OPERATORS = ("eq", "ne", "lt", "le", "gt", "ge", "between", "in", "contains", "prefix", "empty", "last4")
+OPERATORS = ("eq", "ne", "lt", "le", "gt", "ge", "between", "in", "not_in", "contains", "prefix", "empty", "last4")
 
 
 @dataclass(frozen=True)

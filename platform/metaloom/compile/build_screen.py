@@ -96,12 +96,12 @@ def _entered(entity: Entity, name: str) -> bool:
 def build_menu(context: Context, folder: Folder, name: str, node: Node) -> Menu:
     address = f"{folder.pack}.{name}"
     items = {item: _menu_item(context, folder, f"{address}/{item}", item, n) for item, n in entries(node.get("items"))}
-    return Menu(address, words(node.get("label")), string(node.get("icon")), _order(node), MappingProxyType(items), node.key)
+    return Menu(address, words(node.get("label")), string(node.get("icon")), order_of(node), MappingProxyType(items), node.key)
 
 
 def _menu_item(context: Context, folder: Folder, address: str, name: str, node: Node) -> MenuItem:
     return MenuItem(name, words(node.get("label")), string(node.get("icon")), list_address(context, node.get("list"), folder.pack, address),
-                    string(node.get("page")), _order(node))
+                    string(node.get("page")), order_of(node))
 
 
 def list_address(context: Context, node: Node | None, pack: str, address: str) -> str:
@@ -115,7 +115,8 @@ def list_address(context: Context, node: Node | None, pack: str, address: str) -
     return context.find("list", Node(f"{entity}/{name}", node.position, node.key, node.layer), pack, address)
 
 
-def _order(node: Node) -> int:
+def order_of(node: Node) -> int:
+    """Its place among its neighbours; 100 where nothing is written."""
     order = node.get("order")
     return int(order.value) if order else 100
 
@@ -126,4 +127,4 @@ def build_quick_link(context: Context, folder: Folder, name: str, node: Node) ->
     return QuickLink(
         address, words(node.get("label")), string(node.get("icon")), context.find("entity", node.get("create"), folder.pack, address),
         list_address(context, node.get("list"), folder.pack, address),
-        tuple(context.find("role", n, folder.pack, address) for n in roles.value) if roles else (), _order(node), node.key)
+        tuple(context.find("role", n, folder.pack, address) for n in roles.value) if roles else (), order_of(node), node.key)

@@ -181,6 +181,16 @@ CODES: dict[str, Code] = {
     "ML-SCREEN-004": Code("{field} is required but stands in no section", "add it to a section, or give it a default", "warning"),
     "ML-SCREEN-005": Code("{item} needs exactly one of {goals}, found {found}"),
     "ML-SCREEN-006": Code("{entity} cannot be created by people on its own", "link to a list instead"),
+    # dashboards
+    "ML-DASH-001": Code("a {type} needs {key}", "add it, or choose another type"),
+    "ML-DASH-002": Code("{key} means nothing for {type}", "remove it"),
+    "ML-DASH-003": Code("{key} needs {other}", "add {other}:, or remove {key}:"),
+    "ML-DASH-004": Code("{path} is {type} and cannot be {what}"),
+    "ML-DASH-005": Code("{path} is encrypted, so nothing can be reckoned or grouped by it", "take another field"),
+    "ML-DASH-006": Code("{role} may not list {entity}: the widget stays empty for that role", "grant list in access:, or take the widget to another dashboard",
+                        "warning"),
+    "ML-DASH-007": Code("{role} may not read {path} in the clear: the widget stays empty for that role",
+                        "let the role read it in access:, or take another field", "warning"),
     # access
     "ML-ACCESS-001": Code("{entity} has no action {name}"),
     "ML-ACCESS-002": Code("the scope {scope} asks for {needed}, but {entity} is not owned by one", "choose another scope, or add it to owned_by"),

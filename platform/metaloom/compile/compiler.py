@@ -11,6 +11,7 @@ from metaloom.base.diagnostic import Diagnostic, MetadataRefused
 from metaloom.base.position import Position
 from metaloom.compile.build_action import build_action
 from metaloom.compile.build_approval import build_chain
+from metaloom.compile.build_dashboard import build_dashboard
 from metaloom.compile.build_entity import build_entity, build_lifecycle
 from metaloom.compile.build_job import build_job
 from metaloom.compile.build_message import build_template, build_webhook
@@ -151,6 +152,7 @@ def _build(context: Context) -> Catalog:
         trials=_frozen(_each(effective, "tests", lambda f, n, node: build_trial(context, f, n, node))),
         settings=_frozen(_settings(effective)),
         jobs=_frozen(_each(effective, "jobs", lambda f, n, node: build_job(context, f, n, node))),
+        dashboards=_frozen(_each(effective, "dashboards", lambda f, n, node: build_dashboard(context, f, n, node))),
     )
 
 

@@ -12,7 +12,8 @@ from metaloom.compile.node import Node
 from metaloom.compile.schema import Shape, shape_of
 
 # Order between these names means nothing.
-_SORTED = frozenset({"roles", "choices", "menu", "quick_links", "number_series", "accounts", "messages", "webhooks", "tests", "jobs"})
+_SORTED = frozenset({"roles", "choices", "menu", "quick_links", "number_series", "accounts", "messages", "webhooks", "tests", "jobs",
+                     "dashboards"})
 
 
 def digest(effective: Effective) -> str:

@@ -263,10 +263,11 @@ def _module_folder(effective: Effective, place: Any, op: Op) -> Folder:
 PRESENTATION = frozenset({"label", "help", "unit", "icon", "colour", "order", "style", "confirm", "done", "header", "subtitle", "message"})
 EXTENSIBLE = (("entity", "fields"), ("entity", "rules"), ("entity", "unique"), ("entity", "indexes"), ("entity", "related"),
               ("access",), ("actions",), ("approval",), ("processes",), ("roles",), ("choices",), ("menu",), ("quick_links",), ("number_series",),
-              ("accounts",), ("accounting_rules",), ("messages",), ("webhooks",), ("tests",), ("warnings",), ("jobs",))
+              ("accounts",), ("accounting_rules",), ("messages",), ("webhooks",), ("tests",), ("warnings",), ("jobs",),
+              ("dashboards",))
 
 
-ITEMS = (("menu", "items"), ("choices", "items"))
+ITEMS = (("menu", "items"), ("choices", "items"), ("dashboards", "widgets"))
 
 
 def _check_lock(effective: Effective, folder: Folder, op: Op) -> None:

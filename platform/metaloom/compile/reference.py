@@ -123,7 +123,8 @@ def _names() -> str:
 def _locked() -> str:
     maps = ", ".join(f"`{'/'.join(path)}`" for path in EXTENSIBLE)
     words = ", ".join(f"`{word}`" for word in sorted(PRESENTATION))
-    return (f"* names may be added to {maps} and to `menu/<name>/items` and `choices/<name>/items`;\n* words and looks may be changed: {words};\n"
+    items = "`menu/<name>/items`, `choices/<name>/items` and `dashboards/<name>/widgets`"
+    return (f"* names may be added to {maps} and to {items};\n* words and looks may be changed: {words};\n"
             "* `list`, `lists` and `form` may be changed freely;\n* every other operation is refused (`ML-OVERLAY-005`).\n")
 
 

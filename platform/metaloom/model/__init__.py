@@ -23,6 +23,7 @@ from metaloom.model.approval import (
 )
 from metaloom.model.catalog import Catalog, Pack
 from metaloom.model.choices import Choice, Choices
+from metaloom.model.dashboard import Dashboard, Measure, Rows, Widget
 from metaloom.model.entity import (
     Aggregate,
     Entity,
@@ -46,10 +47,11 @@ from metaloom.model.who import Who
 
 __all__ = [
     "Absence", "AccessGrant", "Account", "AccountingRule", "Action", "Again", "Aggregate", "AlertEscalation", "AlertForm", "Allowed",
-    "ApprovalChain", "Branch", "ByHand", "Catalog", "ChainStep", "ChannelText", "Choice", "Choices", "Column", "CopyTo", "Decide", "Entity",
+    "ApprovalChain", "Branch", "ByHand", "Catalog", "ChainStep", "ChannelText", "Choice", "Choices", "Column", "CopyTo", "Dashboard", "Decide",
+    "Entity",
     "Escalation", "Expectation", "Field", "FieldLevel", "FieldType", "Fork", "Form", "HookIn", "HookOut", "Index", "Input",
-    "Job", "JobStep", "LedgerLeg", "LevelRule", "Lifecycle", "Limit", "ListView", "Menu", "MenuItem", "MessageTemplate", "Move", "NumberSeries",
+    "Job", "JobStep", "LedgerLeg", "LevelRule", "Lifecycle", "Limit", "ListView", "Measure", "Menu", "MenuItem", "MessageTemplate", "Move", "NumberSeries",
     "Ownership", "Pack", "Person", "Process", "ProcessStep", "QuickLink", "Receiver", "Retry", "ReturnRule",
-    "Role", "Rule", "Section", "StartRule", "State", "Step",
-    "SubChain", "Tab", "Transition", "Trial", "UniqueRule", "WaitFor", "WarningRule", "Way", "Webhook", "Who",
+    "Role", "Rows", "Rule", "Section", "StartRule", "State", "Step",
+    "SubChain", "Tab", "Transition", "Trial", "UniqueRule", "WaitFor", "WarningRule", "Way", "Webhook", "Who", "Widget",
 ]

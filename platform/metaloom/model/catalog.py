@@ -13,6 +13,7 @@ from metaloom.model.access import AccessGrant, Role
 from metaloom.model.action import Action
 from metaloom.model.approval import ApprovalChain
 from metaloom.model.choices import Choices
+from metaloom.model.dashboard import Dashboard
 from metaloom.model.entity import Entity
 from metaloom.model.job import Job
 from metaloom.model.ledger import Account, AccountingRule
@@ -66,6 +67,7 @@ class Catalog:
     settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     jobs: Mapping[str, Job] = field(default_factory=lambda: MappingProxyType({}))
     processes: Mapping[str, Process] = field(default_factory=lambda: MappingProxyType({}))
+    dashboards: Mapping[str, Dashboard] = field(default_factory=lambda: MappingProxyType({}))
 
     def entity(self, address: str) -> Entity:
         """The entity at ``address``; KeyError when the catalog has none (callers at the doors answer NotFound)."""

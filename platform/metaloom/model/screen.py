@@ -44,6 +44,7 @@ class ListView:
     actions: tuple[str, ...] = ()      # row actions in order; () = all that the person may do
     page_size: int = 20
     empty: Text | None = None
+    also: tuple[str, ...] = ()         # further conditions that hold besides ``filter`` (the rows behind a number of a dashboard)
     position: Position = NOWHERE
 
 

@@ -9,11 +9,12 @@ from metaloom.record.paths import Path, UnknownPath, column_of, field_of, implic
 from metaloom.record.reader import Reader
 from metaloom.record.row import Asked, Change, Count, Found, HistoryEntry, Page, Row
 from metaloom.record.schema import InputSchema, input_schema, schema_of
+from metaloom.record.summary import Bucket, Group, Summary, Summing
 from metaloom.record.survey import Survey
 from metaloom.record.writer import Writer
 
 __all__ = [
-    "Asked", "Change", "Count", "Filter", "Found", "HistoryEntry", "InputSchema", "Page", "Path", "Reader", "Row", "Searched", "Survey",
-    "UnknownPath", "Writer", "choice_of", "column_of", "display", "encode_display", "encode_json", "field_of",
+    "Asked", "Bucket", "Change", "Count", "Filter", "Found", "Group", "HistoryEntry", "InputSchema", "Page", "Path", "Reader", "Row", "Searched",
+    "Summary", "Summing", "Survey", "UnknownPath", "Writer", "choice_of", "column_of", "display", "encode_display", "encode_json", "field_of",
     "implicit_fields", "input_schema", "mask", "masked_operators", "operators", "path", "schema_of", "target_of",
 ]

@@ -22,8 +22,8 @@ from metaloom.record.values import BadValue, Reading, read
 from metaloom.storage.companions import last4_address
 
 FILTERS_MAX, VALUES_MAX, TEXT_MAX = 30, 200, 100
-_EQUAL, _ORDERED = ("eq", "ne", "in", "empty"), ("eq", "ne", "lt", "le", "gt", "ge", "between", "in", "empty")
-_TEXT_OPS = ("eq", "ne", "contains", "prefix", "in", "empty")
+_EQUAL, _ORDERED = ("eq", "ne", "in", "not_in", "empty"), ("eq", "ne", "lt", "le", "gt", "ge", "between", "in", "not_in", "empty")
+_TEXT_OPS = ("eq", "ne", "contains", "prefix", "in", "not_in", "empty")
 _DATE_ONLY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _COMPARE: dict[str, Callable[[Any, Any], sa.ColumnElement[bool]]] = {
     "eq": lambda c, v: c == v, "ne": lambda c, v: sa.or_(c != v, c.is_(None)), "lt": lambda c, v: c < v, "le": lambda c, v: c <= v,
@@ -33,7 +33,7 @@ _COMPARE: dict[str, Callable[[Any, Any], sa.ColumnElement[bool]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """``path op value``: eq ne lt le gt ge between in contains prefix empty last4. ``between`` takes two values (either may
+    """``path op value``: eq ne lt le gt ge between in not_in contains prefix empty last4. ``between`` takes two values (either may
     be None), ``in`` a list or text with commas, ``empty`` true or false."""
 
     path: str
@@ -63,7 +63,7 @@ def operators(field: Field) -> tuple[str, ...]:
     if kind is FieldType.BOOLEAN:
         return ("eq", "empty")
     if kind in (FieldType.CHOICE, FieldType.STATE):
-        return ("in", "eq", "ne", "empty")
+        return ("in", "eq", "ne", "not_in", "empty")
     if kind in LINK_TYPES:
         return _EQUAL
     if kind in EXACT_TYPES or kind in (FieldType.INTEGER, FieldType.DATE, FieldType.DATETIME, FieldType.TIME):
@@ -141,7 +141,7 @@ class Filters:
     def _within_rights(self, path: Path, op: str, clause: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
         """The clause in the rows where the actor may ask this: readable ones, and masked ones for exact search."""
         level = FieldLevel.MASKED if op in masked_operators(path.field) else FieldLevel.READ
-        condition, possible = self._frame.readable(path, level, linked=op not in ("ne", "empty"))
+        condition, possible = self._frame.readable(path, level, linked=op not in ("ne", "not_in", "empty"))
         if not possible:
             raise _Refused(message("record.masked_exact_only", label=path.field.label))
         if condition is None:
@@ -159,6 +159,8 @@ class Filters:
             return self._like(path, column, op, raw)
         if op == "in":
             return self._in(path, column, raw)
+        if op == "not_in":
+            return sa.or_(sa.not_(self._in(path, column, raw)), column.is_(None))
         if op == "between":
             return self._between(path, column, raw)
         if path.field.type is FieldType.DATETIME and isinstance(raw, str) and _DATE_ONLY.fullmatch(raw.strip()):

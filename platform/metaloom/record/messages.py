@@ -11,6 +11,7 @@ register({
     "record.masked_exact_only": ("“{label}”已脱敏，只能按完整内容或末四位精确查找。",
                                  "“{label}” is masked: it can only be searched by its full value or its last four characters."),
     "record.no_sort": ("不能按“{label}”排序。", "The list cannot be sorted by “{label}”."),
+    "record.no_group": ("不能按“{label}”分组统计。", "Nothing can be grouped by “{label}”."),
     "record.no_total": ("“{label}”不能合计。", "“{label}” cannot be totalled."),
     "record.bad_cursor": ("翻页标记无效，请重新查询。", "The page marker is not valid; please search again."),
     "record.page_too_far": ("最多可直接翻到第 {limit} 页，请缩小查询范围或使用“下一页”。",

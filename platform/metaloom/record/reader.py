@@ -23,7 +23,9 @@ from metaloom.record.paging import Key, Marker, Order, seal, unseal
 from metaloom.record.paths import PATHS, Path, UnknownPath, implicit_fields
 from metaloom.record.row import Asked, Count, Found, HistoryEntry, Page, Row
 from metaloom.record.select import Frame, Selection, title_path
+from metaloom.record.summary import Summary, Summing, summed
 from metaloom.record.why import Why, explain
+from metaloom.storage.budget import limited
 
 # Inside the class `list` is the method of that name.
 Clauses = list[Any]
@@ -34,6 +36,7 @@ Names = list[str]
 Watch = Callable[["Reader", Sequence[Searched]], None]
 LIMIT_MAX, PAGES_MAX, SORTS_MAX, COUNT_CAP = 200, 400, 4, 10_000
 NO_TOTALS = (FieldType.RATE,)
+SECONDS_TO_SUM = 8.0
 
 
 class Reader:
@@ -44,7 +47,7 @@ class Reader:
         """``watch`` is told of searches on masked fields before they are answered; what it raises is the answer."""
         self.conn, self.tenant, self.revision, self.plan, self.env, self._watch = conn, tenant, revision, plan, env, watch
         self.locale = locale or plan.actor.locale
-        self._path = PATHS.of(revision).path
+        self.known_path = PATHS.of(revision).path
 
     @property
     def zone(self) -> tzinfo:
@@ -109,6 +112,14 @@ class Reader:
         row = self.conn.execute(sa.select(*sums).select_from(frame.source()).where(*clauses)).one()
         return dict(zip(columns, row, strict=True))
 
+    def summary(self, entity: str, summing: Summing, *, view: ListView | None = None, filters: Sequence[Filter] = (),
+                tab: str | None = None) -> Summary:
+        """Sums over the rows of a list, in all or by group; see ``record.summary``. TooSlow when it takes longer than ``SECONDS_TO_SUM``."""
+        self._permit(entity, "list")
+        frame, clauses, asked = self._rows(Asked(entity, view, tuple(filters), tab=tab))
+        with limited(self.conn, SECONDS_TO_SUM):
+            return summed(self, frame, clauses, summing, narrowed=asked.narrowed)
+
     def tab_counts(self, entity: str, view: ListView, *, filters: Sequence[Filter] = (), q: str | None = None,
                    cap: int = COUNT_CAP) -> Mapping[str, Count]:
         """The count of every tab of ``view`` in one statement, each capped."""
@@ -130,7 +141,7 @@ class Reader:
         if found is None:
             raise Invalid([Problem("tab", message("record.unknown_tab", tab=tab[:40]))])
         other, _, link = found.rpartition(".")
-        pointing = self._path(other, link)
+        pointing = self.known_path(other, link)
         if self.plan.field_level_anywhere(other, link) < FieldLevel.READ:
             raise NotFound
         view = view or self.plan.catalog.lists.get(f"{other}/main")
@@ -142,7 +153,7 @@ class Reader:
         names, counts = [], []
         for tab in tabs:
             other, _, link = self.plan.catalog.entities[entity].related[tab].rpartition(".")
-            pointing = self._path(other, link)
+            pointing = self.known_path(other, link)
             if not self.plan.may(other, "list") or self.plan.field_level_anywhere(other, link) < FieldLevel.READ:
                 continue
             frame, clauses, _ = self._rows(Asked(other, where=(self._pointing(pointing, id),)))
@@ -180,7 +191,7 @@ class Reader:
             asked = self._filters(frame)
             clauses.append(asked.quick(text))
             self._tell(asked.searched)
-        paths = [self._path(entity, target.subtitle)] if target.subtitle and target.subtitle in target.fields else []
+        paths = [self.known_path(entity, target.subtitle)] if target.subtitle and target.subtitle in target.fields else []
         rows = self._read(frame, clauses, paths, _limit(limit, None))
         return [Found(row.id, row.title, self._subtitle(row, target)) for row in rows]
 
@@ -275,7 +286,7 @@ class Reader:
             raise NotAllowed(verdict.reason)
 
     def _filters(self, frame: Frame) -> Filters:
-        return Filters(frame, self._path, self.tenant.secrets, self.zone, self.plan.actor.user_id)
+        return Filters(frame, self.known_path, self.tenant.secrets, self.zone, self.plan.actor.user_id)
 
     def _tell(self, searched: Sequence[Searched]) -> None:
         if searched and self._watch is not None:
@@ -299,8 +310,8 @@ class Reader:
     def _fixed_conditions(self, asked: Asked) -> Names:
         """Conditions of the list and of its tab; they are the author's, so they need no right of the reader."""
         view, found = asked.view, []
-        if view is not None and view.filter:
-            found.append(view.filter)
+        if view is not None:
+            found.extend(text for text in (view.filter, *view.also) if text)
         if asked.tab:
             tab = view.tabs.get(asked.tab) if view is not None else None
             if tab is None:
@@ -315,16 +326,17 @@ class Reader:
         frame = Frame(self.plan, asked.entity, self.env, action=asked.action)
         if paths is None:
             own = [c.path for c in asked.view.columns.values() if not c.hidden] if asked.view else _all_paths(entity, with_implicit=False)
-            known = [self._path(asked.entity, text) for text in own]
+            known = [self.known_path(asked.entity, text) for text in own]
             return [path for path in known if frame.readable(path, FieldLevel.MASKED)[1]]
         if len(paths) > 100:
             raise Invalid([Problem("columns", message("record.too_many_values", limit=100))])
-        found = {path.text: path for path in (self._visible(frame, text, "columns") for text in paths)}
+        found = {path.text: path for path in (self.visible_path(frame, text, "columns") for text in paths)}
         return [*found.values()]
 
-    def _visible(self, frame: Frame, text: Any, where: str, level: FieldLevel = FieldLevel.MASKED) -> Path:
+    def visible_path(self, frame: Frame, text: Any, where: str, level: FieldLevel = FieldLevel.MASKED) -> Path:
+        """The path, if the reader may see it at ``level`` in some row; Invalid, as for one that does not exist, where not."""
         try:
-            path = self._path(frame.entity.address, text) if isinstance(text, str) and len(text) <= 120 else None
+            path = self.known_path(frame.entity.address, text) if isinstance(text, str) and len(text) <= 120 else None
         except UnknownPath:
             path = None
         if path is None or not frame.readable(path, level)[1]:
@@ -344,7 +356,7 @@ class Reader:
                 conditions.append(condition)
         if not keys and asked.view is not None:
             keys = self._own_sort(frame, asked.view.sort)
-        ident = self._path(frame.entity.address, "id")
+        ident = self.known_path(frame.entity.address, "id")
         descending = keys[-1].descending if keys else True
         keys = [key for key in keys if key.name != "id"]
         if len(keys) < len(sort) and "id" in (text.lstrip("-") for text in sort):
@@ -353,7 +365,7 @@ class Reader:
 
     def _key(self, frame: Frame, text: Any) -> tuple[Key, sa.ColumnElement[bool] | None]:
         name = text.removeprefix("-") if isinstance(text, str) else ""
-        path = self._visible(frame, name, "sort")
+        path = self.visible_path(frame, name, "sort")
         shown = path.title or path
         condition, possible = frame.readable(shown, FieldLevel.READ)
         unsortable = (FieldType.JSON, FieldType.LONG_TEXT, FieldType.RICH_TEXT, FieldType.MULTI_CHOICE, FieldType.TAGS, *FILE_TYPES)
@@ -378,7 +390,7 @@ class Reader:
     def _selection(self, frame: Frame, paths: Sequence[Path]) -> Selection:
         selection = Selection(frame, self.tenant.secrets, self.locale)
         selection.add_row()
-        selection.add_title(title_path(self._path, frame.entity))
+        selection.add_title(title_path(self.known_path, frame.entity))
         for path in paths:
             selection.add_path(path)
         selection.add_flags()
@@ -464,7 +476,7 @@ class Reader:
         frame = Frame(self.plan, entity, self.env, action=action)
         definition = self.plan.catalog.entities[entity]
         wanted = [*_all_paths(definition, with_implicit=True), *(p for p in definition.header if "." in p)] if paths is None else paths
-        known = [self._path(entity, text) for text in dict.fromkeys(wanted)]
+        known = [self.known_path(entity, text) for text in dict.fromkeys(wanted)]
         selection = self._selection(frame, [path for path in known if frame.readable(path, FieldLevel.MASKED)[1]])
         by_id = frame.table.c.id == sa.bindparam("record_id", type_=frame.table.c.id.type)
         statement = sa.select(*selection.statement_columns()).select_from(frame.source()).where(by_id, frame.predicate())
@@ -504,7 +516,7 @@ class Reader:
             return ()
         frame = Frame(self.plan, address, self.env, action="read")
         column = frame.table.c[child.fields[parent_field or child.parent_field].column]
-        paths = [self._path(address, text) for text in _all_paths(child, with_implicit=False)]
+        paths = [self.known_path(address, text) for text in _all_paths(child, with_implicit=False)]
         shown = [path for path in paths if frame.readable(path, FieldLevel.MASKED)[1]]
         clauses = [column == parent_id, frame.predicate(), *_live(frame.table, archived=False)]
         return tuple(self._read(frame, clauses, shown, 2000, frame.table.c.id))
@@ -517,7 +529,7 @@ class Reader:
 
     def _summand(self, frame: Frame, entity: str, name: str) -> Any:
         try:
-            path = self._path(entity, name)
+            path = self.known_path(entity, name)
         except UnknownPath:
             raise Invalid([Problem("totals", message("record.unknown_column", path=str(name)[:60]))]) from None
         summable = path.field.type in EXACT_TYPES or path.field.type is FieldType.INTEGER

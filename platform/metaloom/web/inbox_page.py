@@ -166,12 +166,17 @@ def counts() -> Any:
 
 @blueprint.get("/task/waiting")
 def waiting() -> Any:
-    """The latest tasks for the workbench."""
-    pinned = current()
+    """The tasks that have waited longest, for the workbench."""
+    lines, more = waiting_lines(current(), WAITING_SHOWN)
+    return render_template("approval/waiting.html", lines=lines, more=more)
+
+
+def waiting_lines(pinned: Current, limit: int) -> tuple[list[Line], bool]:
+    """The person's open tasks, longest waiting first, and whether there are more."""
     box = BOXES["todo"]
-    page = pinned.reader.list(TASK, view=_view(pinned, box), tab=box.tab, sort=["opened_at"], limit=WAITING_SHOWN, paths=[
+    page = pinned.reader.list(TASK, view=_view(pinned, box), tab=box.tab, sort=["opened_at"], limit=limit, paths=[
         *(f"case.{name}" for name in OF_CASE), box.time, *OF_TASK])
-    return render_template("approval/waiting.html", lines=[_line(pinned, box, row) for row in page.rows], more=page.has_more)
+    return [_line(pinned, box, row) for row in page.rows], page.has_more
 
 
 # ------------------------------------------------------------------------------------------------------ in one go

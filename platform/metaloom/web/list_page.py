@@ -15,6 +15,7 @@ from metaloom.command.export_records import export_records
 from metaloom.model import Action, FieldLevel
 from metaloom.web import i18n
 from metaloom.web.cells import HINTS, Head, heads
+from metaloom.web.chart import aim_words
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.drawn import drawn, framed, hole, pieces, zone
 from metaloom.web.frame import json_answer
@@ -82,8 +83,17 @@ def _answered(pinned: Current, state: ListState, page: Any, problems: list[str],
     if part:
         return filled
     around = kept("page", lambda: pieces("list/page.html", zone_html=hole("zone"), fields=search_fields(pinned, state), bulk=bulk,
-                                         crumbs=[(_title(pinned, state), "")], **_names(pinned, state), **_toolbar(pinned, state)))
+                                         crumbs=[(_title(pinned, state), "")],
+                                         aim=_aim_words(pinned, state), **_names(pinned, state), **_toolbar(pinned, state)))
     return framed(around, zone=filled)
+
+
+def _aim_words(pinned: Current, state: ListState) -> str:
+    """What the number is called whose rows these are; a key that means nothing is refused where the rows are."""
+    try:
+        return "" if state.aim is None else aim_words(pinned, state.aim)
+    except Invalid:
+        return ""
 
 
 def _names(pinned: Current, state: ListState) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 
 from metaloom.base.errors import MetaloomError, NotFound
 from metaloom.base.regions import is_region, significant
+from metaloom.command.dashboard import Aim, aimed, arguments, narrowed_to
 from metaloom.model import Entity, Field, FieldLevel, FieldType, ListView
 from metaloom.model.entity import EXACT_TYPES, FILE_TYPES, LINK_TYPES
 from metaloom.record.filters import Filter, masked_operators, operators
@@ -63,6 +64,7 @@ class ListState:
     args: MultiDict[str, str]
     columns: tuple[str, ...] | None = None
     density: str = "normal"
+    aim: Aim | None = None
 
     @property
     def place(self) -> str:
@@ -71,6 +73,11 @@ class ListState:
     def asked(self) -> dict[str, Any]:
         """The row set, in the words of ``record.Reader``."""
         return {"view": self.view, "filters": self.filters, "q": self.q or None, "tab": self.tab or None, "archived": self.archived}
+
+    @property
+    def aimed(self) -> list[tuple[str, str]]:
+        """The parameters that name a number of a dashboard, for the search form."""
+        return arguments(self.aim) if self.aim is not None else []
 
     def query(self, **changes: str | None) -> str:
         """The address's query with some parameters changed (None drops one); a change leaves the page's place."""
@@ -87,12 +94,26 @@ def read_state(pinned: Current, address: str, name: str) -> ListState:
         raise NotFound
     kept = _preferences(pinned, address, name)
     args = MultiDict((k, v[:ARG_MAX * 10 if k == "cursor" else ARG_MAX]) for k, v in request.args.items(multi=True))
-    tab = args.get("tab", "") or next(iter(view.tabs), "")
+    aim, filters = _aim(pinned, address, name, args), list(_filters(pinned, entity, args))
+    if aim is not None:
+        view, behind = narrowed_to(pinned, aim, view)
+        filters += behind
+    tab = "" if aim is not None else args.get("tab", "") or next(iter(view.tabs), "")
     size = args.get("size", type=int) or kept.get("size") or view.page_size
     columns = tuple(p for p in kept.get("columns") or () if p in view.columns) or None
-    return ListState(entity, view, tuple(_filters(pinned, entity, args)), args.get("q", "").strip(), tab,
+    return ListState(entity, view, tuple(filters), args.get("q", "").strip(), tab,
                      tuple(s for s in args.get("sort", "").split(",") if s)[:4], args.get("cursor", ""), max(1, min(int(size), 200)),
-                     args.get("archived") == "1", args, columns, kept.get("density", "normal"))
+                     args.get("archived") == "1", args, columns, kept.get("density", "normal"), aim)
+
+
+def _aim(pinned: Current, address: str, name: str, args: MultiDict[str, str]) -> Aim | None:
+    """The number of a dashboard whose rows the address asks for; NotFound where it is of another list, or not the person's."""
+    if "w" not in args:
+        return None
+    found = aimed(pinned, args.to_dict(flat=False))
+    if (found.rows.entity, found.rows.list) != (address, name):
+        raise NotFound
+    return found
 
 
 def _preferences(pinned: Current, address: str, name: str) -> Mapping[str, Any]:

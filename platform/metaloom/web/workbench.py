@@ -1,4 +1,4 @@
-"""The first page after login: quick links, what waits in the lists, where one was last."""
+"""The first page after login: the person's dashboard, its widgets each fetched by itself, so that the page stands at once."""
 
 from __future__ import annotations
 
@@ -8,15 +8,24 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, g, redirect, render_template, request
+from flask import Blueprint, g, make_response, redirect, render_template, request
 
-from metaloom.model import QuickLink
-from metaloom.web.current import Current, current, say, site, url
+from metaloom.base.errors import Invalid
+from metaloom.command.dashboard import dashboards_of, figures, periods_of, shown, widget_of
+from metaloom.model import Dashboard, QuickLink, Widget
+from metaloom.model.dashboard import CHARTS
+from metaloom.storage.budget import TooSlow
+from metaloom.web.chart import drawing
+from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.frame import list_url
+from metaloom.web.inbox_page import waiting_lines
 
 blueprint = Blueprint("workbench", __name__)
 NUMBERS_MAX = 8
 TENANT_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
+AT_ONCE = frozenset({"links", "counts", "recent"})       # they ask the database nothing, so they stand in the page itself
+ICONS = {"todo": "rubber-stamp", "alerts": "bell-ringing", "links": "bolt", "counts": "inbox", "recent": "history", "trend": "chart-line", "bar": "chart-bar",
+         "pie": "chart-pie", "funnel": "filter", "ranking": "sort-descending", "table": "table"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,17 @@ class Number:
     count_url: str
 
 
+@dataclass(frozen=True)
+class Place:
+    """A widget's place on the page. ``href``: its fragment; '' for one that stands at once. ``periods``: what may be chosen."""
+
+    widget: Widget
+    label: str
+    icon: str
+    href: str
+    periods: tuple[str, ...]
+
+
 @blueprint.get("/")
 def index() -> Any:
     """The workbench of a tenant; without tenant: the installation's front tenant, or a question."""
@@ -43,7 +63,15 @@ def index() -> Any:
         return _choose_tenant()
     pinned = current()
     g.menu_here = "page:workbench"
-    return render_template("pages/workbench.html", tiles=list(_tiles(pinned)), numbers=list(_numbers(pinned))[:NUMBERS_MAX], here_page="workbench")
+    boards = dashboards_of(pinned)
+    asked = request.args.get("board", "")
+    board = next((b for b in boards if b.address == asked), boards[0] if boards else None)
+    places = [_place(pinned, board, widget) for widget in board.widgets.values() if shown(pinned, widget)] if board is not None else []
+    kinds = {place.widget.type for place in places}
+    return render_template(
+        "pages/workbench.html", boards=boards, board=board, places=places, charts=bool(kinds & CHARTS), here_page="workbench",
+        tiles=list(_tiles(pinned)) if "links" in kinds or board is None else [],
+        numbers=list(_numbers(pinned))[:NUMBERS_MAX] if "counts" in kinds else [])
 
 
 def _choose_tenant() -> Any:
@@ -53,6 +81,30 @@ def _choose_tenant() -> Any:
     if TENANT_NAME.fullmatch(name):
         return redirect(f"{root}/{name}/")
     return render_template("pages/tenants.html", action=f"{root}/")
+
+
+def _place(pinned: Current, board: Dashboard, widget: Widget) -> Place:
+    href = "" if widget.type in AT_ONCE else url(f"/board/{board.address}/{widget.name}")
+    return Place(widget, say(widget.label), widget.icon or ICONS.get(widget.type, ""), href, periods_of(widget))
+
+
+@blueprint.get("/board/<board>/<widget>")
+def show_widget(board: str, widget: str) -> Any:
+    """One widget, reckoned now. What cannot be reckoned says so in its own place; the others stand."""
+    pinned = current()
+    found = widget_of(pinned, board, widget)
+    try:
+        made = figures(pinned, found, request.args.get("period", ""), locale())
+    except Invalid:
+        return render_template("board/unreadable.html")
+    except TooSlow as slow:
+        pinned.release()
+        return make_response(render_template("board/trouble.html", sentence=slow.message.say(locale())))
+    lines, more = waiting_lines(pinned, found.limit) if found.type == "todo" else ([], False)
+    return render_template(f"board/{_TEMPLATES.get(found.type, 'chart')}.html", f=drawing(pinned, made), widget=found, lines=lines, more=more)
+
+
+_TEMPLATES = {"number": "number", "ranking": "ranking", "alerts": "alerts", "todo": "todo", "table": "table"}
 
 
 def _tiles(pinned: Current) -> Iterator[Tile]:

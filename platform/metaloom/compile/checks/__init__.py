@@ -8,6 +8,7 @@ from metaloom.compile.checks import (
                        access,
                        actions,
                        chains,
+                       dashboards,
                        entities,
                        fields,
                        jobs,
@@ -48,4 +49,5 @@ CHECKS = (
     warnings.rules_have_where_to_write, warnings.subjects_tell_no_secret, warnings.receivers_are_people, warnings.levels_can_be_reached,
     warnings.escalation_goes_up, warnings.measures_exist, warnings.receivers_can_be_told, warnings.offers_can_be_taken,
     warnings.alerts_are_the_engines,
+    dashboards.widgets_are_whole, dashboards.widgets_speak_of_what_can_be_reckoned, dashboards.people_may_read_what_they_see,
 )
