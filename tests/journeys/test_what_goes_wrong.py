@@ -41,7 +41,7 @@ def test_a_blacklisted_customer_cannot_apply(house: Any, desk: Callable[[str], D
     officer.go(f"/e/lending.customer/{customer}")
     assert not officer.offers("发起授信申请")
     officer.go(f"/e/lending.credit_application/new?customer={customer}")
-    officer.fill({"product": (lender.row("loan_product", lender.product())["name"],), "apply_amount": "10000", "apply_term": "6", "purpose": "医疗"})
+    officer.fill({"product": (lender.row("loan_product", lender.product())["name"],), "apply_amount": "10000", "apply_term": "6", "repay_method": "等额本息", "purpose": "医疗"})
     assert "客户" in officer.save_refused()
     assert not lender.rows("credit_application", customer_id=customer)
 
@@ -82,7 +82,8 @@ def test_a_double_click_on_payout_makes_one_order(house: Any, desk: Callable[[st
     finance.page.locator("#dialog .dlg-foot button:not([data-close-dialog])").dblclick()
     finance.page.wait_for_selector("#dialog form", state="detached")
     second.page.click("#dialog .dlg-foot button:not([data-close-dialog])")
-    assert "他人修改" in second.seen("[data-toast].bad")
+    said = second.seen(".notice.bad")
+    assert "没有重复执行" in said and "放款只能发起一次" in said and "重新提交" not in said
     assert second.facts()["状态标签"] == "放款处理中"
     lender.settle_outside()
     assert len(lender.rows("payment_order", drawdown_id=drawdown)) == 1

@@ -298,6 +298,23 @@ def test_an_action_runs_once_and_says_why_not_afterwards(tenancy, visitor):
     assert stored(tenancy, id)["status"] == "sent"
 
 
+def test_a_second_click_on_the_same_version_says_that_the_first_one_worked(tenancy, visitor):
+    person, other = visitor("li"), visitor("li")
+    id = make_sale(person)
+    version = str(stored(tenancy, id).row_version)
+    body = {"_version": version, "_key": "first-click"}
+    assert person.post(f"/e/shop.sale/{id}/do/send", body).status_code == 303
+    sent = stored(tenancy, id).row_version
+    assert person.post(f"/e/shop.sale/{id}/do/send", body).status_code == 303
+    assert "notice bad" not in person.get(f"/e/shop.sale/{id}").text, "the same click again is the same answer"
+    other.post(f"/e/shop.sale/{id}/do/send", {"_version": version, "_key": "another-window"})
+    page = other.get(f"/e/shop.sale/{id}").text
+    assert "没有重复执行" in page and "只有草稿可以发货" in page and "重新提交" not in page
+    assert stored(tenancy, id).row_version == sent
+    assert person.post(f"/e/shop.sale/{id}/do/finish", {"_version": version, "_reason": "已签收"}).status_code == 303
+    assert "刚刚被他人修改" in person.get(f"/e/shop.sale/{id}").text and stored(tenancy, id)["status"] == "sent"
+
+
 def test_an_action_that_asks_for_a_reason_gets_one(tenancy, visitor):
     person = visitor("li")
     id = make_sale(person)

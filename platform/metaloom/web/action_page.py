@@ -9,7 +9,9 @@ from typing import Any
 
 from flask import Blueprint, make_response, redirect, render_template, request
 
+from metaloom import command
 from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, NotPossible, Problem, Stale
+from metaloom.base.messages import Message, message
 from metaloom.base.text import Text
 from metaloom.command.input_asked import InputAsked, defaults_asked, input_asked
 from metaloom.command.look_before import Seen, look_before
@@ -149,8 +151,6 @@ def _record(asked: InputAsked, row: Any) -> dict[str, Any]:
 @blueprint.post("/e/<entity>/do/<name>")
 def do(entity: str, name: str, id: int | None = None) -> Any:
     """Run the action on the version that was shown."""
-    from metaloom import command
-
     pinned = current()
     definition = pinned.entity(entity)
     asked, verb = _asked(pinned, entity, name)
@@ -168,6 +168,8 @@ def do(entity: str, name: str, id: int | None = None) -> Any:
         if not wants_fragment():
             return _refused(pinned, definition, id, refused)
         return _dialog(pinned, definition, asked, _row_of(pinned, entity, id, asked, verb), request.form, refused.problems, 400, verb=verb)
+    except Stale:
+        return _refused(pinned, definition, id, Stale(_moved_on(pinned, entity, id, name)))
     except NotPossible as refused:
         return _refused(pinned, definition, id, refused)
     shown = _results(pinned, entity, name, done.results)
@@ -188,6 +190,19 @@ def _opened(pinned: Current, asked: InputAsked, results: Mapping[str, Any]) -> s
     except MetaloomError:
         return ""
     return record_url(entity, id)
+
+
+def _moved_on(pinned: Current, entity: str, id: int | None, name: str) -> Message:
+    """Why nothing was done to a record that is no longer as it was shown: what forbids it now (a second click after the first has
+    worked), or that somebody else changed it."""
+    pinned.release()
+    try:
+        row = pinned.reader.get(entity, id or 0, children=False)
+        offered = command.available_actions(pinned.looking(), entity, row, pinned.conn)
+    except MetaloomError:
+        offered = ()
+    why = next((one.reason for one in offered if one.name == name and not one.enabled), None)
+    return message("web.already", why=why) if why is not None else message("web.moved_on")
 
 
 def _results(pinned: Current, entity: str, name: str, results: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -244,8 +259,6 @@ def _landing(pinned: Current, entity: str, id: int | None) -> str:
 
 
 def _keep(entity: str, id: int, verb: str) -> Any:
-    from metaloom import command
-
     pinned = current()
     definition = pinned.entity(entity)
     if id > MAX_ID:
@@ -294,8 +307,6 @@ def _owner_names(definition: Entity) -> list[str]:
 
 @blueprint.post("/e/<entity>/<int:id>/transfer")
 def transfer(entity: str, id: int) -> Any:
-    from metaloom import command
-
     pinned = current()
     definition = pinned.entity(entity)
     if id > MAX_ID:

@@ -26,5 +26,8 @@ register({
     "web.session.ended": ("已结束该登录。", "That login was ended."),
     "web.not_editable": ("当前状态“{state}”不能修改。", "It cannot be changed in the state “{state}”."),
     "web.no_such_file": ("没有找到这个文件。", "This file does not exist."),
+    "web.already": ("没有重复执行：记录已不是您打开时的样子。{why}", "Not done a second time: the record is no longer as you opened it. {why}"),
+    "web.moved_on": ("这条记录刚刚被他人修改，本次操作没有执行。请核对最新内容后再操作。",
+                     "Somebody changed this record just now and nothing was done. Look at what it says now, then decide again."),
     "web.saved": ("已保存。", "Saved."),
 })
