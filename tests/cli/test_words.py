@@ -69,7 +69,9 @@ def test_plan_apply_and_rollback(run):
     assert 'ALTER TABLE "shop__thing" ADD COLUMN "size"' in planned
     assert '"refused": false' in run("plan", "acme", "--json")
     assert "revision 2 is served" in run("apply", "acme", "--reason", "size")
-    assert "the tables stay as they are" in run("plan", "acme")
+    assert "+ entity shop.thing/entity/fields/size" in planned
+    assert '"address": "shop.thing/entity/fields/size"' not in run("plan", "acme", "--json"), "it is published by now"
+    assert "the tables stay as they are" in run("plan", "acme") and "the metadata are what is published" in run("plan", "acme")
     assert "revision 1 is served" in run("rollback", "acme", 1)
     shown = run("revision", "list", "acme")
     assert "*    1" in shown

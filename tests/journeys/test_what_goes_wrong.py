@@ -41,7 +41,8 @@ def test_a_blacklisted_customer_cannot_apply(house: Any, desk: Callable[[str], D
     officer.go(f"/e/lending.customer/{customer}")
     assert not officer.offers("发起授信申请")
     officer.go(f"/e/lending.credit_application/new?customer={customer}")
-    officer.fill({"product": (lender.row("loan_product", lender.product())["name"],), "apply_amount": "10000", "apply_term": "6", "repay_method": "等额本息", "purpose": "医疗"})
+    officer.fill({"product": (lender.row("loan_product", lender.product())["name"],), "apply_amount": "10000", "apply_term": "6",
+                  "repay_method": "等额本息", "purpose": "医疗"})
     assert "客户" in officer.save_refused()
     assert not lender.rows("credit_application", customer_id=customer)
 

@@ -1,5 +1,6 @@
 """From the tables that are there to the tables a catalog asks for: plan, publish, roll back."""
 
+from metaloom.schema_change.difference import Difference, differences
 from metaloom.schema_change.impact import Impact
 from metaloom.schema_change.plan import Plan, PlanRefused, Step, plan
 from metaloom.schema_change.publish import (
@@ -11,11 +12,12 @@ from metaloom.schema_change.publish import (
     recover,
     remembered,
     rollback,
+    served_catalog,
     sources_of,
     with_site_layer,
 )
 
 __all__ = [
-    "SYSTEM", "Author", "Impact", "Plan", "PlanRefused", "Step", "apply", "plan", "plan_for", "publish", "recover", "remembered", "rollback",
-    "sources_of", "with_site_layer",
+    "SYSTEM", "Author", "Difference", "Impact", "Plan", "PlanRefused", "Step", "apply", "differences", "plan", "plan_for", "publish", "recover",
+    "remembered", "rollback", "served_catalog", "sources_of", "with_site_layer",
 ]

@@ -129,6 +129,13 @@ def plan_for(tenant: Tenant, sources: Iterable[Source | SourceText], allow: Coll
         return plan(conn, before, catalog, allow=allow), catalog
 
 
+def served_catalog(tenant: Tenant) -> Catalog | None:
+    """What is published now; None before the first time."""
+    with tenant.read() as conn:
+        served = _served(conn)
+    return tenant.revision_number(served).catalog if served is not None else None
+
+
 def with_site_layer(tenant: Tenant, file_sources: Iterable[Source | SourceText]) -> tuple[SourceText, ...]:
     """The file layers given, under the site layer (Studio) that is published now: what ``apply`` publishes (decision 10)."""
     texts = tuple(_text(source) for source in file_sources)
