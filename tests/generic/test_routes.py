@@ -38,7 +38,8 @@ FOR_EVERYBODY = {
     "inbox.inbox", "inbox.counts", "inbox.waiting", "inbox.decide_several", "case.task", "case.case", "case.way", "case.print_form",
     "case.show_record",
     "case.ask_of_task", "case.ask_of_case", "case.decide", "case.move_task", "case.move_case", "api.case", "api.case_events", "api.case_path",
-    "api.move_case", "api.run_tool", "api.dashboards", "api.widget", "api.me", "api.menu", "api.openapi", "api.upload", "api.download",
+    "api.move_case", "api.run_tool", "tool.show", "tool.export", "api.dashboards", "api.widget", "api.me", "api.menu", "api.openapi", "api.upload",
+    "api.download",
 }  # fmt: skip
 ROLES = ("platform.admin", "platform.auditor", "lending.officer", "lending.risk_review", "lending.marketing", "workshop.technician", "workshop.storekeeper")
 ALLOWED = {200, 201, 204, 302, 303, 400, 409, 412, 415, 422, 428}

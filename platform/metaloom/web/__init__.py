@@ -19,6 +19,7 @@ from metaloom.web import (
     message_page,
     settings_page,
     start_page,
+    tool_page,
     workbench,
 )
 from metaloom.web.assets import static_blueprint
@@ -38,5 +39,5 @@ def register_web(app: Flask) -> None:
     frame.get("/theme.css")(theme_css)
     app.register_blueprint(frame)
     for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, settings_page, message_page, inbox_page,
-                 case_page, start_page):
+                 case_page, start_page, tool_page):
         app.register_blueprint(page.blueprint)

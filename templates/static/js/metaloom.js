@@ -33,6 +33,7 @@
     if (t.closest("[data-nav-open]")) { body.classList.add("nav-open"); return; }
     if (t.closest("[data-nav-close]")) { body.classList.remove("nav-open"); return; }
     if (body.classList.contains("nav-mini") && (hit = t.closest(".side summary"))) { cookie("ml_nav", "full"); body.classList.remove("nav-mini"); }
+    if (t.closest("[data-print]")) { window.print(); return; }
     if (t.closest("[data-back]")) { history.length > 1 ? history.back() : (location.href = base + "/"); return; }
     if ((hit = t.closest("[data-focus]"))) { $("#" + hit.dataset.focus).focus(); return; }
     if ((hit = t.closest("[data-show-password]"))) { var p = $("#" + hit.dataset.showPassword); p.type = p.type === "password" ? "text" : "password"; return; }

@@ -1,0 +1,159 @@
+"""The quote through its doors: the terminal, the REST route and the page, with the rights of the people who ask."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from click.testing import CliRunner
+
+import metaloom_plugins.loan_math
+from metaloom.app import create_app
+from metaloom.app.demo import PASSWORD
+from metaloom.cli import main
+from tests.plugins.lender import Lender, open_lender
+from tests.web.conftest import Visitor
+
+EXAMPLES = Path(metaloom_plugins.loan_math.__file__).with_name("examples")
+QUESTION = {"principal": "100000", "annual_rate": "12", "method": "EQUAL_INSTALMENT", "periods": "12", "start_date": "2025-01-15", "go": "1"}
+
+
+def stored(name: str, part: str) -> Any:
+    return json.loads((EXAMPLES / f"{name}.{part}.json").read_text("utf-8"))
+
+
+def run(*words: str, given: object = None) -> Any:
+    return CliRunner().invoke(main, ["lending", *words], input=None if given is None else json.dumps(given))
+
+
+@pytest.mark.parametrize("name", ["E01", "E09", "E19", "E29"])
+def test_the_word_gives_the_published_reply(name: str) -> None:
+    done = run("quote", "--input", str(EXAMPLES / f"{name}.request.json"))
+    assert done.exit_code == 0
+    assert json.loads(done.stdout) == stored(name, "reply")
+
+
+def test_a_refusal_names_the_key_in_both_languages_and_is_exit_code_1() -> None:
+    done = run("quote", given={**stored("E01", "request"), "colour": "red"})
+    said = json.loads(done.stderr)["error"]
+    assert (done.exit_code, done.stdout, said["key"]) == (1, "", "colour")
+    assert "不认识的参数" in said["zh"] and "unknown parameter" in said["en"]
+
+
+def test_a_refused_question_of_a_list_has_its_error_in_its_place() -> None:
+    good = {"convention": "ACT/360", "start": "2025-01-01", "end": "2025-07-01"}
+    done = run("days", given=[good, {**good, "end": "2024-01-01"}, good])
+    answers = json.loads(done.stdout)
+    assert (done.exit_code, answers[0], answers[2]) == (1, answers[2], {"days": 181, "year_fraction": "0.502777777778"})
+    assert answers[1]["error"]["key"] == "end"
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"a": 1, "a": 2}', "[1]", '"x"', "NaN", "[" * 50 + "]" * 50, '{"principal": 1e999}'])
+def test_what_is_no_request_is_a_clear_refusal(text: str) -> None:
+    done = CliRunner().invoke(main, ["lending", "quote"], input=text)
+    assert done.exit_code == 1
+    assert "Traceback" not in done.output and json.loads(done.stderr or done.stdout)
+
+
+# -- over HTTP
+
+
+@pytest.fixture(scope="module")
+def lender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lender]:
+    with open_lender(tmp_path_factory.mktemp("home"), "quotes") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def app(lender: Lender) -> Any:
+    return create_app(lender.tenant.settings, tenancy=lender.tenant.tenancy, clock=lender.real, registry=lender.plugins)
+
+
+def api(app: Any, username: str) -> dict[str, str]:
+    answer = app.test_client().post("/quotes/api/v1/auth/login", json={"username": username, "password": PASSWORD})
+    assert answer.status_code == 200, answer.text
+    return {"Authorization": f"Bearer {answer.json['access_token']}"}
+
+
+def test_rest_gives_the_same_reply_as_the_word(app: Any) -> None:
+    client, headers = app.test_client(), api(app, "officer")
+    for name in ("E01", "E19"):
+        answer = client.post("/quotes/api/v1/lending/quote", json=stored(name, "request"), headers=headers)
+        assert (answer.status_code, answer.json) == (200, stored(name, "reply"))
+    assert client.post("/quotes/api/v1/lending/apr", json=stored("apr", "request"), headers=headers).json == stored("apr", "reply")
+
+
+def test_rest_refuses_with_the_key_and_without_a_login(app: Any) -> None:
+    client = app.test_client()
+    assert client.post("/quotes/api/v1/lending/quote", json=stored("E01", "request")).status_code == 401
+    answer = client.post("/quotes/api/v1/lending/quote", json={"principal": "-1"}, headers=api(app, "officer"))
+    assert answer.status_code == 400
+    assert answer.json["problems"][0]["field"] in ("principal", "annual_rate", "method", "start_date")
+
+
+def test_rest_is_for_those_who_hold_a_right(app: Any, lender: Lender) -> None:
+    """A technician of the workshop has nothing to do with loans."""
+    lender.stage.user("fitter", "修理工", ["workshop.technician"])
+    headers = api(app, "fitter")
+    assert app.test_client().post("/quotes/api/v1/lending/quote", json=stored("E01", "request"), headers=headers).status_code == 403
+    assert "/lending/quote" not in app.test_client().get("/quotes/api/v1/openapi.json", headers=headers).json["paths"]
+
+
+def test_the_openapi_document_tells_the_routes_with_their_schemas(app: Any) -> None:
+    document = app.test_client().get("/quotes/api/v1/openapi.json", headers=api(app, "officer")).json
+    assert {"/lending/quote", "/lending/apr", "/lending/days"} <= set(document["paths"])
+    schema = document["components"]["schemas"]["lending.quote.input"]
+    assert schema["properties"]["principal"]["$ref"] == "#/components/schemas/lending.quote.input/$defs/amount"
+
+
+@pytest.fixture
+def visitor(app: Any) -> Any:
+    made = Visitor(app, "quotes")
+    made.log_in("officer", PASSWORD)
+    return made
+
+
+def test_the_page_shows_the_schedule_with_capitals_and_marks_the_menu(visitor: Any) -> None:
+    page = visitor.get("/tool/lending/quote", query_string=QUESTION).text
+    assert "8,884.88" in page and "6,618.53" in page and "壹拾万陆仟陆佰壹拾捌元伍角叁分" in page
+    assert 'aria-current="page"' in page
+    assert "12.0000%" in page
+
+
+def test_a_wrong_field_is_told_at_the_field_by_its_label(visitor: Any) -> None:
+    answer = visitor.get("/tool/lending/quote", query_string={**QUESTION, "principal": "abc"})
+    assert answer.status_code == 400
+    assert "贷款金额 必须是数字" in answer.text and 'id="f-principal-p"' in answer.text
+
+
+def test_a_preset_fills_the_form(visitor: Any) -> None:
+    page = visitor.get("/tool/lending/quote", query_string={"preset": "3"}).text
+    assert 'value="26"' in page and '<option value="week" selected>' in page
+    assert visitor.get("/tool/lending/quote", query_string={"preset": "99"}).status_code == 200
+
+
+def test_the_table_as_files(visitor: Any) -> None:
+    text = visitor.get("/tool/lending/quote/export", query_string={**QUESTION, "format": "csv"}).data.decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert (len(rows), rows[0]["应还本金"], rows[-1]["剩余本金"]) == (12, "7884.88", "0.00")
+    book = openpyxl.load_workbook(io.BytesIO(visitor.get("/tool/lending/quote/export", query_string={**QUESTION, "format": "xlsx"}).data))
+    assert [cell.value for cell in book.active[2]][4] == 7884.88
+    assert visitor.get("/tool/lending/quote/export", query_string={**QUESTION, "format": "pdf"}).status_code == 404
+
+
+def test_fees_of_the_grid_enter_the_annual_rate(visitor: Any) -> None:
+    fee = {"fees.0.code": "service", "fees.0.when": "at_payout", "fees.0.amount": "2000.00"}
+    assert "15.8545%" in visitor.get("/tool/lending/quote", query_string={**QUESTION, **fee}).text
+    wrong = visitor.get("/tool/lending/quote", query_string={**QUESTION, **fee, "fees.0.when": ""})
+    assert wrong.status_code == 400 and "fees[0].when" in wrong.text
+
+
+def test_a_tool_without_a_page_and_a_tool_that_is_none_are_404(visitor: Any) -> None:
+    for path in ("/tool/lending/apr", "/tool/lending/nothing", "/tool/nobody/quote"):
+        assert visitor.get(path).status_code == 404
