@@ -91,7 +91,8 @@ def test_directive_2008_48_equal_months() -> None:
 
 # Guidelines on Directive 2008/48/EC, SWD(2012) 128: intervals by whole periods and days
 INTERVALS = [
-    ("2019-01-12", "2020-01-12", "month", 1.0), ("2012-01-12", "2012-02-15", "month", 1 / 12 + 3 / 365), ("2012-01-12", "2012-04-15", "month", 3 / 12 + 3 / 365),
+    ("2019-01-12", "2020-01-12", "month", 1.0), ("2012-01-12", "2012-02-15", "month", 1 / 12 + 3 / 365),
+    ("2012-01-12", "2012-04-15", "month", 3 / 12 + 3 / 365),
     ("2013-01-12", "2013-02-15", "month", 1 / 12 + 3 / 366), ("2013-02-25", "2013-03-28", "month", 1 / 12 + 3 / 366),
     ("2013-02-26", "2013-03-29", "month", 1 / 12 + 2 / 366), ("2012-02-26", "2012-03-29", "month", 1 / 12 + 3 / 366),
     ("2012-01-12", "2012-02-15", "year", 34 / 365), ("2012-01-12", "2013-02-15", "year", 1 + 34 / 365), ("2020-01-01", "2021-03-15", "year", 1 + 74 / 366),
@@ -179,7 +180,7 @@ def test_a_short_first_period_may_enter_the_level() -> None:
     """192.22 at 9.99 %, drawn 17 days before the first due date: every payment but the last is alike."""
     found = quote({**BASE, "principal": "192.22", "annual_rate": "0.0999", "start_date": "2024-01-15", "first_due_date": "2024-02-01", "first_period": "LEVEL"})
     assert found["level_payment"] == "32.86"
-    assert [row["total"] for row in found["rows"]] == ["32.86"] * 5 + ["32.84"]
+    assert [row["total"] for row in found["rows"]] == ["32.86"] * 5 + ["32.85"]
 
 
 def test_the_closest_level_smooths_the_last_payment() -> None:
@@ -242,7 +243,8 @@ def test_fixed_percent_and_tranche_and_pause() -> None:
 @pytest.mark.parametrize(("changes", "key"), [
     ({"principal": "0"}, "principal"), ({"principal": "-1"}, "principal"), ({"principal": "1.001"}, "principal"), ({"periods": 0}, "periods"),
     ({"periods": "six"}, "periods"), ({"annual_rate": "x"}, "annual_rate"), ({"start_date": "2024-02-30"}, "start_date"), ({"method": "MAGIC"}, "method"),
-    ({"grace": {"principal_periods": 6}}, "grace.principal_periods"), ({"balloon_periods": 12}, "balloon_periods"), ({"due_day": 15, "period_unit": "week"}, "due_day"),
+    ({"grace": {"principal_periods": 6}}, "grace.principal_periods"), ({"balloon_periods": 12}, "balloon_periods"),
+    ({"due_day": 15, "period_unit": "week"}, "due_day"),
     ({"events": [{"kind": "rate", "date": "2024-03-01"}]}, "events[0].annual_rate"), ({"events": [{"kind": "boom", "date": "2024-03-01"}]}, "events[0].kind"),
     ({"events": [{"kind": "prepay", "date": "2024-03-01", "amount": "500"}]}, "events[0].amount"),
     ({"events": [{"kind": "prepay", "date": "2023-03-01", "amount": "5"}]}, "events[0].date"),
