@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from metaloom import expression
-from metaloom.base.errors import NotAllowed, NotFound
+from metaloom.base.errors import Invalid, NotAllowed, NotFound
 from metaloom.cli import main
-from metaloom.command import simulate_chain, system_context
+from metaloom.command import create_record, save_user, simulate_chain, system_context
 from metaloom.command.unit import Unit
 from tests.command.guild import REQUEST, ROOT, sources
 
@@ -223,8 +223,8 @@ def test_nothing_is_written(guild, monkeypatch):
     assert contents(guild) == before
 
 
-def test_only_the_machine_asks_and_only_for_what_there_is(guild):
-    for person in ("clerk", "admin"):
+def test_only_administrators_ask_and_only_for_what_there_is(guild):
+    for person in ("clerk", "checker"):
         with pytest.raises(NotAllowed):
             simulate_chain(guild.ctx(person), BANDS)
     for chain in (f"{REQUEST}/none", "bands", ""):
@@ -234,6 +234,49 @@ def test_only_the_machine_asks_and_only_for_what_there_is(guild):
         simulate_chain(engine(guild), BANDS, where="amount +")
     with pytest.raises(expression.ExpressionError):
         simulate_chain(engine(guild), BANDS, where="amount")
+
+
+def test_an_administrator_learns_nothing_of_records_beyond_what_cases_show(guild):
+    """The administrator holds no right on requests: subjects of cases, but no titles; no condition over what cannot be read."""
+    record = banded(guild, "50")
+    admin = guild.ctx("admin")
+    found = simulate_chain(admin, BANDS)
+    one = next(one for one in found.tried if one.record == record)
+    assert one.title == guild.record(record)["name"], "the subject of the case, which administrators see"
+    with pytest.raises(Invalid) as refused:
+        simulate_chain(admin, BANDS, where="amount > 1")
+    assert "amount" in refused.value.problems[0].message.say("en")
+    with pytest.raises(Invalid) as refused:
+        simulate_chain(admin, BANDS, draft=draft(guild, (SMALL, "when: \"amount <= 100 and secret == 'x'\"")))
+    assert "secret" in refused.value.problems[0].message.say("en") and "amount" not in refused.value.problems[0].message.say("en")
+    moved = simulate_chain(admin, BANDS, draft=draft(guild, (SMALL, "when: \"amount <= 10\"")))
+    assert record in moved.changed("deciders"), "of what the published chain asks about anyway"
+
+
+@pytest.fixture
+def boss(guild):
+    """An administrator who reads requests as checkers do, while the test runs."""
+    user = guild.add_person("boss", "platform.admin", "guild.checker")
+    yield lambda: guild.ctx("boss")
+    save_user(guild.system, user, {"active": False}, guild.version(user, "platform.user"))
+
+
+def test_a_condition_of_an_administrator_with_rights_picks_among_the_rows_that_show_the_field(guild, boss):
+    seen, unseen = banded(guild, "50"), guild.request(amount=Decimal("50.00"))
+    found = simulate_chain(boss(), BANDS, where=named(guild, [seen, unseen]))
+    assert {one.record for one in found.tried} == {seen, unseen} and {one.title for one in found.tried} == {guild.record(r)["name"] for r in (seen, unseen)}
+    with pytest.raises(Invalid):
+        simulate_chain(boss(), BANDS, where="secret is null")       # hidden from checkers
+    elsewhere = create_record(engine(guild), REQUEST, {"name": "分会的事", "amount": Decimal("50.00"), "purpose": "x", "company": guild.other}).id
+    found = simulate_chain(boss(), BANDS, where=named(guild, [seen, elsewhere]))
+    assert {one.record for one in found.tried} == {seen}
+
+
+def test_time_is_up_and_the_rest_is_told(guild):
+    records = [banded(guild, amount) for amount in ("50", "60", "70")]
+    asked = iter([False, False, True])
+    found = simulate_chain(engine(guild), BANDS, where=named(guild, records), enough=lambda: next(asked))
+    assert len(found.tried) == 2 and found.left == 1
 
 
 @pytest.fixture

@@ -41,6 +41,11 @@ FOR_EVERYBODY = {
     "api.move_case", "api.run_tool", "tool.show", "tool.export", "api.dashboards", "api.widget", "api.me", "api.menu", "api.openapi", "api.upload",
     "api.download",
 }  # fmt: skip
+# What only administrators of the whole tenant may call.
+FOR_ADMINS = {
+    "chains.show_list", "chains.show", "chains.pick_draft", "chains.show_draft", "chains.try_chain", "chains.try_draft", "changed.show", "changed.preview",
+    "changed.change", "api.chains", "api.simulate", "api.changed", "api.change_chain",
+}
 ROLES = ("platform.admin", "platform.auditor", "lending.officer", "lending.risk_review", "lending.marketing", "workshop.technician", "workshop.storekeeper")
 ALLOWED = {200, 201, 204, 302, 303, 400, 409, 412, 415, 422, 428}
 
@@ -62,10 +67,10 @@ def address_of(rule: Any, **values: Any) -> str:
 
 
 def test_every_route_says_what_it_needs(world: World) -> None:
-    known = {*NEEDS, *FOR_EVERYBODY, *open_routes()}
+    known = {*NEEDS, *FOR_EVERYBODY, *FOR_ADMINS, *open_routes()}
     there = {rule.endpoint for rule, _ in rules(world)}
     print(f"routes: {len(list(rules(world)))} of {len(there)} endpoints")
-    assert not there - known, f"say in NEEDS, FOR_EVERYBODY or anonymous_routes.txt what these need: {sorted(there - known)}"
+    assert not there - known, f"say in NEEDS, FOR_EVERYBODY, FOR_ADMINS or anonymous_routes.txt what these need: {sorted(there - known)}"
     entity_routes = {rule.endpoint for rule, _ in rules(world) if "<entity>" in rule.rule}
     assert entity_routes <= set(NEEDS), "a route with an entity needs a right"
     assert len(there) >= 50
@@ -86,6 +91,26 @@ def test_without_a_login_every_route_is_401_or_the_login_page_except_the_listed_
             assert b"ZZ-" not in answer.data
     print(f"anonymous: {cells} requests refused")
     assert cells >= 220
+
+
+def test_routes_of_administrators_refuse_everybody_else(sandbox: World) -> None:
+    """Whatever is sent: 403 before anything of the tenant's chains is told; an administrator is not refused."""
+    body = {"chain": "lending.customer/none", "mode": "pin", "cases": [1], "csrf_token": ""}
+    wanted = {"lending.officer": {403}, "platform.admin": {200, 302, 303, 400, 404, 409}}
+    for role, allowed in wanted.items():
+        sandbox.assume(role)
+        browser, api, seen = sandbox.browser(), sandbox.api(), 0
+        for rule, method in rules(sandbox):
+            if rule.endpoint in FOR_ADMINS:
+                seen += 1
+                path = address_of(rule, about="lending.customer", chain="none")
+                if rule.endpoint.startswith("api."):
+                    sent = {"chain": body["chain"]} if rule.endpoint == "api.simulate" else {k: body[k] for k in ("chain", "mode", "cases")}
+                    answer = api.call(method, path.removeprefix("/api/v1"), sent if method == "POST" else None)
+                else:
+                    answer = browser.http.open("/alpha" + path, method=method, data={**body, "csrf_token": browser.csrf} if method == "POST" else None)
+                assert answer.status_code in allowed, (role, method, path, answer.status_code)
+        assert seen == len(FOR_ADMINS)
 
 
 def test_methods_that_a_route_does_not_offer_are_405_and_change_nothing(sandbox: World) -> None:

@@ -10,8 +10,9 @@ WORDS = {name: json.loads((TEMPLATES / "i18n" / f"{name}.json").read_text(encodi
 # Keys put together at run time: what stands before the variable part.
 BUILT = ("did.", "channel.", "list.hint_", "detail.more", "detail.record", "note.channel.", "approval.did.", "approval.box.", "approval.empty.",
          "approval.time.", "approval.move.", "approval.help.", "approval.age_", "approval.node.", "approval.outcome.", "approval.opinion_rule.",
-         "approval.text.", "approval.to_", "approval.then.", "job.count.", "job.verb.", "job.who.", "board.period.",
-         "board.type.", "board.age.")
+         "approval.text.", "chain.mode.", "chain.who.", "chain.kind.", "chain.changed.", "chain.do.", "chain.unit.", "simulate.sum.",
+         "simulate.head.", "simulate.differs.", "simulate.why.", "changed.mode.", "changed.mode_help.", "approval.to_", "approval.then.", "job.count.",
+         "job.verb.", "job.who.", "board.period.", "board.type.", "board.age.")
 
 
 def used_keys():

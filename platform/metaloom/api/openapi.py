@@ -19,6 +19,8 @@ import metaloom
 from metaloom.access import AccessPlan
 from metaloom.api import jobs, people
 from metaloom.api.approval import BOXES
+from metaloom.api.chains import REASON_MAX as CHANGE_REASON_MAX
+from metaloom.api.chains import SOURCES, WHERE_MAX
 from metaloom.api.door import pinned
 from metaloom.api.question import LIMIT_MAX, OPERATORS, no_other_parameters
 from metaloom.api.records import plugins
@@ -27,9 +29,14 @@ from metaloom.api.speech import locale, say
 from metaloom.base.text import Text
 from metaloom.command.approval_words import KINDS
 from metaloom.command.ask_tool import offered
+from metaloom.command.chains_open import SHOWN as CASES_MAX
+from metaloom.command.change_case_chain import MODES
 from metaloom.command.decide_task import DECISIONS, OPINION_MAX
+from metaloom.command.draft_chain import TEXT_MAX
 from metaloom.command.move_case import CASE_MOVES, DATA, PEOPLE_MAX, WHOLE
 from metaloom.command.run_action import moves_money
+from metaloom.command.run_command import ADMIN
+from metaloom.command.simulate_chain import LIMIT, ONLINE_MAX
 from metaloom.model import Entity, Field, FieldLevel
 from metaloom.model.dashboard import PERIODS
 from metaloom.plugin.registry import Registry
@@ -61,7 +68,7 @@ def _rights(plan: AccessPlan) -> str:
     """A digest of what the person may do with which entity and field; people with equal rights share a document."""
     known = plan.__dict__.get("_rights_digest")
     if known is None:
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(b"admin" if plan.actor.holds_everywhere(ADMIN) else b"")
         for address, entity in plan.catalog.entities.items():
             actions = plan.actions(address)
             if actions:
@@ -147,6 +154,16 @@ class Book:
 
     # -- approval
 
+    def _chains(self) -> None:
+        """What administrators do with chains."""
+        seen, done = _refusals("400", "401", "403"), _refusals("400", "401", "403", "404", "409", "415")
+        self._add("/approval/chains", "get", Operation("chains", "Approval chains", {"200": _json(_items({"type": "object"})), **seen}))
+        self._add("/approval/simulate", "post", Operation("simulate", "Try a chain on past records", {"200": _json(_ref("Simulated")), **done}, (),
+                                                          _ref("Simulate")))
+        self._add("/approval/changed", "get", Operation("changed", "Cases under an older text", {"200": _json(_items({"type": "object"})), **seen}))
+        self._add("/approval/changed", "post", Operation("change_chain", "Pin, move or restart cases", {"200": _json(_items({"type": "object"})), **done}, (),
+                                                         _ref("ChangeChain")))
+
     def _approval(self) -> None:
         """The inbox, cases, decisions; starting a case where the person reads records that have a chain."""
         refusals = ("400", "401", "403", "404", "409", "415", "422")
@@ -167,6 +184,8 @@ class Book:
         self._add("/case/{id}", "get", Operation("case", "A case", {"200": _json(_ref("Case")), **looked}, (id_,)))
         self._add("/case/{id}/events", "get", Operation("case_events", "Its log", {"200": _json(_items({"type": "object"})), **looked}, (id_,)))
         self._add("/case/{id}/path", "get", Operation("case_path", "Its way", {"200": _json(_items({"type": "object"})), **looked}, (id_,)))
+        if self.plan.actor.holds_everywhere(ADMIN):
+            self._chains()
         for chain in self.catalog.chains.values():
             if chain.start is not None and self.plan.may(chain.entity, "read"):
                 answers = {"200": moved["200"], **_refusals(*sorted({*refusals, "412", "428"}))}
@@ -426,6 +445,16 @@ COMMON_SCHEMAS: dict[str, Schema] = {
         "decision": {"type": "string", "enum": list(DECISIONS)}, "opinion": {"type": "string", "maxLength": OPINION_MAX}, "outputs": {"type": "object"},
         "fields": {"type": "object"}, "attachments": {"type": "array", "items": ID}, "record_version": _INT, "to": _TEXT,
         "then": {"type": "string", "enum": ["rerun", "resume"]}}},
+    "Simulate": {"type": "object", "required": ["chain"], "additionalProperties": False, "properties": {
+        "chain": {"type": "string", "minLength": 1, "maxLength": 200}, "source": {"type": "string", "enum": list(SOURCES), "default": "published"},
+        "draft": {"type": "string", "maxLength": TEXT_MAX}, "where": {"type": "string", "maxLength": WHERE_MAX},
+        "limit": {"type": "integer", "minimum": 1, "maximum": ONLINE_MAX, "default": LIMIT}}},
+    "Simulated": {"type": "object", "required": ["chain", "records", "summary"], "properties": {
+        "chain": _TEXT, "records": {"type": "array", "items": {"type": "object"}}, "summary": {"type": "object"}}},
+    "ChangeChain": {"type": "object", "required": ["chain", "mode", "cases"], "additionalProperties": False, "properties": {
+        "chain": {"type": "string", "minLength": 1, "maxLength": 200}, "mode": {"type": "string", "enum": list(MODES)},
+        "cases": {"type": "array", "minItems": 1, "maxItems": CASES_MAX, "items": ID}, "mapping": {"type": "object", "additionalProperties": _TEXT},
+        "reason": {"type": "string", "maxLength": CHANGE_REASON_MAX}, "dry_run": {"type": "boolean", "default": False}}},
     "DecideMany": {"type": "object", "required": ["decision", "items"], "additionalProperties": False, "properties": {
         "decision": {"type": "string", "enum": list(DECISIONS)}, "opinion": {"type": "string", "maxLength": OPINION_MAX},
         "items": {"type": "array", "minItems": 1, "maxItems": 200, "items": {"type": "object", "required": ["task", "record_version"],

@@ -15,7 +15,7 @@ from metaloom.base.errors import MetaloomError, NotPossible
 from metaloom.base.text import Text
 from metaloom.cli._metadata import client_sources, plugin_manifest, show
 from metaloom.compile import Source
-from metaloom.schema_change import Author, Plan, PlanRefused
+from metaloom.schema_change import Author, Plan, PlanRefused, client_of
 from metaloom.storage import Settings, Tenancy, Tenant
 from metaloom.storage.engine import setting
 
@@ -58,13 +58,6 @@ def author() -> Author:
         return Author(None, f"cli:{getpass.getuser()}")
     except (KeyError, OSError):
         return Author(None, "cli")
-
-
-def client_of(tenant: Tenant, given: str | None) -> str:
-    """The folder under tenants/ that a tenant is made from: the one given, remembered, or of its own name."""
-    with tenant.read() as conn:
-        known = conn.scalar(setting.select().with_only_columns(setting.c.value).where(setting.c.name == "client"))
-    return given or known or tenant.name
 
 
 def remember_client(tenant: Tenant, client: str) -> None:

@@ -14,6 +14,7 @@ from metaloom.command.available_actions import available_actions, may_edit
 from metaloom.command.bulk import Outcome, bulk_action, bulk_archive
 from metaloom.command.case_asked import Pick, names_in_case, output_defaults, people_to_choose
 from metaloom.command.case_shown import CaseShown, case_log, case_of_task, case_shown
+from metaloom.command.chains_open import ChainStanding, chain_standings, older_texts, open_by_step, preview_change
 from metaloom.command.change_case_chain import CaseMove, ChainChange, change_case_chain, changed_chains, preview_move
 from metaloom.command.change_record import change_record
 from metaloom.command.collect_messages import collect_messages
@@ -21,6 +22,7 @@ from metaloom.command.context import ActionDone, Context, Offered, Saved
 from metaloom.command.create_record import create_record
 from metaloom.command.decide_task import decide_task, decide_tasks
 from metaloom.command.delete_record import delete_record
+from metaloom.command.draft_chain import refuse_unless_admin
 from metaloom.command.end_session import end_session
 from metaloom.command.evaluate_warnings import Summary, evaluate_warnings, handle_evaluation
 from metaloom.command.explain_warning import explain_warning
@@ -55,18 +57,20 @@ from metaloom.command.upload_file import FileShown, file_for, upload_file
 from metaloom.command.waiting import Waiting, waiting
 
 __all__ = [
-    "ActionDone", "AlertOffers", "CaseMove", "CaseShown", "ChainChange", "Context", "ENDINGS", "FileShown", "Imported",
-    "Offered", "Outcome", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Waiting", "Wish", "alert_offers", "alerts_of_touched",
-    "archive_record", "assign_role", "available_actions", "bulk_action", "bulk_archive", "cancel_run", "case_log",
-    "case_of_task", "case_shown", "change_case_chain", "change_record", "changed_chains", "changed_processes",
-    "collect_messages", "confirm_role", "continue_by_hand", "create_record", "decide_task", "decide_tasks",
-    "delete_record", "end_session", "end_substitute", "evaluate_warnings", "explain_warning", "file_for",
-    "give_up_process", "hand_over_tasks", "handle_call", "handle_evaluation", "handle_message", "handle_process",
-    "handle_run", "handle_sub_done", "handle_timer", "handle_webhook", "import_records", "may_edit",
-    "move_business_date", "move_case", "my_message", "my_messages", "names_in_case", "output_defaults", "pause_job",
-    "people_to_choose", "prefer_messages", "preview_move", "publish", "read_messages", "redeliver_webhook",
-    "rerun_failed", "resend_message", "restore_record", "retry_process", "revoke_role", "roll_back", "run_action",
-    "run_command", "run_log", "run_shown", "runs_shown", "save_user", "schedule_jobs", "set_password",
-    "set_substitute", "simulate_chain", "start_approval", "start_job", "start_process", "startable", "system_context",
-    "tell_webhooks", "transfer_record", "unlock_user", "upload_file", "waiting", "wake_runs", "wishes",
+    "ActionDone", "AlertOffers", "CaseMove", "CaseShown", "ChainChange", "ChainStanding", "Context", "ENDINGS",
+    "FileShown", "Imported", "Offered", "Outcome", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Waiting",
+    "Wish", "alert_offers", "alerts_of_touched", "archive_record", "assign_role", "available_actions", "bulk_action",
+    "bulk_archive", "cancel_run", "case_log", "case_of_task", "case_shown", "chain_standings", "change_case_chain",
+    "change_record", "changed_chains", "changed_processes", "collect_messages", "confirm_role", "continue_by_hand",
+    "create_record", "decide_task", "decide_tasks", "delete_record", "end_session", "end_substitute",
+    "evaluate_warnings", "explain_warning", "file_for", "give_up_process", "hand_over_tasks", "handle_call",
+    "handle_evaluation", "handle_message", "handle_process", "handle_run", "handle_sub_done", "handle_timer",
+    "handle_webhook", "import_records", "may_edit", "move_business_date", "move_case", "my_message", "my_messages",
+    "names_in_case", "older_texts", "open_by_step", "output_defaults", "pause_job", "people_to_choose",
+    "prefer_messages", "preview_change", "preview_move", "publish", "read_messages", "redeliver_webhook",
+    "refuse_unless_admin", "rerun_failed", "resend_message", "restore_record", "retry_process", "revoke_role",
+    "roll_back", "run_action", "run_command", "run_log", "run_shown", "runs_shown", "save_user", "schedule_jobs",
+    "set_password", "set_substitute", "simulate_chain", "start_approval", "start_job", "start_process", "startable",
+    "system_context", "tell_webhooks", "transfer_record", "unlock_user", "upload_file", "waiting", "wake_runs",
+    "wishes",
 ]

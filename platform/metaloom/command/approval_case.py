@@ -67,9 +67,14 @@ def locked_case(unit: Unit, case_id: int) -> Case:
     row = approval_rows.case(unit, case_id)
     if record is None or row is None:
         raise NotFound
+    return case_of_row(unit, row, record)
+
+
+def case_of_row(unit: Unit, row: dict[str, Any], record: Mapping[str, Any]) -> Case:
+    """The case that a stored row tells of."""
     chain, state = pinned_chain(unit, row["chain_digest"]), codec.load_state(row["state"])
     facts = RecordFacts(unit, chain, row["chain_digest"], record, _names_of(row["initiator_id"], row["started_at"]), state.outputs)
-    return Case(unit, case_id, row, chain, state, record, facts)
+    return Case(unit, row["id"], row, chain, state, record, facts)
 
 
 def _names_of(initiator: int | None, started_at: datetime) -> dict[str, Any]:

@@ -122,10 +122,11 @@ def child_case(unit: Unit, case_id: int, step: str) -> int | None:
         table.c.parent_case_id == case_id, table.c.parent_step == step, table.c.finished_at.is_(None)))
 
 
-def cases_under(conn: sa.Connection, tables: Any, digest: str) -> list[Row]:
+def cases_under(conn: sa.Connection, tables: Any, digest: str, *, limit: int | None = None) -> list[Row]:
     """Running cases that are pinned to a chain, by id."""
     table = tables.engine.approval_case
-    return list(conn.execute(sa.select(table).where(table.c.chain_digest == digest, table.c.finished_at.is_(None)).order_by(table.c.id)).mappings())
+    running = sa.select(table).where(table.c.chain_digest == digest, table.c.finished_at.is_(None)).order_by(table.c.id).limit(limit)
+    return list(conn.execute(running).mappings())
 
 
 def pinned(conn: sa.Connection, tables: Any) -> list[Row]:
@@ -135,6 +136,14 @@ def pinned(conn: sa.Connection, tables: Any) -> list[Row]:
         sa.select(table.c.entity, table.c.chain, table.c.chain_digest, sa.func.count().label("cases"))
         .where(table.c.finished_at.is_(None)).group_by(table.c.entity, table.c.chain, table.c.chain_digest)
         .order_by(table.c.entity, table.c.chain, table.c.chain_digest)).mappings())
+
+
+def open_by_step(conn: sa.Connection, tables: Any, entity: str, chain: str) -> dict[str, int]:
+    """Step → running cases of the chain, whatever its text, that wait for somebody there."""
+    case_, task = tables.engine.approval_case, tables.engine.approval_task
+    rows = conn.execute(sa.select(task.c.step, sa.func.count(sa.distinct(case_.c.id))).select_from(task.join(case_, case_.c.id == task.c.case_id)).where(
+        case_.c.entity == entity, case_.c.chain == chain, case_.c.finished_at.is_(None), task.c.status == "open").group_by(task.c.step))
+    return {step: int(number) for step, number in rows}
 
 
 def finished(unit: Unit, entity: str, chain: str, *, records: Sequence[int] | None = None, limit: int | None = None) -> list[Row]:

@@ -9,11 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from metaloom import approval
-from metaloom.approval import CaseState, Event, Node, Offer, codec
+from metaloom.approval import CaseState, Event, Node, Offer
 from metaloom.base.errors import NotFound
 from metaloom.command import approval_rows, rows
-from metaloom.command.approval_case import CASE, Case, pinned_chain
-from metaloom.command.approval_facts import RecordFacts
+from metaloom.command.approval_case import CASE, Case, case_of_row
 from metaloom.command.context import Context
 from metaloom.command.unit import Unit
 from metaloom.model import ApprovalChain
@@ -83,6 +82,4 @@ def _looked_up(unit: Unit, case_id: int) -> Case:
     record = rows.fetch(unit, row["entity"], row["record_id"]) if row is not None else None
     if row is None or record is None:
         raise NotFound
-    chain, state = pinned_chain(unit, row["chain_digest"]), codec.load_state(row["state"])
-    names = {"initiator": row["initiator_id"], "started_at": row["started_at"], "finished_by": None}
-    return Case(unit, case_id, row, chain, state, record, RecordFacts(unit, chain, row["chain_digest"], record, names, state.outputs))
+    return case_of_row(unit, row, record)

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 
 from metaloom.approval import codec
 from metaloom.approval.event import SYSTEM
-from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, Problem
+from metaloom.base.errors import Conflict, Invalid, MetaloomError, NotAllowed, NotFound, NotPossible, Problem
 from metaloom.base.messages import Message, message
 from metaloom.command import approval_rows
-from metaloom.command.approval_case import Case, digest_of, done, kept_chain, locked_case, make_move
+from metaloom.command.approval_case import Case, digest_of, done, kept_chain, locked_case, make_move, pinned_chain
 from metaloom.command.approval_facts import RecordFacts
 from metaloom.command.bulk import Outcome
 from metaloom.command.context import ActionDone, Context
@@ -89,17 +89,21 @@ def preview_move(conn: sa.Connection, tables: Any, catalog: Catalog, address: st
 
 
 def change_case_chain(ctx: Context, address: str, mode: str, *, mapping: Mapping[str, str] | None = None, cases: Sequence[int] | None = None,
-                      reason: str = "") -> tuple[Outcome, ...]:
+                      reason: str = "", shown: str = "") -> tuple[Outcome, ...]:
     """Does ``mode`` with the running cases of a chain that changed (or with those named): the outcome of each, by its id.
 
+    ``shown``: the digest of the published chain that the person decided about; Conflict when another one is published meanwhile.
     For administrators of the whole tenant. A case whose steps have no place in the new chain stays as it is, and its outcome says so.
     """
     if mode not in MODES:
         raise Invalid([Problem("mode", message("field.choice"))])
     if not ctx.system and not ctx.actor.holds_everywhere(ADMIN):
         raise NotAllowed(message("command.admin_only"))
-    if mode != "pin" and address not in ctx.revision.catalog.chains:
+    published = ctx.revision.catalog.chains.get(address)
+    if mode != "pin" and published is None:
         raise NotFound
+    if shown and (published is None or digest_of(published) != shown):
+        raise Conflict(message("chain.moved_on"))
     with ctx.tenant.read() as conn:
         there = [case for change in changed_chains(conn, ctx.revision.tables, ctx.revision.catalog) if change.address == address for case in change.cases]
     wanted = [case for case in there if cases is None or case in set(cases)]
@@ -115,13 +119,23 @@ def _one(ctx: Context, case_id: int, address: str, mode: str, mapping: Mapping[s
         return Outcome(case_id, error.message, error)
 
 
+def named_steps(said: Message, chain: ApprovalChain) -> Message:
+    """The sentence with the label of the step that it names."""
+    label = next((step.label for step in chain.every_step() if step.name == said.slots.get("step")), None)
+    return replace(said, slots={**said.slots, "step": label}) if label is not None else said
+
+
 def _changed(unit: Unit, case_id: int, mode: str, mapping: Mapping[str, str]) -> ActionDone:
     case = locked_case(unit, case_id)
     chain = unit.catalog.chains.get(f"{case.chain.entity}/{case.chain.name}")
     digest = case.row["chain_digest"] if chain is None else kept_chain(unit, chain)
+    old = pinned_chain(unit, case.row["chain_digest"])
     if chain is not None and mode != "pin":
         _follow(case, chain, digest)
-    make_move(case, "chain_changed", unit.ctx.actor.user_id or SYSTEM, None, {"mode": mode, "digest": digest, "mapping": dict(mapping)})
+    try:
+        make_move(case, "chain_changed", unit.ctx.actor.user_id or SYSTEM, None, {"mode": mode, "digest": digest, "mapping": dict(mapping)})
+    except NotPossible as refused:
+        raise NotPossible(named_steps(refused.message, old)) from refused
     return done(case, _said(case, mode))
 
 

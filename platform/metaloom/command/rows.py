@@ -125,12 +125,12 @@ def find(unit: Unit, address: str, where: Mapping[str, Any], *, order: Sequence[
 
 
 def find_where(unit: Unit, address: str, condition: Checked, env: Env, *, order: Sequence[str] = (), limit: int | None = None,
-               lock: bool = False) -> list[Any]:
-    """Rows for which a checked expression over the entity is true; archived rows are left out."""
+               lock: bool = False, also: Sequence[Any] = ()) -> list[Any]:
+    """Rows for which a checked expression over the entity is true; archived rows are left out. ``also``: more clauses in SQL."""
     entity, table = unit.entity(address), unit.tables.of(address)
     clause = to_sql(condition, TableResolver(unit.revision, address, table), unit.revision.dialect, env)
     live = [table.c.archived_at.is_(None)] if "archived_at" in table.c else []
-    return _select(unit, entity, [clause, *live], order, limit, lock)
+    return _select(unit, entity, [clause, *live, *also], order, limit, lock)
 
 
 def extent(unit: Unit, address: str, condition: Checked, env: Env, among: Any = None) -> tuple[int, int]:

@@ -6,7 +6,8 @@ that really ran says yes first here too, and what was decided there (outputs, ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +16,21 @@ from metaloom.approval import CaseState, codec
 from metaloom.approval.compare import Difference, differences
 from metaloom.approval.event import SYSTEM
 from metaloom.approval.simulate import Outcome, Survey, as_it_ran, simulate, survey
-from metaloom.base.errors import NotAllowed, NotFound
-from metaloom.base.messages import message
+from metaloom.base.errors import NotFound
 from metaloom.command import approval_rows, rows
 from metaloom.command.approval_case import digest_of, pinned_chain
 from metaloom.command.approval_facts import RecordFacts
 from metaloom.command.context import Context
+from metaloom.command.draft_chain import refuse_unless_admin
+from metaloom.command.simulate_rights import refuse_new_secrets, visible, visible_title
 from metaloom.command.store import title_of
 from metaloom.command.unit import Unit
 from metaloom.compile import entity_scope
 from metaloom.model import ApprovalChain, Catalog, Decide
 
 LIMIT = 100
+ONLINE_MAX, ONLINE_SECONDS = 500, 20.0
+"""How many records, and how long, somebody may try who waits for the answer of a request."""
 
 
 @dataclass(frozen=True)
@@ -44,40 +48,55 @@ class Tried:
 
 @dataclass(frozen=True)
 class Simulation:
-    """``names``: account → how it is called; ``gone``: records of finished cases that are there no more."""
+    """``names``: account → how it is called; ``gone``: records of finished cases that are there no more; ``left``: records that were
+    not tried because time was up."""
 
     chain: ApprovalChain
     tried: tuple[Tried, ...]
     survey: Survey
     names: Mapping[int, str]
     gone: tuple[int, ...]
+    left: int = 0
 
     def changed(self, what: str) -> tuple[int, ...]:
         """Records that differ in ``result``, ``way`` or ``deciders``."""
         return tuple(one.record for one in self.tried if any(d.what == what for d in one.differences))
 
 
-def simulate_chain(ctx: Context, address: str, *, draft: Catalog | None = None, where: str = "", limit: int = LIMIT) -> Simulation:
+def until(seconds: float) -> Callable[[], bool]:
+    """True once so much time is over."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
+
+
+def simulate_chain(ctx: Context, address: str, *, draft: Catalog | None = None, where: str = "", limit: int = LIMIT,
+                   enough: Callable[[], bool] = lambda: False) -> Simulation:
     """Tries the chain ``address`` of ``draft`` (None: as published) on past records, newest first; writes nothing.
 
-    ``where``: an expression over the chain's entity says which; without one those with a finished case of the chain. A draft brings
-    the chain alone: fields and rights are those published now. For whoever runs the machine, since nobody's rights are asked.
-    NotFound for an unknown chain, ExpressionError for a condition that is none.
+    ``where``: an expression over the chain's entity says which; without one those with a finished case of the chain, or any where the chain is new.
+    A draft brings the chain alone: fields and rights are those published now. ``enough``: asked before each record, True leaves the rest out.
+    For administrators of the whole tenant, whose rights on the records count (``simulate_rights``), and for whoever runs the
+    machine. NotFound for an unknown chain, ExpressionError for a condition that is none.
     """
-    if not ctx.system:
-        raise NotAllowed(message("command.admin_only"))
+    refuse_unless_admin(ctx)
     published = ctx.revision.catalog.chains.get(address)
     chain = draft.chains.get(address) if draft is not None else published
     if chain is None or chain.entity not in ctx.revision.catalog.entities:
         raise NotFound
+    if draft is not None:
+        refuse_new_secrets(ctx, published, chain)
     with ctx.tenant.read() as conn:
         unit = Unit(ctx, conn, "simulate_chain", ctx.clock.now())
-        cases, records = _past(unit, chain, where, limit)
+        cases, records = _past(unit, chain, where or ("" if published is not None else "true"), limit)
         there = {key: found for key in records if (found := rows.fetch(unit, chain.entity, key)) is not None}
         against = published if draft is not None else None
-        tried = tuple(_tried(unit, chain, against, record, cases.get(key)) for key, record in there.items())
-        return Simulation(chain, tried, survey(chain, {one.record: one.outcome for one in tried}), _names(unit, tried),
-                          tuple(key for key in records if key not in there))
+        tried: list[Tried] = []
+        for key, record in there.items():
+            if enough():
+                break
+            tried.append(_tried(unit, chain, against, record, cases.get(key)))
+        return Simulation(chain, tuple(tried), survey(chain, {one.record: one.outcome for one in tried}), _names(unit, tried),
+                          tuple(key for key in records if key not in there), len(there) - len(tried))
 
 
 def _past(unit: Unit, chain: ApprovalChain, where: str, limit: int) -> tuple[dict[int, approval_rows.Row], list[int]]:
@@ -86,12 +105,13 @@ def _past(unit: Unit, chain: ApprovalChain, where: str, limit: int) -> tuple[dic
         cases = approval_rows.finished(unit, chain.entity, chain.name, limit=limit)
         return {row["record_id"]: row for row in cases}, [row["record_id"] for row in cases]
     wanted = expression.compile(where, entity_scope(unit.catalog, chain.entity), expression.BOOL, {"sql"})
-    records = [row["id"] for row in rows.find_where(unit, chain.entity, wanted, unit.env(), order=("-id",), limit=limit)]
+    found = rows.find_where(unit, chain.entity, wanted, unit.env(), order=("-id",), limit=limit, also=visible(unit, chain.entity, wanted))
+    records = [row["id"] for row in found]
     return {row["record_id"]: row for row in approval_rows.finished(unit, chain.entity, chain.name, records=records)}, records
 
 
 def _tried(unit: Unit, chain: ApprovalChain, published: ApprovalChain | None, record: Mapping[str, Any], case: approval_rows.Row | None) -> Tried:
-    title = title_of(unit, unit.entity(chain.entity), record)
+    title = title_of(unit, unit.entity(chain.entity), record) if unit.ctx.system else visible_title(unit, chain.entity, record["id"], case)
     if case is not None:
         state = codec.load_state(case["state"])
         log = approval_rows.events(unit.conn, unit.tables, case["id"])

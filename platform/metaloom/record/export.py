@@ -8,7 +8,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import chain
@@ -76,6 +76,15 @@ def neutral(text: str) -> str:
     if text[:1].isalnum():  # nearly all: a letter or digit begins no formula
         return text
     return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
+
+
+def csv_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
+    """Words that are no rows of an entity as a file that spreadsheets open: nothing in it is calculated."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow([neutral(head) for head in heads])
+    writer.writerows([neutral(cell) for cell in row] for row in rows)
+    return codecs.BOM_UTF8 + out.getvalue().encode()
 
 
 # -- csv -------------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from metaloom.schema_change.publish import (
     SYSTEM,
     Author,
     apply,
+    client_of,
     plan_for,
     publish,
     recover,
@@ -18,6 +19,7 @@ from metaloom.schema_change.publish import (
 )
 
 __all__ = [
-    "SYSTEM", "Author", "Difference", "Impact", "Plan", "PlanRefused", "Step", "apply", "differences", "plan", "plan_for", "publish", "recover",
+    "SYSTEM", "Author", "Difference", "Impact", "Plan", "PlanRefused", "Step", "apply", "client_of", "differences", "plan", "plan_for",
+    "publish", "recover",
     "remembered", "rollback", "served_catalog", "sources_of", "with_site_layer",
 ]

@@ -31,7 +31,14 @@ from metaloom.schema_change.ddl import q
 from metaloom.schema_change.impact import Impact
 from metaloom.schema_change.physical import look
 from metaloom.schema_change.plan import Plan, PlanRefused, Step, plan
-from metaloom.storage.engine import engine_tables_are_current, layout, make_engine_tables, pointer, run_statement
+from metaloom.storage.engine import (
+    engine_tables_are_current,
+    layout,
+    make_engine_tables,
+    pointer,
+    run_statement,
+    setting,
+)
 from metaloom.storage.engine import publish as journal
 from metaloom.storage.engine import revision as revision_table
 from metaloom.storage.layout import layout_of
@@ -143,6 +150,13 @@ def with_site_layer(tenant: Tenant, file_sources: Iterable[Source | SourceText])
         served = _served(conn)
     kept = () if served is None else tuple(source for source in _sources_of(tenant, served) if source[0] not in FILE_LAYERS)
     return (*texts, *kept)
+
+
+def client_of(tenant: Tenant, given: str | None = None) -> str:
+    """The folder under tenants/ that a tenant is made from: the one given, remembered, or of its own name."""
+    with tenant.read() as conn:
+        known = conn.scalar(setting.select().with_only_columns(setting.c.value).where(setting.c.name == "client"))
+    return given or known or tenant.name
 
 
 def remembered(tenant: Tenant) -> tuple[tuple[str, str], ...]:

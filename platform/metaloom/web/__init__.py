@@ -9,6 +9,8 @@ import metaloom.web.people_page  # noqa: F401  (registers what people, roles and
 from metaloom.web import (
     action_page,
     case_page,
+    chain_page,
+    changed_page,
     detail_page,
     file_page,
     form_page,
@@ -39,5 +41,5 @@ def register_web(app: Flask) -> None:
     frame.get("/theme.css")(theme_css)
     app.register_blueprint(frame)
     for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, settings_page, message_page, inbox_page,
-                 case_page, start_page, tool_page):
+                 case_page, chain_page, changed_page, start_page, tool_page):
         app.register_blueprint(page.blueprint)

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from metaloom.access import AccessPlan
 from metaloom.base.errors import MetaloomError
 from metaloom.command.ask_tool import offered
+from metaloom.command.run_command import ADMIN
 from metaloom.model import Catalog, MenuItem
 from metaloom.record.sanitise import sanitise
 from metaloom.web import i18n
@@ -28,7 +29,8 @@ from metaloom.web.current import Current, locale, say, site, url
 from metaloom.web.errors import wants_fragment
 
 THEMES = ("light", "dark")
-PAGES = {"workbench": "/", "tasks": "/task/"}
+PAGES = {"workbench": "/", "tasks": "/task/", "chains": "/approval/chains/", "changed_chains": "/approval/changed/"}
+FOR_ADMINS = frozenset({"chains", "changed_chains"})
 TOAST_COOKIE = "ml_toast"
 REFUSED = "refused"                    # a kind of sentence: on a record's page it stands on top, elsewhere it is a toast that stays
 DEFAULT_ACCENT = "#206bc4"
@@ -88,7 +90,7 @@ def menu_html(pinned: Current, here: str) -> Markup:
     listable = plan.memory.get("listable")
     if listable is None:
         listable = plan.memory["listable"] = frozenset(e for e in pinned.catalog.entities if plan.may(e, "list"))
-    key = (pinned.tenant.name, pinned.catalog.digest, listable, _tool_pages(plan), locale(), request.script_root)
+    key = (pinned.tenant.name, pinned.catalog.digest, listable, _tool_pages(plan), bool(plan.actor.holds_everywhere(ADMIN)), locale(), request.script_root)
     page = _MENUS.get(key, lambda: _draw_menu(menu_groups(pinned.catalog, plan)))
     mark = f'data-n="{escape(here)}"'
     at = page.find(mark)
@@ -132,7 +134,8 @@ def _entry(menu: str, item: MenuItem, catalog: Catalog, plan: AccessPlan) -> Ent
     if item.page.startswith("tool/"):
         return Entry(f"page:{item.page}", say(item.label), url(f"/{item.page}")) if item.page in _tool_pages(plan) else None
     if item.page:
-        return Entry(f"page:{item.page}", say(item.label), url(PAGES[item.page])) if item.page in PAGES else None
+        shown = item.page in PAGES and (item.page not in FOR_ADMINS or plan.actor.holds_everywhere(ADMIN))
+        return Entry(f"page:{item.page}", say(item.label), url(PAGES[item.page])) if shown else None
     address, _, name = item.list.partition("/")
     if address not in catalog.entities or not plan.may(address, "list"):
         return None
