@@ -264,6 +264,11 @@ CASES: dict[str, dict[str, str]] = {
     "series with a strange slot": {BASICS: SHOP[BASICS].replace('order_no: {pattern: "DD{yyyyMMdd}{seq:5}", per: [company, day], mode: gapless, label: {zh: 单号, en: Number}}', "order_no: {pattern: \"DD{dateadd(d,1,'day')}{seq:5}\", per: []}  # ← ML-SERIES-002")},
     "series that repeats": {BASICS: SHOP[BASICS].replace('order_no: {pattern: "DD{yyyyMMdd}{seq:5}", per: [company, day], mode: gapless, label: {zh: 单号, en: Number}}', 'order_no: {pattern: "DD{MM}{seq:5}", per: [month]}  # ← ML-SERIES-003')},
     "leg to no account": edited(BASICS, '- {account: "6001", side: credit, amount: total}', '- {account: "6002", side: credit, amount: total}  # ← ML-REF-001'),
+    "fact that nobody declares": edited(BASICS, "    event: sold\n", "    event: sold\n    when: \"stage == 'bad'\"  # ← ML-EXPR-002\n"),
+    "amount compared with a text": edited(BASICS, "    event: sold\n", "    event: sold\n    when: \"total == 'much'\"  # ← ML-EXPR-003\n"),
+    "fact of another type": edited(BASICS, "    event: sold\n", "    event: sold\n    facts: {stage: integer}\n    when: \"stage == 'bad'\"  # ← ML-EXPR-003\n"),
+    "condition that is no condition": edited(BASICS, "    event: sold\n", "    event: sold\n    when: total  # ← ML-EXPR-003\n"),
+    "fact that is an amount": edited(BASICS, "    event: sold\n", "    event: sold\n    facts: {total: text}  # ← ML-LEDGER-003\n"),
     "legs on one side": {BASICS: SHOP[BASICS].replace("    legs:\n", "    legs:  # ← ML-LEDGER-001\n").replace("side: credit", "side: debit")},
     "rule that is never reached": {
         BASICS: SHOP[BASICS].replace("  sold:\n", "  every: {event: sold, label: {zh: 全, en: All}, legs: [{account: '1001', side: debit, amount: a}, {account: '6001', side: credit, amount: a}]}\n  sold:  # ← ML-LEDGER-002\n")},

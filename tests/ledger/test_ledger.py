@@ -111,3 +111,16 @@ def test_the_database_itself_refuses_what_is_forged(club):
         conn.execute(tables.ledger_entry.update().where(tables.ledger_entry.c.id == made).values(state="posted"))
 
     forged(one_sided)
+
+
+def test_declared_facts_choose_the_rule_and_are_held_to_their_type(club):
+    tables = club.tenant.revision().tables
+    book(club, entry("moved", record=51, fee="4.00", facts={"late": True}), entry("moved", record=52, fee="4.00", facts={"late": False}))
+    with club.tenant.read() as conn:
+        assert [leg[1] for leg in entries_of(conn, tables, "club.member", 51)] == ["2001", "2002"], "an amount that is not given is 0"
+        assert [leg[1] for leg in entries_of(conn, tables, "club.member", 52)] == ["2001", "1001"]
+    rows = len(club.engine_rows("ledger_entry"))
+    for facts in ({}, {"late": "yes"}, {"late": 1}):
+        with pytest.raises(ValueError, match="late not given as the rule declares it"):
+            book(club, entry("moved", record=53, fee="4.00", facts=facts))
+    assert len(club.engine_rows("ledger_entry")) == rows

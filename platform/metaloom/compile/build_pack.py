@@ -80,4 +80,4 @@ def build_accounting_rule(folder: Folder, name: str, node: Node) -> AccountingRu
     return AccountingRule(
         f"{folder.pack}.{name}", string(node.get("event")), words(node.get("label")),
         tuple(LedgerLeg(string(n.get("account")), string(n.get("side")), string(n.get("amount"))) for n in legs.value),
-        expression(node.get("when")), node.key)
+        expression(node.get("when")), MappingProxyType({fact: string(kind) for fact, kind in entries(node.get("facts"))}), node.key)

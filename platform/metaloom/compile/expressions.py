@@ -39,12 +39,17 @@ def hold(catalog: Catalog, node: Node, address: str, scope: ex.Scope, expected: 
     try:
         checked = ex.compile(expression(node), scope, expected, targets)
     except ex.ExpressionError as error:
-        code = _CODES.get(error.code.removeprefix("expression."), "ML-EXPR-001")
+        code = code_of(error)
         report(finding(code, _inside(node, error), address=address, detail=error.message, hint=error.hint or ""))
         return None
     if ex.SQL in targets and (path := _encrypted(catalog, checked, scope)):
         report(finding("ML-EXPR-004", node.position, address=address, path=".".join(path)))
     return checked
+
+
+def code_of(error: ex.ExpressionError) -> str:
+    """The diagnostic that an error of the expression language is told as."""
+    return _CODES.get(error.code.removeprefix("expression."), "ML-EXPR-001")
 
 
 _CODES = {"unknown_name": "ML-EXPR-002", "unknown_function": "ML-EXPR-002", "result": "ML-EXPR-003", "operands": "ML-EXPR-003",

@@ -29,6 +29,11 @@ _TYPES = ((bool, expression.BOOL), (int, expression.INT), (Decimal, expression.D
           (datetime, expression.DATETIME), (date, expression.DATE))
 
 
+KINDS = {"text": expression.TEXT, "integer": expression.INT, "decimal": expression.DECIMAL, "boolean": expression.BOOL, "date": expression.DATE,
+         "datetime": expression.DATETIME}
+"""The types that a rule may declare for its facts, as the expression language calls them."""
+
+
 @dataclass(frozen=True)
 class Cause:
     """Why an entry exists: the record, the command that did it, under which revision."""
@@ -93,15 +98,20 @@ def check_amounts(amounts: Mapping[str, Decimal]) -> None:
 
 
 def rule_for(catalog: Catalog, event: str, facts: Mapping[str, Any]) -> AccountingRule:
-    """The first rule of the event whose ``when`` is true, in the order of the metadata."""
-    for rule in catalog.accounting_rules.values():
-        if rule.event == event and (not rule.when or _holds(rule, facts)):
+    """The first rule of the event whose ``when`` is true, in the order of the metadata. An amount of the event that is not given is 0."""
+    rules = [rule for rule in catalog.accounting_rules.values() if rule.event == event]
+    given = {**{leg.amount: Decimal(0) for rule in rules for leg in rule.legs}, **facts}
+    for rule in rules:
+        if not rule.when or _holds(rule, given):
             return rule
     raise NotPossible(message("ledger.no_rule", event=event))
 
 
 def _holds(rule: AccountingRule, facts: Mapping[str, Any]) -> bool:
     known = {name: kind for name, value in facts.items() if (kind := _type_of(value)) is not None}
+    wrong = sorted(name for name, kind in rule.facts.items() if name not in known or known[name] != KINDS[kind])
+    if wrong:
+        raise ValueError(f"accounting rule {rule.address}: {', '.join(wrong)} not given as the rule declares it (facts given: {', '.join(sorted(facts))})")
     try:
         checked = expression.compile(rule.when, expression.Scope(fields=known), expression.BOOL, {"python"})
     except expression.ExpressionError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from metaloom.base.position import NOWHERE, Position
 from metaloom.base.text import Text
@@ -31,11 +32,13 @@ class LedgerLeg:
 
 @dataclass(frozen=True)
 class AccountingRule:
-    """What one business event posts; ``when`` over the event's facts chooses between rules of the same event (first true wins)."""
+    """What one business event posts; ``when`` chooses between rules of the same event (first true wins). It reads the event's amounts
+    and ``facts``: name to text | integer | decimal | boolean | date | datetime, given by who posts the event."""
 
     address: str
     event: str
     label: Text
     legs: tuple[LedgerLeg, ...]
     when: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
     position: Position = NOWHERE

@@ -41,7 +41,7 @@ CHECKS = (
     screens.list_paths_exist, screens.list_actions_exist, screens.form_fields_fit, screens.menus_lead_somewhere, screens.quick_links_lead_somewhere,
     access.granted_actions_exist, access.field_levels_name_fields, access.scopes_fit_ownership, access.grants_keep_promises,
     access.somebody_may_list, access.formulas_keep_secrets,
-    ledger.series_count, ledger.accounts_exist, ledger.legs_can_balance, ledger.rules_are_reachable,
+    ledger.series_count, ledger.accounts_exist, ledger.legs_can_balance, ledger.rules_are_reachable, ledger.conditions_have_types,
     jobs.schedules_come, jobs.actions_exist,
     messages.messages_speak_of_known_names,
     telling.templates_speak_of_known_fields, telling.steps_tell_what_they_can, telling.texts_of_steps_speak_of_known_fields,

@@ -7,6 +7,7 @@ import re
 from metaloom import expression as ex
 from metaloom.compile.checks.look import say, spot
 from metaloom.compile.context import Context
+from metaloom.compile.expressions import code_of
 from metaloom.compile.schema import _did_you_mean
 from metaloom.model import AccountingRule, Catalog
 
@@ -69,16 +70,31 @@ def rules_are_reachable(catalog: Catalog, context: Context) -> None:
             say(context, "ML-LEDGER-002", rule.position, rule.address, event=rule.event, other=closed[key])
         elif not rule.when:
             closed[key] = rule.address
-        if rule.when:
-            _parses(context, rule)
 
 
-def _parses(context: Context, rule: AccountingRule) -> None:
-    """The facts of an event have no declared types; the text must be an expression all the same."""
+def conditions_have_types(catalog: Catalog, context: Context) -> None:
+    """A condition reads the amounts of its event and declared facts, each of one type in all rules of the event, and is true or false."""
+    for event in dict.fromkeys(rule.event for rule in catalog.accounting_rules.values()):
+        rules = [rule for rule in catalog.accounting_rules.values() if rule.event == event]
+        known: dict[str, str] = {leg.amount: "decimal" for rule in rules for leg in rule.legs}
+        for rule in rules:
+            for name, kind in rule.facts.items():
+                if known.setdefault(name, kind) != kind:
+                    say(context, "ML-LEDGER-003", _rule(context, rule, "facts", name), rule.address, name=name, kind=kind, other=known[name], event=event)
+        scope = ex.Scope({name: _TYPES[kind] for name, kind in known.items()})
+        for rule in rules:
+            if rule.when:
+                _compiles(context, rule, scope)
+
+
+_TYPES = {"text": ex.TEXT, "integer": ex.INT, "decimal": ex.DECIMAL, "boolean": ex.BOOL, "date": ex.DATE, "datetime": ex.DATETIME}
+
+
+def _compiles(context: Context, rule: AccountingRule, scope: ex.Scope) -> None:
     try:
-        ex.parse(rule.when)
+        ex.compile(rule.when, scope, ex.BOOL, frozenset({"python"}))
     except ex.ExpressionError as error:
-        say(context, "ML-EXPR-001", _rule(context, rule, "when"), rule.address, detail=error.message, hint=error.hint or "")
+        say(context, code_of(error), _rule(context, rule, "when"), rule.address, detail=error.message, hint=error.hint or "")
 
 
 def _rule(context: Context, rule: AccountingRule, *path: str):  # type: ignore[no-untyped-def]
