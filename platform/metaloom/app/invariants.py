@@ -111,7 +111,15 @@ def _broken_chain(conn: sa.Connection, tables: Any, survey: Survey, clock: Clock
     survey.looked += _count(conn, tables.engine.seal)
     broken = audit.verify(conn, tables)
     if broken is not None:
-        yield f"the audit is not what was sealed: {broken}"
+        yield f"the audit is not what was sealed: {broken.fault}"
+
+
+def _broken_books(conn: sa.Connection, tables: Any, survey: Survey, clock: Clock) -> Iterator[str]:
+    """What was sealed of the ledger is there with all its legs, unaltered and in its place."""
+    survey.looked += ledger.head(conn, tables).seals
+    broken = ledger.verify(conn, tables)
+    if broken is not None:
+        yield f"the ledger is not what was sealed: {broken.fault}"
 
 
 def _off_balance(conn: sa.Connection, tables: Any, survey: Survey, clock: Clock) -> Iterator[str]:
@@ -168,6 +176,7 @@ def _count(conn: sa.Connection, table: sa.Table, *where: Any) -> int:
 ENGINE = (
     _Own("I1", "ledger.entries", Text("每张凭证借贷平衡", "Every ledger entry balances"), _unbalanced),
     _Own("I2", "audit.chain", Text("审计链完整", "The sealed audit is unaltered"), _broken_chain),
+    _Own("I2", "ledger.chain", Text("账簿链完整", "The sealed ledger is unaltered"), _broken_books),
     _Own("I4", "ledger.trial_balance", Text("试算平衡", "The trial balance is zero"), _off_balance),
     _Own("I12", "ledger.reversals", Text("红字与原凭证相抵", "A reversal mirrors its original"), _unlike_original),
     _Own("I16", "ledger.causes", Text("凭证均有来源", "Every ledger entry names its cause"), _without_cause),

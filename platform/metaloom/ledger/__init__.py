@@ -5,6 +5,8 @@ up and refuses what does not balance. Nothing reads drafts. Corrections are reve
 """
 
 from metaloom.ledger.balance import AccountBalance, account_balance, entries_of, trial_balance
+from metaloom.ledger.chain import head, seal, verify
 from metaloom.ledger.post import Cause, Entry, Leg, legs_of, post, rule_for
 
-__all__ = ["AccountBalance", "Cause", "Entry", "Leg", "account_balance", "entries_of", "legs_of", "post", "rule_for", "trial_balance"]
+__all__ = ["AccountBalance", "Cause", "Entry", "Leg", "account_balance", "entries_of", "head", "legs_of", "post", "rule_for", "seal",
+           "trial_balance", "verify"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from threading import Event
 
-from metaloom import audit, command
+from metaloom import audit, command, ledger
 from metaloom.base.clock import Clock, SystemClock
 from metaloom.base.errors import MetaloomError
 from metaloom.job import EmbeddedWorker
@@ -56,7 +56,7 @@ def scheduler(registry: Registry, clock: Clock) -> Callable[[Tenancy], None]:
 
 
 def chores(tenancy: Tenancy, registry: Registry | None = None, clock: Clock | None = None) -> None:
-    """Once a minute: seal new audit rows, forget uploads that no record took, collect receipts and answers to messages."""
+    """Once a minute: seal new audit rows and ledger entries, forget uploads that no record took, collect receipts and answers to messages."""
     for name in tenancy.names():
         try:
             _chores_of(tenancy.open(name))
@@ -69,4 +69,5 @@ def _chores_of(tenant: Tenant) -> None:
     tables = tenant.revision().tables
     with tenant.write() as conn:
         audit.seal(conn, tables)
+        ledger.seal(conn, tables)
         tenant.files.sweep(conn)
