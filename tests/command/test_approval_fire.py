@@ -15,6 +15,7 @@ from metaloom.base.errors import Busy, MetaloomError
 from metaloom.command import approval_rows, change_record, decide_task, move_case
 from metaloom.command.unit import Unit
 from metaloom.storage.engine import run_statement
+from tests.command.dying import Dying
 from tests.command.guild import REQUEST
 
 THREADS = 50
@@ -89,22 +90,22 @@ def test_one_of_a_pool_claims(guild):
     guild.check(case)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_everybody_does_everything_at_once(guild, seed):
-    """Deciding, withdrawing, taking back, handing on, adding signers, claiming, copying, editing, on three cases by fifty threads."""
-    dice = random.Random(seed)
+def crowd(guild):
+    """Second holders of the roles that decide, and the contexts of everybody who may log in."""
     for name, role in (("checker2", "guild.checker"), ("master2", "guild.master"), ("payer2", "guild.payer")):
         if name not in guild.people:
             guild.add_person(name, role)
+    return {name: guild.ctx(name) for name in guild.people if guild.rows("user", id=guild.people[name])[0]["active"]}
+
+
+def many_cases(guild):
+    """Three cases whose record changes with them, and five of other shapes."""
     cases = [guild.start("main", record=guild.request(amount=Decimal("5000.00"))) for _ in range(3)]
-    cases += [guild.start(chain) for chain in ("every", "bands", "three", "committee", "pooled")]
-    contexts = {name: guild.ctx(name) for name in guild.people if guild.rows("user", id=guild.people[name])[0]["active"]}
-    done: list[str] = []
-    jobs = [lambda d=random.Random(dice.random()): _work(guild, contexts, cases, d, done) for _ in range(THREADS)]
-    storm(jobs)
-    assert len(done) >= 25 and len(set(done)) >= 8, Counter(done)
-    print(seed, Counter(done))
-    _play_out(guild, contexts, cases)
+    return cases + [guild.start(chain) for chain in ("every", "bands", "three", "committee", "pooled")]
+
+
+def one_legal_end_each(guild, cases):
+    """Whatever happened: every case ended once, its log, its rows and its record say the same, no task is there twice."""
     for case in cases:
         row, log = guild.case(case), guild.log(case)
         assert log.count("finished") == 1 and row["finished_at"] is not None, (row["status"], log[-5:])
@@ -122,9 +123,94 @@ def test_everybody_does_everything_at_once(guild, seed):
     guild.check(*cases)
 
 
-def _work(guild, contexts, cases, dice, done):
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(4, 24))])
+def test_everybody_does_everything_at_once(guild, seed):
+    """Deciding, withdrawing, taking back, handing on, adding signers, claiming, copying, editing, on eight cases by fifty threads."""
+    dice, contexts, cases, done = random.Random(seed), crowd(guild), many_cases(guild), []
+    jobs = [lambda d=random.Random(dice.random()): work(guild, contexts, cases, d, done) for _ in range(THREADS)]
+    storm(jobs)
+    assert len(done) >= 25 and len(set(done)) >= 8, Counter(done)
+    print(seed, Counter(done))
+    _play_out(guild, contexts, cases)
+    one_legal_end_each(guild, cases)
+
+
+@pytest.mark.parametrize("seed", [100, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in range(101, 109))])
+def test_processes_die_while_everybody_acts(guild, dying, seed):
+    """As above by threads, beside six processes that are killed at some statement of some move; others go on as if nothing was."""
+    dice, contexts, cases, done = random.Random(seed), crowd(guild), many_cases(guild), []
+    people = {name: guild.people[name] for name in contexts}
+    for number in range(6):
+        dying.send(do="storm", seed=seed * 10 + number, people=people, cases=cases, die=dice.randint(1, 60), beside=number < 5)
+    jobs = [lambda d=random.Random(dice.random()): work(guild, contexts, cases, d, done, moves=6) for _ in range(16)]
+    storm(jobs)
+    ends = Counter(dying.outcome() for _ in range(6))
+    print(seed, ends, Counter(done))
+    assert set(ends) <= {0, 9} and ends[9] >= 3, ends
+    _play_out(guild, contexts, cases)
+    one_legal_end_each(guild, cases)
+
+
+@pytest.fixture
+def dying(guild):
+    server = Dying(guild)
+    yield server
+    server.close()
+
+
+SHORT = {"main": ("checker", {"fields": {"advice": "死前所写"}})}
+LONG = {"three": ("payer", {}), "every": ("judge3", {}), "committee": ("judge2", {}), "timed": ("checker", {}), "copied": ("checker", {}),
+        "bands": ("master", {})}
+
+
+@pytest.mark.parametrize("chain", [*SHORT, *(pytest.param(chain, marks=pytest.mark.nightly) for chain in LONG)])
+def test_a_death_before_any_statement_of_a_decision_leaves_all_of_it_or_nothing(guild, dying, chain):
+    """Killed before the first, the second, … the last statement, before the commit and after it; then the same request again."""
+    person, more = {**SHORT, **LONG}[chain]
+    deaths = commits = 0
+    for number in range(1, 60):
+        case = _ready(guild, chain, person)
+        record = guild.case(case)["record_id"]
+        task, version, before = guild.open_task(case, person), guild.version(record), _dump(guild, case)
+        order = {"do": "decide", "user": guild.people[person], "task": task, "version": version, "decision": "pass", "more": more}
+        end = dying.order(**order, die=number)
+        assert end in (0, 9)
+        guild.check(case)
+        stored = _dump(guild, case) != before
+        assert stored == any(t["id"] == task and t["decision"] == "pass" for t in guild.tasks(case)), (number, "a part of it was stored")
+        deaths, commits = deaths + (end == 9), commits + stored
+        if end == 0:
+            assert stored
+            break
+        assert not stored, (number, "it died before its commit")
+        if number % 4 != 1 and chain in SHORT:
+            continue
+        assert dying.order(**order, die=0) == 0, "nothing of the dead holds the case"
+        guild.check(case)
+        assert guild.log(case).count("decided") == before["log"].count("decided") + 1
+    print(chain, deaths, "deaths")
+    assert deaths >= 10 and commits == 1
+
+
+def _ready(guild, chain, person):
+    """A case at which the person's decision is due, the deciders before having passed."""
+    case = guild.start(chain)
+    for name in {"three": ("checker", "master"), "every": ("judge1", "judge2"), "committee": ("judge1",)}.get(chain, ()):
+        guild.decide(case, name)
+    return case
+
+
+def _dump(guild, case):
+    """Everything that a decision may change."""
+    record = guild.case(case)["record_id"]
+    return {"case": guild.case(case), "tasks": guild.tasks(case), "log": guild.log(case), "record": guild.record(record),
+            "parties": guild.rows("approval_party", case_id=case), "copies": guild.rows("approval_copy", case_id=case),
+            "audit": guild.rows("audit", entity="platform.approval_case", record_id=case)}
+
+
+def work(guild, contexts, cases, dice, done, moves=14):
     """Random moves of random people; a refusal is an answer."""
-    for _ in range(14):
+    for _ in range(moves):
         case, name = dice.choice(cases), dice.choice(sorted(contexts))     # everybody meets at few cases
         tasks = guild.tasks(case)
         if not tasks:
