@@ -11,6 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from metaloom import schema_change
+from metaloom.base.errors import Busy
 from metaloom.command import handle_run, schedule_jobs
 from metaloom.compile import Source
 from metaloom.job import run_due
@@ -139,3 +140,21 @@ class Hall(Club):
 
 def home_of(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("home")
+
+
+def is_free(hall: Hall) -> bool:
+    """Whether nobody holds the lock of a writer."""
+    try:
+        with hall.tenant.write():
+            return True
+    except Busy:
+        return False
+
+
+def end_sleepers(hall: Hall) -> None:
+    """What the server does to a session that is idle in a transaction: the stopped process may hold a row."""
+    server = sa.create_engine(hall.tenant.settings.database_url)
+    with server.connect() as conn:
+        conn.exec_driver_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction' "
+                             "AND pid <> pg_backend_pid() AND datname = current_database()")
+    server.dispose()

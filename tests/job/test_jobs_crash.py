@@ -7,10 +7,9 @@ import time
 from datetime import timedelta
 
 import pytest
-import sqlalchemy as sa
 
 from metaloom.command.crash import POINTS
-from tests.job.hall import EARLY, Hall
+from tests.job.hall import EARLY, Hall, end_sleepers, is_free
 
 DAY = timedelta(days=1)
 
@@ -81,13 +80,13 @@ def test_a_worker_that_was_stopped_for_longer_than_its_lease_changes_nothing_mor
         assert sum(hall.charged().values()) >= 2
         os.kill(process.pid, signal.SIGSTOP)
         if hall.tenant.dialect == "sqlite":          # a stopped writer may hold the only lock; then it is its transaction that others wait for
-            while not _free(hall):
+            while not is_free(hall):
                 os.kill(process.pid, signal.SIGCONT)
                 time.sleep(0.05)
                 os.kill(process.pid, signal.SIGSTOP)
         time.sleep(1.6)
         if hall.tenant.dialect == "postgresql":
-            _end_sleepers(hall)
+            end_sleepers(hall)
         finish(hall)
         done = hall.charged()
         os.kill(process.pid, signal.SIGCONT)
@@ -100,25 +99,6 @@ def test_a_worker_that_was_stopped_for_longer_than_its_lease_changes_nothing_mor
     run, = hall.runs()
     assert (run["status"], run["done"], run["failed"]) == ("done", 7, 0), hall.errors(run["id"])
     assert done == hall.charged() == dict.fromkeys(members, 1)
-
-
-def _free(hall):
-    from metaloom.base.errors import Busy
-
-    try:
-        with hall.tenant.write():
-            return True
-    except Busy:
-        return False
-
-
-def _end_sleepers(hall):
-    """What the server does to a session that is idle in a transaction: the stopped process may hold a row."""
-    server = sa.create_engine(hall.tenant.settings.database_url)
-    with server.connect() as conn:
-        conn.exec_driver_sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction' "
-                             "AND pid <> pg_backend_pid() AND datname = current_database()")
-    server.dispose()
 
 
 def test_a_record_that_kills_the_process_is_left_out_and_told(hall):

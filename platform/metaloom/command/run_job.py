@@ -79,8 +79,8 @@ class _Going:
 
     @property
     def tired(self) -> bool:
-        """Other work waits for this worker too: after some seconds the run is put back and goes on later."""
-        return time.monotonic() >= self.until
+        """Other work waits for this worker too: after some seconds, or when the worker is to end, the run is put back and goes on later."""
+        return time.monotonic() >= self.until or self.row.stopping()
 
 
 def handle_run(tenant: Tenant, row: Row, *, plugins: Registry | None = None, clock: Clock | None = None,

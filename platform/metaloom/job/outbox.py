@@ -30,7 +30,8 @@ class GiveUp(Exception):
 
 @dataclass
 class Row:
-    """A claimed row, as a handler gets it. ``fence`` grows with every claim."""
+    """A claimed row, as a handler gets it. ``fence`` grows with every claim. ``stopping``: the worker is asked to end; work that takes
+    long puts the row back with ``later``."""
 
     tenant: str
     id: int
@@ -41,6 +42,7 @@ class Row:
     fence: int
     worker: str
     settled: bool = field(default=False, compare=False)
+    stopping: Callable[[], bool] = field(default=lambda: False, compare=False, repr=False)
 
     def settle(self, conn: sa.Connection) -> None:
         """Mark the row done in the running transaction, together with the effect. LeaseLost when the lease is gone.

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 SWEEP_SECONDS = 5.0
 _TIMEOUT_SECONDS, _REST_SECONDS = 0.5, 5.0
 _JOB_SECONDS = 600
+_TURN_SECONDS = 1
+STOP_SECONDS = 60.0
 
 
 def queue_name(settings: Settings) -> str:
@@ -83,7 +85,7 @@ def drain(tenant: str) -> int:
     tenancy, handlers, queue, connection = _here["tenancy"], _here["handlers"], _here["queue"], _here["connection"]
     connection.delete(_waiting(str(queue), tenant))  # type: ignore[attr-defined]
     try:
-        return run_due(tenancy.open(tenant), handlers)  # type: ignore[attr-defined, arg-type]
+        return run_due(tenancy.open(tenant), handlers, stopping=_here["stopping"].is_set)  # type: ignore[attr-defined, arg-type]
     except MetaloomError as error:
         log.warning("tenant %s is skipped this time: %s", tenant, error)
         return 0
@@ -93,9 +95,18 @@ class _Worker(rq.SimpleWorker):
     """Runs jobs in this process, where catalogs are compiled and connections are open already."""
 
     death_penalty_class = TimerDeathPenalty      # the other one needs the main thread
+    stopping: Event
 
     def _install_signal_handlers(self) -> None:
         """The process has its own."""
+
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> tuple[Job, rq.Queue] | None:
+        """Waits in short turns, so that a worker that is to stop leaves the queue as one that is gone."""
+        while not self.stopping.is_set():
+            found = super().dequeue_job_and_maintain_ttl(_TURN_SECONDS, _TURN_SECONDS)
+            if found is not None:
+                return found
+        return None
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
         if job.func_name != "metaloom.job.redis_queue.drain":
@@ -107,25 +118,33 @@ class _Worker(rq.SimpleWorker):
 
 def work(tenancy: Tenancy, handlers: Mapping[str, Handler], *, stopping: Event, sweep_seconds: float = SWEEP_SECONDS,
          chores: Callable[[Tenancy], object] | None = None, schedule: Callable[[Tenancy], object] | None = None) -> None:
-    """A worker process until ``stopping`` is set: answers the bell, sweeps every few seconds, lives on when Redis does not."""
+    """A worker process until ``stopping`` is set: answers the bell, sweeps every few seconds, lives on when Redis does not.
+
+    When it stops, the row at hand is finished (a run of a job after its record), rows that were claimed and not begun are given
+    back, and Redis forgets the worker. What takes longer than ``STOP_SECONDS`` is left to its lease.
+    """
     settings = tenancy.settings
     sweeper = EmbeddedWorker(tenancy, handlers, poll_seconds=sweep_seconds, stopping=stopping, chores=chores,
                              chore_rounds=max(1, int(60 / sweep_seconds)), schedule=schedule)  # fmt: skip
     sweeper.start()
+    answering = Thread(target=_answer_bell, args=(tenancy, handlers, settings, stopping), name="metaloom-bell", daemon=True)
     if settings.redis_url:
-        Thread(target=_answer_bell, args=(tenancy, handlers, settings, stopping), name="metaloom-bell", daemon=True).start()
+        answering.start()
     while not stopping.wait(1.0):
         pass
-    sweeper.stop()
+    sweeper.stop(STOP_SECONDS)
+    if settings.redis_url:
+        answering.join(STOP_SECONDS)
 
 
 def _answer_bell(tenancy: Tenancy, handlers: Mapping[str, Handler], settings: Settings, stopping: Event) -> None:
     connection = redis.Redis.from_url(str(settings.redis_url), socket_connect_timeout=_TIMEOUT_SECONDS)
-    _here.update(tenancy=tenancy, handlers=handlers, queue=queue_name(settings), connection=connection)
+    _here.update(tenancy=tenancy, handlers=handlers, queue=queue_name(settings), connection=connection, stopping=stopping)
     while not stopping.is_set():
         try:
             queue = rq.Queue(queue_name(settings), connection=connection, serializer=JSONSerializer)
             worker = _Worker([queue], connection=connection, serializer=JSONSerializer)
+            worker.stopping = stopping
             worker.work(burst=False, with_scheduler=False, logging_level="WARNING")
         except (redis.RedisError, OSError) as error:
             log.warning("Redis is away, the outboxes are swept every few seconds meanwhile: %s", error)

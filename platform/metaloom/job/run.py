@@ -42,6 +42,7 @@ def run_due(
             if stopping() or monotonic() - claimed_at > lease_seconds / 2:
                 release(tenant, rows[place:])
                 break
+            row.stopping = stopping
             _run(tenant, row, handlers[row.kind])
             done += 1
     return done
