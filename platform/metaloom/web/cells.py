@@ -24,6 +24,8 @@ COLOURS = frozenset({"grey", "blue", "green", "orange", "red", "purple", "cyan",
 # Codes that only the page of an entity can put into words, by (entity, field): from the value and the row it stands in.
 # Pages add theirs when they are imported.
 WORDS: dict[tuple[str, str], Callable[[Current, Any, Any], str]] = {}
+# Where a cell said in such words leads, by the same; '' for nowhere.
+GOALS: dict[tuple[str, str], Callable[[Current, Any, Any], str]] = {}
 
 # What a list says when somebody points at a cell: (entity, field) → another field of the same row.
 HINTS: dict[tuple[str, str], str] = {}
@@ -153,7 +155,9 @@ def cell_for(pinned: Current, path: Path) -> Callable[[Any], Cell]:
 def _shown_for(pinned: Current, path: Path) -> Callable[[Any, Any], Cell]:
     """From a row and its value at ``path``, which is there and may be seen, to the cell."""
     kind = path.field.type
-    in_words = WORDS.get((path.entity, path.field.name))
+    in_words, leads = WORDS.get((path.entity, path.field.name)), GOALS.get((path.entity, path.field.name))
+    if in_words is not None and leads is not None:
+        return lambda row, value: _leading(in_words(pinned, value, row), leads(pinned, value, row))
     if in_words is not None:
         return lambda row, value: Cell("text", in_words(pinned, value, row))
     said = said_for(pinned.catalog, path, locale(), pinned.zone)
@@ -182,6 +186,10 @@ def _shown_for(pinned: Current, path: Path) -> Callable[[Any, Any], Cell]:
         return lambda row, value: Cell("text", said(row)[:16], "num")
     css = "num" if kind in TABULAR else ""
     return lambda row, value: Cell("text", said(row), css)
+
+
+def _leading(words: str, href: str) -> Cell:
+    return Cell("link", words, href=href) if href else Cell("text", words)
 
 
 def titled(pinned: Current, entity: Entity, row: Any) -> Any:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from metaloom.base.text import Text
 from metaloom.web import i18n
-from metaloom.web.cells import HINTS, WORDS
+from metaloom.web.cells import GOALS, HINTS, WORDS
 from metaloom.web.current import Current, locale, say, site
+from metaloom.web.frame import record_url
 
-ENTITY_CODES = ("platform.audit_entry", "platform.ledger_entry", "platform.outbox", "platform.file", "platform.approval_case", "platform.message")
+ENTITY_CODES = ("platform.audit_entry", "platform.ledger_entry", "platform.outbox", "platform.file", "platform.approval_case", "platform.message",
+                "platform.webhook_delivery", "platform.webhook_call")
+FACTS = (("platform.outbox", "payload"), ("platform.job_run", "facts"))
 COMMAND_CODES = ("platform.audit_entry", "platform.ledger_entry")
 
 
@@ -22,6 +27,41 @@ def entity_words(pinned: Current, address: str, row: Any = None) -> str:
 def number_words(pinned: Current, number: int, row: Any = None) -> str:
     """A record's number is no amount: it stands as it is."""
     return str(number)
+
+
+def record_goal(pinned: Current, number: int, row: Any) -> str:
+    """The page of the record, for who may read such records at all; the page judges the record."""
+    entity = row.values.get("entity")
+    if entity not in pinned.catalog.entities or not pinned.plan.may(entity, "read"):
+        return ""
+    return record_url(entity, number)
+
+
+def facts_words(pinned: Current, facts: Any, row: Any) -> str:
+    """What the engine keeps as names and values, one after another; moments in the reader's zone."""
+    if not isinstance(facts, Mapping):
+        return str(facts)
+    return "，".join(f"{name} {_fact(pinned, value)}" for name, value in facts.items() if value is not None)
+
+
+def _fact(pinned: Current, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"（{facts_words(pinned, value, None)}）"
+    if isinstance(value, list):
+        return "、".join(_fact(pinned, one) for one in value)
+    moment = _moment(value)
+    return moment.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M") if moment is not None else str(value)
+
+
+def _moment(value: Any) -> datetime | None:
+    """An instant that was kept as text; None for every other text."""
+    if not isinstance(value, str) or len(value) < 19 or "T" not in value:
+        return None
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 def command_words(pinned: Current, name: str, entity: str) -> str:
@@ -51,6 +91,9 @@ def _event_words(pinned: Current, event: str, row: Any) -> str:
 for _address in ENTITY_CODES:
     WORDS[_address, "entity"] = entity_words
     WORDS[_address, "record_id"] = number_words
+    GOALS[_address, "record_id"] = record_goal
+for _address, _name in FACTS:
+    WORDS[_address, _name] = facts_words
 for _address in COMMAND_CODES:
     WORDS[_address, "command"] = _command_of_row
 HINTS["platform.audit_entry", "actor"] = "actor_name"  # as in the histories: the person, and the login as a hint

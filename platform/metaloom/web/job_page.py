@@ -165,4 +165,13 @@ def _label(pinned: Current, value: str, row: Any) -> str:
 
 register(JOB, Own(panel=_job_panel, verbs={verb.name: verb for verb in _JOB_VERBS}))
 register(RUN, Own(panel=_run_panel, verbs={verb.name: verb for verb in _RUN_VERBS}))
+def _run_words(pinned: Current, key: str, row: Any) -> str:
+    """A run by its job and its day, as far as the row knows them; else by its key."""
+    label = row.titles.get("job") or ""
+    day = row.values.get("business_date") or (due.astimezone(pinned.zone).date() if (due := row.values.get("due_at")) is not None else "")
+    job = next((one for one in pinned.catalog.jobs.values() if key.startswith(f"{one.address}|")), None)
+    return " ".join(filter(None, (say(job.label) if job is not None else label, str(day)))) or key
+
+
 WORDS[JOB, "label"] = _label
+WORDS[RUN, "key"] = _run_words

@@ -21,6 +21,7 @@ from metaloom.message import Reach
 from metaloom.message.box import Note
 from metaloom.model import Catalog, Field, FieldType
 from metaloom.web import i18n
+from metaloom.web.cells import WORDS
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import json_answer, record_url, toast
@@ -139,6 +140,32 @@ def _kind(catalog: Catalog, kind: str) -> str:
     if action is not None:
         return say(action.label)
     return message(f"message.kind.{kind}").say(locale()) if kind in ENGINE_KINDS else ""
+
+
+def kind_words(pinned: Current, kind: str, row: Any = None) -> str:
+    """A kind in words, for the log; the code of one that is gone."""
+    return _kind(pinned.catalog, kind) or kind
+
+
+def _hook_words(pinned: Current, address: str, row: Any = None) -> str:
+    hook = pinned.catalog.webhooks.get(address)
+    return say(hook.label) if hook is not None else address
+
+
+def _event_words(pinned: Current, event: str, row: Any) -> str:
+    """``transition:settle`` and ``action:freeze`` by their labels, ``created`` and the like by what people call it."""
+    kind, _, name = event.partition(":")
+    entity = str(row.values.get("entity") or "")
+    lifecycle = pinned.catalog.lifecycles.get(entity)
+    found = lifecycle.transitions.get(name) if kind == "transition" and lifecycle is not None else pinned.catalog.actions.get(f"{entity}/{name}")
+    said = say(found.label) if found is not None and found.label is not None else ""
+    return said or (_t(f"hook.event.{event}") if event in ("created", "changed", "archived") else event)
+
+
+WORDS[_MESSAGE, "kind"] = WORDS[_MESSAGE, "template"] = kind_words
+for _hooks in (_DELIVERY, "platform.webhook_call"):
+    WORDS[_hooks, "webhook"] = _hook_words
+WORDS[_DELIVERY, "event"] = _event_words
 
 
 def _goal(note: Note) -> str:
