@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import sqlalchemy as sa
 
 sys.path.insert(0, str(Path(__file__).parent))
 import list_detail as data
@@ -87,7 +86,7 @@ def measure(bench: Any, ours: Callable[[Reader], Any], theirs: str, rounds: int)
                 with bench.reader(WHO) as reader:
                     found = ours(reader)
             else:
-                rows = conn.execute(sa.text(theirs).text).fetchall()
+                rows = conn.execute(theirs).fetchall()
             (mine if who == "ours" else bare).append((time.perf_counter() - before) * 1000)
     assert found.rows == sum(next(cell for cell in row if isinstance(cell, int)) for row in rows) or len(rows) == 10, "the two reckoned other rows"
     return mine[2:], bare[2:]

@@ -62,6 +62,8 @@ def test_nothing_of_a_definition_that_needs_a_label_lacks_one(world: World) -> N
              *(s for lc in catalog.lifecycles.values() for s in (*lc.states.values(), *lc.transitions.values())), *catalog.actions.values(),
              *(f for a in catalog.actions.values() for f in a.input.fields.values()), *(c for cs in catalog.choices.values() for c in (cs, *cs.items.values())),
              *catalog.series.values(), *(m for menu in catalog.menus.values() for m in (menu, *menu.items.values())), *catalog.quick_links.values(),
+             *catalog.dashboards.values(), *(w for d in catalog.dashboards.values() for w in d.widgets.values() if w.rows and w.type != "alerts"),
+             *(r for d in catalog.dashboards.values() for w in d.widgets.values() for r in w.rows if r.name),
              *(t for v in catalog.lists.values() for t in v.tabs.values()), *(s for f in catalog.forms.values() for s in f.sections.values())]  # fmt: skip
     assert all(isinstance(one.label, Text) and one.label.zh and one.label.en for one in named)
     print(f"labels: {len(named)} definitions carry one")

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from tests.web.site import PASSWORD
 
 pytestmark = pytest.mark.browser
-CHARTS = ("trend", "states", "levels", "express", "ways", "steps")
+CHARTS = ("trend", "states", "levels", "express", "ways")
 
 
 @pytest.fixture

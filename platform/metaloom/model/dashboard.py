@@ -11,7 +11,7 @@ from metaloom.base.text import Text
 PERIODS = ("today", "this_week", "this_month", "this_quarter", "this_year", "last_7_days", "last_30_days", "last_90_days",
            "last_12_months", "next_7_days", "next_30_days", "all")
 BUCKETS = ("day", "week", "month", "year")
-CHARTS = frozenset({"trend", "bar", "pie", "funnel"})
+CHARTS = frozenset({"trend", "bar", "pie"})      # drawn on a canvas; the rest is markup
 COUNTED = frozenset({"number", "trend", "bar", "pie", "funnel", "ranking", "alerts"})
 
 

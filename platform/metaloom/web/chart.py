@@ -172,6 +172,8 @@ def _marks(pinned: Current, made: Figures, say_number: Any) -> tuple[Mark, ...]:
         found.append(_mark(pinned, point, words, say_number))
     values = [m.value for m in found if m.value is not None]
     largest, whole = max((abs(v) for v in values), default=0), sum(values)
+    if made.widget.type == "funnel":
+        whole = found[0].value or 0 if found else 0       # every step is held against the first
     positive = bool(values) and min(values) >= 0 and whole > 0
     return tuple(_measured(m, largest, whole if positive else 0) for m in found)
 
@@ -214,7 +216,7 @@ def _chart(made: Figures, marks: Sequence[Mark], series: Sequence[Series]) -> st
         drawn: dict[str, Any] = {"kind": made.widget.chart, "labels": [m.label for m in series[0].marks] if series else [], "series": [
             {"name": s.name, "colour": s.colour, "values": [m.value for m in s.marks], "said": [m.said.exact for m in s.marks],
              "href": [m.href for m in s.marks]} for s in series]}
-    elif kind in ("pie", "bar", "funnel"):
+    elif kind in ("pie", "bar"):
         drawn = {"kind": kind + ("s" if kind == "bar" else ""), "items": [
             {"name": m.label, "value": m.value, "said": m.said.exact, "share": m.share, "href": m.href,
              "colour": "grey" if m.rest else m.colour} for m in marks]}

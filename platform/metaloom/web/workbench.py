@@ -104,7 +104,7 @@ def show_widget(board: str, widget: str) -> Any:
     return render_template(f"board/{_TEMPLATES.get(found.type, 'chart')}.html", f=drawing(pinned, made), widget=found, lines=lines, more=more)
 
 
-_TEMPLATES = {"number": "number", "ranking": "ranking", "alerts": "alerts", "todo": "todo", "table": "table"}
+_TEMPLATES = {"number": "number", "ranking": "ranking", "funnel": "funnel", "alerts": "alerts", "todo": "todo", "table": "table"}
 
 
 def _tiles(pinned: Current) -> Iterator[Tile]:

@@ -84,16 +84,6 @@
       o.series = [{ type: "pie", radius: ["52%", "78%"], center: narrow ? ["50%", "42%"] : ["30%", "50%"], label: { show: false }, itemStyle: { borderColor: token("--ml-surface"), borderWidth: 2 },
         data: data.items.map(function (i, at) { return { name: i.name, value: i.value, itemStyle: { color: colour(i.colour, at) } }; }) }];
       return o;
-    },
-    funnel: function (data) {
-      var o = common(data);
-      o.tooltip.formatter = function (p) { var i = data.items[p.dataIndex]; return i.name + "\n" + i.said + unit(data); };
-      o.series = [{ type: "funnel", sort: "none", top: 4, bottom: 4, left: 8, width: "58%", minSize: "6%", gap: 2, funnelAlign: "center",
-        itemStyle: { borderColor: token("--ml-surface"), borderWidth: 1 },
-        label: { show: true, position: "right", color: token("--ml-ink-2"), formatter: function (p) { return p.name + "  " + data.items[p.dataIndex].said; } },
-        labelLine: { show: true, length: 12, lineStyle: { color: token("--ml-line-strong") } },
-        data: data.items.map(function (i, at) { return { name: i.name, value: i.value, itemStyle: { color: colour(i.colour, at) } }; }) }];
-      return o;
     }
   };
   KINDS.line = KINDS.area = KINDS.bar = KINDS.trend;
