@@ -227,6 +227,49 @@ def test_every_word_of_a_case_is_known_in_both_languages(guild, visit):
                 assert not re.findall(r"(?<![\w/-])approval\.[a-z_.]+", re.sub(r"<[^>]+>", " ", shown)), path
 
 
+def test_a_record_in_approval_shows_why_it_cannot_be_edited(guild, visit):
+    case = guild.start("three", guild.request(name="不能再改"))
+    above = page_of(visit("clerk"), f"/e/guild.request/{guild.case(case)['record_id']}/approval")
+    assert 'id="editbutton" hx-swap-oob="true"' in above and "正在进行（当前环节：一级），不能修改" in above
+    guild.decide(case, "checker", "return", "补充", to="initiator")
+    assert "editbutton" not in page_of(visit("clerk"), f"/e/guild.request/{guild.case(case)['record_id']}/approval"), "it lies with its initiator"
+
+
+@pytest.fixture
+def at(guild: Any) -> Iterator[str]:
+    """The address of the hall on a real port."""
+    server = make_server("127.0.0.1", 0, guild.app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/hall"
+    server.shutdown()
+    thread.join()
+
+
+@pytest.mark.browser
+def test_several_are_picked_by_keyboard_and_passed_in_the_browser(guild, page, at):
+    cases = [guild.start("three", guild.request(name=f"键盘{n}")) for n in range(3)]
+    page.goto(f"{at}/login/")
+    page.fill("#username", "checker")
+    page.fill("#password", hall.PASSWORD)
+    page.click("form[action*=login] button.primary")
+    page.goto(f"{at}/task/?q=键盘")
+    assert page.locator("[data-needs-pick]").is_disabled()
+    for key in ("j", "x", "j", "x"):
+        page.keyboard.press(key)
+    assert page.locator("tr.cur [data-pick]").is_checked() and page.locator("[data-needs-pick]").is_enabled()
+    page.click("[data-needs-pick]")
+    page.wait_for_selector("[data-toast]")
+    assert [guild.case(case)["current_steps"] for case in cases] == ["一级", "二级", "二级"]
+    page.goto(f"{at}/task/?q=键盘")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".decidebar")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url("**/task/")
+    assert guild.case(cases[0])["current_steps"] == "二级"
+
+
 @pytest.mark.browser
 def test_an_officer_decides_in_the_browser_on_a_phone_too(guild, page):
     case = guild.start("main", guild.request(name="浏览器里审批"))

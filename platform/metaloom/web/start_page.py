@@ -11,6 +11,7 @@ from metaloom import command
 from metaloom.base.errors import Invalid, NotFound, NotPossible
 from metaloom.base.messages import message
 from metaloom.command.approval_case import CASE
+from metaloom.command.approval_guard import LOOSE
 from metaloom.model import ApprovalChain
 from metaloom.record import Filter
 from metaloom.web.case_facts import case_key
@@ -31,11 +32,13 @@ def standing(entity: str, id: str) -> Any:
     chains = [one for one in pinned.catalog.chains.values() if one.entity == pinned.entity(entity).address]
     pinned.reader.require(entity, key)
     found = pinned.reader.list(CASE, filters=[Filter("entity", "eq", entity), Filter("record_id", "eq", key), Filter("finished_at", "empty", True)],
-                               paths=["chain", "current_steps"], sort=["-started_at"], limit=5)
+                               paths=["chain", "current_steps", "status"], sort=["-started_at"], limit=5)
     labels = {one.name: say(one.label) for one in chains}
     running = [(url(f"/case/{row.id}"), labels.get(row["chain"], row["chain"]), row["current_steps"] or "") for row in found.rows]
     startable = () if running else [(record_url(entity, key, f"/approval/{one.name}"), say(one.label)) for one in chains if _may_start(pinned, one)]
-    return render_template("approval/standing.html", running=running, startable=startable)
+    locked = next((message("approval.in_approval", chain=labels.get(row["chain"], row["chain"]), steps=row["current_steps"] or "-").say(locale())
+                   for row in found.rows if row["status"] not in LOOSE), "")
+    return render_template("approval/standing.html", running=running, startable=startable, locked=locked)
 
 
 def _may_start(pinned: Current, chain: ApprovalChain) -> bool:

@@ -22,7 +22,7 @@
     function picked() { return $$("[data-pick]:checked").map(function (b) { return b.value; }); }
     function selection() {
       var n = picked().length, info = $("#selinfo");
-      $$("[data-bulk]").forEach(function (b) { b.disabled = !n; });
+      $$("[data-bulk], [data-needs-pick]").forEach(function (b) { b.disabled = !n; });
       $$("tr").forEach(function (tr) { var p = $("[data-pick]", tr); if (p) tr.classList.toggle("sel", p.checked); });
       if (info) info.textContent = n ? ml.say("js.selected").replace("{count}", n) : "";
       var all = $("[data-all]"); if (all) { var total = $$("[data-pick]").length; all.checked = n > 0 && n === total; all.indeterminate = n > 0 && n < total; }
