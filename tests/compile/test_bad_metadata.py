@@ -272,6 +272,10 @@ CASES: dict[str, dict[str, str]] = {
     "legs on one side": {BASICS: SHOP[BASICS].replace("    legs:\n", "    legs:  # ← ML-LEDGER-001\n").replace("side: credit", "side: debit")},
     "rule that is never reached": {
         BASICS: SHOP[BASICS].replace("  sold:\n", "  every: {event: sold, label: {zh: 全, en: All}, legs: [{account: '1001', side: debit, amount: a}, {account: '6001', side: credit, amount: a}]}\n  sold:  # ← ML-LEDGER-002\n")},
+    "closes to an account that closes": edited(BASICS, '"6001": {label: {zh: 收入, en: Income}, normal: credit}',
+                                               '"6001": {label: {zh: 收入, en: Income}, normal: credit, closes_to: "6001"}  # ← ML-LEDGER-004'),
+    "closes to no account": edited(BASICS, '"6001": {label: {zh: 收入, en: Income}, normal: credit}',
+                                   '"6001": {label: {zh: 收入, en: Income}, normal: credit, closes_to: "4103"}  # ← ML-REF-001'),
     "braces of a template": edited(CUSTOMER, 'en: "A VIP needs credit, has {credit}"', 'en: "{{ config.SECRET_KEY }} {credit.__class__}"  # ← ML-TEXT-001\n              '),
     "sentence about nothing": edited(CUSTOMER, 'en: "A VIP needs credit, has {credit}"', 'en: "A VIP needs credit, has {credits}"  # ← ML-TEXT-002\n              '),
     # -- tests in metadata

@@ -8,18 +8,9 @@ import sqlalchemy as sa
 
 from metaloom.base.errors import NotPossible
 from metaloom.ledger import Cause, Entry, account_balance, entries_of, post, trial_balance
-from tests.command.club import Club
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = date(2026, 3, 1)
-
-
-@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def club(request, tmp_path_factory):
-    url = request.getfixturevalue("pg_url") if request.param == "postgresql" else ""
-    made = Club(tmp_path_factory.mktemp("home"), url, "ledger_test")
-    yield made
-    made.close()
 
 
 def entry(event="fee_in", record=1, day=DAY, company=1, **amounts):

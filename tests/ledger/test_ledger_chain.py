@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 from metaloom.ledger import head, seal, verify
-from tests.ledger.test_ledger import book, club, entry  # noqa: F401  (club is a fixture)
+from tests.ledger.test_ledger import book, entry
 
 
 def _sealed(club):
@@ -23,7 +23,7 @@ def _without_triggers(club, table, statement):
         conn.execute(statement)
 
 
-def test_posted_entries_are_sealed_once_and_the_head_grows_with_them(club):  # noqa: F811
+def test_posted_entries_are_sealed_once_and_the_head_grows_with_them(club):
     book(club, entry(record=31, total="4.00", fee="4.00"), entry(record=32, total="5.00", fee="5.00"))
     tables = club.tenant.revision().tables
     with club.tenant.read() as conn:
@@ -46,7 +46,7 @@ def test_posted_entries_are_sealed_once_and_the_head_grows_with_them(club):  # n
         assert "does not hold" in verify(conn, tables, expected="f" * 64).fault
 
 
-def test_a_leg_that_was_altered_and_one_that_was_added_are_found(club):  # noqa: F811
+def test_a_leg_that_was_altered_and_one_that_was_added_are_found(club):
     first, second = book(club, entry(record=34, total="8.00", fee="8.00"), entry(record=35, total="9.00", fee="9.00"))
     tables = _sealed(club)
     leg = tables.engine.ledger_leg
@@ -60,7 +60,7 @@ def test_a_leg_that_was_altered_and_one_that_was_added_are_found(club):  # noqa:
         assert verify(conn, tables).row_id == first
 
 
-def test_an_entry_that_is_gone_is_found(club):  # noqa: F811
+def test_an_entry_that_is_gone_is_found(club):
     tables = _sealed(club)
     entries, leg = tables.engine.ledger_entry, tables.engine.ledger_leg
     with club.tenant.read() as conn:

@@ -1,4 +1,4 @@
-"""People and the roles they hold have commands of their own; here they answer under the same addresses as every record."""
+"""People, the roles they hold and closed months have commands of their own; here they answer under the same addresses as every record."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from typing import Any
 from metaloom.api.body import refused
 from metaloom.base.errors import Stale
 from metaloom.base.messages import message
-from metaloom.command import assign_role, revoke_role, save_user
+from metaloom.command import assign_role, close_month, revoke_role, save_user
+from metaloom.command.close_month import PERIOD
 from metaloom.command.context import Context, Saved
 from metaloom.record import Reader
 
 USER, ASSIGNMENT = "platform.user", "platform.role_assignment"
 PASSWORD = {"type": "string", "minLength": 8, "maxLength": 200, "format": "password", "writeOnly": True}
 # what may be done to them, in the words of the rights; nothing of a person is ever deleted
-ACTIONS = {USER: ("create", "edit"), ASSIGNMENT: ("create", "delete")}
+ACTIONS = {USER: ("create", "edit"), ASSIGNMENT: ("create", "delete"), PERIOD: ("create",)}
 
 Read = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def create(ctx: Callable[[], Context], entity: str, body: dict[str, Any], read: Read) -> Saved:
-    """A new account (``password`` beside its fields), or a role given to somebody."""
+    """A new account (``password`` beside its fields), a role given to somebody, or a month closed."""
+    if entity == PERIOD:
+        values = read(body)
+        return close_month(ctx(), values["month"], values.get("company"))
     if entity == ASSIGNMENT:
         values = read(body)
         return assign_role(ctx(), values["user"], values["role"], company=values.get("company"), org_unit=values.get("org_unit"),

@@ -17,6 +17,7 @@ from metaloom.command.case_shown import CaseShown, case_log, case_of_task, case_
 from metaloom.command.chains_open import ChainStanding, chain_standings, older_texts, open_by_step, preview_change
 from metaloom.command.change_case_chain import CaseMove, ChainChange, change_case_chain, changed_chains, preview_move
 from metaloom.command.change_record import change_record
+from metaloom.command.close_month import close_month
 from metaloom.command.collect_messages import collect_messages
 from metaloom.command.context import ActionDone, Context, Offered, Saved
 from metaloom.command.create_record import create_record
@@ -61,12 +62,12 @@ __all__ = [
     "FileShown", "Imported", "Offered", "Outcome", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Waiting",
     "Wish", "alert_offers", "alerts_of_touched", "archive_record", "assign_role", "available_actions", "bulk_action",
     "bulk_archive", "cancel_run", "case_log", "case_of_task", "case_shown", "chain_standings", "change_case_chain",
-    "change_record", "changed_chains", "changed_processes", "collect_messages", "confirm_role", "continue_by_hand",
-    "create_record", "decide_task", "decide_tasks", "delete_record", "end_session", "end_substitute",
-    "evaluate_warnings", "explain_warning", "file_for", "give_up_process", "hand_over_tasks", "handle_call",
-    "handle_evaluation", "handle_message", "handle_process", "handle_run", "handle_sub_done", "handle_timer",
-    "handle_webhook", "import_records", "may_edit", "move_business_date", "move_case", "my_message", "my_messages",
-    "names_in_case", "older_texts", "open_by_step", "output_defaults", "pause_job", "people_to_choose",
+    "change_record", "changed_chains", "changed_processes", "close_month", "collect_messages", "confirm_role",
+    "continue_by_hand", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session",
+    "end_substitute", "evaluate_warnings", "explain_warning", "file_for", "give_up_process", "hand_over_tasks",
+    "handle_call", "handle_evaluation", "handle_message", "handle_process", "handle_run", "handle_sub_done",
+    "handle_timer", "handle_webhook", "import_records", "may_edit", "move_business_date", "move_case", "my_message",
+    "my_messages", "names_in_case", "older_texts", "open_by_step", "output_defaults", "pause_job", "people_to_choose",
     "prefer_messages", "preview_change", "preview_move", "publish", "read_messages", "redeliver_webhook",
     "refuse_unless_admin", "rerun_failed", "resend_message", "restore_record", "retry_process", "revoke_role",
     "roll_back", "run_action", "run_command", "run_log", "run_shown", "runs_shown", "save_user", "schedule_jobs",

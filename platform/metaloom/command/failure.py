@@ -26,6 +26,8 @@ def told(ctx: Context, error: sa.exc.DBAPIError) -> MetaloomError | None:
         return NotPossible(message("command.still_used", by=Text("有引用", "it is referred to")))
     if found.kind == "append_only":
         return NotPossible(message("command.append_only", entity=_label(revision.catalog, found.table)))
+    if found.kind == "closed":
+        return NotPossible(message("ledger.closed"))
     if found.kind == "check":
         return Invalid([Problem("", message("field.type"))])
     return None

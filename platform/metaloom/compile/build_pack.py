@@ -71,7 +71,8 @@ def build_series(folder: Folder, name: str, node: Node) -> NumberSeries:
 
 
 def build_account(folder: Folder, code: str, node: Node) -> Account:
-    return Account(f"{folder.pack}.{code}", code, words(node.get("label")), string(node.get("normal")), flag(node.get("off_book")), node.key)
+    return Account(f"{folder.pack}.{code}", code, words(node.get("label")), string(node.get("normal")), flag(node.get("off_book")),
+                   string(node.get("closes_to")), node.key)
 
 
 def build_accounting_rule(folder: Folder, name: str, node: Node) -> AccountingRule:

@@ -235,6 +235,8 @@ CODES: dict[str, Code] = {
     "ML-LEDGER-001": Code("{books} there are only {side} legs: this can never balance", "add a leg on the other side"),
     "ML-LEDGER-002": Code("{other} catches every {event} already", "give the earlier rule a when:, or remove this one"),
     "ML-LEDGER-003": Code("{name} is {kind} here and {other} in another rule of {event}", "a fact has one type in all rules of an event"),
+    "ML-LEDGER-004": Code("{target} cannot take a balance over: it hands its own on, or belongs to other books",
+                          "name an account of the same books without closes_to"),
     # messages and webhooks
     "ML-MSG-001": Code("the slot {slot} needs a record, and there is none here", "write entity: in the template, or take the slot out"),
     "ML-MSG-002": Code("the channel {channel} shows a subject, and there is none", "add subject:"),

@@ -83,7 +83,7 @@ def post(conn: sa.Connection, revision: Any, entry: Entry, *, now: datetime) -> 
         check_amounts(entry.amounts)
         rule = rule_for(revision.catalog, entry.event, {**entry.amounts, **entry.facts})
         legs = legs_of(rule, entry.amounts)
-    return _store(conn, revision.tables, entry, legs, now)
+    return store(conn, revision.tables, entry, legs, now)
 
 
 def check_amounts(amounts: Mapping[str, Decimal]) -> None:
@@ -149,7 +149,8 @@ def _reversed_legs(conn: sa.Connection, tables: Any, entry: Entry) -> tuple[Leg,
     return tuple(Leg(row.account, row.side, -row.amount) for row in rows)
 
 
-def _store(conn: sa.Connection, tables: Any, entry: Entry, legs: tuple[Leg, ...], now: datetime) -> int:
+def store(conn: sa.Connection, tables: Any, entry: Entry, legs: tuple[Leg, ...], now: datetime) -> int:
+    """Writes the entry with these legs and flips it to posted, where the database adds up and looks at the month."""
     entries = tables.engine.ledger_entry
     shared = {
         "booking_date": entry.booking_date, "value_date": entry.value_date, "company_id": entry.company_id,

@@ -11,13 +11,15 @@ from metaloom.base.text import Text
 
 @dataclass(frozen=True)
 class Account:
-    """``normal`` side: debit | credit. ``off_book`` accounts balance against a contra account of their own."""
+    """``normal`` side: debit | credit. ``off_book`` accounts balance against a contra account of their own. ``closes_to``: code of
+    the account that takes the balance over when a month is closed (income and expense go to the result of the year)."""
 
     address: str
     code: str
     label: Text
     normal: str = "debit"
     off_book: bool = False
+    closes_to: str = ""
     position: Position = NOWHERE
 
 

@@ -434,6 +434,18 @@ ledger_leg = _table(
     sa.Index("ml_ledger_leg__record__ix", "entity", "record_id", "id"),
 )
 
+# Months whose books are closed: nothing is booked into them or before them any more.
+ledger_period = _table(
+    "ml_ledger_period",
+    _number("company_id", required=True),
+    _text("month", 7, required=True),
+    _number("entries", required=True),
+    _number("entry_id"),
+    _text("head", 64),
+    sa.ForeignKeyConstraint(["entry_id"], ["ml_ledger_entry.id"], ondelete="RESTRICT"),
+    sa.Index("ml_ledger_period__month__uq", "company_id", "month", unique=True),
+)
+
 # Approval. A case is the fold of its events; chains are kept as the text they had when the first case began under them.
 approval_chain = _table(
     "ml_approval_chain",
@@ -654,7 +666,7 @@ webhook_call = _table(
     sa.Index("ml_webhook_call__event__uq", "webhook", "event_id", unique=True),
 )
 
-APPEND_ONLY = (audit, seal, revision, ledger_leg, approval_event, approval_chain, process, process_step)
+APPEND_ONLY = (audit, seal, revision, ledger_leg, ledger_period, approval_event, approval_chain, process, process_step)
 # What people are told, and through which channel. A row without a receiver went to somebody outside: its address is sealed.
 message = _table(
     "ml_message",
@@ -784,6 +796,7 @@ _BALANCE = """
     OR (NEW.reversal_of IS NULL AND EXISTS (SELECT 1 FROM ml_ledger_leg WHERE entry_id = NEW.id AND amount < 0))
 """
 _UNBALANCED = "ledger entry does not balance"
+_CLOSED = "the month of this ledger entry is closed"
 
 _SQLITE = (
     *(statement for table in APPEND_ONLY for statement in _append_only_sqlite(table)),
@@ -792,6 +805,10 @@ _SQLITE = (
     f"""CREATE TRIGGER IF NOT EXISTS ml_ledger_entry__balances BEFORE UPDATE ON ml_ledger_entry BEGIN
        SELECT RAISE(ABORT, 'ml_ledger_entry is append-only') WHERE OLD.state = 'posted' OR NEW.id <> OLD.id;
        SELECT RAISE(ABORT, '{_UNBALANCED}') WHERE NEW.state = 'posted' AND ({_BALANCE}); END""",
+    f"""CREATE TRIGGER IF NOT EXISTS ml_ledger_entry__month_open BEFORE UPDATE ON ml_ledger_entry
+       WHEN NEW.state = 'posted' AND EXISTS (SELECT 1 FROM ml_ledger_period WHERE company_id = NEW.company_id
+                                             AND month >= substr(NEW.booking_date, 1, 7))
+       BEGIN SELECT RAISE(ABORT, '{_CLOSED}'); END""",
     """CREATE TRIGGER IF NOT EXISTS ml_ledger_entry__no_delete BEFORE DELETE ON ml_ledger_entry
        BEGIN SELECT RAISE(ABORT, 'ml_ledger_entry is append-only'); END""",
     """CREATE TRIGGER IF NOT EXISTS ml_ledger_leg__before_posting BEFORE INSERT ON ml_ledger_leg
@@ -814,6 +831,14 @@ _POSTGRESQL = (
        RETURN NEW; END $$""",
     """CREATE OR REPLACE TRIGGER ml_ledger_entry__balances BEFORE INSERT OR UPDATE ON ml_ledger_entry
        FOR EACH ROW EXECUTE FUNCTION ml_ledger_entry_rules()""",
+    # Whoever posts holds the company's books open till the end of the transaction; whoever closes a month waits for that.
+    f"""CREATE OR REPLACE FUNCTION ml_ledger_month_rules() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+       PERFORM pg_advisory_xact_lock_shared(hashtext(current_schema() || '/books/' || coalesce(NEW.company_id, 0)));
+       IF EXISTS (SELECT 1 FROM ml_ledger_period WHERE company_id = NEW.company_id AND month >= to_char(NEW.booking_date, 'YYYY-MM')) THEN
+         RAISE EXCEPTION '{_CLOSED}' USING ERRCODE = 'check_violation'; END IF;
+       RETURN NEW; END $$""",
+    """CREATE OR REPLACE TRIGGER ml_ledger_entry__month_open BEFORE UPDATE ON ml_ledger_entry
+       FOR EACH ROW WHEN (NEW.state = 'posted') EXECUTE FUNCTION ml_ledger_month_rules()""",
     """CREATE OR REPLACE TRIGGER ml_ledger_entry__no_delete BEFORE DELETE ON ml_ledger_entry
        FOR EACH ROW EXECUTE FUNCTION ml_refuse_change()""",
     # The share lock makes a leg wait for a poster of the same entry in another transaction.

@@ -62,7 +62,7 @@ def names_what_is_gone(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Violation:
-    """Which constraint refused. ``kind``: unique | foreign_key | check | not_null | append_only | balance.
+    """Which constraint refused. ``kind``: unique | foreign_key | check | not_null | append_only | balance | closed.
 
     ``table`` and ``columns`` as far as the database tells; ``name`` is the constraint's or index's name where it is known
     (``<table>__<field or rule>__uq``, ``…__ck``).
@@ -81,6 +81,7 @@ def violation(error: DBAPIError) -> Violation | None:
     return _violation_sqlite(str(error.orig)) if isinstance(error, sa.exc.IntegrityError) else None
 
 
+_CLOSED = "ledger entry is closed"  # the end of what storage/engine.py says
 _STATES = {"23505": "unique", "23503": "foreign_key", "23514": "check", "23502": "not_null", "23001": "append_only"}
 
 
@@ -94,6 +95,8 @@ def _violation_postgresql(error: DBAPIError) -> Violation | None:
         kind = "foreign_key"
     if "does not balance" in text or "begins as draft" in text:
         return Violation("balance", "ml_ledger_entry")
+    if _CLOSED in text:
+        return Violation("closed", "ml_ledger_entry")
     table = diagnostic.table_name or (text.split(" ")[0] if kind == "append_only" else "")
     columns = re.search(r"^Key \((.+?)\)=", diagnostic.message_detail or "")
     return Violation(
@@ -117,4 +120,6 @@ def _violation_sqlite(text: str) -> Violation | None:
         return Violation("append_only", text.split(" ")[0])
     if "does not balance" in text or "begins as draft" in text:
         return Violation("balance", "ml_ledger_entry")
+    if _CLOSED in text:
+        return Violation("closed", "ml_ledger_entry")
     return None

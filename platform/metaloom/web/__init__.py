@@ -4,6 +4,7 @@ from flask import Blueprint, Flask
 
 import metaloom.web.alert_page  # noqa: F401  (registers what alerts offer)
 import metaloom.web.job_page  # noqa: F401  (registers what jobs and their runs offer)
+import metaloom.web.ledger_page  # noqa: F401  (registers the closing of months)
 import metaloom.web.messages  # noqa: F401  (registers the sentences)
 import metaloom.web.people_page  # noqa: F401  (registers what people, roles and companies offer)
 from metaloom.web import (

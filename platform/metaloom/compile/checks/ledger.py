@@ -51,6 +51,21 @@ def accounts_exist(catalog: Catalog, context: Context) -> None:
                 say(context, "ML-REF-001", where, rule.address, what="account", name=leg.account, hint=_did_you_mean(leg.account, codes))
 
 
+def accounts_close(catalog: Catalog, context: Context) -> None:
+    """A balance is handed to an account of the same books that hands nothing on itself."""
+    accounts = {account.code: account for account in catalog.accounts.values()}
+    for account in catalog.accounts.values():
+        if not account.closes_to:
+            continue
+        pack, _, _ = account.address.partition(".")
+        where, target = spot(context, pack, "accounts", account.code, "closes_to"), accounts.get(account.closes_to)
+        if target is None:
+            say(context, "ML-REF-001", where, account.address, what="account", name=account.closes_to,
+                hint=_did_you_mean(account.closes_to, set(accounts)))
+        elif target.closes_to or target.off_book is not account.off_book:
+            say(context, "ML-LEDGER-004", where, account.address, target=target.code)
+
+
 def legs_can_balance(catalog: Catalog, context: Context) -> None:
     """Both sides have a leg, in the books and off the books apart."""
     off_book = {account.code: account.off_book for account in catalog.accounts.values()}
