@@ -224,6 +224,8 @@ def _refused(pinned: Current, definition: Entity, id: int | None, refused: Metal
     that leaves it open. A stale dialog goes on to the record, too: what was decided there was decided on what is no longer so."""
     if id is None or wants_fragment() and not isinstance(refused, Stale):
         raise refused
+    pinned.release()
+    pinned.reader.require(definition.address, id)      # a record that is none for this person has no page to go to
     words = [refused.message.say(locale()), *(p.message.say(locale()) for p in getattr(refused, "problems", ()))]
     target = _landing(pinned, definition.address, id)
     if not wants_fragment():
