@@ -19,7 +19,7 @@ TEXT_MAX = 200_000
 DRAFT_FILE = "draft_chain.yaml"
 
 register({
-    "draft.name": ("草稿应以流程名 {name}: 开头，其余各行向右缩进。",
+    "draft.name": ("草稿第一行应是流程名 {name} 加英文冒号，其余各行向右缩进。",
                    "The draft begins with the name of the chain, {name}:, and the other lines are indented below it."),
     "draft.too_long": ("草稿过长，最多 {limit} 个字符。", "The draft is too long; at most {limit} characters."),
     "draft.no_place": ("业务对象 {entity} 没有配置文件，无法试算新流程。", "The entity {entity} has no files; a new chain cannot be tried on it."),
