@@ -48,8 +48,8 @@ def test_every_label_help_and_message_of_the_packs_is_said_in_both_languages(wor
 
 
 def _sign(text: str) -> bool:
-    """No words at all, or a name that is the same everywhere."""
-    return not re.search(r"[A-Za-z]{3,}", text) or text in SAME_IN_BOTH or text.isupper()
+    """No words besides slots, or a name that is the same everywhere."""
+    return not re.search(r"[A-Za-z]{3,}", re.sub(r"\{[^}]*\}", "", text)) or text in SAME_IN_BOTH or text.isupper()
 
 
 def _slots(text: str) -> set[str]:
