@@ -304,10 +304,20 @@ def _worth(plain: Sequence[tuple[float, float, float]], rate: float) -> float:
 def _closest_root(plain: Sequence[tuple[float, float, float]]) -> float | None:
     if abs(_worth(plain, 0.0)) < 1e-12:
         return 0.0
+    if _turns(plain) == 1:  # money out, then money back (or the reverse): one rate and no other
+        return _first_crossing(plain, _COARSE_UP) or _first_crossing(plain, _COARSE_DOWN)
     found = [root for side in (_UPWARD, _DOWNWARD) if (root := _first_crossing(plain, side)) is not None]
     return min(found, key=abs, default=None)
 
 
+def _turns(plain: Sequence[tuple[float, float, float]]) -> int:
+    """How often the direction of the money changes over time."""
+    signs = [amount > 0 for amount, whole, rest in sorted(plain, key=lambda one: one[1] + one[2]) if amount]
+    return sum(a != b for a, b in pairwise(signs))
+
+
+_COARSE_UP: Final = [0.0, *(1e-4 * 4.0**k for k in range(20))]
+_COARSE_DOWN: Final = [0.0, -1e-4, -1e-3, -0.01, -0.05, -0.1, -0.2, -0.3, -0.4, -0.5, -0.6, -0.7, -0.8, -0.9, -0.95, -0.99, -0.999, -0.9999, -0.99999]
 _UPWARD: Final = [0.0, *(1e-7 * 1.06**k for k in range(560)), _RATE_MAX]
 _DOWNWARD: Final = [0.0, *(-1e-7 * 1.06**k for k in range(276)), -0.99, -0.999, -0.9999, -0.99999]
 

@@ -152,7 +152,7 @@ def _in_effect(contract: Contract, events: Iterable[Event]) -> list[tuple[date, 
         if event.kind == "pause" or effect == "none":
             continue
         found.append((_effective(contract, event.date, effect), event))
-    return sorted(found, key=lambda pair: (pair[0], pair[1].place))
+    return sorted(found, key=lambda pair: (pair[0], pair[1].date, pair[1].place))
 
 
 def _effective(contract: Contract, day: date, effect: str) -> date:
