@@ -16,7 +16,7 @@ from metaloom.job.redis_queue import queue_name
 from metaloom.storage import Settings, Tenancy, bell
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = [(source.layer, source.path, source.text.replace("run: loan_servicing.screen", "run: loan_servicing.dance"))
+SOURCES = [(source.layer, source.path, source.text.replace("run: loan_servicing.freeze_terms", "run: loan_servicing.dance"))
            for source in tenant_sources(ROOT / "metadata", ROOT / "tenants", "demo")]  # fmt: skip
 
 

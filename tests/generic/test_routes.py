@@ -24,7 +24,8 @@ NEEDS = {
     "api.list": "list", "api.create": "create", "api.bulk": "create", "api.lookup": "look", "api.export": "export", "api.read": "read",
     "api.change": "edit", "api.delete": "delete", "api.restore": "restore", "api.transfer": "transfer", "api.history": "history",
     "api.actions": "read", "api.related": "read", "api.act": "action", "api.act_on_list": "nothing",
-    "api.start_approval": "nothing", "start.standing": "nothing", "start.ask_start": "nothing", "start.start": "nothing",
+    "api.start_approval": "nothing", "api.start_process": "nothing", "process.standing": "nothing", "process.start": "nothing",
+    "start.standing": "nothing", "start.ask_start": "nothing", "start.start": "nothing",
     "list.show_list": "list", "list.show_count": "list", "list.show_counts": "list", "list.show_totals": "list", "list.export_list": "export",
     "list.run_bulk": "action", "form.new_form": "create", "form.create": "create", "form.edit_form": "edit", "form.change": "edit", "form.linked": "write",
     "detail.show": "read", "detail.row_menu": "read", "detail.show_tab": "read", "detail.show_counts": "read", "action.archive": "delete",
@@ -41,6 +42,7 @@ FOR_EVERYBODY = {
     "inbox.inbox", "inbox.counts", "inbox.waiting", "inbox.decide_several", "case.task", "case.case", "case.way", "case.print_form",
     "case.show_record",
     "case.ask_of_task", "case.ask_of_case", "case.decide", "case.move_task", "case.move_case", "api.case", "api.case_events", "api.case_path",
+    "process.show", "process.steps", "process.ask", "process.move", "api.process", "api.process_events", "api.move_process",
     "api.move_case", "api.run_tool", "tool.show", "tool.export", "api.dashboards", "api.widget", "api.me", "api.menu", "api.openapi", "api.upload",
     "api.download",
 }  # fmt: skip

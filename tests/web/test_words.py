@@ -12,7 +12,8 @@ BUILT = ("did.", "channel.", "list.hint_", "detail.more", "detail.record", "note
          "approval.time.", "approval.move.", "approval.help.", "approval.age_", "approval.node.", "approval.outcome.", "approval.opinion_rule.",
          "approval.text.", "chain.mode.", "chain.who.", "chain.kind.", "chain.changed.", "chain.do.", "chain.unit.", "simulate.sum.",
          "simulate.head.", "simulate.differs.", "simulate.why.", "changed.mode.", "changed.mode_help.", "approval.to_", "approval.then.", "job.count.",
-         "job.verb.", "job.who.", "board.period.", "board.type.", "board.age.", "hook.event.")
+         "job.verb.", "job.who.", "board.period.", "board.type.", "board.age.", "hook.event.",
+         "process.type.", "process.event.", "process.outcome.")
 
 
 def used_keys():

@@ -22,6 +22,7 @@ from metaloom.api import (
     openapi,
     person,
     problems,
+    process,
     records,
     tools,
 )
@@ -51,6 +52,10 @@ ROUTES = {
     "start_approval": ("POST", "/<entity>/<id>/approval/<chain>", approval.start),
     "dashboards": ("GET", "/dashboards", dashboards.boards),
     "widget": ("GET", "/dashboards/<board>/<name>", dashboards.widget),
+    "process": ("GET", "/process/<id>", process.run),
+    "process_events": ("GET", "/process/<id>/events", process.events),
+    "move_process": ("POST", "/process/<id>/<verb>", process.move),
+    "start_process": ("POST", "/<entity>/<id>/process/<name>", process.start),
     "list": ("GET", "/<entity>", records.list_records),
     "create": ("POST", "/<entity>", records.create),
     "bulk": ("POST", "/<entity>/bulk", bulk.bulk),

@@ -103,6 +103,7 @@ class Book:
     def document(self) -> dict[str, Any]:
         self._general()
         self._approval()
+        self._processes()
         self._tools()
         for address, entity in self.catalog.entities.items():
             if self.plan.actions(address):
@@ -151,6 +152,26 @@ class Book:
             one, many = ({"oneOf": [_ref(name), _items_of(_ref(name))]} for name in names)
             self._add(f"/{group}/{tool.name}", "post", Operation(
                 f"{group}.{tool.name}", say(tool.label) or "", {"200": _json(many), **_refusals("400", "401", "403", "404", "413", "415", "422")}, body=one))
+
+    # -- processes
+
+    def _processes(self) -> None:
+        """Runs, what people do with them; starting one where the person reads records whose process is started by hand."""
+        refusals = ("400", "401", "403", "404", "409", "415", "422")
+        moved = {"200": _json(_ref("Done"), headers=("ETag", "Idempotency-Replayed")), **_refusals(*refusals)}
+        looked, id_, key = _refusals("400", "401", "404"), _p("id"), _p("idempotency_key")
+        self._add("/process/{id}", "get", Operation("process", "A run of a process", {"200": _json({"type": "object"}), **looked}, (id_,)))
+        self._add("/process/{id}/events", "get", Operation("process_events", "Its log", {"200": _json(_items({"type": "object"})), **looked}, (id_,)))
+        seq, reason = {"seq": {"type": "integer", "minimum": 0}}, {"reason": {"type": "string", "maxLength": 500}}
+        for verb, more in (("retry", {}), ("submit", {"result": {"type": "object"}, **reason}), ("give_up", reason)):
+            body = {"type": "object", "properties": {**more, **seq}, "additionalProperties": False}
+            self._add(f"/process/{{id}}/{verb}", "post", Operation(f"process.{verb}", f"{verb} · process", moved, (id_, key), body, False))
+        for one in self.catalog.processes.values():
+            if one.by_hand is not None and self.plan.may(one.entity, "read"):
+                self._add(f"/{one.entity}/{{id}}/process/{one.name}", "post", Operation(
+                    f"{one.entity}.process.{one.name}", f"{say(one.label)} · {say(self.catalog.entities[one.entity].label)}",
+                    {"200": moved["200"], **_refusals(*sorted({*refusals, "412", "428"}))}, (id_, _p("if_match"), key),
+                    {"type": "object", "additionalProperties": False}, False), tag=one.entity)
 
     # -- approval
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from metaloom import audit, ledger
 from metaloom.app.approval_invariant import unlike_log
+from metaloom.app.process_invariant import unlike_log as process_unlike_log
 from metaloom.base.clock import Clock, SystemClock
 from metaloom.base.text import Text
 from metaloom.plugin.invariant import checked
@@ -181,5 +182,6 @@ ENGINE = (
     _Own("I12", "ledger.reversals", Text("红字与原凭证相抵", "A reversal mirrors its original"), _unlike_original),
     _Own("I16", "ledger.causes", Text("凭证均有来源", "Every ledger entry names its cause"), _without_cause),
     _Own("I23", "approval.log", Text("审批单与其记录一致", "Every approval case is what its log says"), unlike_log),
+    _Own("", "process.log", Text("流程运行与其记录一致", "Every run of a process is what its log says, and somebody goes on with it"), process_unlike_log),
     _Own("I22", "outbox", Text("待发事项无积压", "Nothing hangs in the outbox"), _lost),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from metaloom.command import change_case_chain, changed_chains, preview_move, system_context
+from metaloom.command import change_case_chain, changed_chains, changed_processes, preview_move, system_context
 from metaloom.command.change_case_chain import MODES
 from metaloom.model import Catalog
 from metaloom.storage import Tenant
@@ -33,6 +33,13 @@ def say_cases(found: list[dict[str, Any]]) -> None:
         if stuck:
             names = sorted({step for move in stuck for step in move["stuck"]})
             click.secho(f"    {len(stuck)} of them cannot be moved without --map {change['chain']}:<old>=<new> for {', '.join(names)}", fg="yellow")
+
+
+def say_processes(tenant: Tenant, catalog: Catalog) -> None:
+    """What ``catalog`` means for open runs of processes: each stays with the definition it began under."""
+    with tenant.read() as conn:
+        for change in changed_processes(conn, tenant.revision().tables, catalog):
+            click.secho(change.say(), fg="yellow")
 
 
 def read_cases(given: tuple[str, ...], maps: tuple[str, ...]) -> tuple[dict[str, str], dict[str, dict[str, str]]]:

@@ -6,7 +6,7 @@ import click
 
 from metaloom.base.clock import SystemClock
 from metaloom.base.text import Text
-from metaloom.cli._cases import change_cases, read_cases, say_cases, shown_cases
+from metaloom.cli._cases import change_cases, read_cases, say_cases, say_processes, shown_cases
 from metaloom.cli._house import author, client_of, file_sources, house, named_by_client, remember_client, wants_tests
 from metaloom.cli.test import refuse_red
 from metaloom.compile import Source
@@ -42,5 +42,6 @@ def command(tenant: str, client: str | None, reason: str, allow: tuple[str, ...]
             tenancy.relabel(tenant, label)
         click.secho(f"{tenant}: revision {revision.number} is served (digest {revision.digest[:12]})", fg="green")
         say_cases([change for change in shown_cases(opened, revision.catalog, mapping=mapping) if change["chain"] not in modes])
+        say_processes(opened, revision.catalog)
         if not change_cases(opened, installed(), SystemClock(), modes, mapping, reason):
             raise SystemExit(1)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from metaloom.cli._cases import say_cases, shown_cases
+from metaloom.cli._cases import say_cases, say_processes, shown_cases
 from metaloom.cli._house import file_sources, house, show_plan
 from metaloom.cli._metadata import say_json
 from metaloom.schema_change import Difference, differences, plan_for, served_catalog, with_site_layer
@@ -40,6 +40,7 @@ def command(tenant: str, client: str | None, allow: tuple[str, ...], sql: bool, 
             _show_changes(changes, every=every)
             show_plan(made, sql=sql)
             say_cases(cases)
+            say_processes(opened, catalog)
             if missing:
                 click.secho(f"needs an explicit word: {' '.join(f'--allow {word}' for word in missing)}", fg="red")
     if refused:

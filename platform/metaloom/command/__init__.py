@@ -37,7 +37,16 @@ from metaloom.command.move_business_date import move_business_date
 from metaloom.command.move_case import move_case
 from metaloom.command.move_process import continue_by_hand, give_up_process, retry_process, start_process
 from metaloom.command.my_messages import Wish, my_message, my_messages, prefer_messages, read_messages, wishes
-from metaloom.command.process_shown import RunShown, changed_processes, run_log, run_shown, runs_shown, startable
+from metaloom.command.process_run import words_of
+from metaloom.command.process_shown import (
+    RunShown,
+    changed_processes,
+    list_runs,
+    run_log,
+    run_shown,
+    runs_shown,
+    startable,
+)
 from metaloom.command.publish import publish, roll_back
 from metaloom.command.resend_message import resend_message
 from metaloom.command.restore_record import restore_record
@@ -66,12 +75,13 @@ __all__ = [
     "continue_by_hand", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session",
     "end_substitute", "evaluate_warnings", "explain_warning", "file_for", "give_up_process", "hand_over_tasks",
     "handle_call", "handle_evaluation", "handle_message", "handle_process", "handle_run", "handle_sub_done",
-    "handle_timer", "handle_webhook", "import_records", "may_edit", "move_business_date", "move_case", "my_message",
+    "handle_timer", "handle_webhook", "import_records", "list_runs", "may_edit", "move_business_date", "move_case",
+    "my_message",
     "my_messages", "names_in_case", "older_texts", "open_by_step", "output_defaults", "pause_job", "people_to_choose",
     "prefer_messages", "preview_change", "preview_move", "publish", "read_messages", "redeliver_webhook",
     "refuse_unless_admin", "rerun_failed", "resend_message", "restore_record", "retry_process", "revoke_role",
     "roll_back", "run_action", "run_command", "run_log", "run_shown", "runs_shown", "save_user", "schedule_jobs",
     "set_password", "set_substitute", "simulate_chain", "start_approval", "start_job", "start_process", "startable",
     "system_context", "tell_webhooks", "transfer_record", "unlock_user", "upload_file", "waiting", "wake_runs",
-    "wishes",
+    "wishes", "words_of",
 ]

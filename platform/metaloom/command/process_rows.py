@@ -59,6 +59,15 @@ def runs_of(conn: sa.Connection, tables: Any, entity: str, record_id: int, limit
     return [dict(row) for row in conn.execute(sa.select(table).where(*same).order_by(table.c.id.desc()).limit(limit)).mappings()]
 
 
+def latest(conn: sa.Connection, tables: Any, status: str | None, limit: int) -> list[Row]:
+    """Runs in a status, or open ones, newest first."""
+    table = tables.engine.process_run
+    wanted = table.c.status == status if status is not None else table.c.finished_at.is_(None)
+    columns = (table.c.id, table.c.entity, table.c.record_id, table.c.process, table.c.status, table.c.step, table.c.attempt, table.c.started_at,
+               table.c.since, table.c.error_en)
+    return list(conn.execute(sa.select(*columns).where(wanted).order_by(table.c.id.desc()).limit(limit)).mappings())
+
+
 def due_runs(conn: sa.Connection, tables: Any, now: datetime) -> list[int]:
     """Open runs whose instant has come, by id."""
     table = tables.engine.process_run

@@ -235,7 +235,7 @@ def _write(run: ProcessRun, before: RunState, command: str) -> None:
     why = words_of(state.why) if state.why and not (state.ended and state.status == "done") else None
     values = {
         "status": state.status, "step": state.step or None, "state": dump_state(state), "seq": state.seq, "attempt": state.attempt,
-        "reference": state.reference or None, "error": why.zh[:1000] if why else None, "error_en": why.en[:1000] if why else None,
+        "reference": state.reference or run.row.get("reference"), "error": why.zh[:1000] if why else None, "error_en": why.en[:1000] if why else None,
         "since": _instant(state.since), "due_at": _instant(state.due), "wake_at": _instant(state.wake),
         "finished_at": unit.now if state.ended and not before.ended else run.row.get("finished_at"), "open_key": None if state.ended else run.row["open_key"]}
     process_rows.update_run(unit, run.id, values)
@@ -308,8 +308,21 @@ def look_at_touched(unit: Unit) -> None:
     entities = _with_processes(unit)
     for entity, record_id in dict.fromkeys((e.entity, e.record_id) for e in unit.entries if e.entity in entities and e.record_id is not None):
         for row in process_rows.open_runs(unit.conn, unit.tables, entity, record_id):
-            if ("process run", row["id"]) not in unit.memory:
+            if ("process run", row["id"]) not in unit.memory and not _cancelled_at_once(unit, row):
                 look(unit, row["id"])
+
+
+def _cancelled_at_once(unit: Unit, row: Mapping[str, Any]) -> bool:
+    """Ends a run that the record does not need any more in the change's own transaction, where its end does nothing to the record:
+    the next run may begin with the next click."""
+    process = pinned_process(unit, row["process_digest"])
+    if not process.cancel or "cancelled" in process.results or any(step.undo for step in process.steps.values()):
+        return False
+    run = locked_run(unit, row["id"])
+    if run.state.ended or run.record is None or not run.frame((), "cancel").holds(process.cancel):
+        return False
+    make_happen(run, Happening("cancel", {"why": why_of(message("process.cancelled_by_record"))}))
+    return True
 
 
 def _with_processes(unit: Unit) -> frozenset[str]:

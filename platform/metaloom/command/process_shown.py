@@ -14,6 +14,7 @@ from metaloom.command import process_rows, rows
 from metaloom.command.context import Context
 from metaloom.command.move_process import VERBS, may_begin, may_handle, may_start, may_submit, refuse_unseen
 from metaloom.command.process_run import ProcessRun, digest_of, load_state, pinned_process
+from metaloom.command.run_command import refuse_unless_admin
 from metaloom.command.unit import Unit
 from metaloom.lifecycle import RunState
 from metaloom.lifecycle.run import MANUAL, TASK
@@ -60,6 +61,13 @@ def runs_shown(ctx: Context, entity: str, record_id: int, conn: sa.Connection, l
     """The last runs about a record that the person may read, newest first."""
     unit = Unit(ctx, conn, "look", ctx.clock.now())
     return [_shown(unit, row) for row in process_rows.runs_of(conn, unit.tables, entity, record_id, limit)]
+
+
+def list_runs(ctx: Context, status: str | None = None, limit: int = 50) -> list[Mapping[str, Any]]:
+    """Runs of the whole tenant, newest first: open ones, or those in one status. For the engine itself and administrators."""
+    with ctx.tenant.read() as conn:
+        refuse_unless_admin(Unit(ctx, conn, "look", ctx.clock.now()))
+        return process_rows.latest(conn, ctx.revision.tables, status, limit)
 
 
 def run_log(ctx: Context, run_id: int, conn: sa.Connection | None = None) -> list[Mapping[str, Any]]:

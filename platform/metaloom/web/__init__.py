@@ -20,6 +20,7 @@ from metaloom.web import (
     list_page,
     lookup,
     message_page,
+    process_page,
     settings_page,
     start_page,
     tool_page,
@@ -42,5 +43,5 @@ def register_web(app: Flask) -> None:
     frame.get("/theme.css")(theme_css)
     app.register_blueprint(frame)
     for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, settings_page, message_page, inbox_page,
-                 case_page, chain_page, changed_page, start_page, tool_page):
+                 case_page, chain_page, changed_page, start_page, process_page, tool_page):
         app.register_blueprint(page.blueprint)

@@ -93,7 +93,8 @@ def show(entity: str, id: int) -> Any:
         state=_state(pinned, definition, row),
         blocks=blocks_of(pinned, definition, row), own_panel=_own_panel(pinned, definition, row),
         panel="" if opened == "info" else _panel(pinned, definition, row, opened),
-        here_url=record_url(entity, id), notice=notice_waiting(), approvals=_has_chains(pinned, definition), **_buttons(pinned, definition, row),
+        here_url=record_url(entity, id), notice=notice_waiting(), approvals=_has_chains(pinned, definition),
+        processes=bool(pinned.catalog.processes_of(definition.address)), **_buttons(pinned, definition, row),
         crumbs=[(say(definition.label), list_url(entity)), (row.title, "")],
     )
 
