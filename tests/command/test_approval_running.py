@@ -158,7 +158,7 @@ def test_a_record_in_approval_is_neither_edited_nor_archived_and_can_be_after_it
     with pytest.raises(NotPossible):
         archive_record(guild.ctx("clerk"), REQUEST, record, guild.version(record))
     guild.decide(case, "checker", "return", "补充", to="initiator")
-    assert guild.case(case)["status"] == "returned"
+    assert (guild.case(case)["status"], guild.case(case)["current_steps"]) == ("returned", "发起人")
     assert guild.record(record)["status"] == "draft"
     change_record(guild.ctx("clerk"), REQUEST, record, {"purpose": "补充后"}, guild.version(record))
     with pytest.raises(NotPossible):

@@ -77,7 +77,7 @@ def test_an_action_from_a_wrong_state_is_409_with_no_effect(sandbox: World) -> N
     cells, wrong = forged_sweep(sandbox)
     print(f"forged transitions: {cells} pairs of action and wrong state")
     assert not wrong, "\n".join(wrong[:20])
-    assert cells >= 120
+    assert cells >= 100          # decisions of approvals are no actions: tests/approval tries theirs
 
 
 def forged_sweep(world: World) -> tuple[int, list[str]]:

@@ -213,7 +213,9 @@ def _tell_parent(case: Case) -> None:
 
 
 def _current(case: Case) -> str:
-    """Where the case stands, in words for lists."""
+    """Where the case stands, in words for lists; with its initiator while it is returned."""
+    if case.state.status == "returned":
+        return PLACES["initiator"].zh
     steps = [case.chain.step(name) for name in case.state.active_steps() if any(s.name == name for s in case.chain.every_step())]
     return "\u3001".join(step.label.zh for step in steps if not isinstance(step, Fork))[:500]
 

@@ -107,6 +107,18 @@ def test_everything_was_done_by_a_person_who_may_or_by_the_engine(played: Lender
         assert rows and all(row["created_by"] == row["owner_id"] is not None for row in rows)
 
 
+def test_cases_wait_for_people_at_every_step_and_others_ended_in_every_way(played: Lender) -> None:
+    cases = {case["id"]: case for case in played.rows("platform.approval_case")}
+    waiting = {(cases[task["case_id"]]["chain"], task["step"]) for task in played.rows("platform.approval_task") if task["status"] == "open"}
+    assert waiting >= {("credit", "check"), ("credit", "sign"), ("credit", "committee"), ("credit", "")}, waiting
+    assert waiting & {("credit", "review"), ("credit", "manager")} and waiting & {("payout", "review"), ("payout", "manager")}, waiting
+    ends = {(case["chain"], case["result"]) for case in cases.values()}
+    assert ends >= {("credit", end) for end in (None, "approved", "rejected", "withdrawn")} | {("payout", "approved"), ("publish", "approved")}, ends
+    names = {row["id"]: row["username"] for row in played.rows("platform.user")}
+    voted = {names[task["closed_by_id"]]: task["decision"] for task in played.rows("platform.approval_task", step="committee", status="done")}
+    assert voted == {"committee01": "pass", "committee02": "reject", "committee03": "pass"}
+
+
 def test_a_tenant_with_records_of_its_own_is_left_alone(played: Lender) -> None:
     tenancy, plugins = played.tenant.tenancy, played.plugins
     tenant = tenancy.create("own", "自有")

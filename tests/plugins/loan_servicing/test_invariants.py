@@ -107,7 +107,7 @@ def test_one_person_in_two_parts_is_found(worked: Lender) -> None:
     finance = order["created_by"]
     cases, tasks = worked.tenant.revision().tables.engine.approval_case, worked.tenant.revision().tables.engine.approval_task
     decided = [task for task in worked.rows("platform.approval_task", case_id=case["id"]) if task["decision"] == "pass"][0]
-    with changed(worked, tasks, decided["id"], {"closed_by": finance}):
+    with changed(worked, tasks, decided["id"], {"closed_by_id": finance}):
         assert set(broken(worked)) >= {"loan_servicing.four_eyes"}
     with changed(worked, cases, case["id"], {"initiator_id": finance}):
         assert set(broken(worked)) >= {"loan_servicing.four_eyes"}
