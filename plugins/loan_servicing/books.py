@@ -6,15 +6,21 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 
-from metaloom.plugin.command import Work
+from metaloom.plugin.command import Values, Work
 from metaloom.plugin.ledger_posting import Happening, LedgerPosting
 
 
 def post(work: Work, name: str, amounts: Mapping[str, Decimal], company: int, *, booking: date, value: date,
-         cause: tuple[str, int]) -> int:
-    """Posts everything a happening means; returns the id of the last entry."""
+         cause: tuple[str, int], loan: Values) -> int:
+    """Posts everything a happening means; returns the id of the last entry. The voucher says whose loan it is about."""
     provider: LedgerPosting = work.provider("ledger_posting", "loan_ledger")
     entry = 0
-    for posting in provider.postings(Happening(name=name, amounts=amounts)):
+    for posting in provider.postings(Happening(name=name, amounts=amounts, facts=about(work, loan))):
         entry = work.post(posting.event, posting.amounts, posting.facts, company, booking, value, cause)
     return entry
+
+
+def about(work: Work, loan: Values) -> dict[str, object]:
+    """What every voucher of a loan carries: the customer and the number of the loan in its memo, the customer as party of its legs."""
+    customer = work.get("lending.customer", loan["customer"])
+    return {"memo": f"{customer['name']} {loan['loan_no']}", "party": ("lending.customer", customer["id"])}

@@ -31,7 +31,8 @@ def open_loan(work: Work, drawdown: Values, start: date) -> int:
         "owner": drawdown["owner"],
     })
     add_plan(work, work.get(LOAN, loan), "origin", rows, start)
-    post(work, "payout", {"principal": snapshot["amount"]}, drawdown["company"], booking=start, value=start, cause=(LOAN, loan))
+    post(work, "payout", {"principal": snapshot["amount"]}, drawdown["company"], booking=start, value=start, cause=(LOAN, loan),
+         loan=work.get(LOAN, loan))
     return loan
 
 

@@ -49,7 +49,7 @@ def repay(work: Work, loan: Values | None, input: Values) -> Values:
     entry = post(work, "repayment", {
         "received": input["amount"], "from_suspense": loan["suspense"], "principal": split.of("principal"),
         "interest": split.of("interest"), "fee": split.fee, "surplus": split.surplus,
-    }, loan["company"], booking=today, value=on, cause=(REPAYMENT, repayment))
+    }, loan["company"], booking=today, value=on, cause=(REPAYMENT, repayment), loan=loan)
     work.change(REPAYMENT, repayment, {"voucher": entry})
     restore(work, loan, split.of("principal"), today, key=f"restore:{repayment}")
     refresh(work, work.get(LOAN, loan["id"]), on)

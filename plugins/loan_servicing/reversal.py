@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from metaloom.plugin.command import Values, Work
 
+from .books import about
 from .limits import take_back
 from .loans import INSTALMENT, LOAN, PLAN, ZERO, refresh
 from .repayment import ALLOCATION, REPAYMENT
@@ -19,7 +20,7 @@ def reverse(work: Work, repayment: Values | None, input: Values) -> Values:
     last = work.find(REPAYMENT, {"loan": loan["id"], "status": "posted"}, order=("-id",), limit=1)
     work.require(last[0]["id"] == repayment["id"],
                  ("请先冲正该贷款后来的还款。", "Reverse the later repayments of this loan first."))
-    entry = work.post("repayment", {}, {}, loan["company"], today, repayment["value_date"], (REPAYMENT, repayment["id"]),
+    entry = work.post("repayment", {}, about(work, loan), loan["company"], today, repayment["value_date"], (REPAYMENT, repayment["id"]),
                       reversal_of=repayment["voucher"])
     _take_back_parts(work, repayment, today)
     if repayment["kind"] == "settle":

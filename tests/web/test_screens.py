@@ -298,6 +298,12 @@ def test_an_action_runs_once_and_says_why_not_afterwards(tenancy, visitor):
     assert stored(tenancy, id)["status"] == "sent"
 
 
+def test_a_tab_that_the_address_opens_is_drawn_as_a_tab(visitor):
+    page = visitor("li").get("/e/shop.buyer/1?tab=orders").text
+    panel = page[page.index('id="tabpanel"'):]
+    assert '<table class="sheet">' in panel and "&lt;table" not in page
+
+
 def test_a_second_click_on_the_same_version_says_that_the_first_one_worked(tenancy, visitor):
     person, other = visitor("li"), visitor("li")
     id = make_sale(person)

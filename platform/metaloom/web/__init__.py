@@ -24,6 +24,7 @@ from metaloom.web import (
     settings_page,
     start_page,
     tool_page,
+    voucher_page,
     workbench,
 )
 from metaloom.web.assets import static_blueprint
@@ -36,6 +37,7 @@ def register_web(app: Flask) -> None:
     """Mount the screens on ``app``; needs ``app.extensions['metaloom']``."""
     with app.app_context():
         assets = site().assets
+    assert voucher_page.ENTRY                     # imported for what it registers
     register_error_pages(app)
     register_frame(app)
     app.register_blueprint(static_blueprint(assets))

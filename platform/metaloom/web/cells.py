@@ -27,6 +27,9 @@ WORDS: dict[tuple[str, str], Callable[[Current, Any, Any], str]] = {}
 # Where a cell said in such words leads, by the same; '' for nowhere.
 GOALS: dict[tuple[str, str], Callable[[Current, Any, Any], str]] = {}
 
+# The codes that such a field may hold, with their words: what a search offers instead of asking for the spelling.
+CODES: dict[tuple[str, str], Callable[[Current], Iterable[tuple[str, str]]]] = {}
+
 # What a list says when somebody points at a cell: (entity, field) → another field of the same row.
 HINTS: dict[tuple[str, str], str] = {}
 

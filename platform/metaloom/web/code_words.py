@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from metaloom.base.text import Text
 from metaloom.web import i18n
-from metaloom.web.cells import GOALS, HINTS, WORDS
+from metaloom.web.cells import CODES, GOALS, HINTS, WORDS
 from metaloom.web.current import Current, locale, say, site
 from metaloom.web.frame import record_url
 
@@ -88,8 +88,15 @@ def _event_words(pinned: Current, event: str, row: Any) -> str:
     return say(labels[0]) if labels else event
 
 
+def _entities(pinned: Current) -> Iterable[tuple[str, str]]:
+    """The entities that this person may see, by name."""
+    seen = (one for one in pinned.catalog.entities.values() if pinned.plan.may(one.address, "list") or pinned.plan.may(one.address, "read"))
+    return sorted(((one.address, say(one.label)) for one in seen), key=lambda one: one[1])
+
+
 for _address in ENTITY_CODES:
     WORDS[_address, "entity"] = entity_words
+    CODES[_address, "entity"] = _entities
     WORDS[_address, "record_id"] = number_words
     GOALS[_address, "record_id"] = record_goal
 for _address, _name in FACTS:

@@ -91,8 +91,8 @@ def show(entity: str, id: int) -> Any:
         "detail/page.html", entity=definition, row=row, tabs=tabs, opened=opened, facts=facts_of(pinned, definition, row),
         subtitle="" if definition.subtitle in definition.header else _words(pinned, definition, row, definition.subtitle),
         state=_state(pinned, definition, row),
-        blocks=blocks_of(pinned, definition, row), own_panel=_own_panel(pinned, definition, row),
-        panel="" if opened == "info" else _panel(pinned, definition, row, opened),
+        blocks=blocks_of(pinned, definition, row), own_panel=_own_panel(pinned, definition, row), panel_first=own_of(definition.address).panel_first,
+        panel="" if opened == "info" else Markup(_panel(pinned, definition, row, opened)),
         here_url=record_url(entity, id), notice=notice_waiting(), approvals=_has_chains(pinned, definition),
         processes=bool(pinned.catalog.processes_of(definition.address)), **_buttons(pinned, definition, row),
         crumbs=[(say(definition.label), list_url(entity)), (row.title, "")],
@@ -108,7 +108,7 @@ def show_tab(entity: str, id: int, name: str) -> Any:
         raise NotFound
     if name == "info":
         return render_template("detail/info.html", blocks=blocks_of(pinned, definition, row), entity=definition, row=row,
-                               own_panel=_own_panel(pinned, definition, row))
+                               own_panel=_own_panel(pinned, definition, row), panel_first=own_of(definition.address).panel_first)
     return _panel(pinned, definition, row, name)
 
 

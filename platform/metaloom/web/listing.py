@@ -18,7 +18,7 @@ from metaloom.model import Entity, Field, FieldLevel, FieldType, ListView
 from metaloom.model.entity import EXACT_TYPES, FILE_TYPES, LINK_TYPES
 from metaloom.record.filters import Filter, masked_operators, operators
 from metaloom.record.paths import Path, implicit_fields, target_of
-from metaloom.web.cells import path_label, resolve
+from metaloom.web.cells import CODES, path_label, resolve
 from metaloom.web.current import Current, say
 from metaloom.web.frame import list_url
 
@@ -145,7 +145,8 @@ def _filters(pinned: Current, entity: Entity, args: MultiDict[str, str]) -> Iter
         if not values:
             continue
         op = operator_of(pinned, path)
-        if field is not None and (field.type in LINK_TYPES or field.type in (FieldType.CHOICE, FieldType.STATE)):
+        coded = path is not None and field is not None and (path.entity, field.name) in CODES
+        if field is not None and (coded or field.type in LINK_TYPES or field.type in (FieldType.CHOICE, FieldType.STATE)):
             yield Filter(name, "in", values)
         elif op == "prefix" and field is not None and field.type is FieldType.REGION:
             yield Filter(name, op, significant(values[0]) if is_region(values[0]) else values[0])  # a province stands for all inside
@@ -215,6 +216,9 @@ def _search_field(pinned: Current, state: ListState, path: Path, more: bool) -> 
     kind = path.field.type
     one = SearchField(path.text, PREFIX + path.text, path_label(pinned, state.entity, path), "text", more=more,
                       values=tuple(v for v in state.args.getlist(PREFIX + path.text) if v))
+    codes = CODES.get((path.entity, path.field.name))
+    if codes is not None:
+        return replace(one, kind="choice", options=tuple(codes(pinned)))
     if kind in RANGES and operator_of(pinned, path) == "between":
         return replace(one, kind="days" if kind in DAYS else "range", low=state.args.get(one.name + FROM, ""), high=state.args.get(one.name + TO, ""),
                        unit="%" if kind is FieldType.RATE else "")

@@ -82,6 +82,7 @@ class Own:
     check: Callable[[str, Values], tuple[Problem, ...]] = lambda purpose, sent: ()
     dress: Callable[[Current, FormField], FormField] = as_it_is
     panel: Callable[[Current, Any], str] | None = None
+    panel_first: bool = False      # above the fields
     elsewhere: Callable[[Current, Any], Elsewhere | None] = lambda pinned, row: None
     verbs: Mapping[str, Verb] = field(default_factory=dict)
 

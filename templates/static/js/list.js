@@ -1,4 +1,4 @@
-// Lists: totals, selection, row menus, page size, shadows of fixed columns.
+// Lists: totals, selection, row menus, page size.
 (function () {
   "use strict";
   var ml = window.metaloom || {}, queue = [];
@@ -10,13 +10,6 @@
         fetch(to, { headers: { Accept: "application/json" } }).then(function (r) { return r.ok ? r.json() : {}; }).then(function (sums) {
           $$("[data-total]", foot).forEach(function (td) { td.textContent = sums[td.dataset.total] === undefined ? "-" : sums[td.dataset.total]; });
         }).catch(function () { $$("[data-total]", foot).forEach(function (td) { td.textContent = "-"; }); });
-      });
-    }
-    function shadows(root) {
-      $$(".tablewrap", root).forEach(function (w) {
-        function mark() { w.classList.toggle("scrolled-x", w.scrollLeft > 2); w.classList.toggle("more-x", w.scrollLeft + w.clientWidth < w.scrollWidth - 2); }
-        w.addEventListener("scroll", mark, { passive: true }); mark();
-        if (window.ResizeObserver) { var seen = new ResizeObserver(mark); seen.observe(w); if (w.firstElementChild) seen.observe(w.firstElementChild); } // the menu folds, totals arrive, the window turns
       });
     }
     function picked() { return $$("[data-pick]:checked").map(function (b) { return b.value; }); }
@@ -64,8 +57,8 @@
       $$("[data-export]").forEach(function (a) { var x = new URLSearchParams(q); x.set("format", a.dataset.export); a.href = a.href.split("?")[0] + "?" + x; });
       $$(".listtabs a").forEach(function (a) { var t = new URL(a.href).searchParams.get("tab"), x = new URLSearchParams(q); if (t) x.set("tab", t); else x.delete("tab"); a.href = a.href.split("?")[0] + "?" + x; });
     }
-    ml.ready.push(function (root) { totals(root); shadows(root); selection(); });
-    totals(document); shadows(document); selection();
+    ml.ready.push(function (root) { totals(root); selection(); });
+    totals(document); selection();
   }
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", go); else go();
 })();

@@ -42,6 +42,7 @@
     if ((hit = t.closest("[data-more]"))) {
       var bar = hit.closest(".searchbar"), open = bar.classList.toggle("open"); hit.setAttribute("aria-expanded", open); return;
     }
+    if (t.closest("[data-print]")) { print(); return; }
     if ((hit = t.closest("[data-fill]"))) { fillIn(hit); return; }
     if ((hit = t.closest("[data-why]"))) { e.preventDefault(); if (hit.dataset.why) toast(hit.dataset.why, "warn"); return; }
     if (!t.closest(".pop")) closePops();
@@ -172,6 +173,16 @@
     var key = "ml-nav:" + d.dataset.g; try { if (localStorage.getItem(key) === "1") d.open = true; } catch (_) { return; }
     d.addEventListener("toggle", function () { try { localStorage.setItem(key, d.open ? "1" : "0"); } catch (_) { /* private mode */ } });
   });
+
+  // ---- the edge of a wide table is shaded while there is more to the side
+  function shadows(root) {
+    $$(".tablewrap", root).forEach(function (w) {
+      function mark() { w.classList.toggle("scrolled-x", w.scrollLeft > 2); w.classList.toggle("more-x", w.scrollLeft + w.clientWidth < w.scrollWidth - 2); }
+      w.addEventListener("scroll", mark, { passive: true }); mark();
+      if (window.ResizeObserver) { var seen = new ResizeObserver(mark); seen.observe(w); if (w.firstElementChild) seen.observe(w.firstElementChild); } // the menu folds, totals arrive, the window turns
+    });
+  }
+  ml.ready.push(shadows); shadows(document);
 
   function start(root) { ml.ready.forEach(function (f) { f(root); }); }
   ml.start = start;
