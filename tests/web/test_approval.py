@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from werkzeug.serving import make_server
 
+from metaloom import command
 from tests.web import hall
 from tests.web.conftest import Visitor
 
@@ -351,3 +352,22 @@ def statements(guild: Any, *, reading: bool = False) -> Iterator[list[str]]:
     finally:
         for engine in engines:
             sa.event.remove(engine, "before_cursor_execute", note)
+
+
+def test_cells_that_are_kept_end_with_the_right_that_they_show(guild, visit):
+    """A name is a link while the account behind it may be read: at the very next request it is not one any more. Each language has cells
+    of its own."""
+    person, role = "links", "platform.admin"
+    guild.add_person(person, "guild.judge", role)
+    command.set_password(guild.system, guild.people[person], hall.PASSWORD)
+    record = guild.request(name="指定给人的事项", reviewer=guild.people["judge1"])
+    visitor, link = visit(person), f'href="/hall/e/platform.user/{guild.people["judge1"]}"'
+    detail = f"/e/guild.request/{record}"
+    assert all(link in page_of(visitor, detail) for _ in range(2))
+    visitor.client.set_cookie("ml_locale", "en", path="/hall")
+    assert "Draft" in page_of(visitor, detail) and "草稿" not in page_of(visitor, detail)
+    visitor.client.set_cookie("ml_locale", "zh", path="/hall")
+    assert "草稿" in page_of(visitor, detail)
+    (held,) = guild.rows("role_assignment", user_id=guild.people[person], role=role)
+    command.revoke_role(guild.system, held["id"])
+    assert link not in page_of(visitor, detail) and hall.NAMES["judge1"] in page_of(visitor, detail)

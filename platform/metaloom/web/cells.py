@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from flask import request
 from markupsafe import Markup, escape
 
-from metaloom.model import Entity, Field, FieldLevel, FieldType, ListView
+from metaloom.access.plan import Memory
+from metaloom.model import Catalog, Entity, Field, FieldLevel, FieldType, ListView
 from metaloom.model.entity import EXACT_TYPES, FILE_TYPES, LINK_TYPES
 from metaloom.record.encode import choice_of, said_for
 from metaloom.record.paths import PATHS, Path, UnknownPath, target_of
@@ -19,6 +21,7 @@ from metaloom.web.frame import icon, record_url
 NUMBERS = frozenset({*EXACT_TYPES, FieldType.INTEGER})
 UNSORTABLE = frozenset({FieldType.JSON, FieldType.LONG_TEXT, FieldType.RICH_TEXT, FieldType.MULTI_CHOICE, FieldType.TAGS, *FILE_TYPES})
 TABULAR = NUMBERS | {FieldType.DATE, FieldType.DATETIME, FieldType.TIME, FieldType.AUTO_NUMBER, FieldType.PHONE, FieldType.ID_CARD, FieldType.BANK_CARD}
+COLUMNS_KEPT = 400
 COLOURS = frozenset({"grey", "blue", "green", "orange", "red", "purple", "cyan", "yellow"})
 
 # Codes that only the page of an entity can put into words, by (entity, field): from the value and the row it stands in.
@@ -140,7 +143,22 @@ def cell(pinned: Current, path: Path, row: Any) -> Cell:
 
 
 def cell_for(pinned: Current, path: Path) -> Callable[[Any], Cell]:
-    """``cell`` of one column: all but the row is decided once."""
+    """``cell`` of one column: all but the row is decided once, and kept with the person's rights, which end with every change of
+    them and every publication. Codes that a page puts into words are asked for anew."""
+    if (path.entity, path.field.name) in WORDS:
+        return _made_for(pinned, path)
+    kept = pinned.plan.memory.get("cells")
+    if kept is None:
+        kept = pinned.plan.memory["cells"] = Memory(COLUMNS_KEPT)
+    begins = path.hops[0].entity if path.hops else path.entity
+    key = (begins, path.text, pinned.catalog.digest, pinned.tenant.name, locale(), pinned.zone, request.script_root)
+    found: Callable[[Any], Cell] | None = kept.get(key)
+    if found is None:
+        found = kept[key] = _made_for(pinned, path)
+    return found
+
+
+def _made_for(pinned: Current, path: Path) -> Callable[[Any], Cell]:
     text, masked, shown = path.text, FieldLevel.MASKED, _shown_for(pinned, path)
     empty = Cell("text", "-", "muted " + ("num" if path.field.type in NUMBERS else ""))
 
@@ -163,7 +181,8 @@ def _shown_for(pinned: Current, path: Path) -> Callable[[Any, Any], Cell]:
         return lambda row, value: _leading(in_words(pinned, value, row), leads(pinned, value, row))
     if in_words is not None:
         return lambda row, value: Cell("text", in_words(pinned, value, row))
-    said = said_for(pinned.catalog, path, locale(), pinned.zone)
+    catalog = pinned.catalog            # what follows is kept longer than the request
+    said = said_for(catalog, path, locale(), pinned.zone)
     if kind is FieldType.TAGS:
         return lambda row, value: Cell("tags", said(row), parts=tuple((str(v), "grey") for v in value))
     if kind is FieldType.COLOUR:
@@ -174,13 +193,13 @@ def _shown_for(pinned: Current, path: Path) -> Callable[[Any, Any], Cell]:
         def tag(row: Any, value: Any) -> Cell:
             found = tags.get(value)
             if found is None:
-                colour = _colour(pinned, path, value)
+                colour = _colour(catalog, path, value)
                 found = tags[value] = Cell("text" if kind is FieldType.CHOICE and colour == "grey" else "tag", said(row), colour=colour)
             return found
 
         return tag
     if kind is FieldType.MULTI_CHOICE:
-        return lambda row, value: Cell("tags", said(row), parts=tuple(_part(pinned, path, code) for code in value))
+        return lambda row, value: Cell("tags", said(row), parts=tuple(_part(catalog, path, code) for code in value))
     if kind in LINK_TYPES:
         return _link_for(pinned, path)
     if kind in FILE_TYPES:
@@ -201,13 +220,13 @@ def titled(pinned: Current, entity: Entity, row: Any) -> Any:
     return replace(row, title=in_words(pinned, row.values[entity.title], row)) if in_words is not None and row.values.get(entity.title) else row
 
 
-def _colour(pinned: Current, path: Path, value: Any) -> str:
-    found = choice_of(pinned.catalog, path.field, value, path.entity)
+def _colour(catalog: Catalog, path: Path, value: Any) -> str:
+    found = choice_of(catalog, path.field, value, path.entity)
     return found.colour if found and found.colour in COLOURS else "grey"
 
 
-def _part(pinned: Current, path: Path, code: str) -> tuple[str, str]:
-    choices = pinned.catalog.choices.get(path.field.choices)
+def _part(catalog: Catalog, path: Path, code: str) -> tuple[str, str]:
+    choices = catalog.choices.get(path.field.choices)
     found = choices.items.get(code) if choices else None
     return (say(found.label), found.colour if found.colour in COLOURS else "grey") if found else (code, "grey")
 

@@ -39,9 +39,10 @@ def current() -> Current:
 
 def locale() -> str:
     """Preference of the person (cookie, set at login from the account), else Chinese."""
-    wanted = g.get("locale") or g.get("cookie_locale")
+    own = g._get_current_object()       # asked for each label of a page: past the proxy, which costs more than the answer
+    wanted = own.get("locale") or own.get("cookie_locale")
     if wanted is None:
-        wanted = g.cookie_locale = request.cookies.get("ml_locale", "")
+        wanted = own.cookie_locale = request.cookies.get("ml_locale", "")
     return wanted if wanted in LOCALES else DEFAULT_LOCALE
 
 
