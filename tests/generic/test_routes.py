@@ -43,7 +43,9 @@ FOR_EVERYBODY = {
     "case.show_record",
     "case.ask_of_task", "case.ask_of_case", "case.decide", "case.move_task", "case.move_case", "api.case", "api.case_events", "api.case_path",
     "process.show", "process.steps", "process.ask", "process.move", "api.process", "api.process_events", "api.move_process",
-    "api.move_case", "api.run_tool", "tool.show", "tool.export", "api.dashboards", "api.widget", "api.me", "api.menu", "api.openapi", "api.upload",
+    "api.move_case", "api.run_tool", "tool.show", "tool.export", "ledger.show", "ledger.export", "api.balances",
+    "api.dashboards", "api.widget", "api.me", "api.menu", "api.openapi",
+    "api.upload",
     "api.download",
 }  # fmt: skip
 # What only administrators of the whole tenant may call.

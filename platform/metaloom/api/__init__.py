@@ -13,6 +13,7 @@ import metaloom.api.messages  # noqa: F401  (registers the sentences)
 from metaloom.api import (
     actions,
     approval,
+    books,
     bulk,
     chains,
     dashboards,
@@ -56,6 +57,7 @@ ROUTES = {
     "process_events": ("GET", "/process/<id>/events", process.events),
     "move_process": ("POST", "/process/<id>/<verb>", process.move),
     "start_process": ("POST", "/<entity>/<id>/process/<name>", process.start),
+    "balances": ("GET", "/books/balances", books.balances),
     "list": ("GET", "/<entity>", records.list_records),
     "create": ("POST", "/<entity>", records.create),
     "bulk": ("POST", "/<entity>/bulk", bulk.bulk),

@@ -133,6 +133,9 @@ class Book:
         self._add("/dashboards/{board}/{name}", "get", Operation(
             "widget", "What a widget says", {"200": _json(_ref("Figures")), **_refusals("400", "401", "403", "404", "503")}, (
                 _in_path("board"), _in_path("name"), _query("period", {"type": "string", "enum": list(PERIODS)}))))
+        self._add("/books/balances", "get", Operation(
+            "balances", "Balances of accounts", {"200": _json(_ref("Balances")), **_refusals("400", "401", "403", "503")}, (
+                _query("since", {"type": "string", "format": "date"}), _query("until", {"type": "string", "format": "date"}), _query("company", _INT))))
         self._add("/openapi.json", "get", Operation("openapi", "This document", {"200": _json({"type": "object"}), **_refusals("400", "401")}))
         upload = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}, "required": ["file"]}
         self._add("/files", "post", Operation(
@@ -498,6 +501,11 @@ COMMON_SCHEMAS: dict[str, Schema] = {
     "Reason": {"type": "object", "additionalProperties": False, "properties": {"reason": {"type": "string", "maxLength": 2000}}},
     "Transfer": {"type": "object", "additionalProperties": False, "minProperties": 1, "properties": {
         "company": ID, "org_unit": ID, "user": ID, "reason": {"type": "string", "maxLength": 2000}}},
+    "Balances": {"type": "object", "required": ["since", "until", "balanced", "narrowed", "items", "totals"], "properties": {
+        "since": _TEXT, "until": _TEXT, "balanced": {"type": "boolean"}, "narrowed": {"type": "boolean"}, "totals": {"type": "object"},
+        "items": {"type": "array", "items": {"type": "object", "required": ["code", "label", "opening", "debit", "credit", "closing"], "properties": {
+            "code": _TEXT, "label": _TEXT, "leaf": {"type": "boolean"}, "off_book": {"type": "boolean"}, "opening": _TEXT, "debit": _TEXT,
+            "credit": _TEXT, "closing": _TEXT}}}}},
     "Dashboard": {"type": "object", "required": ["name", "label", "widgets"], "properties": {"name": _TEXT, "label": _TEXT, "widgets": {
         "type": "array", "items": {"type": "object", "required": ["name", "type", "periods"], "properties": {
             "name": _TEXT, "type": _TEXT, "label": _NULL_TEXT, "period": _NULL_TEXT, "periods": {"type": "array", "items": _TEXT}}}}}},

@@ -44,7 +44,8 @@ def close_in(unit: Unit, text: str, company_id: int | None) -> Saved:
     if today <= month.last:
         raise NotPossible(message("ledger.month_runs", month=str(month), day=today.isoformat()))
     done = ledger.close(unit.conn, unit.revision, company_id, month, _cause(unit, company_id), now=unit.now)
-    values = {"company": company_id, "month": str(month), "entries": done.entries, "entry": done.carried[0] if done.carried else None, "head": done.head}
+    values = {"company": company_id, "month": str(month), "entries": done.entries, "entry": done.carried[0] if done.carried else None,
+              "head": done.head or None}
     period = rows.engine_insert(unit, PERIOD, values, {})
     refuse_outside_own_rows(unit, PERIOD, period)
     for entry in done.carried:

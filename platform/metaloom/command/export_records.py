@@ -38,6 +38,11 @@ def export_records(pinned: Pinned, entity: str, *, format: str, file: Any, paths
     return rows
 
 
+def note_export(pinned: Pinned, entity: str, format: str, rows: int, asked: Mapping[str, Any]) -> None:
+    """Writes down an export of sums over an entity: who, what was asked for, how many lines."""
+    _write(pinned.context(), EXPORT, entity, {"format": format, "rows": rows, **asked})
+
+
 def note_read(pinned: Pinned, entity: str, rows: int, asked: Mapping[str, Any]) -> None:
     """Adds ``rows`` to what the person read of the entity within the hour; the audit is told each time that many were reached
     as the tenant's ``bulk_read_rows`` says."""

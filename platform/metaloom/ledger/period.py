@@ -64,7 +64,7 @@ class Month:
 
 @dataclass(frozen=True)
 class Closed:
-    """What closing a month did: entries up to its end, those that handed balances over, the head of the chain then."""
+    """What closing a month did: entries up to its end, those that handed balances over, the head of the chain then ('' before anything is sealed)."""
 
     month: Month
     entries: int
@@ -100,7 +100,8 @@ def close(conn: sa.Connection, revision: Any, company_id: int, month: Month, cau
     entries = tables.engine.ledger_entry
     number = conn.scalar(sa.select(sa.func.count()).select_from(entries).where(
         entries.c.company_id == company_id, entries.c.booking_date <= month.last, entries.c.state == "posted")) or 0
-    return Closed(month, number, carried, head(conn, tables).hash)
+    end = head(conn, tables)
+    return Closed(month, number, carried, end.hash if end.seals else "")
 
 
 def _refuse_unless_next(conn: sa.Connection, tables: Any, company_id: int, month: Month) -> None:

@@ -4,7 +4,6 @@ from flask import Blueprint, Flask
 
 import metaloom.web.alert_page  # noqa: F401  (registers what alerts offer)
 import metaloom.web.job_page  # noqa: F401  (registers what jobs and their runs offer)
-import metaloom.web.ledger_page  # noqa: F401  (registers the closing of months)
 import metaloom.web.messages  # noqa: F401  (registers the sentences)
 import metaloom.web.people_page  # noqa: F401  (registers what people, roles and companies offer)
 from metaloom.web import (
@@ -17,6 +16,7 @@ from metaloom.web import (
     form_page,
     import_page,
     inbox_page,
+    ledger_page,
     list_page,
     lookup,
     message_page,
@@ -45,5 +45,5 @@ def register_web(app: Flask) -> None:
     frame.get("/theme.css")(theme_css)
     app.register_blueprint(frame)
     for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, settings_page, message_page, inbox_page,
-                 case_page, chain_page, changed_page, start_page, process_page, tool_page):
+                 case_page, chain_page, changed_page, start_page, process_page, tool_page, ledger_page):
         app.register_blueprint(page.blueprint)

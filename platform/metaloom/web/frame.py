@@ -29,8 +29,10 @@ from metaloom.web.current import Current, locale, say, site, url
 from metaloom.web.errors import wants_fragment
 
 THEMES = ("light", "dark")
-PAGES = {"workbench": "/", "tasks": "/task/", "chains": "/approval/chains/", "changed_chains": "/approval/changed/"}
+PAGES = {"workbench": "/", "tasks": "/task/", "chains": "/approval/chains/", "changed_chains": "/approval/changed/",
+         "balances": "/books/balance"}
 FOR_ADMINS = frozenset({"chains", "changed_chains"})
+NEEDED = {"balances": "platform.ledger_leg"}     # pages of the engine that show rows of an entity, whose list must be open to the person
 TOAST_COOKIE = "ml_toast"
 REFUSED = "refused"                    # a kind of sentence: on a record's page it stands on top, elsewhere it is a toast that stays
 DEFAULT_ACCENT = "#206bc4"
@@ -135,6 +137,7 @@ def _entry(menu: str, item: MenuItem, catalog: Catalog, plan: AccessPlan) -> Ent
         return Entry(f"page:{item.page}", say(item.label), url(f"/{item.page}")) if item.page in _tool_pages(plan) else None
     if item.page:
         shown = item.page in PAGES and (item.page not in FOR_ADMINS or plan.actor.holds_everywhere(ADMIN))
+        shown = shown and (item.page not in NEEDED or bool(plan.may(NEEDED[item.page], "list")))
         return Entry(f"page:{item.page}", say(item.label), url(PAGES[item.page])) if shown else None
     address, _, name = item.list.partition("/")
     if address not in catalog.entities or not plan.may(address, "list"):
