@@ -226,11 +226,20 @@ def test_an_alert_is_reassigned_to_somebody_who_then_sees_it(lender):
     one = alert(lender, PLEDGE)
     assert (one["status"], one["handler_id"], seen(lender, "officer2")) == ("working", other, [one["id"]])
     assert messages(lender, kind=f"{ALERT}/action/assign")[-1]["receiver_id"] == other
+    assert words(lender, "officer", one["id"]) == one["subject"]["zh"] and words(lender, "officer2", one["id"]) is None, "no right on the record"
     with pytest.raises(NotPossible) as refused:
         handle(lender, "boss", PLEDGE, "assign", handler=other)
     assert refused.value.message.say("zh") == "该预警已由此人处理"
     handle(lender, "officer2", PLEDGE, "handle", measure="contacted", note="已联系客户补充材料")
     assert alert(lender, PLEDGE)["status"] == "handled"
+
+
+def words(lender, who, alert_id):
+    person = ctx(lender, who)
+    with lender.tenant.read() as conn:
+        row = Reader(conn, lender.tenant, person.revision, person.plan, locale="zh").get(ALERT, alert_id)
+    said = row.values.get("subject")
+    return said.get("zh") if isinstance(said, dict) else said
 
 
 def seen(lender, who, name="pledge_expiry", **asked):

@@ -14,7 +14,6 @@ from metaloom.command.context import ActionDone, Context
 from metaloom.command.unit import Unit, perform
 from metaloom.message import Box, Reach
 from metaloom.message.box import IN_APP, Note
-from metaloom.model import Catalog
 
 MARK_MAX = 200
 
@@ -101,7 +100,7 @@ def _kinds(ctx: Context) -> list[tuple[str, Text, bool, dict[str, bool]]]:
     mail = {"email": False} if reach.mail else {}
     names = (message(f"message.kind.{kind}") for kind in ENGINE_KINDS)
     found = [(kind, Text(name.say("zh"), name.say("en")), False, {IN_APP: True, **mail}) for kind, name in zip(ENGINE_KINDS, names, strict=True)]
-    told_by_rules = _channels_of_rules(ctx.revision.catalog)
+    told_by_rules = _channels_of_rules(ctx)
     for template in ctx.revision.catalog.messages.values():
         if IN_APP in template.channels:
             by_itself = told_by_rules.get(template.address) or {IN_APP, "email"}
@@ -110,12 +109,13 @@ def _kinds(ctx: Context) -> list[tuple[str, Text, bool, dict[str, bool]]]:
     return found
 
 
-def _channels_of_rules(catalog: Catalog) -> dict[str, set[str]]:
-    """By template: the channels on which warning rules tell it by themselves, where they name them."""
+def _channels_of_rules(ctx: Context) -> dict[str, set[str]]:
+    """By template: the channels on which warning rules tell it to this person by themselves, where they name them."""
     found: dict[str, set[str]] = {}
-    for rule in catalog.warning_rules.values():
+    held = ctx.actor.role_addresses
+    for rule in ctx.revision.catalog.warning_rules.values():
         for receiver in (*rule.receivers, *(r for step in rule.escalate for r in step.to)):
-            if receiver.template and receiver.channels:
+            if receiver.template and receiver.channels and (not receiver.role or receiver.role in held):
                 found.setdefault(receiver.template, set()).update(receiver.channels)
     return found
 

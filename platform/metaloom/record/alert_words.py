@@ -19,7 +19,7 @@ def words_for_alerts(plan: AccessPlan, locale: str) -> Words:
     """A function from (rule of an alert, ``rule_name`` or ``subject``, what is stored) to the words for this reader.
 
     The subject is told when every field in it stands in the clear for the reader, in all rows of the record's entity, and those rows
-    are all that the reader sees alerts of; else the rule's name is all there is to say.
+    are all whose alerts the reader sees with their subject; else the rule's name is all there is to say.
     """
     known: dict[str, bool] = {}
 
@@ -44,7 +44,8 @@ def _said(stored: Any, locale: str) -> str | None:
 def _may_be_told(plan: AccessPlan, rule: WarningRule) -> bool:
     alerts, records = plan.rights(ALERT), plan.rights(rule.entity)
     readable = [records.scopes[i] for i in records.scopes_for("read")]
-    seen = [alerts.scopes[i] for i in alerts.scopes_for("list", "read")]
+    seen = [alerts.scopes[i] for i in alerts.scopes_for("list", "read")
+            if alerts.levels(frozenset({i})).get(SUBJECT, FieldLevel.HIDDEN) >= FieldLevel.READ]
     if not readable or not all(any(_covers(wide, narrow) for wide in readable) for narrow in seen):
         return False
     slots = {name for text in (rule.subject.zh, rule.subject.en) for _, name, _, _ in Formatter().parse(text) if name}
