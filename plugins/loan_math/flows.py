@@ -47,6 +47,13 @@ class Moment:
 def annual_rate(request: Mapping[str, Any]) -> dict[str, str]:
     """The reply to a request of ``schema/apr.schema.json``."""
     given = checked("apr", request)
+    try:
+        return _rate_of(given)
+    except ArithmeticError:  # beyond all digits
+        raise LoanMathError("flows", "no_rate") from None
+
+
+def _rate_of(given: Mapping[str, Any]) -> dict[str, str]:
     amounts = [number(f"flows[{place}].amount", flow["amount"]) for place, flow in enumerate(given["flows"])]
     if min(amounts) >= 0 or max(amounts) <= 0:
         raise LoanMathError("flows", "no_rate")
@@ -297,7 +304,7 @@ def period_rate(moments: Sequence[Moment]) -> Decimal:
 def _worth(plain: Sequence[tuple[float, float, float]], rate: float) -> float:
     try:
         return math.fsum(amount / ((1 + rest * rate) * (1 + rate) ** whole) for amount, whole, rest in plain)
-    except (OverflowError, ZeroDivisionError):
+    except (OverflowError, ZeroDivisionError, ValueError):  # infinities of both signs make fsum a ValueError
         return math.nan
 
 

@@ -183,7 +183,7 @@ def _run(line: _Line, place: int, waiting: list[tuple[date, Event]]) -> int:
         _CHANGES[event.kind](line, place, day, event)
         waiting[:0] = line.follows
         line.follows.clear()
-        if line.balance == 0 and not any(later.kind == "tranche" for _, later in waiting):
+        if line.balance == 0 and (event.kind == "accelerate" or not any(later.kind == "tranche" for _, later in waiting)):
             del line.periods[place:]
             return place
         if place >= len(line.periods):
@@ -378,6 +378,8 @@ def _change_prepay(line: _Line, place: int, day: date, event: Event) -> None:
     """Interest to the day first, the principal after it; the rest of the period counts its days on the new balance (E16)."""
     rounding, given = line.contract.rounding, event.given
     full = given.get("full", False)
+    if line.balance == 0:
+        raise LoanMathError(f"{event.key}.date", "nothing_left", found=day.isoformat())
     amount = line.balance if full else _amount(event)
     if amount > line.balance:
         raise LoanMathError(f"{event.key}.amount", "too_much", found=rounding.text(amount), limit=rounding.text(line.balance))

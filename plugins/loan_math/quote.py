@@ -140,7 +140,7 @@ def _settlement(contract: Contract, charges: Charges) -> dict[str, Any]:
     plan = draw(past)
     account = keep(past, plan.rows, charges.by_row, on)
     overdue = sum(sum(state_on(account, on).by_bill[bill.no].values()) for bill in account.bills if bill.due <= on) - account.suspense
-    left = next((row for row in plan.rows if row.end > on), None)
+    left = next((row for row in plan.rows if row.end > on and row.opening), None)
     if left is None:
         return _settled(contract, Prepaid("settle", on, 0, 0, 0, 0, True), max(overdue, 0), 0)
     event = Event("settle", "prepay", on, {"full": True, "fee_rate": contract.settle_fee_rate}, 10**9)
@@ -226,10 +226,10 @@ def _rates(contract: Contract, drawn: Drawn, charges: Charges) -> dict[str, str 
         return nothing
     try:
         rate = period_rate([one for one in moments if one.amount])
-        simple, compound = (by_the_year(rate, clock.per_year, compound=compound) for compound in (False, True))
-    except (LoanMathError, ArithmeticError):
+        simple, compound = (said(by_the_year(rate, clock.per_year, compound=compound)) for compound in (False, True))
+        return {"apr_simple": simple, "apr_compound": compound, "irr_period": said(rate)}
+    except (LoanMathError, ArithmeticError):  # no rate, or one beyond all digits
         return nothing
-    return {"apr_simple": said(simple), "apr_compound": said(compound), "irr_period": said(rate)}
 
 
 class _Clock:

@@ -240,6 +240,29 @@ def test_fixed_percent_and_tranche_and_pause() -> None:
     assert column("interest", **only, events=[{"kind": "pause", "date": "2025-01-11", "until": "2025-02-11"}]) == ["10.00", "18.00"]
 
 
+@pytest.mark.parametrize("flows", [
+    [("2024-01-01", "200"), ("2024-02-01", "-1100"), ("2024-06-29", "-500"), ("2024-12-31", "200"), ("2024-12-31", "-1000000")],
+    [("2024-01-01", "0.01"), ("2024-01-02", "-1000000")], [("2024-01-01", "1000"), ("2024-01-01", "-1000")], [("2024-01-01", "5"), ("2024-02-01", "0")],
+])
+@pytest.mark.parametrize("convention", ["EU", "US", "XIRR", "IRR_SIMPLE", "IRR_COMPOUND"])
+def test_flows_without_a_sensible_rate_have_a_rate_or_a_refusal(convention: str, flows: list[tuple[str, str]]) -> None:
+    try:
+        assert float(annual_rate({"convention": convention, "flows": [{"date": day, "amount": amount} for day, amount in flows]})["apr"]) > -1
+    except LoanMathError as refused:
+        assert refused.key == "flows"
+
+
+def test_what_shook_the_line_once() -> None:
+    """Found by random requests: a tiny loan used up early, a tranche after an acceleration, a rate beyond all digits."""
+    tiny = {"principal": "0.05", "annual_rate": "0.0005", "method": "EQUAL_PRINCIPAL", "start_date": "2024-01-01", "periods": 6}
+    assert quote({**tiny, "paid_periods": 6, "settle": {"date": "2024-06-29"}})["settlement"]["total"] == "0.00"
+    events = [{"kind": "tranche", "date": "2024-06-29", "amount": "100.00"}, {"kind": "accelerate", "date": "2024-01-31"}]
+    with pytest.raises(LoanMathError):
+        quote({**BASE, "events": events})
+    steep = {"method": "BULLET", "period_unit": "day", "periods": 1, "fees": [{"code": "all", "when": "at_payout", "amount": "99.99"}]}
+    assert quote({**BASE, **steep})["apr_compound"] is None
+
+
 @pytest.mark.parametrize(("changes", "key"), [
     ({"principal": "0"}, "principal"), ({"principal": "-1"}, "principal"), ({"principal": "1.001"}, "principal"), ({"periods": 0}, "periods"),
     ({"periods": "six"}, "periods"), ({"annual_rate": "x"}, "annual_rate"), ({"start_date": "2024-02-30"}, "start_date"), ({"method": "MAGIC"}, "method"),
