@@ -129,45 +129,14 @@ def _loan(house: Any, finance: Desk, officer: Desk) -> None:
     assert {"2025-02-15", "7,884.88", "1,000.00", "8,884.88"} <= set(plan[0])
     assert {"2025-03-15", "7,963.73", "921.15", "8,884.88"} <= set(plan[1])
     assert {"2026-01-15", "8,796.88", "87.97", "8,884.85"} <= set(plan[11])
-    _dialog_of_a_repayment(finance)
     finance.act("登记还款", {"amount": "8884.88"})
     finance.go(f"/e/lending.loan/{loan}")
     assert finance.facts()["贷款余额"] == "92,115.12"
     receipt = finance.tab("还款记录")[0]
     assert {"8,884.88", "7,884.88", "1,000.00"} <= set(receipt)
-    _voucher(finance)
-    finance.go(f"/e/lending.loan/{loan}")
     finance.act("登记还款", {"kind": "贷款结清", "amount": "92115.12"})
     finance.go(f"/e/lending.loan/{loan}")
     facts = finance.facts()
     assert (facts["贷款余额"], facts["状态标签"]) == ("0.00", "已结清")
     officer.menu("贷后业务查询", "已结清贷款查询")
     assert any("王小明" in row for row in officer.table())
-
-
-def _dialog_of_a_repayment(finance: Desk) -> None:
-    """It says what is due and fills it in; a button fills in what settles the loan."""
-    finance.open_action("登记还款")
-    finance.page.wait_for_selector("#dialog form")
-    said = finance.page.locator("#dialog .looks").inner_text()
-    assert "应还合计" in said and "8,884.88" in said and "100,000.00" in said
-    assert finance.page.input_value("#dialog [name=amount]") == "8884.88"
-    finance.page.locator("#dialog .fillings button", has_text="结清").click()
-    assert (finance.page.input_value("#dialog [name=amount]"), finance.page.input_value("#dialog [name=kind]")) == ("100000.00", "settle")
-    finance.page.locator("#dialog .fillings button", has_text="还清应还").click()
-    assert (finance.page.input_value("#dialog [name=amount]"), finance.page.input_value("#dialog [name=kind]")) == ("8884.88", "due")
-    finance.page.locator("#dialog [data-close-dialog]").first.click()
-
-
-def _voucher(finance: Desk) -> None:
-    """Found by the customer's name, it reads like a voucher: accounts by name, two columns that balance, capitals, the loan."""
-    finance.menu("账务中心", "会计凭证")
-    finance.page.fill("[name='f.memo']", "王小明")
-    finance.page.press("[name='f.memo']", "Enter")
-    finance.page.wait_for_url("**f.memo=**")
-    expect(finance.page.locator("#listzone tbody tr")).to_have_count(2)
-    finance.page.locator("#listzone tbody tr a").first.click()
-    said = finance.seen(".voucher")
-    assert "1002 银行存款" in said and "6011.01 利息收入-利息" in said and "借贷平衡" in said and "捌仟捌佰捌拾肆元捌角捌分" in said
-    assert [cells[2:] for cells in finance.table(".voucher table.sheet")] == [["8,884.88", ""], ["", "7,884.88"], ["", "1,000.00"]]
-    assert finance.page.locator(".voucher .about a", has_text="DK").count() == 1

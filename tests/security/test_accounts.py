@@ -1,15 +1,18 @@
 """Accounts: a first password is changed, what ended ends everywhere, and administrators are made by two people."""
 
 import pytest
+import sqlalchemy as sa
 
 from metaloom.access import person_of, same_person
 from metaloom.base.clock import SystemClock
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible
 from metaloom.command import (
     assign_role,
+    confirm_password,
     confirm_role,
     create_record,
     limits,
+    refuse_password,
     revoke_role,
     run_action,
     save_user,
@@ -149,6 +152,50 @@ def test_the_screen_offers_the_confirmation_to_the_second_only(world):
     assert browser.post(f"/e/platform.role_assignment/{waiting}/do/confirm", {}).status_code in (200, 302, 303)
     assert "待确认" not in browser.get(f"/e/platform.user/{one.id}").text
     assert world.ctx(one.username).actor.holds_everywhere("platform.admin")
+
+
+def password_facts(world, id):
+    """(the hash in force, the waiting one, whether one waits) of an account, and what its person was told."""
+    tables = world.tenants["one"].revision().tables.engine
+    with world.tenants["one"].read() as conn:
+        row = conn.execute(sa.select(tables.user).where(tables.user.c.id == id)).mappings().one()
+        told = conn.execute(sa.select(tables.message.c.subject).where(tables.message.c.receiver_id == id)).scalars().all()
+    return row["password"], row["waiting_password"], row["password_waits"], [str(one) for one in told]
+
+
+def test_the_password_of_an_administrator_is_reset_by_two_with_a_reason_and_the_person_is_told(world):
+    one, second = world.person(role="platform.admin"), world.person(role="platform.admin")
+    admin, before = world.ctx("admin"), password_facts(world, one.id)[0]
+    inside = world.browser(one.username)
+    with pytest.raises(Invalid):
+        set_password(admin, one.id, "brand-new-8pw")
+    assert "confirmed" in set_password(admin, one.id, "brand-new-8pw", reason="忘记密码").message.say("en")
+    now, waiting, waits, told = password_facts(world, one.id)
+    assert now == before and waiting and waiting != before and waits and any("申请重置" in said for said in told), told
+    assert inside.get("/").status_code == 200, "the present password and its logins hold until then"
+    for nobody in (admin, world.ctx(one.username), world.ctx("chief")):
+        with pytest.raises(NotAllowed):
+            confirm_password(nobody, one.id)
+    assert "/confirm_password" in world.browser(second.username).get(f"/e/platform.user/{one.id}").text
+    confirm_password(world.ctx(second.username), one.id)
+    now, gone, waits, told = password_facts(world, one.id)
+    assert now == waiting and gone is None and not waits and any("已被管理员重置" in said for said in told), told
+    assert inside.get("/").status_code == 302
+    with pytest.raises(NotPossible):
+        confirm_password(world.ctx(second.username), one.id)
+
+
+def test_the_person_voids_a_reset_that_nobody_asked_for_and_others_are_reset_by_one(world):
+    one, staff = world.person(role="platform.admin"), world.person(role="depot.reader")
+    before = password_facts(world, one.id)[0]
+    set_password(world.ctx("admin"), one.id, "brand-new-8pw", reason="x")
+    refuse_password(world.ctx(one.username), one.id)
+    assert password_facts(world, one.id)[:3] == (before, None, False)
+    with pytest.raises(NotAllowed):
+        refuse_password(world.ctx("chief"), one.id)
+    set_password(world.ctx("admin"), staff.id, "brand-new-8pw")
+    now, waiting, waits, told = password_facts(world, staff.id)
+    assert now and waiting is None and not waits and any("已被管理员重置" in said for said in told)
 
 
 def test_nobody_gives_roles_to_oneself_not_even_by_a_second_account(world):

@@ -55,7 +55,7 @@ from metaloom.command.run_command import run_command
 from metaloom.command.run_job import handle_run
 from metaloom.command.save_user import save_user
 from metaloom.command.schedule_jobs import schedule_jobs
-from metaloom.command.set_password import set_password
+from metaloom.command.set_password import confirm_password, refuse_password, set_password
 from metaloom.command.set_substitute import end_substitute, set_substitute
 from metaloom.command.simulate_chain import simulate_chain
 from metaloom.command.start_approval import start_approval
@@ -71,7 +71,7 @@ __all__ = [
     "FileShown", "Imported", "Offered", "Outcome", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Waiting",
     "Wish", "alert_offers", "alerts_of_touched", "archive_record", "assign_role", "available_actions", "bulk_action",
     "bulk_archive", "cancel_run", "case_log", "case_of_task", "case_shown", "chain_standings", "change_case_chain",
-    "change_record", "changed_chains", "changed_processes", "close_month", "collect_messages", "confirm_role",
+    "change_record", "changed_chains", "changed_processes", "close_month", "collect_messages", "confirm_password", "confirm_role",
     "continue_by_hand", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session",
     "end_substitute", "evaluate_warnings", "explain_warning", "file_for", "give_up_process", "hand_over_tasks",
     "handle_call", "handle_evaluation", "handle_message", "handle_process", "handle_run", "handle_sub_done",
@@ -81,7 +81,7 @@ __all__ = [
     "prefer_messages", "preview_change", "preview_move", "publish", "read_messages", "redeliver_webhook",
     "refuse_unless_admin", "rerun_failed", "resend_message", "restore_record", "retry_process", "revoke_role",
     "roll_back", "run_action", "run_command", "run_log", "run_shown", "runs_shown", "save_user", "schedule_jobs",
-    "set_password", "set_substitute", "simulate_chain", "start_approval", "start_job", "start_process", "startable",
+    "refuse_password", "set_password", "set_substitute", "simulate_chain", "start_approval", "start_job", "start_process", "startable",
     "system_context", "tell_webhooks", "transfer_record", "unlock_user", "upload_file", "waiting", "wake_runs",
     "wishes", "words_of",
 ]

@@ -77,6 +77,11 @@ def _administers(unit: Unit, company: int | None, org_unit: int | None) -> bool:
         for held in unit.ctx.actor.roles)
 
 
+def administers_something(unit: Unit, user_id: int) -> bool:
+    """Whether the account holds the administrator's role anywhere, also where it still waits for a second."""
+    return bool(_administered(unit, user_id))
+
+
 def _administered(unit: Unit, user_id: int) -> list[tuple[int | None, int | None]]:
     """The companies and units that the account administers; (None, None) is everything."""
     return [(held["company"], held["org_unit"]) for held in rows.find(unit, ASSIGNMENT, {"user": user_id, "role": ADMIN})]

@@ -102,7 +102,19 @@ def _set_password(ctx: Context, id: int, values: Mapping[str, Any], version: int
     problems = _password_problems(values["password"], values["again"], "", "password", "again")
     if problems:
         raise Invalid(problems)
-    return command.set_password(ctx, id, values["password"])
+    return command.set_password(ctx, id, values["password"], reason=values.get("reason") or "")
+
+
+def _confirm_password(ctx: Context, id: int, values: Mapping[str, Any], version: int | None) -> Saved:
+    return command.confirm_password(ctx, id)
+
+
+def _refuse_password(ctx: Context, id: int, values: Mapping[str, Any], version: int | None) -> Saved:
+    return command.refuse_password(ctx, id)
+
+
+def _password_waits(pinned: Current, row: Any) -> bool:
+    return bool(row.values.get("password_waits"))
 
 
 def _not_oneself(pinned: Current, row: Any) -> bool | Message:
@@ -116,10 +128,15 @@ def _is_locked(pinned: Current, row: Any) -> bool:
 
 def _password_fields(catalog: Catalog) -> dict[str, Field]:
     labels = {"password": Text("新密码", "New password"), "again": Text("确认新密码", "New password again")}
-    return {name: Field(name, FieldType.TEXT, label, required=True, length=LENGTH_MAX) for name, label in labels.items()}
+    why = Field("reason", FieldType.LONG_TEXT, Text("重置原因", "Reason"), length=500,
+                help=Text("重置系统管理员的密码必须填写，并须由另一位系统管理员确认",
+                          "Needed for an administrator, whose new password another administrator confirms"))
+    return {**{name: Field(name, FieldType.TEXT, label, required=True, length=LENGTH_MAX) for name, label in labels.items()}, "reason": why}
 
 
 def _as_password(pinned: Current, one: FormField) -> FormField:
+    if one.name == "reason":
+        return one
     return replace(one, input_type="password", value="", values=(), help=_t("people.password_rule") if one.name == "password" else "")
 
 
@@ -258,6 +275,9 @@ _USER_VERBS = (
     Verb("reset_password", Text("重置密码", "Reset password"), "key", EDIT, _set_password, _password_fields, _not_oneself, asks=True, dress=_as_password,
          confirm=Text("该用户的所有登录会立即结束。请把新密码当面或通过安全方式告知本人。",
                       "Every login of this person ends at once. Tell the new password in person or in another safe way.")),
+    Verb("confirm_password", Text("确认新密码", "Confirm new password"), "user-check", EDIT, _confirm_password, when=_password_waits, style="primary",
+         confirm=Text("确认后新密码立即生效，该管理员的所有登录会结束。", "The new password holds at once and every login of this administrator ends.")),
+    Verb("refuse_password", Text("作废新密码", "Void new password"), "x", EDIT, _refuse_password, when=_password_waits),
     Verb("unlock", Text("解除锁定", "Unlock"), "lock-open", EDIT, _unlock, when=_is_locked, style="primary"),
     Verb("switch_on", Text("启用", "Enable"), "user-check", EDIT, _switch(True), when=_may_switch(True), style="primary"),
     Verb("switch_off", Text("停用", "Disable"), "user-x", EDIT, _switch(False), when=_may_switch(False), style="danger",
