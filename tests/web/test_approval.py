@@ -236,6 +236,20 @@ def test_a_record_in_approval_shows_why_it_cannot_be_edited(guild, visit):
     assert "editbutton" not in page_of(visit("clerk"), f"/e/guild.request/{guild.case(case)['record_id']}/approval"), "it lies with its initiator"
 
 
+def test_a_signed_step_asks_for_the_password_and_the_form_on_paper_says_who_signed(guild, visit):
+    case = guild.start("signed", guild.request(name="要签字"))
+    checker = visit("checker")
+    shown = page_of(checker, f"/task/{guild.open_task(case, 'checker')}")
+    assert 'name="password" type="password"' in shown
+    assert 'name="password"' in page_of(checker, f"/task/{guild.open_task(case, 'checker')}/ask/return")
+    for given in ({}, {"password": "not-this-1"}):
+        refused = decide(guild, checker, case, "checker", "pass", opinion="同意", **given)
+        assert refused.status_code == 400 and "同意" in refused.text and "密码" in refused.text and "not-this-1" not in refused.text
+    assert decide(guild, checker, case, "checker", "pass", opinion="同意", password=hall.PASSWORD).status_code == 303
+    assert "已签名" in page_of(visit("clerk"), f"/case/{case}") and "签名：李初审（密码确认）" in page_of(visit("clerk"), f"/case/{case}/print")
+    assert 'name="password"' not in page_of(visit("master"), f"/task/{guild.open_task(case, 'master')}")
+
+
 @pytest.fixture
 def at(guild: Any) -> Iterator[str]:
     """The address of the hall on a real port."""

@@ -468,7 +468,7 @@ COMMON_SCHEMAS: dict[str, Schema] = {
     "Decide": {"type": "object", "required": ["decision", "record_version"], "additionalProperties": False, "properties": {
         "decision": {"type": "string", "enum": list(DECISIONS)}, "opinion": {"type": "string", "maxLength": OPINION_MAX}, "outputs": {"type": "object"},
         "fields": {"type": "object"}, "attachments": {"type": "array", "items": ID}, "record_version": _INT, "to": _TEXT,
-        "then": {"type": "string", "enum": ["rerun", "resume"]}}},
+        "then": {"type": "string", "enum": ["rerun", "resume"]}, "password": {"type": "string", "maxLength": 256, "format": "password"}}},
     "Simulate": {"type": "object", "required": ["chain"], "additionalProperties": False, "properties": {
         "chain": {"type": "string", "minLength": 1, "maxLength": 200}, "source": {"type": "string", "enum": list(SOURCES), "default": "published"},
         "draft": {"type": "string", "maxLength": TEXT_MAX}, "where": {"type": "string", "maxLength": WHERE_MAX},

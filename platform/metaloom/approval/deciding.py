@@ -49,8 +49,9 @@ def _say(story: Story, move: Move, task: Task, decision: str) -> None:
     if isinstance(step, Decide):
         _is_complete(step, task, decision, opinion, outputs, files)
     people = persons(story, move.by, task.assignee, task.principal)
+    signed = {"signed": True} if move.data.get("signed") else {}
     story.tell("decided", task=task.no, by=move.by, on_behalf_of=_principal(task, move.by), people=sorted(people), decision=decision,
-               opinion=opinion, outputs=outputs, attachments=files, why="")
+               opinion=opinion, outputs=outputs, attachments=files, why="", **signed)
     if story.chain.forbid_repeat == "chain":
         for name in seats.vacate(story, people, task.step):
             walk.settle(story, name)

@@ -20,6 +20,7 @@ from metaloom.command.approval_words import KINDS
 from metaloom.command.bulk import BULK_MAX, Outcome
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.inputs import read_fields
+from metaloom.command.sign import confirm_identity
 from metaloom.command.store import change_stored, check_version
 from metaloom.command.unit import Unit, perform
 from metaloom.model import Decide, Field, FieldLevel, FieldType
@@ -41,19 +42,23 @@ class Given:
     record_version: int | None = None
     to: str | None = None
     then: str | None = None
+    signed: bool = False
 
 
 def decide_task(ctx: Context, task_id: int, decision: str, opinion: str = "", outputs: Mapping[str, Any] | None = None,
                 fields: Mapping[str, Any] | None = None, attachments: Sequence[int] = (), record_version: int | None = None,
-                to: str | None = None, then: str | None = None) -> ActionDone:
+                to: str | None = None, then: str | None = None, password: str = "") -> ActionDone:
     """Decides a task: pass, reject, return (``to`` a step, ``then`` rerun or resume); resolve for a delegated one.
 
     ``fields``: values of record fields that the step gives ``write`` on; they are stored in the same transaction, by the rules of
     any change. ``outputs``: what the step asks for on passing. Stale unless ``record_version`` is the record's present version.
+    ``password``: the person's own, for a step that is signed; Invalid where it is wrong or missing there, TooMany after too many tries.
     NotFound for a task of a case in which the person has no part, NotAllowed for somebody else's task, NotPossible when it was
     decided already.
     """
-    given = Given(decision, opinion, outputs, fields, tuple(attachments), record_version, to, then)
+    if password:
+        confirm_identity(ctx, password)
+    given = Given(decision, opinion, outputs, fields, tuple(attachments), record_version, to, then, bool(password))
     return perform(ctx, "decide_task", [task_id, given.__dict__], lambda unit: decide_in(unit, task_id, given))
 
 
@@ -87,6 +92,9 @@ def decide_in(unit: Unit, task_id: int, given: Given) -> ActionDone:
     files = _files(unit, given.attachments)
     more = {"record_version": case.record["row_version"], **({"attachments": files} if files else {})}
     make_move(case, given.decision, unit.ctx.actor.user_id or 0, no, data, more)
+    step = _step(case, task)
+    if step is not None and step.sign and not given.signed and not unit.ctx.system:
+        raise Invalid([Problem("password", message("sign.needed"))])       # after who may not, and takes back what was made
     for file_id in files:
         rows.attach(unit, file_id, TASK, task_id, ATTACHMENTS.name)
     return done(case, message("approval.decided", decision=Text(*KINDS[given.decision])), task=task_id)
@@ -128,7 +136,7 @@ def _read(unit: Unit, case: Case, task: Task, given: Given) -> dict[str, Any]:
     problems += [Problem(f"outputs.{name}", message("field.unknown")) for name in outputs if name not in declared]
     if problems:
         raise Invalid(problems)
-    data: dict[str, Any] = {"opinion": given.opinion.strip(), "attachments": list(given.attachments)}
+    data: dict[str, Any] = {"opinion": given.opinion.strip(), "attachments": list(given.attachments), "signed": given.signed}
     if given.decision == "return":
         data |= {"to": given.to, "then": given.then}
     if declared and given.decision in ("pass", "resolve"):

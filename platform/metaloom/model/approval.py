@@ -80,7 +80,7 @@ class Decide(ChainStep):
     ``veto``: one_rejects (the first rejection ends the step) | rest_continue (everyone is heard, then a rejection counts) | none (vote).
     ``fields``: field of the record → read | write | required | hidden while this step decides; it never widens what a person may read.
     ``empty`` (nobody found): admin | fail | skip | who (→ ``empty_who``). ``initiator``: forbid | skip | superior | allow.
-    ``auto_pass``, ``auto_reject``: expressions; not true = people decide.
+    ``auto_pass``, ``auto_reject``: expressions; not true = people decide. ``sign``: whoever decides gives the account's password again.
     """
 
     who: tuple[Who, ...] = ()
@@ -101,6 +101,7 @@ class Decide(ChainStep):
     auto_pass: str = ""
     auto_reject: str = ""
     limit: Limit | None = None
+    sign: bool = False
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ def count(conn: sa.Connection, name: str, now: datetime, window: timedelta, *, h
     over = rate.c.since <= now - window
     statement = write.values(name=name, hits=hits, since=now, last=now, user_id=user_id).on_conflict_do_update(
         index_elements=[rate.c.name],
-        set_={"hits": sa.case((over, hits), else_=rate.c.hits + hits), "since": sa.case((over, now), else_=rate.c.since), "last": now},
+        set_={"hits": sa.case((over, hits), else_=rate.c.hits + hits), "since": sa.case((over, sa.literal(now, rate.c.since.type)), else_=rate.c.since),
+              "last": now},
     ).returning(rate.c.hits, rate.c.since, rate.c.last)
     found = conn.execute(statement).one()
     return Counted(found.hits, found.since, found.last)

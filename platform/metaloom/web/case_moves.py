@@ -13,6 +13,7 @@ from metaloom.approval import Offer, Task
 from metaloom.base.errors import NotFound, Problem
 from metaloom.command import CaseShown
 from metaloom.command.decide_task import OPINION_MAX
+from metaloom.model import Decide
 from metaloom.web.case_facts import names_of, step_of, subject_of
 from metaloom.web.current import Current, locale, say, url
 from metaloom.web.words import form_ids
@@ -82,7 +83,8 @@ def dialog(pinned: Current, shown: CaseShown, kind: str, task_id: int | None, pr
     return make_response(render_template(
         "approval/ask.html", kind=kind, verb=verb, label=_t(f"approval.move.{kind}"), subject=subject_of(shown), text=_text_name(verb),
         post=f"{where}/decide" if kind == "return" else f"{where}/{kind}", targets=_targets(shown, offer), then=_then(shown, task_id),
-        people=_people_offered(pinned, shown, kind, task_id), lookup=url(f"/lookup/{USER}"), version=shown.record_version,
+        people=_people_offered(pinned, shown, kind, task_id),
+        sign=kind == "return" and _signed(shown, task_id), lookup=url(f"/lookup/{USER}"), version=shown.record_version,
         key=secrets.token_hex(16), given=request.form, opinion=request.args.get("opinion", "")[:OPINION_MAX],
         problems=[p.message.say(locale()) for p in problems]), status)
 
@@ -91,9 +93,18 @@ def _text_name(verb: Verb) -> str:
     return _t(f"approval.text.{verb.text}") if verb.text else ""
 
 
-def _then(shown: CaseShown, task_id: int | None) -> str:
+def _signed(shown: CaseShown, task_id: int | None) -> bool:
+    step = _step_at(shown, task_id)
+    return step is not None and step.sign
+
+
+def _step_at(shown: CaseShown, task_id: int | None) -> Decide | None:
     no = next((n for n, row in shown.tasks.items() if row == task_id), None)
-    step = step_of(shown, shown.state.tasks[no]) if no is not None else None
+    return step_of(shown, shown.state.tasks[no]) if no is not None else None
+
+
+def _then(shown: CaseShown, task_id: int | None) -> str:
+    step = _step_at(shown, task_id)
     return step.returns.then if step is not None else "rerun"
 
 

@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from metaloom import command
 from metaloom.approval import Task
-from metaloom.base.errors import Invalid, NotFound, NotPossible, Problem, Stale
+from metaloom.base.errors import Invalid, NotFound, NotPossible, Problem, Stale, TooMany
 from metaloom.command import CaseShown
 from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.web.case_facts import case_key, facts_of, record_of, step_of, subject_of, way_of
@@ -125,12 +125,17 @@ def decide(id: str) -> Any:
         own = sent_own_values(pinned, shown, step) if wanted == "pass" else {}
         ctx = pinned.context().with_key(form.get("_key") or None)
         done = command.decide_task(ctx, key, wanted, form.get("opinion", "")[:OPINION_MAX + 1], outputs, own, sent_files(), shown_version(),
-                                   form.get("to") or None, form.get("then") or None)
+                                   form.get("to") or None, form.get("then") or None, form.get("password", "")[:256])
     except Invalid as wrong:
         pinned.release()
         if wants_fragment():
             return dialog(pinned, command.case_shown(pinned.looking(), case_id, pinned.conn), "return", key, wrong.problems, 400)
         return _page(pinned, case_id, key, sent=form, problems=wrong.problems, status=400)
+    except TooMany as locked:
+        pinned.release()
+        if wants_fragment():
+            raise
+        return _page(pinned, case_id, key, sent=form, notice=locked.message.say(locale()), status=429)
     except NotPossible as refused:
         return _refused(pinned, case_id, key, refused)
     return after(done.message.say(locale()), _next())

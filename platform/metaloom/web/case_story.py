@@ -32,6 +32,7 @@ class Moment:
     tone: str
     icon: str
     facts: tuple[tuple[str, str], ...] = ()
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Story:
         behalf = data.get("on_behalf_of")
         return Moment("" if kind == "finished" and not by else self._name(by), self._name(behalf) if behalf and behalf != by else "", what,
                       self._step(data), self._when(data.get("at")), self._said(data), _tone(kind, word), _ICONS.get(word or kind, "circle-dot"),
-                      self._outputs(data))
+                      self._outputs(data), bool(data.get("signed")))
 
     def _said(self, data: Mapping[str, Any]) -> str:
         """What the person wrote; else the machine's reason, where the words know it."""

@@ -36,6 +36,7 @@ def decision_form(pinned: Current, shown: CaseShown, mine: Task | None, sent: Mu
     return {
         "mine": mine, "mine_id": shown.tasks.get(mine.no) if mine is not None else None, "step": step, "decisions": decisions,
         "step_label": say(step.label) if step is not None else "", "opinion_rule": step.opinion if step is not None else "optional",
+        "sign": step is not None and step.sign,
         "can_hold": "hold" in offers,
         "record_version": shown.record_version, "key": (sent or {}).get("_key") or secrets.token_hex(16), "due": _due(pinned, mine),
         "behalf": _behalf(pinned, shown, mine), "question": _question(shown, mine),
