@@ -19,11 +19,13 @@ class SandboxBureau:
         del environment  # nothing to set up
 
     def methods(self) -> tuple[str, ...]:
-        return ("blacklist",)
+        return ("blacklist", "supply")
 
     def fetch(self, request: DataRequest) -> DataReply:
+        if request.method == "supply":
+            return _supply(request)
         if request.method != "blacklist":
-            raise ValueError(f"method: {request.method!r} is not blacklist")
+            raise ValueError(f"method: {request.method!r} is not one of {', '.join(self.methods())}")
         mobile = request.subject.get("mobile", "")
         if mobile.endswith("0000"):
             raise TimeoutError("the sandbox was asked to time out")
@@ -34,6 +36,16 @@ class SandboxBureau:
             return DataReply(outcome="not_found", reference=request.reference, provider_no=_number(request.reference))
         return DataReply(outcome="found", reference=request.reference, provider_no=_number(request.reference),
                          values={"level": person["level"], "reason": person["reason"]}, text=person["reason"])
+
+
+def _supply(request: DataRequest) -> DataReply:
+    """In how many days a supplier delivers. One called …断线 does not answer, one called …缺货 cannot deliver."""
+    supplier = request.subject.get("supplier", "")
+    if supplier.endswith("断线"):
+        raise TimeoutError("the sandbox was asked to time out")
+    if supplier.endswith("缺货"):
+        return DataReply(outcome="not_found", reference=request.reference, provider_no=_number(request.reference), text="缺货")
+    return DataReply(outcome="found", reference=request.reference, provider_no=_number(request.reference), values={"days": len(supplier) % 5 + 1})
 
 
 def fingerprint(id_no: str) -> str:

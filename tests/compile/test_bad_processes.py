@@ -12,7 +12,7 @@ from tests.compile.shop import SHOP, catalog, findings, marked, places, shop
 
 PROCESSES = "shop/sales/order_form/processes.yaml"
 WORDS = "label: {zh: 甲, en: A}"
-DOORS = PluginManifest({}, True, {"data_provider": DoorShape(
+DOORS = PluginManifest(doors={"data_provider": DoorShape(
     frozenset({"bureau"}), {"fetch": (frozenset({"method"}), frozenset({"method", "subject"}))},
     {"outcome": Field("outcome", FieldType.TEXT, Text("结果", "Outcome"))}, frozenset({"found"}))})
 GOOD = """processes:

@@ -134,6 +134,7 @@ def test_the_page_of_a_run_tells_its_steps_and_hides_sealed_answers(hire, visit)
     hire.told().plan("score73")
     record, run = hire.asked()
     hire.drain()
+    assert "王前台" in page(visit("chief"), f"/process/{run}")
     shown = page(visit("clerk"), f"/process/{run}")
     for words in ("资信查询", "请求外部服务", "收到结果", "查询资信", "王前台", hire.run(run)["reference"], "found"):
         assert words in shown, words

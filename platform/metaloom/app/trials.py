@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as hour
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,10 @@ from metaloom.base.clock import FixedClock
 from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, NotPossible, Stale
 from metaloom.base.messages import Message, message, register
 from metaloom.base.position import Position
-from metaloom.command import rows
+from metaloom.command import process_rows, rows
 from metaloom.command.environment import role_names, user_values
 from metaloom.command.evaluate import value
+from metaloom.command.handle_call import ask
 from metaloom.command.live import Live
 from metaloom.command.move_case import CASE_MOVES, DATA
 from metaloom.command.unit import Unit
@@ -37,6 +39,7 @@ from metaloom.compile import Source
 from metaloom.expression import Env
 from metaloom.job import run_due
 from metaloom.model import Expectation, FieldLevel, Move, Person, Trial
+from metaloom.plugin.doors import DOORS
 from metaloom.plugin.registry import Registry
 from metaloom.record import Reader, Row
 from metaloom.record.schema import input_schema
@@ -45,7 +48,7 @@ from metaloom.storage import Settings, Tenancy, Tenant
 from metaloom.worker.handlers import handlers
 
 TENANT, COMPANY, UNIT = "trial", "main", "main_unit"
-STAFF = "platform.staff"
+STAFF, PROCESS = "platform.staff", "process.step"
 ALERT = "platform.alert"
 ENDED = ("handled", "ignored", "closed")
 KINDS: Mapping[str, type[MetaloomError]] = {
@@ -67,6 +70,7 @@ register({
     "trial.count": ("应有 {wanted} 条，实际 {found} 条", "there should be {wanted} records, there are {found}"),
     "trial.waits": ("应等待 {wanted}，实际等待 {found}", "this should wait for {wanted}, waits for {found}"),
     "trial.no_task": ("没有等待 {person} 处理的任务", "no task waits for {person}"),
+    "trial.no_run": ("该记录没有流程运行", "the record has no run of a process"),
     "trial.no_case": ("该记录没有审批单", "the record has no approval case"),
     "trial.alert_none": ("不应有未处理的预警“{rule}”", "there should be no open alert “{rule}”"),
     "trial.alert_missing": ("应有未处理的预警“{rule}”", "there should be an open alert “{rule}”"),
@@ -155,6 +159,7 @@ class _Play:
         self.ids: dict[str, int] = {}
         self.said: Message | None = None
         self.refusal: MetaloomError | None = None
+        self.answers: list[Mapping[str, Any]] = []
 
     def _instant(self) -> datetime:
         return datetime.combine(self.day, hour(10), self.tenant.zone).astimezone(UTC)
@@ -227,7 +232,50 @@ class _Play:
 
     def _drain(self) -> None:
         """What a worker would do at once: calls to the (sandboxed) world outside, and their results."""
-        run_due(self.tenant, handlers(self.registry, self.clock))
+        known = {**handlers(self.registry, self.clock), PROCESS: partial(command.handle_process, plugins=self.registry, clock=self.clock, asking=self._asked)}
+        run_due(self.tenant, known)
+
+    def _asked(self, ctx: command.Context, task: Mapping[str, Any], deadline: float) -> dict[str, Any]:
+        """The next of the answers that the test gives; the (sandboxed) provider itself when it gives none."""
+        if not self.answers:
+            return ask(ctx, task, deadline)
+        given, door = self.answers.pop(0), DOORS[task["door"]]
+        if "outcome" not in given:
+            assert door.accident is not None
+            return door.accident({}, TimeoutError("the test lets nothing come back"))
+        values = given.get("values", {})
+        return {"code": "", "text": "", **{k: v for k, v in values.items() if k in door.reply}, "outcome": given["outcome"],
+                door.details or "values": {k: v for k, v in values.items() if k not in door.reply}}
+
+    def _answers(self, move: Move) -> Message | None:
+        self.answers.extend(move.more["answers"])
+        return None
+
+    def _process(self, move: Move) -> Message:
+        """The process that waits on the record, or one that is started by hand."""
+        entity, record = self._record(move.on)
+        ctx = self._context(move.by)
+        if move.name == "start":
+            return command.start_process(ctx, entity, record, move.more["process"], self._version(entity, record)).message
+        run = self._run(entity, record, move.more["process"])
+        if run is None:
+            raise _Stop(Failure(move.position, message("trial.no_run")))
+        if move.name == "retry":
+            return command.retry_process(ctx, run["id"]).message
+        if move.name == "give_up":
+            return command.give_up_process(ctx, run["id"], move.reason).message
+        return command.continue_by_hand(ctx, run["id"], self._named(move.values), move.reason).message
+
+    def _run(self, entity: str, record: int, process: str = "") -> Mapping[str, Any] | None:
+        """The newest run of a process about the record."""
+        with self.tenant.read() as conn:
+            found = process_rows.runs_of(conn, self.revision.tables, entity, record, 20)
+        return next((run for run in found if process in ("", run["process"])), None)
+
+    def _hours(self, move: Move) -> Message | None:
+        self.clock.at += timedelta(hours=move.more["hours"])
+        command.wake_runs(self._context(""))
+        return None
 
     def _create(self, move: Move) -> Message:
         values = input_schema(self.revision, move.target, "create", source="json").load(self._named(move.values), zone=self.tenant.zone)
@@ -324,6 +372,7 @@ class _Play:
         self.clock.at = self._instant()
         for name in {p.company or COMPANY for p in self.trial.people.values()}:
             command.move_business_date(self._context(""), self.ids[name], self.day)
+        command.wake_runs(self._context(""))
         return None
 
     # -- expectations ---------------------------------------------------------------------------------------------------
@@ -362,6 +411,13 @@ class _Play:
             status = case["status"] if case is not None else None
             if status != expected.asked["status"]:
                 yield self._failure(expected, "trial.value", path="status", wanted=expected.asked["status"], found=_shown(status))
+
+    def _ran(self, expected: Expectation) -> Iterator[Failure]:
+        asked = expected.asked
+        run = self._run(*self._record(expected.subject), asked.get("process", "")) or {}
+        for key, column in (("status", "status"), ("step", "step"), ("tries", "attempt")):
+            if key in asked and run.get(column) != asked[key]:
+                yield self._failure(expected, "trial.value", path=key, wanted=asked[key], found=_shown(run.get(column)))
 
     def _alerted(self, expected: Expectation) -> Iterator[Failure]:
         asked, rule = expected.asked, expected.subject
@@ -496,9 +552,10 @@ class _Play:
 _MOVES: Mapping[str, Callable[[_Play, Move], Message | None]] = {
     "create": _Play._create, "change": _Play._change, "do": _Play._act, "archive": _Play._archive, "restore": _Play._restore,
     "delete": _Play._delete, "find": _Play._find, "days": _Play._days, "start": _Play._start, "decide": _Play._decide, "approval": _Play._move,
-    "evaluate": _Play._evaluate}
+    "evaluate": _Play._evaluate, "answers": _Play._answers, "process": _Play._process, "hours": _Play._hours}
 _EXPECT: Mapping[str, Callable[[_Play, Expectation], Iterator[Failure]]] = {
-    "refused": _Play._refused, "said": _Play._spoke, "rows": _Play._counted, "record": _Play._held, "waits": _Play._waits, "alert": _Play._alerted}
+    "refused": _Play._refused, "said": _Play._spoke, "rows": _Play._counted, "record": _Play._held, "waits": _Play._waits, "alert": _Play._alerted,
+    "runs": _Play._ran}
 _LEVELS: Mapping[str, Callable[[FieldLevel], bool]] = {
     "clear": lambda level: level >= FieldLevel.READ, "masked": lambda level: level is FieldLevel.MASKED,
     "hidden": lambda level: level is FieldLevel.HIDDEN, "writes": lambda level: level >= FieldLevel.WRITE}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -37,6 +37,7 @@ from metaloom.plugin.doors import DOORS
 from metaloom.plugin.registry import Registry, installed
 from metaloom.storage import Tenant
 
+Asking = Callable[[Context, Mapping[str, Any], float], dict[str, Any]]
 LOOK_AGAIN = timedelta(minutes=15)
 log = logging.getLogger("metaloom.process")
 
@@ -48,8 +49,8 @@ register({
 
 
 def handle_process(tenant: Tenant, row: Any, *, plugins: Registry | None = None, clock: Clock | None = None,
-                   deadline: float = DEADLINE_SECONDS) -> Mapping[str, Any]:
-    """Carries out one outbox row of kind ``process.step``; says in which status the run is afterwards."""
+                   deadline: float = DEADLINE_SECONDS, asking: Asking = ask) -> Mapping[str, Any]:
+    """Carries out one outbox row of kind ``process.step``; says in which status the run is afterwards. ``asking`` asks the provider."""
     payload: Mapping[str, Any] = row["payload"] if isinstance(row, Mapping) else row.payload
     key = row["key"] if isinstance(row, Mapping) else row.key
     ctx = system_context(tenant, plugins=plugins or installed(), clock=clock or SystemClock(), request_id=key[:64], run_as="process")
@@ -66,7 +67,7 @@ def handle_process(tenant: Tenant, row: Any, *, plugins: Registry | None = None,
             raise
         said = _note(ctx, payload, error)
     if asked:
-        said = _answered(ctx, payload, asked, deadline)
+        said = _answered(ctx, payload, asked, deadline, asking)
     elif said.results.get("wait") is not None and not isinstance(row, Mapping):
         with tenant.write() as conn:
             row.later(conn, said.results["wait"])
@@ -258,11 +259,11 @@ def _question(run: ProcessRun) -> dict[str, Any]:
             "let": step.let, "fields": step.reply, "seen": run.state.attempt}
 
 
-def _answered(ctx: Context, payload: Mapping[str, Any], asked: Mapping[str, Any], deadline: float) -> ActionDone:
+def _answered(ctx: Context, payload: Mapping[str, Any], asked: Mapping[str, Any], deadline: float, asking: Asking) -> ActionDone:
     """Asks, and stores what came back. A second worker with the same row asks the same; the first answer stored counts."""
     crash_point("process.asking")
     task = asked["task"]
-    reply = ask(ctx, task, deadline)
+    reply = asking(ctx, task, deadline)
     crash_point("process.answered")
     door = DOORS[task["door"]]
     definite = reply.get("outcome") in door.definite

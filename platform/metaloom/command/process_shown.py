@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from metaloom.base.errors import NotFound
 from metaloom.base.text import Text
-from metaloom.command import process_rows, rows
+from metaloom.command import approval_rows, process_rows, rows
 from metaloom.command.context import Context
 from metaloom.command.move_process import VERBS, may_begin, may_handle, may_start, may_submit, refuse_unseen
 from metaloom.command.process_run import ProcessRun, digest_of, load_state, pinned_process
@@ -82,6 +82,13 @@ def run_log(ctx: Context, run_id: int, conn: sa.Connection | None = None) -> lis
     refuse_unseen(unit, row, pinned_process(unit, row["process_digest"]))
     return [{"seq": e["seq"], "kind": e["kind"], "step": e["step"], "at": e["at"], "actor": e["actor_id"],
              "data": {k: v for k, v in e["data"].items() if k not in ("result", "request", "at")}} for e in process_rows.log(conn, unit.tables, run_id)]
+
+
+def names_in_run(ctx: Context, run_id: int, conn: sa.Connection) -> dict[int, str]:
+    """What everybody who took part in a run is called, for those who may see it."""
+    unit = Unit(ctx, conn, "look", ctx.clock.now())
+    row, log = process_rows.run(unit, run_id, lock=False), run_log(ctx, run_id, conn)
+    return approval_rows.names_of(conn, unit.tables, {event["actor"] for event in log if event["actor"]} | {(row or {}).get("starter_id") or 0})
 
 
 def startable(ctx: Context, entity: str, record_id: int, conn: sa.Connection) -> list[Process]:

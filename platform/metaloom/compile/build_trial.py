@@ -19,8 +19,8 @@ from metaloom.compile.scope import USER, target_of
 from metaloom.model import Catalog, Expectation, Field, Move, Person, Trial
 
 FIRST_DAY = date(2026, 3, 2)
-MOVES = ("create", "change", "do", "archive", "restore", "delete", "find", "days", "start", "decide", "approval", "evaluate")
-EXPECTATIONS = ("refused", "record", "rows", "said", "waits", "alert")
+MOVES = ("create", "change", "do", "archive", "restore", "delete", "find", "days", "start", "decide", "approval", "evaluate", "answers", "process", "hours")
+EXPECTATIONS = ("refused", "record", "rows", "said", "waits", "alert", "runs")
 BY_PERSON = ("offers", "keeps_back", "clear", "masked", "hidden", "writes")
 
 
@@ -62,6 +62,10 @@ class _Build:
         subject, by = node.value[verb], self._by(node.get("by"))
         if verb == "days":
             return Move(verb, days=int(subject.value), position=node.position)
+        if verb == "hours":
+            return Move(verb, more=MappingProxyType({"hours": int(subject.value)}), position=node.position)
+        if verb == "answers":
+            return Move(verb, more=MappingProxyType({"answers": tuple(n.plain() for n in subject.value)}), position=node.position)
         values = MappingProxyType(self._plain(node.get("values") or node.get("input") or node.get("where")))
         if verb in ("create", "find"):
             target = self.context.find("entity", subject, self.pack, self.address)
@@ -72,6 +76,10 @@ class _Build:
             return Move(verb, values=MappingProxyType({"rules": tuple(n.value for n in subject.value)}), position=node.position)
         if verb in ("start", "decide", "approval"):
             return self._approval(verb, node, by, values)
+        if verb == "process":
+            more = {"process": string(node.get("name"))}
+            return Move(verb, self.record(node.value["on"]), name=string(subject), by=by, values=values, reason=string(node.get("words")),
+                        more=MappingProxyType(more), position=node.position)
         return Move(verb, on=self.record(subject), by=by, values=values, position=node.position)
 
     def _do(self, node: Node, by: str, values: Mapping[str, Any]) -> Move:
@@ -100,7 +108,7 @@ class _Build:
         if verb in ("refused", "said") and not tried:
             self.report("ML-TEST-005", subject.key)
         named = string(subject)
-        if verb in ("record", "waits"):
+        if verb in ("record", "waits", "runs"):
             named = self.record(subject)
         elif verb == "rows":
             named = self.context.find("entity", subject, self.pack, self.address)
@@ -173,6 +181,9 @@ class _Check:
                 self._action(node.value["do"], entity, move.name)
             elif move.verb == "start":
                 self._known(node.value["start"], "chain", entity, move.name, self.catalog.chains)
+            elif move.verb == "process":
+                if node.get("name") is not None:
+                    self._known(node.value["name"], "process", entity, move.more["process"], self.catalog.processes)
             elif move.verb == "evaluate":
                 for item in node.value["evaluate"].value:
                     self._known(item, "warning rule", *str(item.value).split("/", 1), self.catalog.warning_rules)
@@ -189,6 +200,10 @@ class _Check:
 
     def _expected(self, node: Node, entity: str) -> None:
         alert, on = node.get("alert"), node.get("on")
+        if node.get("runs") is not None:
+            if (process := node.get("process")) is not None:
+                self._known(process, "process", self.build.records.get(entity, ""), str(process.value), self.catalog.processes)
+            return
         if alert is not None and on is not None:
             self._known(alert, "warning rule", self.build.records.get(str(on.value), ""), str(alert.value), self.catalog.warning_rules)
             return

@@ -24,7 +24,8 @@ class Person:
 
 @dataclass(frozen=True)
 class Move:
-    """Something done. ``verb``: create | change | do | archive | restore | delete | find | days | start | decide | approval | evaluate.
+    """Something done. ``verb``: create | change | do | archive | restore | delete | find | days | hours | start | decide | approval | evaluate |
+    answers | process.
 
     ``target`` is an entity (create, and do without a record) or '' ; ``on`` the record by its name in the test; ``name`` the
     action (chain, decision, move), or the name that a new record gets. ``by`` '' is the engine itself. Values are plain; ``$x``
@@ -45,7 +46,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Expectation:
-    """Something that must hold. ``verb``: refused | record | rows | said | waits | alert; ``asked`` has the other keys as written."""
+    """Something that must hold. ``verb``: refused | record | rows | said | waits | alert | runs; ``asked`` has the other keys as written."""
 
     verb: str
     subject: str

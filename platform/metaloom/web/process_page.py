@@ -143,7 +143,7 @@ def steps(id: str) -> Any:
 
 def _whole(pinned: Current, run: RunShown) -> dict[str, Any]:
     log = command.run_log(pinned.looking(), run.id, pinned.conn)
-    people = _people(pinned, {e["actor"] for e in log if e["actor"]} | {run.state.by})
+    people = command.names_in_run(pinned.looking(), run.id, pinned.conn)
     lines = [_line(pinned, run, event, people) for event in log if event["kind"] not in ("entered",)]
     return {"run": _strip(pinned, run), "lines": lines, "starter": people.get(run.state.by, ""), "moving": run.state.status in MOVING,
             "revision": run.row["revision_number"]}
@@ -160,13 +160,6 @@ def _line(pinned: Current, run: RunShown, event: Mapping[str, Any], people: Mapp
             "who": people.get(event["actor"], ""),
             "note": " · ".join(filter(None, (note, outcome, str(data.get("code") or ""), str(data.get("reference") or "")))),
             "status": say(STATUS[data["status"]]) if event["kind"] == "ended" else ""}
-
-
-def _people(pinned: Current, ids: set[int]) -> dict[int, str]:
-    try:
-        return {hit.id: hit.title for hit in pinned.reader.lookup("platform.user", ids=sorted(ids - {0}), limit=200)} if ids - {0} else {}
-    except MetaloomError:
-        return {}
 
 
 def _record(pinned: Current, run: RunShown) -> tuple[str, str]:
