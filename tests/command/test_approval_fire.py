@@ -129,7 +129,7 @@ def test_everybody_does_everything_at_once(guild, seed):
     dice, contexts, cases, done = random.Random(seed), crowd(guild), many_cases(guild), []
     jobs = [lambda d=random.Random(dice.random()): work(guild, contexts, cases, d, done) for _ in range(THREADS)]
     storm(jobs)
-    assert len(done) >= 25 and len(set(done)) >= 8, Counter(done)
+    assert len(done) >= 15 and len(set(done)) >= 6, Counter(done)
     print(seed, Counter(done))
     _play_out(guild, contexts, cases)
     one_legal_end_each(guild, cases)

@@ -32,7 +32,7 @@ def refuse_same_person(unit: Unit, entity: Entity, record: Mapping[str, Any] | N
             found, role = approval_rows.took_part(unit, entity.address, record["id"]), TOOK_PART
         else:
             found, role = {_along(live, path)}, _label(unit, entity, path)
-        if any(rows.same_person(unit, maker, actor) for maker in found if maker is not None):
+        if rows.same_person(unit, actor, *(maker for maker in found if maker is not None)):
             raise NotAllowed(message("command.same_person", action=label, maker=role))
 
 

@@ -263,12 +263,13 @@ def _reserved(unit: Unit, table: sa.Table, *, new: bool) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name in table.c}
 
 
-def same_person(unit: Unit, one: int, other: int) -> bool:
-    """Whether two accounts belong to one person. Asked once per unit: many buttons ask the same."""
-    key = ("same person", min(one, other), max(one, other))
-    if key not in unit.memory:
-        unit.memory[key] = access.same_person(unit.conn, unit.tables, one, other)
-    return bool(unit.memory[key])
+def same_person(unit: Unit, one: int, *others: int) -> bool:
+    """Whether an account belongs to the person of another one of these. Asked once per unit and in one statement: many buttons ask the same."""
+    known: dict[int, str] = unit.memory.setdefault("whose accounts", {})
+    new = {one, *others} - known.keys()
+    if new and others and one not in others:
+        known.update(access.persons_of(unit.conn, unit.tables, new))
+    return one in others or bool(others) and known[one] in {known[other] for other in others}
 
 
 def file(unit: Unit, file_id: int) -> Mapping[str, Any] | None:
