@@ -62,7 +62,11 @@ def _who(catalog: Catalog, step: ChainStep) -> str:
 
 def people_words(catalog: Catalog, ways: Iterable[Who]) -> str:
     """Who is meant, in the reader's words."""
-    return ("、" if locale() == "zh" else ", ").join(_person(catalog, who) for who in ways)
+    return _listed(_person(catalog, who) for who in ways)
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ("、" if locale() == "zh" else ", ").join(words)
 
 
 def _person(catalog: Catalog, who: Who) -> str:
@@ -85,9 +89,9 @@ def _notes(catalog: Catalog, step: ChainStep) -> tuple[str, ...]:
         return (step.condition or _t("chain.note.until_woken"),)
     if not isinstance(step, Decide):
         return ()
-    found = [_t("chain.note.limit", within=_duration(step.limit.within), then="、".join(_t(f"chain.do.{one.do}") for one in step.limit.then))
+    found = [_t("chain.note.limit", within=_duration(step.limit.within), then=_listed(_t(f"chain.do.{one.do}") for one in step.limit.then))
              if step.limit is not None else "",
-             _t("chain.note.outputs", names="、".join(say(one.label) for one in step.outputs.values())) if step.outputs else "",
+             _t("chain.note.outputs", names=_listed(say(one.label) for one in step.outputs.values())) if step.outputs else "",
              _t("chain.note.auto_pass", when=step.auto_pass) if step.auto_pass else "",
              _t("chain.note.auto_reject", when=step.auto_reject) if step.auto_reject else ""]
     return tuple(filter(None, found))
@@ -127,4 +131,4 @@ def _value(catalog: Catalog, value: Any) -> str:
         return _t("chain.yes" if value else "chain.no")
     if isinstance(value, (str, int)):
         return str(value)
-    return "、".join(value) if isinstance(value, tuple) and all(isinstance(one, str) for one in value) else ""
+    return _listed(value) if isinstance(value, tuple) and all(isinstance(one, str) for one in value) else ""
