@@ -99,7 +99,7 @@ def _reviews(desk: Callable[[str], Desk]) -> None:
     assert any("审核中" in cell for row in check.table() for cell in row)
     review = desk("review")
     review.go("/")
-    review.page.locator(".bench .rows a", has_text="王小明").first.click()
+    review.page.locator(".widget.k-todo .rows a, .bench .rows a", has_text="王小明").first.click()
     for words in ("授信申请 · SQ", "100,000.00", "资料齐全", "标准等额贷", "无不良记录", "建议金额"):
         expect(review.page.locator("main")).to_contain_text(words)
     assert review.decide("王小明", values={"approved_amount": "100000", "annual_rate": "12"}, opinion="同意") <= 3
