@@ -142,7 +142,8 @@ def _side(amount: Decimal) -> str:
 def _csv(found: Balances) -> bytes:
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow([_t(f"books.{name}") for name in ("code", "name", "opening_side", "opening", "debit", "credit", "closing_side", "closing")])
+    writer.writerow([_t("books.code"), _t("books.name"), _t("books.opening_side"), _t("books.opening"), _t("books.debit"), _t("books.credit"),
+                     _t("books.closing_side"), _t("books.closing")])
     for row in found.rows:
         writer.writerow([neutral(row.code), neutral(say(row.label)), _side(row.opening), abs(row.opening), row.debit, row.credit, _side(row.closing),
                          abs(row.closing)])
