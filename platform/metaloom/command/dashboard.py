@@ -208,7 +208,7 @@ def _trend(pinned: Pinned, made: Figures) -> Figures:
     for rows in _listable(pinned, widget):
         found = _ask(pinned, rows, Summing(rows.measure, bucket=Bucket(rows.date, unit, span.since, span.until)), span)
         narrowed = narrowed or found.narrowed
-        nothing = None if rows.measure.how in ("avg", "min", "max") else 0
+        nothing = None if rows.measure.how in ("avg", "min", "max") else (found.value or 0) * 0      # a zero with the places of the others
         values = filled(span, unit, {one.key: one.value for one in found.groups}, nothing)
         lines.append(Line(rows.name, rows.label, rows.colour, tuple(
             Point(day, day.isoformat(), value, Aim(widget, rows, _within(span, day, unit))) for day, value in values)))
