@@ -42,9 +42,9 @@ class PluginManifest:
     where plugins are not loaded: then ``run:`` and pages are not held against it."""
 
     commands: Mapping[str, PluginCommand] = field(default_factory=dict)
-    pages: frozenset[str] = frozenset()
     complete: bool = True
     doors: Mapping[str, DoorShape] = field(default_factory=dict)
+    pages: frozenset[str] = frozenset()
 
 
 EMPTY = PluginManifest(complete=False)
