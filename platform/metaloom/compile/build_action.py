@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from metaloom import expression as ex
 from metaloom.base.position import Position
@@ -97,7 +98,7 @@ def _steps(context: Context, folder: Folder, address: str, node: Node | None) ->
 def _step(context: Context, folder: Folder, address: str, node: Node) -> Step:
     verb = next(v for v in VERBS if v in node.value)
     get = node.get
-    common = {"position": node.position, "message": text(get("message")), "let": string(get("let"))}
+    common: dict[str, Any] = {"position": node.position, "message": text(get("message")), "let": string(get("let"))}
     when = expression(get("when"))
     if verb == "check":
         return Step(verb, expression=expression(get("check")), when=when, **common)

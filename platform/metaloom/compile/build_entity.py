@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from types import MappingProxyType
+from typing import Any
 
 from metaloom import expression as ex
 from metaloom.base.text import Text
 from metaloom.compile.codes import finding
 from metaloom.compile.context import Context, entries, flag, position_of, string, strings, text, words
-from metaloom.compile.expressions import EVERYWHERE, FORM, QUERY, SERVER, want
+from metaloom.compile.expressions import EVERYWHERE, FORM, QUERY, SERVER, ScopeOf, want
 from metaloom.compile.merge import Folder
 from metaloom.compile.node import Node
 from metaloom.compile.scope import LINK_TARGETS, entity_scope, field_type, link_filter_scope, where_scope
@@ -77,7 +78,7 @@ def _related(context: Context, folder: Folder, node: Node) -> dict[str, str]:
     return out
 
 
-def _rule(context: Context, address: str, name: str, node: Node, scope: object) -> Rule:
+def _rule(context: Context, address: str, name: str, node: Node, scope: ScopeOf) -> Rule:
     at = f"{address}/rules/{name}"
     return Rule(name, want(context, node.get("check"), at, scope), words(node.get("message")), string(node.get("field")),
                 want(context, node.get("when"), at, scope), strings(node.get("on")) or ("create", "change"), node.key)
@@ -186,5 +187,5 @@ def _transition(context: Context, address: str, name: str, node: Node, states: M
     return Transition(name, strings(node.get("from")), to_state, label, when, text(node.get("message")), position_of(node))
 
 
-def _frozen(values):  # type: ignore[no-untyped-def]
+def _frozen(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(values))

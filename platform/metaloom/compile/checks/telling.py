@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from string import Formatter
+from typing import Any
 
 from metaloom.base.position import Position
 from metaloom.base.text import Text
@@ -88,7 +89,7 @@ def _check_sent(catalog: Catalog, context: Context, template: MessageTemplate, c
             say(context, "ML-MSG-004", where, address, slot=slot)
 
 
-def _all(steps):  # type: ignore[no-untyped-def]
+def _all(steps: Iterable[Any]) -> Iterator[Any]:
     for step in steps:
         yield step
         yield from _all(step.steps)
