@@ -30,6 +30,13 @@ GIVEN = """
       - {do: begin, on: job, by: tom}"""
 USE = "{do: use_part, on: job, by: tom, input: {part: $screen, quantity: 2}}"
 TOO_MANY = "{do: use_part, on: job, by: tom, input: {part: $screen, quantity: 9}}"
+ORDERED = """{create: purchase, as: order, by: sam, values: {supplier: 华强电子, lines: [{part: $screen, quantity: 2, unit_cost: "20.00"}]}}
+      - {answers: [{}, {}, {}]}
+      - {do: approve, on: order, by: boss}
+      - {hours: 1}
+      - {hours: 1}
+      - {hours: 1}
+      - {process: submit, on: order, by: sam, values: {day: "2026-03-12", person: Lao}}"""
 # what is tried, what is expected, whether it holds, words of the finding
 CASES: dict[str, tuple[str, str, bool, str]] = {
     "a value": (USE, "{record: screen, values: {stock: 3}}", True, ""),
@@ -40,6 +47,8 @@ CASES: dict[str, tuple[str, str, bool, str]] = {
     "a date": (USE, "{record: job, values: {received_on: 2026-03-02}}", True, ""),
     "nothing": (USE, "{record: job, empty: [finished_on]}", True, ""),
     "not nothing": (USE, "{record: job, empty: [technician]}", False, "technician should be -"),
+    "a run": (ORDERED, "{runs: order, process: ordering, status: waiting, step: arrival}", True, ""),
+    "another run": (ORDERED, "{runs: order, status: done}", False, "status should be done, is waiting"),
     "archived": ("{archive: client, by: anna}", "{record: client, archived: true}", True, ""),
     "not archived": (USE, "{record: client, archived: true}", False, "archived should be true"),
     "restored": ("{restore: client, by: anna}", "{record: client, archived: true}", False, "grants “restore” on “Client”"),

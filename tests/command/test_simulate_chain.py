@@ -108,7 +108,7 @@ def test_a_branch_that_no_record_takes_is_found(guild):
 def test_a_step_whose_role_nobody_holds_is_found(guild):
     record = banded(guild, "500")
     elder = (("  blind: {label", "  elder: {label: {zh: 长老, en: Elder}}\n  blind: {label"),
-             ("  payer: {scope: company, actions: [list, read]}\n", "  payer: {scope: company, actions: [list, read]}\n"
+             ("  payer: {scope: company, actions: [list, read, pay_out]}\n", "  payer: {scope: company, actions: [list, read, pay_out]}\n"
               "  elder: {scope: company, actions: [list, read]}\n"))
     step = "      wise: {label: {zh: 长老, en: Wise}, who: [{role: elder}]%s}\n"
     found, by_record = tried(guild, BANDS, *elder, (RIGHT, RIGHT + step % ""), records=[record])

@@ -43,7 +43,8 @@ def test_audit_rows_cannot_be_changed_even_by_the_owner(tenant, change, way):
 
 def test_every_append_only_table_has_its_trigger(tenant):
     names = {table.name for table in APPEND_ONLY}
-    assert names == {"ml_audit", "ml_seal", "ml_revision", "ml_ledger_leg", "ml_approval_event", "ml_approval_chain"}
+    assert names == {"ml_audit", "ml_seal", "ml_revision", "ml_ledger_leg", "ml_ledger_period", "ml_approval_event", "ml_approval_chain", "ml_process",
+                     "ml_process_step"}
 
 
 def entry(conn, legs, *, reversal_of=None, post=True):

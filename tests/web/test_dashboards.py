@@ -12,6 +12,32 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from metaloom.app import create_app
+from metaloom.base.text import Text
+from metaloom.storage import Tenancy
+from tests.web import site as shop
+
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return shop.settings_at(tmp_path_factory.mktemp("boards"))
+
+
+@pytest.fixture(scope="module")
+def tenancy(settings: Any) -> Iterator[Tenancy]:
+    """A shop of its own: the numbers on a board are those of all rows, and other tests add some."""
+    made = Tenancy(settings)
+    shop.build_tenant(made, "alpha", Text("阿尔法商行", "Alpha Trading"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def app(settings: Any, tenancy: Tenancy) -> Any:
+    return create_app(settings, tenancy=tenancy)
+
+
 BOARD = "/board/shop.seller/"
 WIDGETS = ("month", "share", "big", "mean", "trend", "states", "levels", "buyers", "express", "ways", "steps", "latest", "todo")
 
