@@ -1,5 +1,7 @@
 """Approval over REST: the inbox, decisions, moves, what strangers get."""
 
+import io
+
 import pytest
 
 
@@ -64,6 +66,21 @@ def test_the_wrong_person_the_wrong_version_and_the_wrong_words_are_refused(peop
     assert chief.get("/task?box=nonsense").status_code == 400
     assert clerk.patch(f"/depot.sale/{chief.get(f'/case/{case}').json['record_id']}", {"note": "late"}, If_Match=f'"{version}"').status_code == 409
     assert chief.get(f"/case/{case}").json["status"] == "running"
+
+
+def test_files_of_a_decision_are_named_in_the_log_and_open_to_who_sees_the_case(people):
+    clerk, chief = people["clerk"], people["chief"]
+    _, case, task, version = started(people)
+    sent = chief.http.post(f"/{chief.tenant}/api/v1/files", data={"file": (io.BytesIO(b"%PDF-1.4 " + b"0" * 91), "offer.pdf")},
+                           content_type="multipart/form-data", headers={"Authorization": f"Bearer {chief.token}"})
+    body = {"decision": "pass", "record_version": version, "outputs": {"grade": 4}, "attachments": [sent.json["id"]]}
+    decided = chief.post(f"/task/{task}/decide", body)
+    assert decided.status_code == 200, decided.json
+    told = [(e["kind"], e["files"]) for e in clerk.get(f"/case/{case}/events").json["items"] if e["files"]]
+    assert told == [("decided", [{"id": sent.json["id"], "name": "offer.pdf", "size": 100, "media_type": "application/pdf"}])]
+    assert clerk.get(f"/files/{sent.json['id']}").data.startswith(b"%PDF")
+    for stranger in ("reader", "cashier"):
+        assert people[stranger].get(f"/files/{sent.json['id']}").status_code == 404
 
 
 def test_many_are_decided_with_an_outcome_for_each_and_a_key_answers_again(people):

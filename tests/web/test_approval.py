@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import threading
 from collections.abc import Iterator
@@ -248,6 +249,28 @@ def test_a_signed_step_asks_for_the_password_and_the_form_on_paper_says_who_sign
     assert decide(guild, checker, case, "checker", "pass", opinion="同意", password=hall.PASSWORD).status_code == 303
     assert "已签名" in page_of(visit("clerk"), f"/case/{case}") and "签名：李初审（密码确认）" in page_of(visit("clerk"), f"/case/{case}/print")
     assert 'name="password"' not in page_of(visit("master"), f"/task/{guild.open_task(case, 'master')}")
+
+
+def test_files_go_with_words_are_listed_in_the_story_and_closed_to_strangers(guild, visit):
+    case = guild.start("main", guild.request(name="带附件"))
+    task, checker = guild.open_task(case, "checker"), visit("checker")
+    sent = checker.post("/files", {"file": (io.BytesIO(b"\x89PNG\r\n\x1a\n" + b"0" * 4000), "比价单.png")})
+    file = sent.json["id"]
+    asked = page_of(checker, f"/task/{task}/ask/return?attachments={file}")
+    assert f'name="ask-attachments" value="{file}"' in asked and "比价单.png" in asked, "what stands on the page comes along into the dialog"
+    assert 'name="ask-attachments"' in page_of(checker, f"/task/{task}/ask/ask")
+    assert 'name="ask-attachments"' not in page_of(checker, f"/task/{task}/ask/copy")
+    foreign = decide(guild, visit("checker"), case, "checker", "pass", opinion="可", attachments="987654")
+    assert foreign.status_code == 400 and guild.log(case).count("decided") == 0
+    asked_back = checker.post(f"/task/{task}/ask", {"to": str(guild.people["clerk"]), "text": "是这份吗？", "ask-attachments": file})
+    assert asked_back.status_code in (204, 303), asked_back.text[:300]
+    for person in ("clerk", "checker"):
+        shown = page_of(visit(person), f"/case/{case}")
+        assert f'href="/hall/file/{file}"' in shown and "比价单.png" in shown and "4.0 kB" in shown
+        assert visit(person).get(f"/file/{file}").data.startswith(b"\x89PNG")
+        assert '比价单.png <span class="paper-size">(4.0 kB)</span>' in page_of(visit(person), f"/case/{case}/print")
+    for stranger in ("clerk2", "judge1"):
+        assert visit(stranger).get(f"/file/{file}").status_code == 404
 
 
 @pytest.fixture

@@ -17,7 +17,17 @@ from metaloom.api.speech import locale, say
 from metaloom.approval import Node
 from metaloom.base.errors import NotFound
 from metaloom.base.messages import message
-from metaloom.command import CaseShown, case_log, case_shown, decide_task, decide_tasks, move_case, start_approval
+from metaloom.command import (
+    CaseShown,
+    FileShown,
+    case_files,
+    case_log,
+    case_shown,
+    decide_task,
+    decide_tasks,
+    move_case,
+    start_approval,
+)
 from metaloom.command.approval_case import CASE
 from metaloom.command.boxes import BOXES
 from metaloom.command.decide_task import DECISIONS, OPINION_MAX
@@ -122,10 +132,17 @@ def _node(node: Node) -> dict[str, Any]:
 
 
 def events(id: str) -> Response:
-    """GET /case/<id>/events: the log, oldest first."""
+    """GET /case/<id>/events: the log, oldest first; ``files`` tells of what came with somebody's words."""
     no_other_parameters()
-    log = case_log(context(), record_id(id))
-    return answer({"items": [{"seq": seq, "kind": event.kind, "data": dict(event.data)} for seq, event in enumerate(log, 1)]})
+    key = record_id(id)
+    log, files = case_log(context(), key), case_files(context(), key)
+    return answer({"items": [{"seq": seq, "kind": event.kind, "data": dict(event.data),
+                              "files": [_file(files[one]) for one in event.data.get("attachments") or () if one in files]}
+                             for seq, event in enumerate(log, 1)]})
+
+
+def _file(found: FileShown) -> dict[str, Any]:
+    return {"id": found.id, "name": found.name, "size": found.size, "media_type": found.media_type}
 
 
 def _shown(id: str) -> CaseShown:

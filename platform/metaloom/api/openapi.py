@@ -34,6 +34,7 @@ from metaloom.command.change_case_chain import MODES
 from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.command.draft_chain import TEXT_MAX
 from metaloom.command.move_case import CASE_MOVES, DATA, PEOPLE_MAX, WHOLE
+from metaloom.command.opinion_files import FILES_MAX
 from metaloom.command.run_action import moves_money
 from metaloom.command.run_command import ADMIN
 from metaloom.command.simulate_chain import LIMIT, ONLINE_MAX
@@ -440,7 +441,8 @@ def _page(schema: Schema) -> Schema:
 def _move(verb: str) -> Schema:
     """The body of a move: what its data holds."""
     shapes = {"text": {"type": "string", "maxLength": OPINION_MAX}, "person": ID, "step": {"type": "string"}, "json": {"type": "object"},
-              "people": {"type": "array", "items": ID, "minItems": 1, "maxItems": PEOPLE_MAX}}
+              "people": {"type": "array", "items": ID, "minItems": 1, "maxItems": PEOPLE_MAX},
+              "files": {"type": "array", "items": ID, "maxItems": FILES_MAX}}
     needed = [name for name, shape in DATA[verb].items() if shape in ("person", "people", "step")]
     body: Schema = {"type": "object", "additionalProperties": False, "properties": {name: shapes[shape] for name, shape in DATA[verb].items()}}
     return {**body, "required": needed} if needed else body

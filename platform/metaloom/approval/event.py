@@ -33,6 +33,7 @@ class Event:
     * ``returned`` step by to then closed reset · ``resubmitted`` task by opinion · ``resumed`` from steps · ``taken_back`` task by people reset
     * ``transferred`` ``delegated`` task by to why · ``added`` task by to where why · ``removed`` task by to · ``claimed`` ``unclaimed`` task by
     * ``asked`` task by to question · ``answered`` task by opinion · ``copied`` step by to dropped · ``read`` task by · ``held`` task by draft
+    * files that came with words: ``attachments`` (ids) in every event that holds words; absent without files, but for ``decided``
     * ``urged`` by tasks · ``timer_set`` task due at_each · ``expired`` task n do · ``reminded`` task to · ``paused`` task by why ·
       ``woken`` task by (step where a step was woken)
     * ``sub_opened`` step chain record wait · ``sub_closed`` step result · ``sub_cancelled`` step
@@ -49,8 +50,9 @@ class Move:
     """``by``: the acting account (``SYSTEM`` for timers and child cases); ``at``: aware instant; ``task``: its number in the case.
 
     ``data`` by kind: decisions ``opinion outputs attachments on_behalf_of``; return also ``to then``; transfer, delegate ``to`` (id);
-    add_before, add_after, copy ``to`` (ids); ask ``to question``; answer, resolve ``opinion``; terminate, jump ``reason`` (and ``to``);
-    hand_over ``from to``; expire ``n``; sub_done ``step result``; chain_changed ``mode`` (pin | move | restart) ``digest mapping``.
+    add_before, add_after, copy ``to`` (ids); ask ``to question``; answer, resolve ``opinion``; all with words ``attachments``;
+    terminate, jump ``reason`` (and ``to``); hand_over ``from to``; expire ``n``;
+    sub_done ``step result``; chain_changed ``mode`` (pin | move | restart) ``digest mapping``.
     """
 
     kind: str

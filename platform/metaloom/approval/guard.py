@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from metaloom.approval.event import SYSTEM
+from metaloom.approval.event import SYSTEM, Move
 from metaloom.approval.people import acts_for, barred, persons, takes_part, unfit
 from metaloom.approval.state import VOICES, Task
 from metaloom.approval.story import Story
@@ -90,6 +90,15 @@ def written(value: object, refusal: str) -> str:
     if not isinstance(value, str) or not value.strip():
         no(refusal)
     return value
+
+
+def brought(story: Story, move: Move, task: Task) -> dict[str, list[int]]:
+    """The files that came with somebody's words, as the event tells them; refused where the step takes none."""
+    files = list(move.data.get("attachments") or ())
+    step = story.step(task.step) if task.step else None
+    if files and isinstance(step, Decide) and step.attachments == "none":
+        no("no_files")
+    return {"attachments": files} if files else {}
 
 
 def running(story: Story) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from metaloom.approval import seats, walk
 from metaloom.approval.event import Move
-from metaloom.approval.guard import admin, fit, live, one_person, open_task, power, running, several, written
+from metaloom.approval.guard import admin, brought, fit, live, one_person, open_task, power, running, several, written
 from metaloom.approval.people import barred, persons, unfit
 from metaloom.approval.state import VOICES, Task
 from metaloom.approval.story import Story
@@ -22,7 +22,7 @@ def transfer(story: Story, move: Move, task: Task) -> None:
     """Somebody else decides instead; an administrator's task becomes that person's."""
     to = one_person(move.data.get("to"))
     fit(story, task, to, instead=True)
-    story.tell("transferred", task=task.no, by=move.by, to=to, why=str(move.data.get("opinion") or ""))
+    story.tell("transferred", task=task.no, by=move.by, to=to, why=str(move.data.get("opinion") or ""), **brought(story, move, task))
     kind = "decide" if task.kind == "admin" else task.kind
     new = seats.replace_task(story, task, "transferred", kind=kind, assignee=to, principal=None, pool=[])
     seats.started(story, story.state.tasks[new])
@@ -37,7 +37,7 @@ def delegate(story: Story, move: Move, task: Task) -> None:
     """Somebody works on it and gives it back."""
     to = one_person(move.data.get("to"))
     fit(story, task, to)
-    story.tell("delegated", task=task.no, by=move.by, to=to, why=str(move.data.get("opinion") or ""))
+    story.tell("delegated", task=task.no, by=move.by, to=to, why=str(move.data.get("opinion") or ""), **brought(story, move, task))
     helper = story.open(task.step, "delegated", round=task.round, seat=task.seat, assignee=to, principal=task.assignee or move.by, added_by=move.by)
     story.tell("task_waits", task=task.no, **{"for": [helper]})
 
@@ -52,7 +52,7 @@ def resolve(story: Story, move: Move, task: Task) -> None:
     """The delegate's words; the task goes back to who delegated it. Whoever helped decide has acted."""
     opinion = written(move.data.get("opinion"), "needs_opinion")
     people = persons(story, move.by, task.assignee)
-    story.tell("resolved", task=task.no, by=move.by, people=sorted(people), opinion=opinion)
+    story.tell("resolved", task=task.no, by=move.by, people=sorted(people), opinion=opinion, **brought(story, move, task))
     if story.chain.forbid_repeat == "chain":
         for name in seats.vacate(story, people, task.step):
             walk.settle(story, name)
@@ -127,7 +127,7 @@ def _add(story: Story, move: Move, task: Task, where: str) -> list[int]:
         fit(story, task, user)
     if len({story.person(u) for u in people}) < len(people):
         no("twice")
-    story.tell("added", task=task.no, by=move.by, to=list(people), where=where, why=str(move.data.get("opinion") or ""))
+    story.tell("added", task=task.no, by=move.by, to=list(people), where=where, why=str(move.data.get("opinion") or ""), **brought(story, move, task))
     waits = {"status": "waiting", "waits_for": [task.no]} if where == "after" else {}
     numbers = [story.open(task.step, "added", round=task.round, seat=task.seat, assignee=user, added_by=move.by, **waits) for user in people]
     for number in numbers:
@@ -188,7 +188,7 @@ def ask(story: Story, move: Move, task: Task) -> None:
         no("whom")
     if not story.facts.may_read(to):
         no("cannot_read")
-    story.tell("asked", task=task.no, by=move.by, to=to, question=question)
+    story.tell("asked", task=task.no, by=move.by, to=to, question=question, **brought(story, move, task))
     story.open(task.step, "answer", round=task.round, assignee=to, added_by=move.by, why=question)
 
 
@@ -198,7 +198,7 @@ def may_answer(story: Story, by: int, task: Task | None) -> Task:
 
 def answer(story: Story, move: Move, task: Task) -> None:
     opinion = written(move.data.get("opinion"), "needs_opinion")
-    story.tell("answered", task=task.no, by=move.by, opinion=opinion)
+    story.tell("answered", task=task.no, by=move.by, opinion=opinion, **brought(story, move, task))
 
 
 # -- 离职转办 ----------------------------------------------------------------------------------------------------------

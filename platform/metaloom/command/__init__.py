@@ -37,6 +37,7 @@ from metaloom.command.move_business_date import move_business_date
 from metaloom.command.move_case import move_case
 from metaloom.command.move_process import continue_by_hand, give_up_process, retry_process, start_process
 from metaloom.command.my_messages import Wish, my_message, my_messages, prefer_messages, read_messages, wishes
+from metaloom.command.opinion_files import case_files
 from metaloom.command.process_run import words_of
 from metaloom.command.process_shown import (
     RunShown,
@@ -71,7 +72,7 @@ __all__ = [
     "ActionDone", "AlertOffers", "CaseMove", "CaseShown", "ChainChange", "ChainStanding", "Context", "ENDINGS",
     "FileShown", "Imported", "Offered", "Outcome", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Waiting",
     "Wish", "alert_offers", "alerts_of_touched", "archive_record", "assign_role", "available_actions", "bulk_action",
-    "bulk_archive", "cancel_run", "case_log", "case_of_task", "case_shown", "chain_standings", "change_case_chain",
+    "bulk_archive", "cancel_run", "case_files", "case_log", "case_of_task", "case_shown", "chain_standings", "change_case_chain",
     "change_record", "changed_chains", "changed_processes", "close_month", "collect_messages", "confirm_password", "confirm_role",
     "continue_by_hand", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session",
     "end_substitute", "evaluate_warnings", "explain_warning", "file_for", "give_up_process", "hand_over_tasks",

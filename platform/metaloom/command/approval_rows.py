@@ -239,6 +239,20 @@ def task_ids(unit: Unit, case_id: int) -> dict[int, int]:
     return {row.task_no: row.id for row in unit.conn.execute(sa.select(table.c.task_no, table.c.id).where(table.c.case_id == case_id))}
 
 
+def files_of_task(unit: Unit, task_id: int) -> list[int]:
+    """What came with the words at a task so far."""
+    table = unit.tables.engine.approval_task
+    return list(unit.conn.scalar(sa.select(table.c.attachments).where(table.c.id == task_id)) or ())
+
+
+def files_of_case(unit: Unit, case_id: int, entity: str, field: str) -> Sequence[Mapping[str, Any]]:
+    """The rows of the files that belong to the tasks of a case."""
+    file, task = unit.tables.engine.file, unit.tables.engine.approval_task
+    own = sa.and_(file.c.entity == entity, file.c.field == field, file.c.state == "attached", file.c.record_id == task.c.id)
+    wanted = sa.select(file.c.id, file.c.name, file.c.media_type, file.c.size, file.c.digest)
+    return unit.conn.execute(wanted.join(task, own).where(task.c.case_id == case_id)).mappings().all()
+
+
 def parties(unit: Unit, case_id: int) -> Mapping[int, str]:
     """Whoever takes or took part in a case, and whose accounts they are. Nobody ever leaves."""
     key = ("parties", case_id)

@@ -14,20 +14,20 @@ from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, N
 from metaloom.base.messages import Message, message
 from metaloom.base.text import Text
 from metaloom.command import approval_rows, check, rows
-from metaloom.command.approval_case import TASK, Case, done, locked_case, make_move
+from metaloom.command.approval_case import Case, done, locked_case, make_move
 from metaloom.command.approval_people import keys_of
 from metaloom.command.approval_words import KINDS
 from metaloom.command.bulk import BULK_MAX, Outcome
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.inputs import read_fields
+from metaloom.command.opinion_files import columns_for, read_files, take_files
 from metaloom.command.sign import confirm_identity
 from metaloom.command.store import change_stored, check_version
 from metaloom.command.unit import Unit, perform
-from metaloom.model import Decide, Field, FieldLevel, FieldType
+from metaloom.model import Decide, Field, FieldLevel
 
 OPINION_MAX = 4_000
 DECISIONS = ("pass", "reject", "return", "resolve")
-ATTACHMENTS = Field("attachments", FieldType.ATTACHMENT, Text("\u9644\u4ef6", "Attachments"))
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,14 @@ def decide_in(unit: Unit, task_id: int, given: Given) -> ActionDone:
         check_version(unit, case.chain.entity, case.record, given.record_version)
     data = _read(unit, case, task, given)
     _write_fields(case, task, given.fields or {}, complete=given.decision == "pass")
-    files = _files(unit, given.attachments)
-    more = {"record_version": case.record["row_version"], **({"attachments": files} if files else {})}
+    files = read_files(unit, given.attachments)
+    data["attachments"] = files
+    more = {"record_version": case.record["row_version"], **columns_for(unit, task_id, files)}
     make_move(case, given.decision, unit.ctx.actor.user_id or 0, no, data, more)
     step = _step(case, task)
     if step is not None and step.sign and not given.signed and not unit.ctx.system:
         raise Invalid([Problem("password", message("sign.needed"))])       # after who may not, and takes back what was made
-    for file_id in files:
-        rows.attach(unit, file_id, TASK, task_id, ATTACHMENTS.name)
+    take_files(unit, task_id, files)
     return done(case, message("approval.decided", decision=Text(*KINDS[given.decision])), task=task_id)
 
 
@@ -136,7 +136,7 @@ def _read(unit: Unit, case: Case, task: Task, given: Given) -> dict[str, Any]:
     problems += [Problem(f"outputs.{name}", message("field.unknown")) for name in outputs if name not in declared]
     if problems:
         raise Invalid(problems)
-    data: dict[str, Any] = {"opinion": given.opinion.strip(), "attachments": list(given.attachments), "signed": given.signed}
+    data: dict[str, Any] = {"opinion": given.opinion.strip(), "signed": given.signed}
     if given.decision == "return":
         data |= {"to": given.to, "then": given.then}
     if declared and given.decision in ("pass", "resolve"):
@@ -206,16 +206,6 @@ def _writable(case: Case, names: set[str]) -> Iterator[None]:
         yield
     finally:
         unit.memory[key] = levels
-
-
-def _files(unit: Unit, ids: Sequence[int]) -> list[int]:
-    problems: list[Problem] = []
-    value = check.read_value(unit, ATTACHMENTS, list(ids), problems, "attachments")
-    if not problems and value:
-        check.check_files(unit, ATTACHMENTS, {"attachments": value}, problems, "", None)
-    if problems:
-        raise Invalid(problems)
-    return list(value or ())
 
 
 def said(kind: str) -> Message:

@@ -11,16 +11,18 @@ from metaloom.command import approval_rows
 from metaloom.command.approval_case import Case, done, locked_case, make_move
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.decide_task import OPINION_MAX, as_json, refuse_strangers, said, task_of
+from metaloom.command.opinion_files import columns_for, read_files, take_files
 from metaloom.command.store import check_version
 from metaloom.command.unit import Unit, perform
 
 # kind → what its data may hold; ``to`` as one account, several accounts, or the name of a step
 DATA: Mapping[str, Mapping[str, str]] = {
-    "withdraw": {"reason": "text"}, "take_back": {}, "resubmit": {"opinion": "text"}, "claim": {}, "unclaim": {}, "read": {}, "urge": {},
-    "transfer": {"to": "person", "opinion": "text"}, "delegate": {"to": "person", "opinion": "text"},
-    "add_before": {"to": "people", "opinion": "text"}, "add_after": {"to": "people", "opinion": "text"},
-    "remove": {}, "copy": {"to": "people"}, "ask": {"to": "person", "question": "text"},
-    "answer": {"opinion": "text"}, "hold": {"opinion": "text", "outputs": "json"}, "terminate": {"reason": "text"},
+    "withdraw": {"reason": "text"}, "take_back": {}, "resubmit": {"opinion": "text", "attachments": "files"},
+    "claim": {}, "unclaim": {}, "read": {}, "urge": {},
+    "transfer": {"to": "person", "opinion": "text", "attachments": "files"}, "delegate": {"to": "person", "opinion": "text", "attachments": "files"},
+    "add_before": {"to": "people", "opinion": "text", "attachments": "files"}, "add_after": {"to": "people", "opinion": "text", "attachments": "files"},
+    "remove": {}, "copy": {"to": "people"}, "ask": {"to": "person", "question": "text", "attachments": "files"},
+    "answer": {"opinion": "text", "attachments": "files"}, "hold": {"opinion": "text", "outputs": "json"}, "terminate": {"reason": "text"},
     "jump": {"to": "step", "reason": "text"}, "wake": {}, "pause": {"opinion": "text"},
 }
 CASE_MOVES = frozenset({"withdraw", "terminate", "jump", "urge", "read", "wake"})
@@ -50,7 +52,10 @@ def move_in(unit: Unit, kind: str, case_id: int | None, task_id: int | None, dat
     if kind == "read" and no is None and case.state.finished:
         approval_rows.read_copy(unit, case.id, user)      # the log of a finished case is closed; having read a copy is not of it
     else:
-        make_move(case, kind, user, no, given)
+        files = given.get("attachments", [])
+        make_move(case, kind, user, no, given, columns_for(unit, task_id, files) if task_id is not None else None)
+        if task_id is not None:
+            take_files(unit, task_id, files)
     return done(case, said(kind), **({"task": task_id} if task_id is not None else {}))
 
 
@@ -103,6 +108,19 @@ def _person(case: Case, name: str, value: Any, problems: list[Problem]) -> int |
     return people[0] if people else None
 
 
+def _files(case: Case, name: str, value: Any, problems: list[Problem]) -> list[int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, (list, tuple)):
+        problems.append(Problem(name, message("field.type")))
+        return None
+    try:
+        return read_files(case.unit, value) or None
+    except Invalid as wrong:
+        problems.extend(wrong.problems)
+        return None
+
+
 def _step(case: Case, name: str, value: Any, problems: list[Problem]) -> str | None:
     known = {step.name for step in case.chain.every_step()}
     if value in known:
@@ -125,4 +143,4 @@ def _is_small(value: Any) -> bool:
     return isinstance(value, (str, int, type(None))) and len(str(value)) <= OPINION_MAX
 
 
-_READERS = {"text": _text, "people": _people, "person": _person, "step": _step, "json": _json}
+_READERS = {"text": _text, "people": _people, "person": _person, "step": _step, "json": _json, "files": _files}

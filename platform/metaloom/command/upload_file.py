@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from metaloom.base.errors import Invalid, NotAllowed, NotFound, NotPossible, Problem
 from metaloom.base.messages import message, register
-from metaloom.command import rows
+from metaloom.command import approval_rows, rows
+from metaloom.command.approval_case import CASE, TASK
 from metaloom.command.context import Context, Saved
 from metaloom.command.limits import limit
 from metaloom.command.unit import Unit, perform
@@ -118,6 +119,8 @@ def _may_see(unit: Unit, file: Any) -> bool:
     if entity is None:
         return False
     address, record_id, field = entity.address, file["record_id"], file["field"]
+    if address == TASK:
+        return _sees_case_of(unit, record_id)
     if entity.child_of:
         row = rows.fetch(unit, address, record_id)
         parent = row.get(entity.parent_field) if row else None
@@ -129,6 +132,12 @@ def _may_see(unit: Unit, file: Any) -> bool:
     except (NotFound, NotAllowed):
         return False
     return file["id"] in (seen.values.get(field) or ())
+
+
+def _sees_case_of(unit: Unit, task_id: int) -> bool:
+    """What came with somebody's words in a case is for whoever may see the case, as the words are."""
+    place = approval_rows.case_of_task(unit, task_id)
+    return place is not None and (unit.ctx.system or "read" in rows.standing_or_none(unit, CASE, place[0]))
 
 
 def _clean_name(name: str) -> str:

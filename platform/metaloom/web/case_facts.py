@@ -87,5 +87,5 @@ def without(row: Row, names: Iterable[str]) -> Row:
 def way_of(pinned: Current, shown: CaseShown) -> dict[str, Any]:
     events = command.case_log(pinned.looking(), shown.id, pinned.conn)
     names = names_of(pinned, shown, people_in(events, shown.path))
-    story = Story(pinned, shown.chain, shown.state, names)
+    story = Story(pinned, shown.chain, shown.state, names, command.case_files(pinned.looking(), shown.id, pinned.conn))
     return {"moments": story.moments(events), "flow": story.blocks(shown.path)}

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import make_response, render_template, request
 
 from metaloom.approval import Offer, Task
 from metaloom.base.errors import NotFound, Problem
+from metaloom.base.text import Text
 from metaloom.command import CaseShown
 from metaloom.command.decide_task import OPINION_MAX
+from metaloom.command.move_case import DATA
 from metaloom.model import Decide
 from metaloom.web.case_facts import names_of, step_of, subject_of
 from metaloom.web.current import Current, locale, say, url
+from metaloom.web.decision_form import ASKED_FILES, FILES, files_field, sent_files
+from metaloom.web.form_model import FormField
 from metaloom.web.words import form_ids
 from metaloom.web.words import t as _t
 
@@ -85,8 +89,18 @@ def dialog(pinned: Current, shown: CaseShown, kind: str, task_id: int | None, pr
         post=f"{where}/decide" if kind == "return" else f"{where}/{kind}", targets=_targets(shown, offer), then=_then(shown, task_id),
         people=_people_offered(pinned, shown, kind, task_id),
         sign=kind == "return" and _signed(shown, task_id), lookup=url(f"/lookup/{USER}"), version=shown.record_version,
-        key=secrets.token_hex(16), given=request.form, opinion=request.args.get("opinion", "")[:OPINION_MAX],
+        files=_files(pinned, shown, kind, task_id, problems), key=secrets.token_hex(16),
+        given=request.form, opinion=request.args.get("opinion", "")[:OPINION_MAX],
         problems=[p.message.say(locale()) for p in problems]), status)
+
+
+def _files(pinned: Current, shown: CaseShown, kind: str, task_id: int | None, problems: Sequence[Problem]) -> FormField | None:
+    """Files that go along with what is said; those that stand on the page already come along."""
+    if kind != "return" and FILES.name not in DATA[kind]:
+        return None
+    step = _step_at(shown, task_id) or (Decide("", Text("", "")) if kind == "resubmit" else None)
+    made = files_field(pinned, step, request.values.get(ASKED_FILES) or request.values.get(FILES.name, ""), problems)
+    return replace(made, html=ASKED_FILES) if made is not None else None
 
 
 def _text_name(verb: Verb) -> str:
@@ -137,4 +151,6 @@ def sent_data(kind: str) -> dict[str, Any]:
         data["to"] = form.get("to", "")
     if verb.text:
         data[verb.text] = form.get("text", "")[:OPINION_MAX + 1]
+    if FILES.name in DATA[kind]:
+        data[FILES.name] = sent_files() or None
     return data

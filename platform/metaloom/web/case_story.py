@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from metaloom.approval import CaseState, Event, Node
+from metaloom.command import FileShown
 from metaloom.model import ApprovalChain, ChainStep
 from metaloom.web.current import Current, locale, say
 from metaloom.web.words import age, moment
@@ -33,6 +34,7 @@ class Moment:
     icon: str
     facts: tuple[tuple[str, str], ...] = ()
     signed: bool = False
+    files: tuple[FileShown, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,11 @@ def _ids(value: Any) -> set[int]:
 
 
 class Story:
-    """Puts one case into words; ``names`` are display names by account."""
+    """Puts one case into words; ``names`` are display names by account, ``files`` what came with words."""
 
-    def __init__(self, pinned: Current, chain: ApprovalChain, state: CaseState, names: Mapping[int, str]) -> None:
-        self.pinned, self.names = pinned, names
+    def __init__(self, pinned: Current, chain: ApprovalChain, state: CaseState, names: Mapping[int, str],
+                 files: Mapping[int, FileShown]) -> None:
+        self.pinned, self.names, self.files = pinned, names, files
         self.steps: dict[str, ChainStep] = {step.name: step for step in chain.every_step()}
         self.step_of = {no: task.step for no, task in state.tasks.items()}
 
@@ -90,7 +93,8 @@ class Story:
         behalf = data.get("on_behalf_of")
         return Moment("" if kind == "finished" and not by else self._name(by), self._name(behalf) if behalf and behalf != by else "", what,
                       self._step(data), self._when(data.get("at")), self._said(data), _tone(kind, word), _ICONS.get(word or kind, "circle-dot"),
-                      self._outputs(data), bool(data.get("signed")))
+                      self._outputs(data), bool(data.get("signed")),
+                      tuple(self.files[one] for one in data.get("attachments") or () if one in self.files))
 
     def _said(self, data: Mapping[str, Any]) -> str:
         """What the person wrote; else the machine's reason, where the words know it."""

@@ -25,6 +25,7 @@ from metaloom.web.form_model import FormField, Source, make_field, raw_values
 from metaloom.web.words import form_ids, moment
 
 OUT, OWN = "out.", "own."       # prefixes of the inputs of a decision: what the step asks for, fields of the record
+ASKED_FILES = "ask-attachments"      # the same in a dialog, beside the page's own
 FILES = Field("attachments", FieldType.ATTACHMENT, Text("\u9644\u4ef6", "Attachments"), multiple=True)
 
 
@@ -52,7 +53,7 @@ def _asked(pinned: Current, shown: CaseShown, mine: Task | None, step: Decide | 
         return {"opinion": "", "outputs": [], "own_fields": [], "files": None}
     said = (sent or {}).get("opinion", "") or str(mine.draft.get("opinion", ""))
     return {"opinion": said, "outputs": _outputs(pinned, shown, step, mine.draft, sent, problems),
-            "own_fields": _own_fields(pinned, shown, step, sent, problems), "files": _files(pinned, step, sent, problems)}
+            "own_fields": _own_fields(pinned, shown, step, sent, problems), "files": files_field(pinned, step, (sent or {}).get("attachments", ""), problems)}
 
 
 def _behalf(pinned: Current, shown: CaseShown, mine: Task | None) -> str:
@@ -122,12 +123,12 @@ def _own_fields(pinned: Current, shown: CaseShown, step: Decide | None, sent: Mu
     return found
 
 
-def _files(pinned: Current, step: Decide | None, sent: MultiDict[str, str] | None, problems: Sequence[Problem]) -> FormField | None:
+def files_field(pinned: Current, step: Decide | None, sent: str, problems: Sequence[Problem]) -> FormField | None:
+    """Where files are added to words, with those that were sent already; None where the step takes none."""
     if step is None or step.attachments == "none":
         return None
-    ids = form_ids((sent or {}).get("attachments", "").split(","))
-    facts = file_facts(pinned, ids)
-    source = Source("action", {"attachments": tuple(ids)}, files=facts, sent=sent, problems=tuple(p for p in problems if p.field == "attachments"))
+    ids = form_ids(sent.split(","))
+    source = Source("action", {"attachments": tuple(ids)}, files=file_facts(pinned, ids), problems=tuple(p for p in problems if p.field == "attachments"))
     one = make_field(pinned, pinned.catalog.entities["platform.approval_task"], FILES, source, FILES.name, False)
     return replace(one, starred=step.attachments == "required")
 
@@ -166,7 +167,7 @@ def sent_own_values(pinned: Current, shown: CaseShown, step: Decide | None) -> d
 
 def sent_files() -> list[int]:
     """The files that came with the form."""
-    return form_ids(request.form.get("attachments", "").split(","))
+    return form_ids((request.form.get(ASKED_FILES) or request.form.get(FILES.name, "")).split(","))
 
 
 def shown_version() -> int | None:
