@@ -18,7 +18,6 @@ from metaloom.storage import Tenancy
 from tests.web import site as shop
 
 
-
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return shop.settings_at(tmp_path_factory.mktemp("boards"))
