@@ -199,8 +199,12 @@ def schema_of(like: Conformity, path: str, method: str) -> dict[str, Any]:
 
 
 def resolved(like: Conformity, schema: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = like.doc["components"]["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
-    return found
+    while "$ref" in schema:
+        at: Any = like.doc
+        for step in schema["$ref"].removeprefix("#/").split("/"):
+            at = at[step.replace("~1", "/").replace("~0", "~")]
+        schema = at
+    return schema
 
 
 def body_of(like: Conformity, path: str, method: str) -> Any:
