@@ -21,7 +21,7 @@ PARTS: Mapping[str, tuple[str, str]] = {
     "chains": ("approval chain", "approval"), "warning_rules": ("warning rule", "warnings"), "grants": ("rights", "access"), "roles": ("role", "roles"),
     "choices": ("choices", "choices"), "series": ("number series", "number_series"), "menus": ("menu", "menu"), "quick_links": ("quick link", "quick_links"),
     "accounts": ("account", "accounts"), "accounting_rules": ("accounting rule", "accounting_rules"), "messages": ("message", "messages"),
-    "webhooks": ("webhook", "webhooks"),
+    "webhooks": ("webhook", "webhooks"), "dashboards": ("dashboard", "dashboards"),
     "jobs": ("job", "jobs"), "processes": ("process", "processes"),
     "trials": ("test", "tests"), "packs": ("pack", ""), "settings": ("setting", ""),
 }
