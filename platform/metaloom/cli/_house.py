@@ -15,9 +15,11 @@ from metaloom.base.errors import MetaloomError, NotPossible
 from metaloom.base.text import Text
 from metaloom.cli._metadata import client_sources, plugin_manifest, show
 from metaloom.compile import Source
+from metaloom.model import Catalog
 from metaloom.schema_change import Author, Plan, PlanRefused, client_of
 from metaloom.storage import Settings, Tenancy, Tenant
 from metaloom.storage.engine import setting
+from metaloom.storage.revisions import shared
 
 
 @contextmanager
@@ -66,16 +68,21 @@ def remember_client(tenant: Tenant, client: str) -> None:
             conn.execute(setting.insert().values(name="client", value=client))
 
 
+def compiled(tenancy: Tenancy, sources: Sequence[tuple[str, str, str]]) -> Catalog:
+    """The catalog of these sources, which a publish of the same sources then need not compile again."""
+    return shared(tuple(sources), tenancy.compiler)[0]
+
+
 def wants_tests(tenancy: Tenancy, sources: Sequence[tuple[str, str, str]]) -> bool:
     """Whether the client's ``tenant.yaml`` lets only tested metadata be published."""
-    return tenancy.compiler(sources).settings.get("tested") is True
+    return compiled(tenancy, sources).settings.get("tested") is True
 
 
 def client_label(tenancy: Tenancy, sources: Sequence[Source]) -> Text | None:
     """What the client's ``tenant.yaml`` calls it; None where these sources hold none."""
     if not sources:
         return None
-    label = tenancy.compiler([(source.layer, source.path, source.text) for source in sources]).settings.get("label")
+    label = compiled(tenancy, [(source.layer, source.path, source.text) for source in sources]).settings.get("label")
     return label if isinstance(label, Text) and label.zh else None
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from pypinyin import Style, lazy_pinyin
-
 LENGTH_MAX = 480
 _TYPED = re.compile(r"[a-z0-9]+", re.ASCII)
 
@@ -14,6 +12,8 @@ _TYPED = re.compile(r"[a-z0-9]+", re.ASCII)
 @lru_cache(maxsize=20_000)
 def companion(text: str) -> str:
     """What is stored beside ``text``: all syllables joined, then the initials."""
+    from pypinyin import Style, lazy_pinyin  # its table of phrases is a third of the start of a process that writes no name
+
     whole = "".join(lazy_pinyin(text, style=Style.NORMAL)).lower()
     initials = "".join(lazy_pinyin(text, style=Style.FIRST_LETTER)).lower()
     return f"{whole} {initials}"[:LENGTH_MAX]
