@@ -11,6 +11,8 @@ from pathlib import Path
 from metaloom.plugin import Environment
 from metaloom.plugin.data_provider import DataReply, DataRequest
 
+from .reports import REPORTS
+
 
 class SandboxBureau:
     """Knows a blacklist; fails when the mobile number asks for it."""
@@ -19,18 +21,20 @@ class SandboxBureau:
         del environment  # nothing to set up
 
     def methods(self) -> tuple[str, ...]:
-        return ("blacklist", "supply")
+        return ("blacklist", "supply", *REPORTS)
 
     def fetch(self, request: DataRequest) -> DataReply:
         if request.method == "supply":
             return _supply(request)
-        if request.method != "blacklist":
+        if request.method not in self.methods():
             raise ValueError(f"method: {request.method!r} is not one of {', '.join(self.methods())}")
         mobile = request.subject.get("mobile", "")
         if mobile.endswith("0000"):
             raise TimeoutError("the sandbox was asked to time out")
         if mobile.endswith("0001"):
             return DataReply(outcome="perhaps", reference=request.reference)
+        if request.method != "blacklist":
+            return REPORTS[request.method](request)
         person = _people().get(fingerprint(request.subject.get("id_no", "")))
         if person is None:
             return DataReply(outcome="not_found", reference=request.reference, provider_no=_number(request.reference))

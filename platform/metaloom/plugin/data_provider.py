@@ -17,6 +17,7 @@ from metaloom.plugin.faults import PluginFault, Promise
 
 OUTCOMES = frozenset({"found", "not_found", "unavailable"})
 LARGEST_REPLY = 500
+LARGEST_RAW = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +31,8 @@ class DataRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataReply:
-    """``values``: flat facts (str, int, Decimal, date, bool or None). ``provider_no`` is the service's own number."""
+    """``values``: flat facts (str, int, Decimal, date, bool or None). ``provider_no`` is the service's own number. ``raw``: the
+    whole answer as text, for those who keep it (encrypted); empty where the service has no more to say than ``values``."""
 
     outcome: str
     values: Mapping[str, object] = field(default_factory=dict)
@@ -38,6 +40,7 @@ class DataReply:
     code: str = ""
     text: str = ""
     reference: str = ""
+    raw: str = ""
 
 
 def perform(provider: DataProvider, method: str, payload: Mapping[str, Any]) -> dict[str, object]:
@@ -87,6 +90,7 @@ class CheckedDataProvider:
         self._promise.is_a("reply", reply, DataReply)
         self._promise.one_of("outcome", reply.outcome, OUTCOMES)
         self._promise.that(reply.reference in ("", request.reference), "the reply is about another reference")
+        self._promise.text("raw", reply.raw, longest=LARGEST_RAW)
         self._promise.is_a("values", reply.values, Mapping)
         self._promise.that(len(reply.values) <= LARGEST_REPLY, f"values: more than {LARGEST_REPLY}")
         for key, value in reply.values.items():

@@ -37,3 +37,20 @@ def test_an_accident_is_never_a_good_answer(bureau, ending: str) -> None:
 
 def test_another_question_is_an_accident_too(bureau) -> None:
     assert bureau.fetch(DataRequest(reference="CX1", method="horoscope")).outcome == "unavailable"
+
+
+@pytest.mark.parametrize("kind", ["bureau", "social_security", "carrier", "kyc3", "kyc4", "face"])
+def test_a_report_is_the_same_for_the_same_person_and_another_for_another(bureau, kind: str) -> None:
+    def about(id_no: str):
+        return bureau.fetch(DataRequest(reference="CX1", method=kind, subject={"name": "某人", "id_no": id_no, "mobile": "13812345678"}))
+
+    first = about("110101199003071233")
+    assert first.outcome == "found" and first == about("110101199003071233") and first.raw
+    if kind == "bureau":
+        assert first.values != about("33010619850612235X").values
+        assert about("330106198506122358").outcome == "not_found"
+
+
+def test_a_mobile_of_somebody_else_does_not_match(bureau) -> None:
+    reply = bureau.fetch(DataRequest(reference="CX1", method="kyc3", subject={"name": "某人", "id_no": "110101199003071233", "mobile": "13812340002"}))
+    assert reply.values["result"] == "mismatch"
