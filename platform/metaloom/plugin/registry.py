@@ -67,7 +67,7 @@ class Registry:
         self.plugins: Mapping[str, Plugin] = {plugin.name: plugin for plugin in plugins}
         self.diagnostics = tuple(diagnostics)
         self._owners = {key: plugin for plugin in self.plugins.values() for key in plugin.providers}
-        self._made: dict[tuple[str, str, str, str], Any] = {}
+        self._made: dict[tuple[str, str, str, str, str], Any] = {}
         self._tools: tuple[tuple[str, Tool], ...] | None = None
 
     def command(self, address: str) -> CommandDeclaration | None:
@@ -133,7 +133,7 @@ class Registry:
             raise LookupError(f"no plugin provides {door}/{name}; there are: {known}")
         given = environment or Environment()
         own = self._own_environment(owner, given)
-        key = (door, name, given.tenant, repr(sorted(own.settings.items(), key=lambda item: item[0])))
+        key = (door, name, given.tenant, str(own.folder or ""), repr(sorted(own.settings.items(), key=lambda item: item[0])))
         if key not in self._made:
             self._made[key] = DOORS[door].checked(owner.providers[door, name](own), f"{owner.name}/{name}")
         return self._made[key]
