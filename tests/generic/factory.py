@@ -161,5 +161,26 @@ def _running_loan(world: World) -> None:
             store(world, row.entity, row.id, status="normal")
 
 
+def _unclassified_loan(world: World) -> None:
+    """One more running loan of alice's for each classification, the only one on offer: a loan has at most one that is open."""
+    seed = next(row for row in world.alpha.rows["lending.loan"] if row.owner == "alice")
+    drawdown, loan = (_copied(world, address, id) for address, id in (("lending.drawdown", seed.values["drawdown"]), ("lending.loan", seed.id)))
+    number = f"ZZ-alpha-alice-{next(values.NUMBERS):06d}"
+    with world.alpha.tenant.write() as conn:
+        writer = Writer(conn, world.alpha.tenant, world.alpha.tenant.revision(), user_id=seed.owner_id, now=NOW)
+        loans = writer.revision.tables.of("lending.loan")
+        conn.execute(loans.update().where(loans.c.owner_id == seed.owner_id).values(status="settled"))
+        paid = writer.insert("lending.drawdown", {**drawdown, "draw_no": number})
+        writer.insert("lending.loan", {**loan, "loan_no": number, "drawdown": paid, "status": "normal", "risk_class": "normal"})
+
+
+def _copied(world: World, address: str, id: int) -> dict[str, Any]:
+    """What a copy of the row is stored with."""
+    entity, row = world.catalog.entities[address], stored(world, address, id)
+    owned = ("owner" if part == "user" else part for part in entity.ownership.owned_by)
+    return {name: row[name] for name in (*owned, *(f.name for f in entity.fields.values() if f.stored)) if name in row}
+
+
 HINTS: dict[str, Hint] = {"lending.bank_account": _account, "lending.credit_application": _application, "lending.drawdown": _drawdown}
-PREPARE: dict[str, Callable[[World], None]] = {"lending.collateral": _running_loan, "lending.drawdown": _open_limit}
+PREPARE: dict[str, Callable[[World], None]] = {"lending.collateral": _running_loan, "lending.drawdown": _open_limit,
+                                               "lending.risk_classification": _unclassified_loan}
