@@ -37,7 +37,7 @@ def test_findings_stand_at_the_lines_of_the_draft(guild):
     told = {(f.line, f.code) for f in refused.value.findings}
     assert told == {(next(n for n, line in enumerate(lines, 1) if "amout" in line), "ML-EXPR-002"),
                     (next(n for n, line in enumerate(lines, 1) if "jugde" in line), "ML-REF-001")}
-    assert "did you mean" in refused.value.findings[0].hint
+    assert "did you mean" in refused.value.findings[0].hint.en and "是否想写" in refused.value.findings[0].hint.zh
 
 
 def test_what_breaks_elsewhere_says_where(guild):

@@ -164,7 +164,7 @@ def test_from_the_first_line_to_the_last_decision(world: Any, sit: Callable[[str
     boss.fill("#where", "amount >= 30000")
     boss.click("button:has-text('开始试算')")
     boss.wait_for_selector("#simulated [data-goto-line]")
-    assert "did you mean judge" in boss.inner_text("#simulated")
+    assert "是否想写：judge？" in boss.inner_text("#simulated")
     line = 1 + CHAIN.splitlines().index("              who: [{role: judge}]")
     assert boss.inner_text("#simulated [data-goto-line]") == str(line)
     boss.fill("#draft", CHAIN)

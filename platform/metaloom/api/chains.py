@@ -52,7 +52,7 @@ def simulate() -> Response:
     try:
         found = command.simulate_chain(ctx, chain, draft=draft, where=where, limit=limit, enough=until(ONLINE_SECONDS))
     except ExpressionError as error:
-        raise refused("where", message("simulate.where", why=str(error))) from error
+        raise refused("where", message("simulate.where", why=error.said)) from error
     return answer(as_plain(found, locale()))
 
 

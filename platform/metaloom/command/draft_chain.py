@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from metaloom.base.diagnostic import Diagnostic, MetadataRefused
 from metaloom.base.errors import Invalid, NotAllowed, NotFound, Problem
 from metaloom.base.messages import message, register
+from metaloom.base.text import Text
 from metaloom.command.context import Context
 from metaloom.command.run_command import ADMIN
 from metaloom.compile import Source, explain, tenant_sources
@@ -51,8 +52,8 @@ class Finding:
     line: int
     place: str
     code: str
-    message: str
-    hint: str
+    message: Text
+    hint: Text
 
 
 class DraftRefused(Invalid):
@@ -173,4 +174,4 @@ def _added(sources: Sequence[Source], entity: str, text: str) -> Source:
 def _finding(found: Diagnostic, file: str, first: int, lines: int) -> Finding:
     line = found.position.line - first + 1 if found.position.file == file else 0
     inside = 1 <= line <= lines
-    return Finding(line if inside else 0, "" if inside else f"{found.position.file}:{found.position.line}", found.code, found.message, found.hint)
+    return Finding(line if inside else 0, "" if inside else f"{found.position.file}:{found.position.line}", found.code, *found.said)

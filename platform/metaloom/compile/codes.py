@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from metaloom.base.diagnostic import Diagnostic
 from metaloom.base.position import Position
+from metaloom.compile.codes_zh import said_in_chinese
 
 
 class Code(NamedTuple):
@@ -271,8 +272,13 @@ CODES: dict[str, Code] = {
 }
 
 
-def finding(code: str, position: Position, *, address: str = "", hint: str = "", **slots: object) -> Diagnostic:
-    """A diagnostic of ``code``; ``hint`` replaces the general cure where the place knows a better one."""
+def finding(code: str, position: Position, *, address: str = "", hint: str = "", chinese: tuple[str, str | None] | None = None,
+            **slots: object) -> Diagnostic:
+    """A diagnostic of ``code``; ``hint`` replaces the general cure where the place knows a better one.
+
+    ``chinese``: sentence and cure where the place has them already, as an error of the expression language does.
+    """
     entry = CODES[code]
     cure = hint or entry.hint.format(**slots)
-    return Diagnostic(code, entry.message.format(**slots), position, cure, entry.severity, address)
+    zh, cure_zh = chinese if chinese is not None else said_in_chinese(code, hint, slots)
+    return Diagnostic(code, entry.message.format(**slots), position, cure, entry.severity, address, zh, cure_zh or "")

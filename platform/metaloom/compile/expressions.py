@@ -40,7 +40,7 @@ def hold(catalog: Catalog, node: Node, address: str, scope: ex.Scope, expected: 
         checked = ex.compile(expression(node), scope, expected, targets)
     except ex.ExpressionError as error:
         code = code_of(error)
-        report(finding(code, _inside(node, error), address=address, detail=error.message, hint=error.hint or ""))
+        report(finding(code, _inside(node, error), address=address, detail=error.message, hint=error.hint or "", chinese=error.localized("zh")))
         return None
     if ex.SQL in targets and (path := _encrypted(catalog, checked, scope)):
         report(finding("ML-EXPR-004", node.position, address=address, path=".".join(path)))

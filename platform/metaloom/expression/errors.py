@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from metaloom.base.text import Text
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -98,6 +100,12 @@ class ExpressionError(ValueError):
         index = 1 if language.lower().startswith("zh") else 0
         message = MESSAGES[self._key][index].format(**self._params)
         return message, HINTS[self._hint_key][index].format(**self._params) if self._hint_key else None
+
+    @property
+    def said(self) -> Text:
+        """The sentence with its cure in both languages, without the place."""
+        (zh, cure_zh), (en, cure) = self.localized("zh"), self.localized("en")
+        return Text(f"{zh}（{cure_zh}）" if cure_zh else zh, f"{en} ({cure})" if cure else en)
 
 
 def guess(name: str, known: Iterable[str]) -> dict[str, str]:

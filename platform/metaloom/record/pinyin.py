@@ -12,7 +12,8 @@ _TYPED = re.compile(r"[a-z0-9]+", re.ASCII)
 @lru_cache(maxsize=20_000)
 def companion(text: str) -> str:
     """What is stored beside ``text``: all syllables joined, then the initials."""
-    from pypinyin import Style, lazy_pinyin  # its table of phrases is a third of the start of a process that writes no name
+    # not at the top: its table of phrases is a third of the start of a process that writes no name
+    from pypinyin import Style, lazy_pinyin
 
     whole = "".join(lazy_pinyin(text, style=Style.NORMAL)).lower()
     initials = "".join(lazy_pinyin(text, style=Style.FIRST_LETTER)).lower()

@@ -169,7 +169,7 @@ def _answer(pinned: Current, address: str, source: str, page: Callable[[dict[str
     try:
         found = _tried(pinned, address, source)
     except DraftRefused as refused:
-        tried["findings"] = refused.findings
+        tried["findings"] = [{"line": f.line, "place": f.place, "code": f.code, "message": say(f.message), "hint": say(f.hint)} for f in refused.findings]
     except Invalid as wrong:
         tried["problems"] = [p.message.say(locale()) for p in wrong.problems]
     if found is not None and request.form.get("as") == "csv":
@@ -193,7 +193,7 @@ def _tried(pinned: Current, address: str, source: str) -> Simulation:
     try:
         return command.simulate_chain(ctx, address, draft=draft, where=where, limit=int(asked), enough=until(ONLINE_SECONDS))
     except ExpressionError as error:
-        raise Invalid([Problem("where", message("simulate.where", why=str(error)))]) from error
+        raise Invalid([Problem("where", message("simulate.where", why=error.said))]) from error
 
 
 # ----------------------------------------------------------------------------------------------------- what came of it

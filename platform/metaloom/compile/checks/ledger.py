@@ -109,7 +109,8 @@ def _compiles(context: Context, rule: AccountingRule, scope: ex.Scope) -> None:
     try:
         ex.compile(rule.when, scope, ex.BOOL, frozenset({"python"}))
     except ex.ExpressionError as error:
-        say(context, code_of(error), _rule(context, rule, "when"), rule.address, detail=error.message, hint=error.hint or "")
+        say(context, code_of(error), _rule(context, rule, "when"), rule.address, detail=error.message, hint=error.hint or "",
+            chinese=error.localized("zh"))
 
 
 def _rule(context: Context, rule: AccountingRule, *path: str):  # type: ignore[no-untyped-def]
