@@ -38,7 +38,7 @@ run: install
 	$(BIN)/metaloom run --demo
 
 test: install-test
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadscope $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)
 
 nightly: install-test
 	METALOOM_FULL=1 METALOOM_SEED=$$(date +%j) $(BIN)/python -m pytest -m "nightly or not nightly" tests/generic --timeout 3600 $(PYTEST_ARGS)

@@ -24,6 +24,18 @@ CHROMIUM_ARGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 
+# Modules that take minutes. They begin first, so that no process is left alone with one of them at the end of a run
+# (`make test` hands out modules in the order of collection).
+LONG = (
+    "tests/tenants/", "tests/generic/test_scope.py", "tests/command/test_approval_fire.py", "tests/job/test_jobs_crash.py",
+    "tests/command/test_process_crash.py", "tests/journeys/", "tests/job/test_workers.py", "tests/generic/",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {prefix: place for place, prefix in enumerate(LONG)}
+    items.sort(key=lambda item: next((place for prefix, place in places.items() if item.nodeid.startswith(prefix)), len(LONG)))
+
 
 def require(service: str, available: bool) -> None:
     """Skip the running test when `service` is missing."""
