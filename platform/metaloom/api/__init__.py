@@ -25,6 +25,7 @@ from metaloom.api import (
     problems,
     process,
     records,
+    saved,
     tools,
 )
 
@@ -58,6 +59,11 @@ ROUTES = {
     "move_process": ("POST", "/process/<id>/<verb>", process.move),
     "start_process": ("POST", "/<entity>/<id>/process/<name>", process.start),
     "balances": ("GET", "/books/balances", books.balances),
+    "saved_lists": ("GET", "/saved", saved.list_saved),
+    "save_list": ("POST", "/saved", saved.create_saved),
+    "saved_list": ("GET", "/saved/<id>", saved.read_saved),
+    "change_saved_list": ("PATCH", "/saved/<id>", saved.change_saved),
+    "forget_saved_list": ("DELETE", "/saved/<id>", saved.delete_saved),
     "list": ("GET", "/<entity>", records.list_records),
     "create": ("POST", "/<entity>", records.create),
     "bulk": ("POST", "/<entity>/bulk", bulk.bulk),

@@ -24,6 +24,7 @@ from metaloom.api.chains import SOURCES, WHERE_MAX
 from metaloom.api.door import pinned
 from metaloom.api.question import LIMIT_MAX, OPERATORS, no_other_parameters
 from metaloom.api.records import plugins
+from metaloom.api.saved import SHARED
 from metaloom.api.shapes import ID, LINK, Schema, action_input, input_schema_of, row_schema
 from metaloom.api.speech import locale, say
 from metaloom.base.text import Text
@@ -37,6 +38,7 @@ from metaloom.command.move_case import CASE_MOVES, DATA, PEOPLE_MAX, WHOLE
 from metaloom.command.opinion_files import FILES_MAX
 from metaloom.command.run_action import moves_money
 from metaloom.command.run_command import ADMIN
+from metaloom.command.saved_lists import COLUMNS_MAX, KEYS_MAX, NAME_MAX
 from metaloom.command.simulate_chain import LIMIT, ONLINE_MAX
 from metaloom.model import Entity, Field, FieldLevel
 from metaloom.model.dashboard import PERIODS
@@ -103,6 +105,7 @@ class Book:
 
     def document(self) -> dict[str, Any]:
         self._general()
+        self._saved()
         self._approval()
         self._processes()
         self._tools()
@@ -144,6 +147,19 @@ class Book:
             body={"content": {"multipart/form-data": {"schema": upload}}}))
         binary = {"description": "OK", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
         self._add("/files/{id}", "get", Operation("download", "Download a file", {"200": binary, **_refusals("400", "401", "404")}, (_p("id"),)))
+
+    # -- lists that people keep
+
+    def _saved(self) -> None:
+        looked, done = _refusals("400", "401", "403", "404"), _refusals("400", "401", "403", "404", "409", "415", "422")
+        key, id_ = _p("idempotency_key"), _p("id")
+        asked = (_query("entity", _TEXT, "address of the entity"), _query("list", {"type": "string", "default": "main"}))
+        self._add("/saved", "get", Operation("saved_lists", "Kept searches of a list", {"200": _json(_items(_ref("KeptList"))), **looked}, asked))
+        self._add("/saved", "post", Operation("save_list", "Keep a search", {"201": _json(_ref("KeptDone")), **done}, (key,), _ref("KeepList")))
+        self._add("/saved/{id}", "get", Operation("saved_list", "A kept search", {"200": _json(_ref("KeptList")), **looked}, (id_,)))
+        self._add("/saved/{id}", "patch", Operation("change_saved_list", "Change it", {"200": _json(_ref("KeptDone")), **done}, (id_, key),
+                                                    _ref("ChangeKeptList")))
+        self._add("/saved/{id}", "delete", Operation("forget_saved_list", "Forget it", {"200": _json(_ref("KeptDone")), **done}, (id_, key)))
 
     # -- tools of plugins
 
@@ -450,7 +466,19 @@ def _move(verb: str) -> Schema:
 
 _TEXT, _INT = {"type": "string"}, {"type": "integer"}
 _NULL_TEXT, _NULL_INT = {"type": ["string", "null"]}, {"type": ["integer", "null"]}
+_TEXTS: Schema = {"type": "array", "items": _TEXT}
+_KEPT: dict[str, Schema] = {
+    "name": {"type": "string", "minLength": 1, "maxLength": NAME_MAX}, "query": {"type": "object", "maxProperties": KEYS_MAX, "additionalProperties": _TEXTS},
+    "columns": {"type": "array", "items": _TEXT, "maxItems": COLUMNS_MAX}, "shared": {"type": "string", "enum": list(SHARED), "default": "nobody"},
+    "roles": _TEXTS}
 COMMON_SCHEMAS: dict[str, Schema] = {
+    "KeepList": {"type": "object", "required": ["entity", "name"], "additionalProperties": False, "properties": {
+        "entity": _TEXT, "list": {"type": "string", "default": "main"}, **_KEPT}},
+    "ChangeKeptList": {"type": "object", "additionalProperties": False, "properties": _KEPT},
+    "KeptDone": {"type": "object", "required": ["id", "message"], "properties": {"id": ID, "message": _TEXT}},
+    "KeptList": {"type": "object", "required": ["id", "entity", "list", "name", "own", "shared", "query", "columns"], "properties": {
+        "id": ID, "entity": _TEXT, "list": _TEXT, "own": {"type": "boolean"}, "left_out": {"type": "boolean"}, "may_change": {"type": "boolean"},
+        **_KEPT}},
     "Link": LINK,
     "Problem": {"type": "object", "required": ["type", "title", "status", "code", "message"], "properties": {
         "type": _TEXT, "title": _TEXT, "status": _INT, "code": _TEXT, "message": _TEXT, "row_version": _INT, "request_id": _TEXT,

@@ -731,7 +731,22 @@ message_opt_out = _table(
     _text("reason", 500),
     sa.Index("ml_message_opt_out__address__uq", "channel", "address_mark", unique=True),
 )
-
+# Lists as people keep them: a search with its order and columns, under a name, for its owner or shared.
+saved_list = _table(
+    "ml_saved_list",
+    _text("entity", 130, required=True),
+    _text("list", 60, required=True),
+    _text("name", 60, required=True),
+    _number("owner_id", required=True),
+    _text("shared", 20, required=True, server_default="nobody"),
+    sa.Column("roles", JsonText(), nullable=False),
+    sa.Column("query", JsonText(), nullable=False),
+    sa.Column("columns", JsonText(), nullable=False),
+    sa.ForeignKeyConstraint(["owner_id"], ["ab_user.id"], ondelete="CASCADE"),
+    sa.CheckConstraint("shared IN ('nobody', 'roles', 'everybody')", name="ml_saved_list__shared"),
+    sa.Index("ml_saved_list__name__uq", "owner_id", "entity", "list", "name", unique=True),
+    sa.Index("ml_saved_list__entity__ix", "entity", "list", "id"),
+)
 
 
 def engine_tables_are_current(conn: sa.Connection) -> bool:

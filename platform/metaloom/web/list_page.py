@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, Response, g, make_response, render_template, request, send_file
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request, send_file
 from markupsafe import escape
 
 from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound
@@ -22,6 +22,7 @@ from metaloom.web.frame import json_answer
 from metaloom.web.list_rows import draw_rows
 from metaloom.web.listing import ListState, read_state, search_fields
 from metaloom.web.own import own_of
+from metaloom.web.saved_page import default_address, opened_name
 from metaloom.web.settings_page import PAGE_SIZES
 
 blueprint = Blueprint("list", __name__)
@@ -50,6 +51,10 @@ def show_list(entity: str, name: str = "main") -> Any:
     if not verdict:
         raise NotAllowed(verdict.reason)
     part = request.headers.get("HX-Target") == "listzone" and not request.headers.get("HX-History-Restore-Request")
+    if state.default and not request.args and not part:
+        wanted = default_address(pinned, state)
+        if wanted:
+            return redirect(wanted)
     try:
         page = pinned.reader.list(entity, sort=state.sort, cursor=state.cursor or None, limit=state.size, paths=_read_paths(pinned, state),
                                    **state.asked())
@@ -74,7 +79,7 @@ def _answered(pinned: Current, state: ListState, page: Any, problems: list[str],
     rows, cards = draw_rows(pinned, state, page.rows, columns, _row_words(), picks=bool(bulk), hints=hints) if page is not None else ("", "")
     prev, following = (page.prev_cursor, page.next_cursor) if page is not None else ("", "")
     key = (state.view.address, tuple(sorted((k, v) for k, v in state.args.items(multi=True) if k != "cursor")), state.size, state.density, state.columns,
-           page.paths if page is not None else (), page is not None and page.narrowed, bool(prev), bool(following))
+           tuple(state.widths.items()), state.default, page.paths if page is not None else (), page is not None and page.narrowed, bool(prev), bool(following))
     plain = bool(rows) and PLAIN_ARGS.issuperset(state.args)
     kept: Any = (lambda name, make: drawn(pinned, (name, *key), make)) if plain else (lambda name, make: make())
     table = kept("zone", lambda: zone("list/zone.html", **_zone_names(pinned, state, page, columns, problems)))
@@ -104,7 +109,7 @@ def _zone_names(pinned: Current, state: ListState, page: Any, columns: list[Head
     """What the table's surroundings are made of."""
     return _names(pinned, state) | {
         "problems": problems, "sizes": PAGE_SIZES, "filtered": _is_filtered(state), "page": page, "rows": bool(page is not None and page.rows),
-        "columns": [_sort_head(state, head) for head in columns], "bulk": _bulk_actions(pinned, state),
+        "columns": [_sort_head(state, replace(head, width=state.widths.get(head.path, head.width))) for head in columns], "bulk": _bulk_actions(pinned, state),
         "total_paths": tuple(p for p in state.view.totals if p in page.paths) if page is not None else (),
         "rows_html": hole("rows"), "cards_html": hole("cards"), "prev_url": hole("prev") if page is not None and page.prev_cursor else "",
         "next_url": hole("next") if page is not None and page.next_cursor else "", **_creating(pinned, state),
@@ -195,6 +200,7 @@ def _toolbar(pinned: Current, state: ListState) -> dict[str, Any]:
         "all_columns": heads(pinned, state.entity, state.view.columns, state.view),
         "shown_columns": frozenset(state.columns or (p for p, c in state.view.columns.items() if not c.hidden)),
         "settings_url": url(f"/settings/list/{address}/{state.view.name}"),
+        "saved_url": url(f"/saved/{address}/{state.view.name}"), "saved_name": opened_name(pinned, state),
     }
 
 

@@ -65,6 +65,8 @@ class ListState:
     columns: tuple[str, ...] | None = None
     density: str = "normal"
     aim: Aim | None = None
+    widths: Mapping[str, int] = field(default_factory=dict)
+    default: int = 0          # the kept list that this person wants to see first
 
     @property
     def place(self) -> str:
@@ -100,10 +102,12 @@ def read_state(pinned: Current, address: str, name: str) -> ListState:
         filters += behind
     tab = "" if aim is not None else args.get("tab", "") or next(iter(view.tabs), "")
     size = args.get("size", type=int) or kept.get("size") or view.page_size
-    columns = tuple(p for p in kept.get("columns") or () if p in view.columns) or None
+    wanted = args.get("cols", "").split(",") if args.get("cols") else kept.get("columns") or ()
+    columns = tuple(p for p in wanted if p in view.columns) or None
     return ListState(entity, view, tuple(filters), args.get("q", "").strip(), tab,
                      tuple(s for s in args.get("sort", "").split(",") if s)[:4], args.get("cursor", ""), max(1, min(int(size), 200)),
-                     args.get("archived") == "1", args, columns, kept.get("density", "normal"), aim)
+                     args.get("archived") == "1", args, columns, kept.get("density", "normal"), aim,
+                     {path: width for path, width in (kept.get("widths") or {}).items() if path in view.columns}, kept.get("default") or 0)
 
 
 def _aim(pinned: Current, address: str, name: str, args: MultiDict[str, str]) -> Aim | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from flask import Blueprint, make_response, redirect, request
@@ -17,6 +18,7 @@ YEAR = 31_536_000
 DENSITIES = ("normal", "dense")
 PAGE_SIZES = (10, 20, 50, 100)
 COLUMNS_MAX = 60
+WIDTH_MIN, WIDTH_MAX = 40, 800
 
 
 @blueprint.post("/settings/locale")
@@ -41,17 +43,28 @@ def set_list(entity: str, name: str) -> Any:
     assert visit is not None
     kept = dict(visit.preferences.get(f"list:{entity}/{name}") or {})
     if request.form.get("reset"):
-        kept = {}
+        kept = {name: kept[name] for name in ("default", "density") if name in kept}
     if "density" in request.form:
         kept["density"] = request.form["density"] if request.form["density"] in DENSITIES else "normal"
     if "columns" in request.form:
         kept["columns"] = [path for path in request.form.getlist("columns") if path in view.columns][:COLUMNS_MAX]
     if request.form.get("size", "") in map(str, PAGE_SIZES):
         kept["size"] = int(request.form["size"])
+    if "widths" in request.form:
+        kept["widths"] = _widths(request.form["widths"], view.columns)
     pinned.release()
     site().logins.save_preference(pinned.tenant, visit.user_id, f"list:{entity}/{name}", kept or None)
+    if "widths" in request.form:
+        return "", 204
     if request.headers.get("HX-Request"):
         answer = make_response("", 204)
         answer.headers["HX-Refresh"] = "true"
         return answer
     return redirect(inside(request.form.get("next", "")) or url("/"))
+
+
+def _widths(text: str, columns: Container[str]) -> dict[str, int]:
+    """``path:pixels`` of each column that was drawn wider or narrower, divided by commas."""
+    pairs = [part.rpartition(":")[::2] for part in text[:4000].split(",")]
+    return {path: max(WIDTH_MIN, min(int(width), WIDTH_MAX)) for path, width in pairs[:COLUMNS_MAX]
+            if path in columns and width.isascii() and width.isdigit() and len(width) < 6}

@@ -57,6 +57,48 @@
       $$("[data-export]").forEach(function (a) { var x = new URLSearchParams(q); x.set("format", a.dataset.export); a.href = a.href.split("?")[0] + "?" + x; });
       $$(".listtabs a").forEach(function (a) { var t = new URL(a.href).searchParams.get("tab"), x = new URLSearchParams(q); if (t) x.set("tab", t); else x.delete("tab"); a.href = a.href.split("?")[0] + "?" + x; });
     }
+    // What is kept of a list is its address as it stands now, which the search changes without drawing the page anew.
+    document.addEventListener("htmx:afterSwap", function (e) { if (e.detail.target.id === "dialog") $$("[data-here-query] [name=query]").forEach(function (i) { i.value = location.search; }); });
+    document.addEventListener("submit", function (e) {
+      if (!e.target.matches("[data-next-here]")) return;
+      var q = new URLSearchParams(location.search); q.delete("cols"); q.delete("cursor"); e.target.elements.next.value = location.pathname + (String(q) ? "?" + q : "");
+    });
+    // Columns change places by dragging, or with Alt and the arrow keys.
+    var dragged = null;
+    document.addEventListener("dragstart", function (e) { dragged = e.target.closest && e.target.closest("[data-sortable] > .item"); });
+    document.addEventListener("dragover", function (e) {
+      var over = dragged && e.target.closest && e.target.closest("[data-sortable] > .item"); if (!over || over === dragged) return;
+      e.preventDefault(); var r = over.getBoundingClientRect(); over.parentNode.insertBefore(dragged, e.clientY > r.top + r.height / 2 ? over.nextSibling : over);
+    });
+    document.addEventListener("dragend", function () { dragged = null; });
+    document.addEventListener("keydown", function (e) {
+      var item = e.altKey && e.target.closest && e.target.closest("[data-sortable] > .item"); if (!item) return;
+      var to = e.key === "ArrowUp" ? item.previousElementSibling : e.key === "ArrowDown" ? item.nextElementSibling : null; if (!to) return;
+      e.preventDefault(); e.stopPropagation(); item.parentNode.insertBefore(item, e.key === "ArrowUp" ? to : to.nextSibling); e.target.focus();
+    }, true);
+    // The edge of a head draws its column wider or narrower; the width is kept for this person.
+    document.addEventListener("pointerdown", function (e) {
+      var grip = e.target.closest("[data-grip]"), zone = $("#listzone"); if (!grip || !zone) return;
+      e.preventDefault();
+      var th = grip.closest("th"), col = $$("col", th.closest("table"))[th.cellIndex], from = e.clientX, was = th.offsetWidth, width = was;
+      function move(m) { width = Math.max(40, Math.min(800, was + m.clientX - from)); draw(th, col, width); }
+      function stop() {
+        document.removeEventListener("pointermove", move); document.removeEventListener("pointerup", stop);
+        if (width === was) return;
+        var body = new URLSearchParams(); body.set("widths", $$("col[data-path][width]", zone).map(function (c) { return c.dataset.path + ":" + c.getAttribute("width"); }).join(","));
+        fetch(zone.dataset.widths, { method: "POST", body: body, headers: { "X-CSRFToken": ml.token } });
+      }
+      document.addEventListener("pointermove", move); document.addEventListener("pointerup", stop);
+    });
+    document.addEventListener("click", function (e) { if (e.target.closest("[data-grip]")) { e.preventDefault(); e.stopPropagation(); } }, true);
+    function draw(th, col, width) {
+      col.setAttribute("width", width); th.classList.add("set-w");
+      $$("tr", th.closest("table")).forEach(function (tr) { var c = tr.cells[th.cellIndex]; if (c && c.colSpan === 1) { c.style.maxWidth = width + "px"; c.style.minWidth = width + "px"; } });
+    }
+    function widths(root) {
+      $$("th.set-w", root).forEach(function (th) { var col = $$("col", th.closest("table"))[th.cellIndex], w = col && Number(col.getAttribute("width")); if (w) draw(th, col, w); });
+    }
+    ml.ready.push(widths); widths(document);
     ml.ready.push(function (root) { totals(root); selection(); });
     totals(document); selection();
   }
