@@ -1,0 +1,297 @@
+"""What the books hold of a loan: wanted by its history, standing in the ledger, and the entries that lead from one to the other.
+
+Each amount is the balance of one account for one loan (domain specification §6). Booking never looks at what happened last: it takes the
+difference between what is wanted and what stands. Replaying a history that is booked already therefore posts nothing, and a month that is
+closed is never touched: what turned out differently is booked today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import date
+from typing import Final
+
+from .fold import Life, Line, Receipt, ran
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Balances of one loan in cents, on the side on which the account grows; the comment names the account."""
+
+    normal: int = 0  # 1303.01
+    overdue: int = 0  # 1303.02
+    non_accrual: int = 0  # 1303.03
+    interest: int = 0  # 1132.01
+    interest_overdue: int = 0  # 1132.02, penalty and compound interest with it
+    fee: int = 0  # 1221
+    suspense: int = 0  # 2241.01
+    income_interest: int = 0  # 6011.01
+    income_penalty: int = 0  # 6011.02
+    income_compound: int = 0  # 6011.03
+    income_fee: int = 0  # 6021
+    allowance: int = 0  # 1304
+    impairment: int = 0  # 6701
+    off_interest: int = 0  # 9001, off the books
+    written_off: int = 0  # 9002, off the books
+
+
+NAMES: Final = tuple(one.name for one in fields(Books))
+RECEIVABLE: Final = ("normal", "overdue", "non_accrual", "interest", "interest_overdue", "fee")
+OTHER_SIDE: Final = ("suspense", "income_interest", "income_penalty", "income_compound", "income_fee", "allowance")
+"""Accounts that grow in credit; impairment grows in debit, like what is owed to us."""
+Entry = tuple[str, dict[str, int]]
+"""An accounting event and its amounts, all above zero."""
+
+
+def books_of(life: Life, on: date, *, non_accrual: bool | None = None) -> Books:
+    """The balances that the history wants at the end of ``on``. ``non_accrual``: as if the loan (did not) earn."""
+    off = life.non_accrual if non_accrual is None else non_accrual
+    if life.written_off is not None:
+        return _written_off(life, on)
+    sums = dict.fromkeys(NAMES, 0)
+    for line in life.lines:
+        _add_line(sums, life, line, on, off)
+    if off:
+        sums["non_accrual"] = sums["normal"] + sums["overdue"]
+        sums["normal"] = sums["overdue"] = sums["interest"] = sums["interest_overdue"] = 0
+    return Books(**{**sums, "suspense": life.suspense, "allowance": life.allowance, "impairment": life.impairment})
+
+
+def _add_line(sums: dict[str, int], life: Life, line: Line, on: date, off: bool) -> None:
+    open_ = life.open_of(line, on)
+    late = life.late(line, on) > 0
+    sums["overdue" if late else "normal"] += open_["principal"]
+    taken, waived = line.taken("interest"), line.waived
+    earned = max(ran(life, line, on), taken)
+    sums["interest_overdue" if late else "interest"] += earned - taken
+    sums["interest_overdue"] += open_["penalty"] + open_["compound"]
+    sums["fee"] += open_["fee"]
+    sums["income_fee"] += line.agreed["fee"] - waived.get("fee", 0)
+    unpaid = {"interest": earned - taken, "penalty": open_["penalty"], "compound": open_["compound"]}
+    for name, amount in unpaid.items():
+        paid = line.taken(name) - waived.get(name, 0)
+        sums[f"income_{name}"] += paid + (0 if off else amount)
+        sums["off_interest"] += amount if off else 0
+
+
+def _written_off(life: Life, on: date) -> Books:
+    """Nothing is on the books; the claim lives on beside them, and what is recovered goes to the allowance."""
+    assert life.written_off is not None
+    before = dict.fromkeys(NAMES, 0)
+    for line in life.lines:
+        _add_line(before, life, line, on, off=True)
+    kept = life.kept
+    return Books(**{f"income_{name}": kept[name] for name in ("interest", "penalty", "compound", "fee")}, suspense=life.suspense,
+                 allowance=life.allowance + life.recovered, impairment=life.impairment, off_interest=max(0, before["off_interest"] - kept["claimed"]),
+                 written_off=max(0, life.written_amount - life.recovered))
+
+
+def on_books(life: Life, on: date) -> int:
+    """What goes against the allowance when the loan is written off on the day; what was earned by then stays earned."""
+    books = books_of(life, on)
+    life.kept = {name: getattr(books, f"income_{name}") for name in ("interest", "penalty", "compound", "fee")}
+    life.kept["claimed"] = books.interest + books.interest_overdue
+    return sum(getattr(books, name) for name in RECEIVABLE)
+
+
+# -- from what stands to what is wanted
+
+
+def entries(before: Books, after: Books) -> list[Entry]:
+    """What to post without any money moving: accrual, penalty, fees due, the transfer of what became late, and corrections of a replay."""
+    now, found = dict(asdict(before)), list[Entry]()
+    want = asdict(after)
+    for step in (_flip, _accrual, _penalty, _fee, _off_book, _overdue, _provision, _rest):
+        posting = step(now, want)
+        if posting is not None and any(posting[1].values()):
+            found.append((posting[0], {name: amount for name, amount in posting[1].items() if amount}))
+    assert now == want, (now, want)
+    return found
+
+
+def _both(name: str, amount: int) -> dict[str, int]:
+    """An amount on the way up, or the same taken back."""
+    return {name: amount} if amount >= 0 else {f"{name}_back": -amount}
+
+
+def _flip(now: dict[str, int], want: dict[str, int]) -> Entry | None:
+    """转非应计 and back: principal moves, what was earned and not received leaves income for the memorandum account, or returns."""
+    stopped, resumed = want["non_accrual"] and not now["non_accrual"], now["non_accrual"] and not want["non_accrual"]
+    if stopped and now["normal"] + now["overdue"]:
+        amounts = {"principal": now["normal"], "principal_overdue": now["overdue"], "interest": now["interest"],
+                   "interest_overdue": now["interest_overdue"]}
+        amounts |= _share(now, want, now["interest"] + now["interest_overdue"])
+        amounts["off_interest"] = amounts["interest"] + amounts["interest_overdue"]
+        now["non_accrual"] += now["normal"] + now["overdue"]
+        now["off_interest"] += amounts["off_interest"]
+        for name in ("interest", "penalty", "compound"):
+            now[f"income_{name}"] -= amounts[f"income_{name}"]
+        now["normal"] = now["overdue"] = now["interest"] = now["interest_overdue"] = 0
+        return "non_accrual", amounts
+    if resumed and (want["normal"] or want["overdue"]) and not now["normal"] + now["overdue"]:
+        back = min(now["non_accrual"], want["normal"] + want["overdue"])
+        late = min(back, want["overdue"])
+        amounts = {"principal": back - late, "principal_overdue": late}
+        now["non_accrual"] -= back
+        now["normal"] += back - late
+        now["overdue"] += late
+        return "accrual_resumed", amounts
+    return None
+
+
+def _share(now: dict[str, int], want: dict[str, int], owed: int) -> dict[str, int]:
+    """Which income the unpaid part came from: as the wanted books say, the rest from interest."""
+    shares = {}
+    for name in ("compound", "penalty"):
+        shares[f"income_{name}"] = min(owed, max(0, now[f"income_{name}"] - want[f"income_{name}"]))
+        owed -= shares[f"income_{name}"]
+    return {**shares, "income_interest": owed}
+
+
+def _accrual(now: dict[str, int], want: dict[str, int]) -> Entry | None:
+    amount = want["income_interest"] - now["income_interest"]
+    now["income_interest"] += amount
+    now["interest"] += amount
+    return "accrual", _both("interest", amount)
+
+
+def _penalty(now: dict[str, int], want: dict[str, int]) -> Entry | None:
+    amounts: dict[str, int] = {}
+    for name in ("penalty", "compound"):
+        amount = want[f"income_{name}"] - now[f"income_{name}"]
+        now[f"income_{name}"] += amount
+        now["interest_overdue"] += amount
+        amounts |= _both(name, amount)
+    return "penalty", amounts
+
+
+def _fee(now: dict[str, int], want: dict[str, int]) -> Entry | None:
+    amount = want["income_fee"] - now["income_fee"]
+    now["income_fee"] += amount
+    now["fee"] += amount
+    return "fee", _both("fee", amount)
+
+
+def _off_book(now: dict[str, int], want: dict[str, int]) -> Entry | None:
+    amounts: dict[str, int] = {}
+    for name in ("off_interest", "written_off"):
+        amount = want[name] - now[name]
+        now[name] += amount
+        amounts |= _both(name, amount)
+    return "memorandum", amounts
+
+
+def _overdue(now: dict[str, int], want: dict[str, int]) -> Entry | None:
+    """Between normal and overdue, as far as the two together stay what they are."""
+    amounts: dict[str, int] = {}
+    for name, normal, late in (("principal", "normal", "overdue"), ("interest", "interest", "interest_overdue")):
+        amount = want[late] - now[late]
+        amount = min(amount, max(now[normal], 0)) if amount > 0 else max(amount, min(-now[late], 0))
+        now[late] += amount
+        now[normal] -= amount
+        amounts |= _both(name, amount)
+    return "overdue", amounts
+
+
+def _provision(now: dict[str, int], want: dict[str, int]) -> Entry | None:
+    amount = want["impairment"] - now["impairment"]
+    now["impairment"] += amount
+    now["allowance"] += amount
+    return "provision", _both("provision", amount)
+
+
+def _rest(now: dict[str, int], want: dict[str, int]) -> Entry | None:
+    """调整: a replay spread receipts otherwise. Each account to its balance; the whole is even because no money moved."""
+    amounts: dict[str, int] = {}
+    for name in (*RECEIVABLE, "suspense", "allowance"):
+        amount = want[name] - now[name]
+        amounts |= {f"{name}_up" if amount > 0 else f"{name}_down": abs(amount)}
+        now[name] = want[name]
+    up = sum(amounts.get(f"{name}_up", 0) - amounts.get(f"{name}_down", 0) for name in RECEIVABLE)
+    down = sum(amounts.get(f"{name}_up", 0) - amounts.get(f"{name}_down", 0) for name in ("suspense", "allowance"))
+    assert up == down, f"{up} more is owed to us, {down} more by us"
+    return "adjustment", amounts
+
+
+def receipt_entry(books: Books, receipt: Receipt, before: Life, on: date) -> tuple[Entry, Books]:
+    """The entry of a receipt on books that stand as ``books``, and what stands after it. ``before``: the loan without the receipt."""
+    now = dict(asdict(books))
+    if before.written_off is not None:
+        return _recovery(books, receipt)
+    amounts = dict.fromkeys(("principal", "principal_overdue", "principal_non_accrual", "interest_accrued", "interest_overdue", "fee_due", "interest",
+                             "penalty", "compound", "fee", "off_interest"), 0)
+    late = {(line.no, line.seq) for line in before.lines if before.late(line, on)}
+    for part in receipt.parts:
+        _take(now, amounts, part.component, part.amount, late=(part.no, part.line_seq) in late)
+    amounts |= {"received": receipt.amount, "from_suspense": receipt.from_suspense, "surplus": amounts.get("surplus", 0) + receipt.surplus}
+    now["suspense"] += receipt.surplus - receipt.from_suspense
+    return ("repayment", _above_zero(amounts)), Books(**now)
+
+
+def _recovery(books: Books, receipt: Receipt) -> tuple[Entry, Books]:
+    """核销后收回: the claim comes back against the allowance and is paid at once."""
+    paid = receipt.amount + receipt.from_suspense - receipt.surplus
+    memo = min(paid, books.written_off)
+    amounts = {"received": receipt.amount, "from_suspense": receipt.from_suspense, "recovered": paid, "surplus": receipt.surplus, "written_off": memo}
+    after = replace(books, allowance=books.allowance + paid, suspense=books.suspense + receipt.surplus - receipt.from_suspense,
+                    written_off=books.written_off - memo)
+    return ("recovery", _above_zero(amounts)), after
+
+
+def _above_zero(amounts: Mapping[str, int]) -> dict[str, int]:
+    return {name: amount for name, amount in amounts.items() if amount}
+
+
+def _take(now: dict[str, int], amounts: dict[str, int], component: str, amount: int, *, late: bool) -> None:
+    """From the receivables that stand, the late ones first for what is late; what was not accrued yet is income now."""
+    if component == "principal":
+        names = (("non_accrual", "principal_non_accrual"), *((("overdue", "principal_overdue"), ("normal", "principal")) if late else
+                                                            (("normal", "principal"), ("overdue", "principal_overdue"))))
+    elif component == "fee":
+        names = (("fee", "fee_due"),)
+    elif component == "interest" and not late:
+        names = (("interest", "interest_accrued"),)
+    else:
+        names = (("interest_overdue", "interest_overdue"), *((("interest", "interest_accrued"),) if component == "interest" else ()))
+    for account, name in names:
+        taken = min(amount, now[account])
+        now[account] -= taken
+        amounts[name] += taken
+        amount -= taken
+    if not amount:
+        return
+    if component == "principal":  # later receipts had repaid it already: it is theirs that is too much now
+        now["suspense"] += amount
+        amounts["surplus"] = amounts.get("surplus", 0) + amount
+        return
+    now[f"income_{component}"] += amount
+    amounts[component] += amount
+    off = min(amount, now["off_interest"]) if component != "fee" else 0
+    now["off_interest"] -= off
+    amounts["off_interest"] += off
+
+
+def waiver_entry(before: Books, after: Books) -> Entry | None:
+    """减免 as one entry, where it changed nothing but what is owed and what was earned; else the steps of :func:`entries` say it."""
+    names = {"interest": "interest_accrued", "interest_overdue": "interest_overdue", "fee": "fee_due", "income_interest": "interest",
+             "income_penalty": "penalty", "income_compound": "compound", "income_fee": "fee", "off_interest": "off_interest"}
+    changed = difference(before, after)
+    if not changed or not set(changed) <= set(names) or max(changed.values()) > 0:
+        return None
+    return "waiver", {names[name]: -amount for name, amount in changed.items()}
+
+
+def write_off_entry(books: Books, needed: int) -> tuple[list[Entry], Books]:
+    """核销: the allowance topped up to what is on the books, then everything against it. ``needed``: what the top-up has to be."""
+    amounts = {name: getattr(books, name) for name in RECEIVABLE}
+    gross = sum(amounts.values())
+    found: list[Entry] = [("provision", {"provision": needed})] if needed else []
+    found.append(("write_off", _above_zero({**amounts, "written_off": gross})))
+    return found, replace(books, **dict.fromkeys(RECEIVABLE, 0), allowance=books.allowance + needed - gross, impairment=books.impairment + needed,
+                          written_off=books.written_off + gross)
+
+
+def difference(before: Books, after: Books) -> Mapping[str, int]:
+    """What changed, by account."""
+    return {name: getattr(after, name) - getattr(before, name) for name in NAMES if getattr(after, name) != getattr(before, name)}

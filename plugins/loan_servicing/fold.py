@@ -1,0 +1,465 @@
+"""A loan as a function of its history: frozen terms and transactions in, the state at the end of any day out.
+
+Pure: no clock, no rows, no rounding but where an amount falls due; amounts are whole cents. Everything that is stored of a loan besides its
+terms and its transactions is derived from here, so a back-dated receipt, a reversal, a day end that was late for a month and the ordinary
+case are one path: the history is read again from the start, by value date and, on one day, in the order in which it was booked.
+
+On a day, first what the customers did counts, then 溢缴款 pays what fell due (at the end of the due date).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from fractions import Fraction
+from typing import Any, Final
+
+from .arithmetic import (
+    COMPONENTS,
+    Bill,
+    Contract,
+    Drawn,
+    Event,
+    LoanMathError,
+    Matrix,
+    OpenBill,
+    Stretch,
+    accrued,
+    draw,
+    open_of,
+    spread,
+)
+
+AGREED: Final = ("fee", "interest", "principal")
+NON_ACCRUAL_AFTER: Final = 90
+"""Days past due after which interest leaves the books, and after which a loan counts as non-performing."""
+PLAN_KINDS: Final = frozenset({"rate", "extend", "accelerate", "pause", "restructure"})
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The term snapshot as the fold reads it. ``npl``: how receipts are spread once the loan is non-performing, where that was agreed."""
+
+    contract: Contract
+    prepay_fee_rate: Fraction = Fraction(0)
+    npl: Matrix | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Txn:
+    """One transaction; never changed. ``seq``: the order in which it was booked. ``given``: what its kind needs beside the amount."""
+
+    seq: int
+    kind: str
+    on: date
+    amount: int = 0
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Line(Bill):
+    """A bill of the plan (``seq`` 0) or of a transaction that fell due at once (prepayment, settlement). ``agreed``, ``cuts``: see Bill."""
+
+    start: date = date.min
+    seq: int = 0
+    days: int = 0
+    balance: int = 0
+    waived: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def open(self) -> int:
+        """What is unpaid of what was agreed; penalty apart."""
+        return sum(self.unpaid(component) for component in AGREED)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An amount that paid one component of one line; below zero where it was released again. ``seq`` 0: paid by 溢缴款 when it fell due."""
+
+    seq: int
+    on: date
+    no: int
+    line_seq: int
+    component: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a receipt on its day. amount + from_suspense = Σ parts + surplus."""
+
+    amount: int
+    from_suspense: int
+    parts: tuple[Part, ...]
+    surplus: int
+    as_agreed: bool = True
+
+    def of(self, component: str) -> int:
+        return sum(part.amount for part in self.parts if part.component == component)
+
+
+@dataclass(slots=True)
+class Life:
+    """What the history came to. ``shortfall``: refunds that the history no longer covers. ``ended``: the day of a settlement."""
+
+    agreement: Agreement
+    drawn: Drawn
+    lines: list[Line]
+    events: list[Event] = field(default_factory=list)
+    suspense: int = 0
+    receipts: dict[int, Receipt] = field(default_factory=dict)
+    parts: list[Part] = field(default_factory=list)
+    at: date = date.min
+    max_dpd: int = 0
+    non_accrual: bool = False
+    shortfall: int = 0
+    ended: date | None = None
+    written_off: date | None = None
+    written_amount: int = 0
+    recovered: int = 0
+    kept: dict[str, int] = field(default_factory=dict)
+    allowance: int = 0
+    impairment: int = 0
+    unmet: set[int] = field(default_factory=set)
+
+    @property
+    def contract(self) -> Contract:
+        return self.agreement.contract
+
+    def open_of(self, line: Line, on: date) -> dict[str, int]:
+        """What is unpaid of a line at the end of ``on``, penalty and compound interest as far as they ran."""
+        if line.due >= on and not any(component in ("penalty", "compound") for _, component, _ in line.cuts):
+            return {**{component: line.unpaid(component) for component in AGREED}, "penalty": 0, "compound": 0}
+        return open_of(self.contract, line, on)
+
+    def late(self, line: Line, on: date) -> int:
+        """Days past due of one line; 0 inside the grace."""
+        days = (on - line.due).days
+        return days if days > self.contract.penalty.grace_days and line.open else 0
+
+    def dpd(self, on: date) -> int:
+        return max((self.late(line, on) for line in self.lines), default=0)
+
+    def line(self, no: int, seq: int = 0) -> Line:
+        return next(line for line in self.lines if (line.no, line.seq) == (no, seq))
+
+
+def fold(agreement: Agreement, txns: Iterable[Txn], day: date) -> Life:
+    """The loan at the end of ``day``, after every transaction whose value date is not later."""
+    drawn = draw(agreement.contract)
+    life = Life(agreement, drawn, [_line(row) for row in drawn.rows], at=agreement.contract.start_date)
+    for txn in sorted((txn for txn in txns if txn.on <= day), key=lambda txn: (txn.on, txn.seq)):
+        _offset(life, txn.on, at_end=False)
+        _mark(life, txn.on)
+        _HAPPENS[txn.kind](life, txn)
+        life.at = txn.on
+        _mark(life, txn.on)
+    _offset(life, day, at_end=True)
+    _mark(life, day)
+    return life
+
+
+def _line(row: Any) -> Line:
+    return Line(no=row.no, due=row.due, agreed={"fee": 0, "interest": row.interest, "principal": row.principal}, start=row.start, days=row.days,
+                balance=row.balance)
+
+
+def _mark(life: Life, on: date) -> None:
+    """Lateness as it was seen on a day; a loan that stopped earning begins again when nothing of it is late."""
+    late = life.dpd(on)
+    life.max_dpd = max(life.max_dpd, late)
+    if late > NON_ACCRUAL_AFTER:
+        life.non_accrual = True
+    elif not late:
+        life.non_accrual = False
+
+
+# -- receipts
+
+
+def _offset(life: Life, on: date, *, at_end: bool) -> None:
+    """溢缴款 pays what fell due before ``on`` (or on it, at its end), bill by bill on the day it fell due."""
+    for line in sorted(life.lines, key=_age):
+        if not life.suspense:
+            return
+        if line.due < on or (at_end and line.due == on):
+            _receive(life, max(line.due, life.at), 0, seq=0, billed=False)
+
+
+def _age(line: Line) -> tuple[date, int, int]:
+    return line.due, line.no, line.seq
+
+
+def _matrix(life: Life, on: date) -> Matrix:
+    if life.agreement.npl is not None and life.dpd(on) > NON_ACCRUAL_AFTER:
+        return life.agreement.npl
+    return life.contract.allocation
+
+
+def _receive(life: Life, on: date, amount: int, *, seq: int, billed: bool, as_agreed: bool = True) -> None:
+    """Spreads an amount and what waited in suspense over what is due. ``billed``: what is left then pays the bill whose period runs."""
+    waited, pool = life.suspense, amount + life.suspense
+    matrix, parts = _matrix(life, on), list[Part]()
+    surplus = _spread(life, on, seq, pool, matrix, parts, begun=False)
+    if billed and surplus:
+        surplus = _spread(life, on, seq, surplus, matrix, parts, begun=True)
+    life.suspense = surplus
+    life.parts.extend(parts)
+    if life.written_off is not None:
+        life.recovered += pool - surplus
+    if seq:
+        life.receipts[seq] = Receipt(amount, waited, tuple(parts), surplus, as_agreed)
+
+
+def _spread(life: Life, on: date, seq: int, amount: int, matrix: Matrix, parts: list[Part], *, begun: bool) -> int:
+    """One round over the bills, oldest first; gives back what no bill took. ``begun``: a bill whose period has begun counts as due."""
+    lines = sorted(life.lines, key=_age)
+    start = life.contract.start_date
+    bills = []
+    for place, line in enumerate(lines):
+        due = line.due == on or (begun and (line.start < on or line.start == start))
+        bills.append(OpenBill(place, "past_due" if line.due < on else "due" if due else "in_advance", life.open_of(line, on)))
+    found, surplus = spread(matrix, bills, amount)
+    for place, component, paid in found:
+        lines[place].cuts.append((on, component, paid))
+        parts.append(Part(seq, on, lines[place].no, lines[place].seq, component, paid))
+    return surplus
+
+
+def _repay(life: Life, txn: Txn) -> None:
+    _receive(life, txn.on, txn.amount, seq=txn.seq, billed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What closes a loan on a day. ``overdue``: everything that fell due by then; the rest is of what had not."""
+
+    overdue: int
+    principal: int
+    interest: int
+    fee: int
+    days: int
+
+    @property
+    def total(self) -> int:
+        return self.overdue + self.principal + self.interest + self.fee
+
+
+def settlement(life: Life, on: date) -> Settlement:
+    """Due bills as they are; principal that was to come, interest on it to the day, the fee for coming early (E15)."""
+    overdue = sum(sum(life.open_of(line, on).values()) for line in life.lines if line.due <= on)
+    coming = _coming(life, on)
+    if not coming:
+        return Settlement(overdue, 0, 0, 0, 0)
+    principal = sum(line.unpaid("principal") for line in coming)
+    fees = sum(line.unpaid("fee") for line in coming)
+    running = coming[0]
+    interest = 0 if on <= running.start else min(_interest_to(life, running, principal, on), running.unpaid("interest"))
+    days = max((on - running.start).days, 0)
+    return Settlement(overdue, principal, interest, life.contract.rounding.of(principal * life.agreement.prepay_fee_rate) + fees, days)
+
+
+def _coming(life: Life, on: date) -> list[Line]:
+    return sorted((line for line in life.lines if line.due > on and line.open), key=_age)
+
+
+def _interest_to(life: Life, running: Line, principal: int, on: date) -> int:
+    """Interest of the running period to the day: from the time line where nothing of it was paid yet, else on what is left of it."""
+    if not running.cuts:
+        event = Event("settle", "prepay", on, {"full": True}, 10**9)
+        return draw(replace(life.contract, events=(*life.events, event))).prepaid[-1].interest
+    flat = life.contract.method == "FLAT"
+    ran = sum((accrued(life.contract, replace(stretch, base=stretch.base if flat else principal), life.drawn.pauses, on)
+               for stretch in _stretches(life, running.start, on)), Fraction(0))
+    return life.contract.rounding.of(ran)
+
+
+def _settle(life: Life, txn: Txn) -> None:
+    """Replaces what was to come by one bill of the day. A replay in which the money no longer settles takes it as an ordinary receipt."""
+    quote = settlement(life, txn.on)
+    if txn.amount + life.suspense < quote.total:
+        life.unmet.add(txn.seq)
+        _receive(life, txn.on, txn.amount, seq=txn.seq, billed=True, as_agreed=False)
+        return
+    coming = _coming(life, txn.on)
+    if coming:
+        first = coming[0]
+        for line in coming:
+            _trim(life, line)
+        agreed = {"fee": quote.fee, "interest": quote.interest, "principal": quote.principal}
+        life.lines.append(Line(no=first.no, due=txn.on, agreed=agreed, start=min(first.start, txn.on), seq=txn.seq, days=quote.days))
+        life.ended = txn.on
+    _receive(life, txn.on, txn.amount, seq=txn.seq, billed=True)
+
+
+def _trim(life: Life, line: Line) -> None:
+    """A bill that will not fall due: what was paid of it stays paid, nothing more is asked for."""
+    if not line.cuts:
+        life.lines.remove(line)
+        return
+    for component in AGREED:
+        line.agreed[component] = line.taken(component)
+
+
+def _prepay(life: Life, txn: Txn) -> None:
+    """提前部分还本: what is due, interest to the day, the fee, and so much principal; the rest of the plan is made anew (E16)."""
+    principal = txn.given["principal"]
+    given = {"amount": principal, "plan_change": txn.given.get("plan_change", "reduce_payment"), "fee_rate": life.agreement.prepay_fee_rate}
+    event = _event(txn, "prepay", given)
+    try:
+        drawn = draw(replace(life.contract, events=(*life.events, event)))
+    except LoanMathError:
+        drawn = None
+    due = sum(sum(life.open_of(line, txn.on).values()) for line in life.lines if line.due <= txn.on)
+    paid = next((one for one in drawn.prepaid if one.key == event.key), None) if drawn is not None else None
+    if life.ended or drawn is None or paid is None or txn.amount + life.suspense < due + paid.principal + paid.interest + paid.fee:
+        life.unmet.add(txn.seq)
+        _receive(life, txn.on, txn.amount, seq=txn.seq, billed=True, as_agreed=False)
+        return
+    running = min((line for line in life.lines if line.due > txn.on and not line.seq), key=_age)
+    life.events.append(event)
+    agreed = {"fee": paid.fee, "interest": paid.interest, "principal": paid.principal}
+    left = sum(line.unpaid("principal") for line in life.lines) - principal
+    life.lines.append(Line(no=running.no, due=txn.on, agreed=agreed, start=min(running.start, txn.on), seq=txn.seq, days=paid.days, balance=max(left, 0)))
+    _recut(life, drawn, txn)
+    _receive(life, txn.on, txn.amount, seq=txn.seq, billed=False)
+
+
+# -- changes of the plan
+
+
+def _event(txn: Txn, kind: str, given: Mapping[str, Any]) -> Event:
+    return Event(f"txn{txn.seq}", kind, txn.on, given, txn.seq)
+
+
+def _replan(life: Life, txn: Txn) -> None:
+    """Rate, extension, acceleration, pause, restructuring: another event on the time line. What a replay leaves no place for has no effect."""
+    if life.ended:
+        life.unmet.add(txn.seq)
+        return
+    event = _event(txn, txn.kind, txn.given)
+    try:
+        drawn = draw(replace(life.contract, events=(*life.events, event)))
+    except LoanMathError:
+        life.unmet.add(txn.seq)
+        return
+    life.events.append(event)
+    _recut(life, drawn, txn)
+
+
+def _recut(life: Life, drawn: Drawn, txn: Txn) -> None:
+    """Planned bills become what the new time line says. Those that fell due are the same in it; what was paid of the others beyond their new
+    amount waits in suspense for the next due date."""
+    rows = {row.no: row for row in drawn.rows}
+    planned = {line.no: line for line in life.lines if not line.seq}
+    homeless = 0
+    for no, line in planned.items():
+        row = rows.get(no)
+        homeless += line.agreed["fee"] if row is None else 0
+        line.agreed = {"fee": line.agreed["fee"] if row else 0, "interest": row.interest if row else 0, "principal": row.principal if row else 0}
+        if row is not None:
+            line.start, line.due, line.days, line.balance = row.start, row.due, row.days, row.balance
+        _release(life, line, txn)
+        if row is None:
+            life.lines.remove(line)
+    life.lines.extend(_line(row) for no, row in rows.items() if no not in planned)
+    if homeless:
+        max((line for line in life.lines if not line.seq), key=_age).agreed["fee"] += homeless
+    life.drawn = drawn
+
+
+def _release(life: Life, line: Line, txn: Txn) -> None:
+    for component in AGREED:
+        over = line.taken(component) - line.agreed[component]
+        if over > 0:
+            waived = min(over, line.waived.get(component, 0))
+            line.waived[component] = line.waived.get(component, 0) - waived
+            line.cuts.append((txn.on, component, -over))
+            life.suspense += over - waived
+            if over > waived:
+                life.parts.append(Part(txn.seq, txn.on, line.no, line.seq, component, waived - over))
+
+
+# -- fees, waivers, refunds
+
+
+def _fee(life: Life, txn: Txn) -> None:
+    """On the period that was named, else on the next bill to fall due, else on the last one."""
+    lines = sorted((line for line in life.lines if not line.seq), key=_age)
+    named = txn.given.get("no")
+    line = next((line for line in lines if (line.no == named if named else line.due >= txn.on)), lines[-1])
+    line.agreed["fee"] += txn.amount
+
+
+def _waive(life: Life, txn: Txn) -> None:
+    """减免 of what is unpaid and due, oldest first; what a replay leaves nothing to waive of lapses."""
+    component, named, left = txn.given["component"], txn.given.get("no"), txn.amount
+    for line in sorted(life.lines, key=_age):
+        if line.due > txn.on or (named and line.no != named):
+            continue
+        amount = min(left, life.open_of(line, txn.on)[component])
+        if amount:
+            line.cuts.append((txn.on, component, amount))
+            line.waived[component] = line.waived.get(component, 0) + amount
+            left -= amount
+    if left:
+        life.unmet.add(txn.seq)
+
+
+def _refund(life: Life, txn: Txn) -> None:
+    """退溢缴款; money that went back and is no longer covered is told as a shortfall."""
+    back = min(txn.amount, life.suspense)
+    life.suspense -= back
+    life.shortfall += txn.amount - back
+
+
+# -- provision and write-off
+
+
+def _provide(life: Life, txn: Txn) -> None:
+    """计提: the allowance of the loan becomes what was decided."""
+    life.impairment += txn.amount - life.allowance
+    life.allowance = txn.amount
+
+
+def _write_off(life: Life, txn: Txn) -> None:
+    """核销: what is on the books goes against the allowance, which is topped up first where it is too small (E28)."""
+    if life.written_off is not None:
+        life.unmet.add(txn.seq)
+        return
+    from .balances import on_books  # balances read what is folded here
+
+    gross = on_books(life, txn.on)
+    life.impairment += max(0, gross - life.allowance)
+    life.allowance = max(life.allowance, gross) - gross
+    life.written_off, life.written_amount = txn.on, gross
+
+
+def _stretches(life: Life, since: date, on: date) -> list[Stretch]:
+    return [stretch for stretch in life.drawn.stretches if stretch.start >= since and stretch.start < on]
+
+
+def ran(life: Life, line: Line, on: date) -> int:
+    """Interest of a line as far as it ran by the end of ``on``: whole when it fell due, by the day while its period runs, never above it."""
+    if line.due <= on or line.seq:
+        return line.agreed["interest"]
+    if on <= line.start or life.ended:
+        return 0
+    since = max((one.date for one in life.drawn.prepaid if line.start <= one.date <= on), default=line.start)
+    found = sum((accrued(life.contract, stretch, life.drawn.pauses, on) for stretch in _stretches(life, since, on)), Fraction(0))
+    return min(life.contract.rounding.of(found), line.agreed["interest"])
+
+
+_HAPPENS: Final[dict[str, Callable[[Life, Txn], None]]] = {
+    "repay": _repay, "due": _repay, "settle": _settle, "prepay": _prepay, "fee": _fee, "waive": _waive, "refund": _refund, "provision": _provide,
+    "write_off": _write_off, **dict.fromkeys(PLAN_KINDS, _replan),
+}
+
+
+def unmet(life: Life, seqs: Sequence[int]) -> bool:
+    """Whether one of these transactions could not do what was agreed."""
+    return any(seq in life.unmet for seq in seqs)
+
+
+__all__ = ["AGREED", "COMPONENTS", "Agreement", "Life", "Line", "Part", "Receipt", "Settlement", "Txn", "fold", "ran", "settlement", "unmet"]
