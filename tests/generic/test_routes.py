@@ -31,7 +31,9 @@ NEEDS = {
     "detail.show": "read", "detail.row_menu": "read", "detail.show_tab": "read", "detail.show_counts": "read", "action.archive": "delete",
     "action.delete": "delete",
     "action.restore": "restore", "action.transfer": "transfer", "action.ask_transfer": "transfer", "action.ask": "action", "action.do": "action",
-    "import.show": "import", "import.run": "import", "import.download_template": "import", "lookup.lookup": "look", "settings.set_list": "any",
+    "import.show": "import", "import.run": "import", "import.download_template": "import",
+    "api.import": "import", "api.imports": "import", "api.undo_import": "import", "import.show_runs": "import", "import.undo": "import",
+    "lookup.lookup": "look", "settings.set_list": "any",
     "saved.menu": "list", "saved.ask_new": "list", "saved.keep": "list", "saved.ask_change": "list", "saved.change": "list",
 }  # fmt: skip
 # What everybody with a login may call; no entity stands in the address.
@@ -247,4 +249,4 @@ BEFORE_THE_RIGHT = {"list.run_bulk": 400, "action.ask": 400, "action.do": 400, "
 # Routes whose second name (a tab, a child field, an action that is not for lists) may not exist for the entity at hand.
 NO_SUCH = {"api.related", "detail.show_tab", "form.linked", "list.run_bulk", "action.ask", "action.do", "api.act", "action.delete", "action.archive",
            "api.bulk", "list.show_totals", "import.show", "import.run", "import.download_template",
-           "saved.ask_change", "saved.change"}  # fmt: skip
+           "api.import", "api.imports", "api.undo_import", "import.show_runs", "import.undo", "saved.ask_change", "saved.change"}  # fmt: skip

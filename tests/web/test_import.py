@@ -81,3 +81,96 @@ def test_what_is_no_sheet_is_refused(visitor):
 
 def test_import_needs_the_right(visitor):
     assert visitor("han").get("/e/shop.buyer/import").status_code == 403
+
+
+def test_the_marked_sheet_colours_and_explains_every_wrong_cell_and_comes_back_when_corrected(visitor):
+    from openpyxl import load_workbook
+
+    person = visitor("li")
+    trial = send(person, MIXED)
+    kept = re.search(r'name="_file" value="(\d+)"', trial.text)[1]
+    answer = send(person, None, _file=kept, _mode="marked")
+    book = load_workbook(io.BytesIO(answer.data))
+    sheet = book.active
+    red = {(cell.row, cell.column) for row in sheet.iter_rows(max_col=3) for cell in row if cell.fill.fgColor.rgb == "FFFFC7CE"}
+    assert red == {(3, 1), (4, 2), (4, 3)}
+    assert {(cell.row, cell.column) for row in sheet.iter_rows() for cell in row if cell.comment} == red
+    assert sheet["D2"].value is None and "手机" in sheet["D4"].value and "等级" in sheet["D4"].value and sheet["A4"].value == "曹操"
+    sheet["A3"], sheet["B4"], sheet["C4"] = "=1+1", "13912345699", "金牌"
+    sheet["A3"].data_type = "s"
+    out = io.BytesIO()
+    book.save(out)
+    again = send(person, out.getvalue(), "buyers.xlsx")
+    assert again.status_code == 200 and "可导入 3 行" in again.text
+
+
+def undo(person, run):
+    return person.post(f"/e/shop.buyer/imports/{run}/undo")
+
+
+def test_an_import_is_undone_except_what_changed_since(visitor, tenancy):
+    from metaloom import command
+    from tests.web.site import context_of
+
+    person, li = visitor("li"), context_of(tenancy.open("alpha"), "li")
+    before = count(person)
+    done = command.import_records(li, "shop.buyer", [{"name": f"来客{n}", "mobile": f"1370000000{n}"} for n in range(4)], "all", name="来客.xlsx")
+    changed, sold = done.created[0], done.created[1]
+    command.change_record(li, "shop.buyer", changed, {"remark": "熟客"}, 1)
+    command.archive_record(li, "shop.buyer", sold, 1)
+    page = person.get("/e/shop.buyer/imports").text
+    assert "来客.xlsx" in page and f"/imports/{done.run}/undo" in page
+    answer = undo(person, done.run)
+    assert answer.status_code == 200 and "收回 2 条，保留 2 条" in answer.text and "来客0" in answer.text and "导入后已有改动" in answer.text
+    assert count(person) == before + 1
+    assert "保留 1 条" in undo(person, done.run).text
+    gone = command.import_records(li, "shop.buyer", [{"name": "过客"}], "all")
+    assert undo(person, gone.run).status_code == 303 and undo(person, gone.run).status_code == 409
+    with tenancy.open("alpha").read() as conn:
+        from metaloom.storage.tables import ENGINE
+
+        audit = ENGINE.audit
+        row = conn.execute(audit.select().where(audit.c.command == "undo_import", audit.c.record_id.is_(None)).order_by(audit.c.id)).mappings().first()
+        assert row["after"]["undo_import"]["kept"] == [sold, changed] and row["channel"] == "import"
+
+
+def test_nobody_undoes_what_others_imported(visitor, tenancy):
+    from metaloom import command
+    from tests.web.site import context_of
+
+    run = command.import_records(context_of(tenancy.open("alpha"), "li"), "shop.buyer", [{"name": "张三丰"}], "all").run
+    assert visitor("han").get("/e/shop.buyer/imports").status_code == 403
+    assert undo(visitor("han"), run).status_code == 403
+    assert undo(visitor("li"), 10**6).status_code == 404
+
+
+def test_a_repeated_key_undoes_once_and_says_the_same(tenancy):
+    from metaloom import command
+    from tests.web.site import context_of
+
+    li = context_of(tenancy.open("alpha"), "li")
+    run = command.import_records(li, "shop.buyer", [{"name": "石敢当"}], "all").run
+    first, second = (command.undo_import(li.with_key("undo-1"), run) for _ in range(2))
+    assert (first.taken_back, second.taken_back, second.replayed) == (1, 1, True)
+
+
+def call(person, method, path, body=None):
+    """REST with the session of the browser."""
+    return person.client.open(person.url(f"/api/v1{path}"), method=method, json=body, headers={"X-CSRFToken": person.token()})
+
+
+def test_rest_tries_keeps_and_takes_back(visitor):
+    person = visitor("li")
+    rows = [{"name": "铁木真", "mobile": "13912345611"}, {"name": "", "mobile": "12"}]
+    tried = call(person, "POST", "/shop.buyer/import", {"rows": rows}).json
+    assert (tried["created"], tried["good"], tried["run"]) == ([], 1, None)
+    assert {(p["row"], p["field"]) for p in tried["problems"]} == {(2, "name"), (2, "mobile")}
+    done = call(person, "POST", "/shop.buyer/import", {"rows": rows, "mode": "good_rows", "name": "rest"}).json
+    listed = call(person, "GET", "/shop.buyer/imports").json["items"]
+    assert len(done["created"]) == 1 and listed[0]["id"] == done["run"] and listed[0]["name"] == "rest"
+    assert call(person, "POST", f"/shop.buyer/imports/{done['run']}/undo").json["taken_back"] == 1
+    assert call(person, "POST", f"/shop.buyer/imports/{done['run']}/undo").status_code == 409
+    assert call(person, "POST", f"/shop.sale/imports/{done['run']}/undo").status_code == 404
+    for wrong in ({}, {"rows": []}, {"rows": [1]}, {"rows": rows, "mode": "some"}, {"rows": rows, "drop": 1}):
+        assert call(person, "POST", "/shop.buyer/import", wrong).status_code == 400
+    assert call(visitor("han"), "POST", "/shop.buyer/import", {"rows": rows}).status_code == 403

@@ -127,3 +127,20 @@ def test_columns_order_and_widths_are_the_persons_own_and_go_back(visitor):
     assert heads == [("level", "800"), ("name", "333")]
     person.post(place, {"reset": "1"})
     assert len(re.findall(r'<col data-path="', person.get("/e/shop.buyer/").text)) == 6
+
+
+def test_rest_keeps_changes_and_forgets(visitor):
+    from tests.web.test_import import call
+
+    li, han = visitor("li"), visitor("han")
+    made = call(li, "POST", "/saved", {"entity": BUYER, "name": "金牌", "query": {"f.level": ["gold"], "sort": ["-name"]}, "shared": "everybody"})
+    assert made.status_code == 201
+    place = f"/saved/{made.json['id']}"
+    assert call(han, "GET", place).json["query"] == {"f.level": ["gold"], "sort": ["-name"]}
+    assert [one["name"] for one in call(han, "GET", f"/saved?entity={BUYER}").json["items"]] == ["金牌"]
+    assert call(han, "PATCH", place, {"name": "x"}).status_code == call(han, "DELETE", place).status_code == 403
+    assert call(li, "PATCH", place, {"name": "老金牌", "shared": "nobody"}).status_code == 200
+    assert call(han, "GET", place).status_code == 404 and call(li, "GET", place).json["name"] == "老金牌"
+    for wrong in ({"name": ""}, {"columns": "name"}, {"query": {"f.x": ["1"]}}, {"roles": [1], "shared": "roles"}, {"own": True}):
+        assert call(li, "PATCH", place, wrong).status_code == 400, wrong
+    assert call(li, "DELETE", place).status_code == 200 and call(li, "GET", place).status_code == 404

@@ -34,6 +34,8 @@ from metaloom.command.chains_open import SHOWN as CASES_MAX
 from metaloom.command.change_case_chain import MODES
 from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.command.draft_chain import TEXT_MAX
+from metaloom.command.import_records import MODES as MODES_OF_IMPORT
+from metaloom.command.import_records import ROWS_MAX
 from metaloom.command.move_case import CASE_MOVES, DATA, PEOPLE_MAX, WHOLE
 from metaloom.command.opinion_files import FILES_MAX
 from metaloom.command.run_action import moves_money
@@ -250,6 +252,8 @@ class Book:
             self._jobs(entity)
         if not entity.child_of and (entity.storage == "table" or address in people.ACTIONS):
             self._writes(entity)
+        if not entity.child_of and entity.storage != "engine":
+            self._imports(entity)
         for operation, on_record in self._actions(entity):
             where = f"/{address}/{{id}}/" if on_record else f"/{address}/"
             self._add(where + operation.id.rpartition(".")[2], "post", operation, tag=address)
@@ -348,6 +352,21 @@ class Book:
         if known is None and (may("create") or may("edit") or any(a.bulk for a in self.catalog.actions_of(address))):
             answers = {"200": _json(_ref("BulkDone")), **_refusals("400", "401", "403", "404", "409", "415", "422")}
             self._add(f"/{address}/bulk", "post", Operation(f"{address}.bulk", f"Many at once · {label}", answers, (key,), _ref("Bulk")), tag=address)
+
+    def _imports(self, entity: Entity) -> None:
+        address, label = entity.address, say(entity.label)
+        if not (self.plan.may(address, "import") and self.plan.may(address, "create")):
+            return
+        done, key = _refusals("400", "401", "403", "404", "409", "415", "422"), _p("idempotency_key")
+        body = {"type": "object", "required": ["rows"], "additionalProperties": False, "properties": {
+            "rows": {"type": "array", "minItems": 1, "maxItems": ROWS_MAX, "items": {"type": "object"}}, "name": {"type": "string", "maxLength": 255},
+            "mode": {"type": "string", "enum": list(MODES_OF_IMPORT), "default": "dry_run"}}}
+        self._add(f"/{address}/import", "post", Operation(f"{address}.import", f"Import · {label}", {"200": _json(_ref("Imported")), **done}, (key,), body),
+                  tag=address)
+        self._add(f"/{address}/imports", "get", Operation(
+            f"{address}.imports", f"Imports · {label}", {"200": _json(_items({"type": "object"})), **_refusals("400", "401", "403", "404")}), tag=address)
+        self._add(f"/{address}/imports/{{id}}/undo", "post", Operation(
+            f"{address}.undo_import", f"Undo an import · {label}", {"200": _json(_ref("ImportUndone")), **done}, (_p("id"), key)), tag=address)
 
     def _actions(self, entity: Entity) -> Iterator[tuple[Operation, bool]]:
         """Actions and plugin commands that the person holds the right for."""
@@ -475,6 +494,11 @@ COMMON_SCHEMAS: dict[str, Schema] = {
     "KeepList": {"type": "object", "required": ["entity", "name"], "additionalProperties": False, "properties": {
         "entity": _TEXT, "list": {"type": "string", "default": "main"}, **_KEPT}},
     "ChangeKeptList": {"type": "object", "additionalProperties": False, "properties": _KEPT},
+    "Imported": {"type": "object", "required": ["created", "good", "run", "problems"], "properties": {
+        "created": {"type": "array", "items": ID}, "good": _INT, "run": _NULL_INT, "problems": {"type": "array", "items": {
+            "type": "object", "required": ["row", "field", "message"], "properties": {"row": _INT, "field": _TEXT, "message": _TEXT}}}}},
+    "ImportUndone": {"type": "object", "required": ["taken_back", "kept", "message"], "properties": {
+        "taken_back": _INT, "message": _TEXT, "kept": {"type": "array", "items": {"type": "object", "properties": {"id": ID, "message": _TEXT}}}}},
     "KeptDone": {"type": "object", "required": ["id", "message"], "properties": {"id": ID, "message": _TEXT}},
     "KeptList": {"type": "object", "required": ["id", "entity", "list", "name", "own", "shared", "query", "columns"], "properties": {
         "id": ID, "entity": _TEXT, "list": _TEXT, "own": {"type": "boolean"}, "left_out": {"type": "boolean"}, "may_change": {"type": "boolean"},

@@ -73,26 +73,27 @@ from metaloom.command.start_approval import start_approval
 from metaloom.command.start_job import cancel_run, pause_job, rerun_failed, start_job
 from metaloom.command.tell_webhooks import tell_webhooks
 from metaloom.command.transfer_record import transfer_record
+from metaloom.command.undo_import import Undone, import_runs, undo_import
 from metaloom.command.unlock_user import unlock_user
 from metaloom.command.upload_file import FileShown, file_for, upload_file
 from metaloom.command.waiting import Waiting, waiting
 
 __all__ = [
     "ActionDone", "AlertOffers", "CaseMove", "CaseShown", "ChainChange", "ChainStanding", "Context", "ENDINGS",
-    "FileShown", "Imported", "Offered", "Outcome", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Waiting",
+    "FileShown", "Imported", "Offered", "Outcome", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Undone", "Waiting",
     "Wish", "alert_offers", "alerts_of_touched", "archive_record", "assign_role", "available_actions", "bulk_action",
     "bulk_archive", "cancel_run", "case_files", "case_log", "case_of_task", "case_shown", "chain_standings", "change_case_chain",
     "change_record", "change_saved_list", "changed_chains", "changed_processes", "close_month", "collect_messages", "confirm_password", "confirm_role",
     "continue_by_hand", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session",
     "end_substitute", "evaluate_warnings", "explain_warning", "file_for", "forget_saved_list", "give_up_process", "hand_over_tasks",
     "handle_call", "handle_evaluation", "handle_message", "handle_process", "handle_run", "handle_sub_done",
-    "handle_timer", "handle_webhook", "import_records", "list_runs", "may_change", "may_edit", "may_share", "move_business_date", "move_case",
+    "handle_timer", "handle_webhook", "import_records", "import_runs", "list_runs", "may_change", "may_edit", "may_share", "move_business_date", "move_case",
     "my_message",
     "my_messages", "names_in_case", "names_in_run", "older_texts", "open_by_step", "output_defaults", "pause_job", "people_to_choose",
     "prefer_messages", "preview_change", "preview_move", "publish", "read_messages", "redeliver_webhook",
     "refuse_unless_admin", "rerun_failed", "resend_message", "restore_record", "retry_process", "revoke_role",
     "roll_back", "run_action", "run_command", "run_log", "run_shown", "runs_shown", "save_list", "save_user", "saved_list", "saved_lists", "schedule_jobs",
     "refuse_password", "set_password", "set_substitute", "simulate_chain", "start_approval", "start_job", "start_process", "startable",
-    "system_context", "tell_webhooks", "transfer_record", "unlock_user", "upload_file", "waiting", "wake_runs",
+    "system_context", "tell_webhooks", "transfer_record", "undo_import", "unlock_user", "upload_file", "waiting", "wake_runs",
     "wishes", "words_of",
 ]

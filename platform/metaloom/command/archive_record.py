@@ -6,7 +6,7 @@ from typing import Any
 
 from metaloom.command import rows
 from metaloom.command.context import Context, Saved
-from metaloom.command.put_away import put_away, refuse_in_work
+from metaloom.command.put_away import put_away, put_away_in, refuse_in_work
 from metaloom.command.unit import Unit
 from metaloom.model import Entity
 
@@ -15,6 +15,11 @@ def archive_record(ctx: Context, entity: str, id: int, row_version: int | None, 
     """Archives a record (the right is ``delete``). NotPossible for entities without archive, in a state that is not
     editable, and for a record that is archived already."""
     return put_away(ctx, "archive", entity, id, row_version, reason, _archive, right="delete")
+
+
+def archive_in(unit: Unit, address: str, record_id: int, row_version: int | None) -> Saved:
+    """The same inside a running unit."""
+    return put_away_in(unit, "archive", address, record_id, row_version, _archive, right="delete")
 
 
 def _archive(unit: Unit, entity: Entity, before: Any) -> int:

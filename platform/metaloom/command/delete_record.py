@@ -10,7 +10,7 @@ from metaloom.base.text import Text
 from metaloom.command import rows
 from metaloom.command.context import Context, Saved
 from metaloom.command.live import children_of
-from metaloom.command.put_away import put_away, refuse_in_work
+from metaloom.command.put_away import put_away, put_away_in, refuse_in_work
 from metaloom.command.store import _audited
 from metaloom.command.unit import Unit
 from metaloom.model import Entity, FieldType
@@ -22,6 +22,11 @@ def delete_record(ctx: Context, entity: str, id: int, row_version: int | None, r
     """Deletes a record and its child rows. NotPossible unless the entity says ``delete: physical``, and while other records
     refer to it (the message says which kinds). The audit keeps its last values."""
     return put_away(ctx, "delete", entity, id, row_version, reason, _delete, right="delete", physical=True, archived=True)
+
+
+def delete_in(unit: Unit, address: str, record_id: int, row_version: int | None) -> Saved:
+    """The same inside a running unit."""
+    return put_away_in(unit, "delete", address, record_id, row_version, _delete, right="delete", physical=True, archived=True)
 
 
 def _delete(unit: Unit, entity: Entity, before: Any) -> int:

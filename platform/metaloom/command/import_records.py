@@ -16,6 +16,7 @@ from metaloom.command.create_record import create_in
 from metaloom.command.failure import told
 from metaloom.command.limits import limit
 from metaloom.command.unit import Unit, note_clashes, perform, permit
+from metaloom.record.import_runs import ImportRuns
 
 MODES = ("dry_run", "all", "good_rows")
 ROWS_MAX = 5_000
@@ -31,22 +32,25 @@ class RowProblem:
 
 @dataclass(frozen=True)
 class Imported:
-    """``created``: ids in the order of the rows (empty for a dry run); ``good`` rows could be stored, ``problems`` say why not."""
+    """``created``: ids in the order of the rows (empty for a dry run); ``good`` rows could be stored, ``problems`` say why not.
+    ``run``: the number under which the import can be undone, None where nothing was stored."""
 
     created: tuple[int, ...]
     good: int
     problems: tuple[RowProblem, ...]
+    run: int | None = None
 
 
 class _Undo(Exception):
     """Leaves a transaction that must not be kept."""
 
 
-def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] | Invalid], mode: str = "dry_run") -> Imported:
+def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] | Invalid], mode: str = "dry_run", *,
+                   name: str = "") -> Imported:
     """Creates a record per row. ``rows`` hold values read by the input schema, or the Invalid that reading a row gave.
 
     ``dry_run``: everything is tried and nothing kept. ``all``: every row or none. ``good_rows``: rows with problems are
-    left out and listed. The right is ``import``, and ``create`` for every row.
+    left out and listed. The right is ``import``, and ``create`` for every row. ``name``: what the file is called.
     """
     if mode not in MODES:
         raise Invalid([Problem("mode", message("field.choice"))])
@@ -59,12 +63,18 @@ def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] |
     def work(unit: Unit) -> ActionDone:
         permit(unit, entity, "import")
         permit(unit, entity, "create")
-        imported = _try_all(unit, entity, rows, clashes)
+        versions: dict[int, int] = {}
+        imported = _try_all(unit, entity, rows, clashes, versions)
         found[:] = [imported]
         if mode == "dry_run" or (mode == "all" and imported.problems):
             raise _Undo
+        if imported.created:
+            run = ImportRuns(unit.conn).add({"entity": entity, "name": name[:255], "mode": mode, "rows_read": len(rows), "rows_kept": len(versions),
+                                             "left": [[id, version] for id, version in versions.items()], "created_at": unit.now,
+                                             "created_by": ctx.actor.user_id})
+            found[:] = [replace(imported, run=run)]
         return ActionDone(entity, None, None, message("command.done", action=unit.entity(entity).label),
-                          {"created": list(imported.created), "good": imported.good})
+                          {"created": list(imported.created), "good": imported.good, "run": found[0].run})
 
     try:
         done = perform(ctx, "import", [entity, [r if isinstance(r, Mapping) else str(r) for r in rows], mode], work)
@@ -73,10 +83,11 @@ def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] |
     finally:
         if clashes:
             note_clashes(ctx, clashes)
-    return found[0] if found else Imported(tuple(done.results["created"]), done.results["good"], ())
+    return found[0] if found else Imported(tuple(done.results["created"]), done.results["good"], (), done.results.get("run"))
 
 
-def _try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid], clashes: list[Clash]) -> Imported:
+def _try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid], clashes: list[Clash],
+             versions: dict[int, int]) -> Imported:
     created: list[int] = []
     problems: list[RowProblem] = []
     for number, row in enumerate(rows, start=1):
@@ -86,7 +97,9 @@ def _try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid
         logged = len(unit.entries)
         try:
             with unit.conn.begin_nested():
-                created.append(create_in(unit, entity, row).id)
+                saved = create_in(unit, entity, row)
+            created.append(saved.id)
+            versions[saved.id] = saved.row_version
         except (MetaloomError, sa.exc.DBAPIError) as error:
             said = told(unit.ctx, error) if isinstance(error, sa.exc.DBAPIError) else error
             if said is None or isinstance(said, Busy):

@@ -26,16 +26,22 @@ def put_away(ctx: Context, verb: str, address: str, id: int, row_version: int | 
     ``archived``: archived records are found too.
     """
     def run(unit: Unit) -> Saved:
-        entity = unit.entity(address)
-        _refuse_unless(entity, physical)
-        permit(unit, address, right)
-        before = locked_for(unit, address, id, right, archived=archived)
-        check_version(unit, address, before, row_version)
-        version = work(unit, entity, before)
-        title = title_of(unit, entity, before)
-        return Saved(address, id, version, title, message(_SAID[verb], entity=entity.label, title=title))
+        return put_away_in(unit, verb, address, id, row_version, work, right=right, physical=physical, archived=archived)
 
     return perform(ctx, verb, [address, id, row_version, reason], run, reason=reason)
+
+
+def put_away_in(unit: Unit, verb: str, address: str, id: int, row_version: int | None, work: Work, *, right: str, physical: bool = False,
+                archived: bool = False) -> Saved:
+    """The same inside a running unit."""
+    entity = unit.entity(address)
+    _refuse_unless(entity, physical)
+    permit(unit, address, right)
+    before = locked_for(unit, address, id, right, archived=archived)
+    check_version(unit, address, before, row_version)
+    version = work(unit, entity, before)
+    title = title_of(unit, entity, before)
+    return Saved(address, id, version, title, message(_SAID[verb], entity=entity.label, title=title))
 
 
 _SAID = {"archive": "command.archived", "delete": "command.deleted", "restore": "command.restored"}

@@ -747,6 +747,20 @@ saved_list = _table(
     sa.Index("ml_saved_list__name__uq", "owner_id", "entity", "list", "name", unique=True),
     sa.Index("ml_saved_list__entity__ix", "entity", "list", "id"),
 )
+# Imports of records from a file: who, when, which records came of it. ``left``: those that an undo has not taken back, [id, row_version].
+import_run = _table(
+    "ml_import_run",
+    _text("entity", 130, required=True),
+    _text("name", 255, required=True, server_default=""),
+    _text("mode", 20, required=True),
+    _number("rows_read", required=True),
+    _number("rows_kept", required=True),
+    sa.Column("left", JsonText(), nullable=False),
+    sa.Column("undone_at", UtcDateTime()),
+    _number("undone_by"),
+    _number("undone", required=True, server_default="0"),
+    sa.Index("ml_import_run__entity__ix", "entity", "id"),
+)
 
 
 def engine_tables_are_current(conn: sa.Connection) -> bool:

@@ -13,12 +13,16 @@ from metaloom.model import Entity, Field, FieldLevel
 from metaloom.record.paths import target_of
 from metaloom.record.schema import input_schema
 from metaloom.web import sheet
-from metaloom.web.current import Current, current, locale, say, site
-from metaloom.web.frame import list_url, toast
+from metaloom.web.current import Current, current, locale, say, site, url
+from metaloom.web.frame import list_url, record_url, toast
 from metaloom.web.i18n import translate
+from metaloom.web.words import moment
+from metaloom.web.words import t as _t
 
 blueprint = Blueprint("import", __name__)
 PROBLEMS_SHOWN = 200
+KEPT_SHOWN = 100
+MAX_ID = 2**63 - 1
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -44,15 +48,64 @@ def run(entity: str) -> Any:
     pinned, definition = _importable(entity)
     try:
         file_id, name, body = _file(pinned)
-        rows = _read(pinned, definition, name, body)
+        raw = sheet.read_rows(name, body)
+        rows = _read(pinned, definition, raw)
         mode = request.form.get("_mode", "dry_run")
-        done = command.import_records(pinned.context(), entity, rows, mode)
+        done = command.import_records(pinned.context(), entity, rows, "dry_run" if mode == "marked" else mode, name=name)
     except NotPossible as refused:
         return _page(pinned, definition, refusal=refused.message.say(locale())), refused.status
-    if mode != "dry_run" and done.created:
-        return toast(redirect(list_url(entity), 303), translate(site().templates, locale(), "import.done", n=len(done.created)))
+    if mode == "marked":
+        told: dict[int, list[tuple[str, str]]] = {}
+        for p in done.problems:
+            told.setdefault(p.row, []).append((p.problem.field.split(".", 1)[0], p.problem.message.say(locale())))
+        book = sheet.marked(raw, _fields(pinned, definition), told, locale())
+        called = f"{name.rsplit('.', 1)[0]}-" + _t("import.marked_name") + ".xlsx"
+        return send_file(io.BytesIO(book), XLSX, as_attachment=True, download_name=called)
+    if done.created:
+        return toast(redirect(url(f"/e/{entity}/imports"), 303), translate(site().templates, locale(), "import.done", n=len(done.created)))
     problems = [(p.row, _label(definition, p.problem.field), p.problem.message.say(locale())) for p in done.problems]
     return _page(pinned, definition, file_id=file_id, name=name, total=len(rows), good=done.good, problems=problems)
+
+
+@blueprint.get("/e/<entity>/imports")
+def show_runs(entity: str) -> Any:
+    """The imports that were made, with what can be taken back."""
+    pinned, definition = _importable(entity)
+    return _runs(pinned, definition)
+
+
+@blueprint.post("/e/<entity>/imports/<int:run>/undo")
+def undo(entity: str, run: int) -> Any:
+    """Take one back; what stays is shown with its reason."""
+    from metaloom import command
+
+    pinned, definition = _importable(entity)
+    if run > MAX_ID or run not in {one.id for one in command.import_runs(pinned.looking(), pinned.conn, entity)}:
+        raise NotFound
+    try:
+        done = command.undo_import(pinned.context(), run)
+    except NotPossible as refused:
+        return _runs(pinned, definition, refusal=refused.message.say(locale())), refused.status
+    if not done.kept:
+        return toast(redirect(url(f"/e/{entity}/imports"), 303), done.message.say(locale()))
+    pinned.release()
+    titles = {hit.id: hit.title for hit in pinned.reader.lookup(entity, ids=[id for id, _ in done.kept[:KEPT_SHOWN]], limit=KEPT_SHOWN)} \
+        if pinned.plan.may(entity, "list") or pinned.plan.may(entity, "read") else {}
+    kept = [(record_url(entity, id) if id in titles else "", titles.get(id, f"#{id}"), why.say(locale())) for id, why in done.kept[:KEPT_SHOWN]]
+    return _runs(pinned, definition, said=done.message.say(locale()), kept=kept)
+
+
+def _runs(pinned: Current, definition: Entity, **result: Any) -> str:
+    from metaloom import command
+
+    pinned.release()
+    g.menu_here = f"list:{definition.address}/main"
+    found = command.import_runs(pinned.looking(), pinned.conn, definition.address)
+    runs = [(one, moment(pinned, one.at), moment(pinned, one.undone_at) if one.undone_at else "") for one in found]
+    crumbs = [(say(definition.label), list_url(definition.address)), (_t("list.import"), url(f"/e/{definition.address}/import")), (_t("import.runs"), "")]
+    names: dict[str, Any] = {"refusal": "", "said": "", "kept": [], **result}
+    return render_template("pages/imports.html", entity=definition, crumbs=crumbs, runs=runs,
+                           may_undo=bool(pinned.plan.may(definition.address, "delete")), **names)
 
 
 def _importable(entity: str) -> tuple[Current, Entity]:
@@ -89,9 +142,9 @@ def _file(pinned: Current) -> tuple[int, str, bytes]:
         return found.id, found.name, stream.read()
 
 
-def _read(pinned: Current, definition: Entity, name: str, body: bytes) -> list[Any]:
+def _read(pinned: Current, definition: Entity, rows: list[list[Any]]) -> list[Any]:
     schema = input_schema(pinned.revision, definition.address, "create", source="import")
-    raw = sheet.by_field(sheet.read_rows(name, body), _fields(pinned, definition))
+    raw = sheet.by_field(rows, _fields(pinned, definition))
     known: dict[tuple[str, str], int | None] = {}
 
     def resolve(one: Field, given: Any) -> int | None:
