@@ -235,3 +235,37 @@ def test_a_database_that_does_not_answer_is_said_in_one_line(run, monkeypatch):
     monkeypatch.setenv("METALOOM_DATABASE_URL", "postgresql+psycopg://nobody:nothing@127.0.0.1:1/no_such_database")
     said = run("tenant", "list", code=1)
     assert "the database cannot be used" in said and "docs/production.md" in said and "Traceback" not in said
+
+
+def test_backup_restore_and_release(run, tmp_path):
+    run("tenant", "create", "acme")
+    file = tmp_path / "acme.archive"
+    assert "opens with the master key" in run("tenant", "backup", "acme", file)
+    assert "exists already" in run("tenant", "backup", "acme", file, code=1)
+    assert ": whole" in run("tenant", "verify", file)
+    assert "exists already" in run("tenant", "restore", file, "acme", code=1)
+    restored = run("tenant", "restore", file, "beta", "--label", "副本")
+    assert "closed until: metaloom tenant release beta" in restored and "BROKEN" not in restored
+    assert "closed" in run("tenant", "list") and "invariants hold" in run("doctor", "--invariants", "--tenant", "beta")
+    assert "closed" in run("apply", "beta", code=1)
+    assert "beta: open" in run("tenant", "release", "beta")
+    assert "closed" in run("tenant", "close", "beta") and "gone" in run("tenant", "drop", "beta", "--yes", "beta")
+    file.write_bytes(file.read_bytes()[:-40])
+    assert "it is none" in run("tenant", "verify", file, code=1)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_access_is_explained_with_the_line_of_each_grant(run, monkeypatch):
+    monkeypatch.setenv("METALOOM_METADATA", str(ROOT / "metadata"))
+    monkeypatch.setenv("METALOOM_TENANTS", str(ROOT / "tenants"))
+    run("tenant", "create", "demo")
+    for name, role in (("alice", "platform.admin"), ("bob", "lending.officer")):
+        run("user", "create", "demo", name, "--email", f"{name}@acme.example", "--role", role)
+    yes = run("access", "explain", "demo", "alice", "platform.user", "edit")
+    assert yes.startswith("Yes, for") and "platform/user" in yes and "fields write" in yes
+    no = run("access", "explain", "demo", "bob", "lending.customer", "77", code=1)
+    assert no.startswith("There is no record 77.") and "lending.officer" in no
+    assert '"allowed": false' in run("access", "explain", "demo", "bob", "platform.user", "create", "--json", code=1)
+    assert run("access", "explain", "demo", "bob", "platform.user", "create", "--language", "zh", code=1).startswith("不可以")
+    assert "no entity" in run("access", "explain", "demo", "bob", "lending.nothing", code=1)
+    assert "there is no user carol" in run("access", "explain", "demo", "carol", "platform.user", code=1)

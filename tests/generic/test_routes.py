@@ -54,7 +54,7 @@ FOR_EVERYBODY = {
 # What only administrators of the whole tenant may call.
 FOR_ADMINS = {
     "chains.show_list", "chains.show", "chains.pick_draft", "chains.show_draft", "chains.try_chain", "chains.try_draft", "changed.show", "changed.preview",
-    "changed.change", "api.chains", "api.simulate", "api.changed", "api.change_chain",
+    "changed.change", "access.show", "api.chains", "api.simulate", "api.changed", "api.change_chain",
 }
 ROLES = ("platform.admin", "platform.auditor", "lending.officer", "lending.risk_review", "lending.marketing", "workshop.technician", "workshop.storekeeper")
 ALLOWED = {200, 201, 204, 302, 303, 400, 409, 412, 415, 422, 428}

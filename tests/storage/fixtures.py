@@ -30,7 +30,7 @@ def tenancy(settings: Settings) -> Iterator[Tenancy]:
     made = Tenancy(settings)
     yield made
     if settings.database_url:
-        for name in made.names():
+        for name in (*made.names(), *made.closed_names()):
             made.drop(name)
     made.close()
 

@@ -8,7 +8,7 @@ import pytest
 from metaloom.app import create_app
 
 # The only routes that answer without a login. A new route that is missing here fails the test below.
-PUBLIC = {"/static/<path:name>", "/login/", "/theme.css", "/settings/locale", "/healthz", "/readyz", "/hook/<name>"}
+PUBLIC = {"/static/<path:name>", "/login/", "/theme.css", "/settings/locale", "/healthz", "/readyz", "/metrics", "/hook/<name>"}
 
 
 def concrete(rule):

@@ -315,3 +315,41 @@ def test_the_history_of_a_person_speaks_in_words(office, enter, person):
 def test_the_audit_log_names_the_person_and_keeps_the_login_as_a_hint(enter):
     page = enter("auditor").get("/e/platform.audit_entry/?f.actor_name=li").text
     assert re.search(r'<td class="[^"]*" title="li">(<a[^>]*>|<span[^>]*>)李雷<', page) and ">登录名</th>" not in page
+
+
+def test_an_administrator_asks_why_somebody_may_or_may_not(office, enter):
+    admin = enter("admin")
+    page = admin.get("/access/").get_data(as_text=True)
+    assert "权限说明" in page and 'href="/alpha/access/"' in page and 'name="person"' in page
+    no = admin.get("/access/?person=staff&entity=platform.role_assignment&action=create").get_data(as_text=True)
+    assert "不可以" in no and "可授予该操作的其他角色" in no and re.search(r"<code>[^<]+\.yaml:\d+", no), "with the line that would give it"
+    yes = admin.get(f"/access/?person=admin&entity=platform.user&record={office.ids['staff']}&action=edit").get_data(as_text=True)
+    assert "可以：" in yes and "不可以" not in yes.split("该用户持有的授权")[0] and "字段权限" in yes
+    assert "没有编号为 999999 的记录" in admin.get("/access/?person=admin&entity=platform.user&record=999999").get_data(as_text=True)
+    for wrong, said in (("person=nobody&entity=platform.user", "没有用户名为“nobody”"), ("person=admin&entity=a.b", "没有名为“a.b”"),
+                        ("person=admin&entity=platform.user&record=-1", "正整数"), ("person=admin&entity=platform.user&record=" + "9" * 30, "正整数")):
+        answer = admin.get(f"/access/?{wrong}")
+        assert answer.status_code == 422 and said in answer.get_data(as_text=True)
+    auditor = enter("auditor")
+    assert auditor.get("/access/?person=admin&entity=platform.user").status_code == 403
+    assert 'href="/alpha/access/"' not in auditor.get("/").get_data(as_text=True)
+
+
+def test_the_answer_is_the_one_that_the_rights_give(office):
+    """Everybody × every entity × every action: the summary says what the plan decides, and a grant stands behind each yes."""
+    from metaloom.access import plan_for
+
+    cells = 0
+    with office.tenant.read() as conn:
+        revision = office.tenant.revision()
+        plans = {name: plan_for(conn, revision, id) for name, id in office.ids.items()}
+    for name, id in office.ids.items():
+        for entity in revision.catalog.entities:
+            for action in ("list", "read", "create", "edit", "delete", "export", "dance"):
+                told = command.explain_access(office.ctx, id, entity, action)
+                assert told.allowed == bool(plans[name].may(entity, action)), (name, entity, action)
+                assert told.allowed == any(one.gives for one in told.held)
+                assert told.summary.say("zh").startswith("可以" if told.allowed else "不可以")
+                cells += 1
+    print(f"{cells} cells")
+    assert cells >= 300

@@ -20,6 +20,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from metaloom.app import watch
 from metaloom.app.sessions import LoginStore, TenantSessions
 from metaloom.app.tenancy import TenantPath
 from metaloom.base.clock import Clock, SystemClock
@@ -68,11 +69,13 @@ def create_app(
     templates = templates_root()
     tenancy = tenancy or Tenancy(settings, manifest=registry.manifest())
     site = Site(settings, tenancy, clock, LoginStore(clock), Assets(templates / "static"), templates, registry)
+    watch.begin(settings)
     app = Flask("metaloom", static_folder=None, template_folder=str(templates))
     app.config.update(_config(settings))
     app.extensions["metaloom"] = site
     app.session_interface = TenantSessions(site.logins, secure=app.config["SESSION_COOKIE_SECURE"])
     _pin_requests(app, site)
+    watch.note_requests(app)
     csrf = CSRFProtect(app)
     app.register_error_handler(CSRFError, lambda _: error_answer(400, message("web.csrf").say(locale())))
     _mount_appbuilder(app)
@@ -188,6 +191,10 @@ def _mount_health(app: Flask, site: Site) -> None:
         ready = _every_tenant_answers(site)
         return Response("ready\n" if ready else "not ready\n", 200 if ready else 503, mimetype="text/plain")
 
+    @health.get("/metrics")
+    def metrics() -> Response:
+        return watch.answer_metrics(site.tenancy)
+
     app.register_blueprint(health)
 
 
@@ -205,7 +212,7 @@ def _outside(inner: Any, site: Site) -> Any:
     hosts = dict(pair.split("=", 1) for pair in os.environ.get("METALOOM_HOSTS", "").split(",") if "=" in pair)
     app = TenantPath(inner, site.tenancy, hosts)
     hops = int(os.environ.get("METALOOM_PROXIES", "0") or 0)
-    return ProxyFix(app, x_for=hops, x_proto=hops, x_host=hops) if hops else app
+    return watch.Watched(ProxyFix(app, x_for=hops, x_proto=hops, x_host=hops) if hops else app)
 
 
 def _reach_workers(site: Site, *, embedded: bool) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from metaloom.storage import TenantClosed
+
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 TENANT_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
-WITHOUT_TENANT = frozenset({"static", "theme.css", "healthz", "readyz", "favicon.ico"})
+WITHOUT_TENANT = frozenset({"static", "theme.css", "healthz", "readyz", "metrics", "favicon.ico"})
 
 
 class TenantPath:
@@ -33,7 +36,10 @@ class TenantPath:
         if not first and not self._host(environ) or first in WITHOUT_TENANT and not (first == "theme.css" and self._host(environ)):
             return self.inner(environ, start_response)
         name = self._host(environ) or first
-        tenant = self._open(name)
+        try:
+            tenant = self._open(name)
+        except TenantClosed as closed:
+            return _closed(start_response, closed, path)
         if tenant is None:
             return _not_found(start_response)
         if name == first and not self._host(environ):
@@ -66,6 +72,20 @@ def _not_found(start_response: Callable[..., Any]) -> Iterable[bytes]:
     start_response("404 Not Found", [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(body))),
                                      ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"),
                                      ("Content-Security-Policy", "default-src 'none'")])
+    return [body]
+
+
+def _closed(start_response: Callable[..., Any], closed: TenantClosed, path: str) -> Iterable[bytes]:
+    """Being restored or looked after: people and programs come back later."""
+    zh, en = closed.message.say("zh"), closed.message.say("en")
+    if "/api/" in path:
+        kind, text = "application/problem+json", json.dumps({"type": "about:blank", "title": en, "status": 503, "detail": zh}, ensure_ascii=False)
+    else:
+        kind, text = "text/html; charset=utf-8", html_page("503", f"{zh} {en}")
+    body = text.encode()
+    start_response("503 Service Unavailable", [("Content-Type", kind), ("Content-Length", str(len(body))), ("Retry-After", "300"),
+                                               ("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"),
+                                               ("Content-Security-Policy", "default-src 'none'")])
     return [body]
 
 

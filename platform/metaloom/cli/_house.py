@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import getpass
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import click
 import sqlalchemy as sa
 
+from metaloom.base import logs
 from metaloom.base.diagnostic import MetadataRefused
 from metaloom.base.errors import MetaloomError, NotPossible
 from metaloom.base.text import Text
@@ -25,15 +25,16 @@ from metaloom.storage.revisions import shared
 @contextmanager
 def house() -> Iterator[Tenancy]:
     """The installation that METALOOM_* names; refusals become one clear line and exit code 1."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
+        logs.configure(level=_level())
         tenancy = Tenancy(Settings.from_env(), manifest=plugin_manifest())
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     except sa.exc.OperationalError as error:
         raise _no_database(error) from error
     try:
-        yield tenancy
+        with logs.about(command=_said()):
+            yield tenancy
     except MetadataRefused as refused:
         show(refused.diagnostics)
         raise click.ClickException(f"the metadata is refused, {len(refused.diagnostics)} findings; nothing was changed") from refused
@@ -46,6 +47,17 @@ def house() -> Iterator[Tenancy]:
         raise _no_database(error) from error
     finally:
         tenancy.close()
+
+
+def _said() -> str:
+    """The words of the command that runs, without what was given to it."""
+    context = click.get_current_context(silent=True)
+    return context.command_path if context is not None else ""
+
+
+def _level() -> str:
+    """A worker tells what it does; other words only what went wrong."""
+    return "info" if _said().endswith(" worker") else "warning"
 
 
 def _no_database(error: sa.exc.OperationalError) -> click.ClickException:

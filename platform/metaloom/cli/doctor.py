@@ -11,6 +11,7 @@ from metaloom.cli.calendar import missing_years
 
 if TYPE_CHECKING:
     from metaloom.app.invariants import Looked
+    from metaloom.storage import Tenant
 
 
 @click.command("doctor")
@@ -24,7 +25,7 @@ def command(invariants: bool, only: str | None) -> None:
     wrong = 0
     with house() as tenancy:
         for name in (only,) if only else tenancy.names():
-            tenant = tenancy.open(name)
+            tenant = tenancy.open(name, closed=True)
             number = tenant.revision().number
             for year in missing_years(tenant):
                 click.secho(f"{name}: the working calendar has no day of {year}; try: metaloom calendar seed {year}", fg="yellow", err=True)
@@ -37,6 +38,17 @@ def command(invariants: bool, only: str | None) -> None:
             click.secho(f"{name}: revision {number}, {said}", fg="red" if broken else "green", err=bool(broken))
     if wrong:
         raise SystemExit(1)
+
+
+def look_at(tenant: Tenant) -> int:
+    """Look at every invariant of the tenant and say how each stands; how many are broken."""
+    from metaloom.app.invariants import examine
+    from metaloom.plugin.registry import installed
+
+    looked = examine(tenant, installed())
+    for one in looked:
+        _show(one)
+    return sum(not one.holds for one in looked)
 
 
 def _show(one: Looked) -> None:

@@ -1,4 +1,4 @@
-"""``metaloom tenant``: make, list and drop tenants. Further words (``demo``) are modules ``_tenant_<word>`` beside this one."""
+"""``metaloom tenant``: make, list and drop tenants. Further words (``backup``) are modules ``_tenant_<word>`` beside this one."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def make_tenant(tenancy: Tenancy, name: str, client: str, *, label: str | None =
     """
     sources = () if empty else client_sources(client)
     words = Text(label, label) if label else client_label(tenancy, sources) or Text(name, name)
-    made = tenancy.create(name, words, after_create=_login_tables(), url=url)
+    made = tenancy.create(name, words, after_create=login_tables(), url=url)
     if sources:
         revision = publish(made, sources, author(), "created")
         remember_client(made, client)
@@ -67,8 +67,8 @@ def make_tenant(tenancy: Tenancy, name: str, client: str, *, label: str | None =
         click.secho(f"{name}: created, nothing is published yet (metaloom apply {name} --client …)", fg="green")
 
 
-def _login_tables() -> tuple[Callable[[sa.Connection], None], ...]:
-    """The login library's own tables; only ``app`` knows it."""
+def login_tables() -> tuple[Callable[[sa.Connection], None], ...]:
+    """What makes the login library's own tables; only ``app`` knows it."""
     from metaloom.app.login_tables import make_login_tables
 
     return (make_login_tables,)
@@ -78,13 +78,14 @@ def _login_tables() -> tuple[Callable[[sa.Connection], None], ...]:
 def list_() -> None:
     """Tenants and the revision each one serves."""
     with house() as tenancy:
-        for name in tenancy.names():
-            tenant = tenancy.open(name)
+        closed = tenancy.closed_names()
+        for name in sorted((*tenancy.names(), *closed)):
+            tenant = tenancy.open(name, closed=True)
             try:
                 number = str(tenant.revision().number)
             except Exception as error:
                 number = f"- ({error})"
-            click.echo(f"{name:<30} {tenant.label.zh}  {tenant.dialect}  revision {number}")
+            click.echo(f"{name:<30} {tenant.label.zh}  {tenant.dialect}  revision {number}{'  closed' if name in closed else ''}")
 
 
 @command.command("drop")
@@ -93,7 +94,7 @@ def list_() -> None:
 def drop(name: str, confirmed: str | None) -> None:
     """Destroy the tenant NAME with all its data."""
     with house() as tenancy:
-        tenancy.open(name)
+        tenancy.open(name, closed=True)
         if (confirmed or click.prompt(f"this destroys all data of {name}; type its name to go on")) != name:
             raise click.ClickException("nothing was dropped")
         tenancy.drop(name)

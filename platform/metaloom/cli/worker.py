@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 from threading import Event
 
@@ -20,7 +19,6 @@ def command(once: bool) -> None:
     from metaloom.plugin.registry import installed
     from metaloom.worker import handlers, scheduler, work
 
-    logging.getLogger("metaloom").setLevel(logging.INFO)
     with house() as tenancy:
         registry = installed()
         if once:

@@ -26,6 +26,7 @@ from metaloom.command.delete_record import delete_record
 from metaloom.command.draft_chain import refuse_unless_admin
 from metaloom.command.end_session import end_session
 from metaloom.command.evaluate_warnings import Summary, evaluate_warnings, handle_evaluation
+from metaloom.command.explain_access import explain_access
 from metaloom.command.explain_warning import explain_warning
 from metaloom.command.hand_over_tasks import hand_over_tasks
 from metaloom.command.handle_call import handle_call, system_context
@@ -85,7 +86,8 @@ __all__ = [
     "bulk_archive", "cancel_run", "case_files", "case_log", "case_of_task", "case_shown", "chain_standings", "change_case_chain",
     "change_record", "change_saved_list", "changed_chains", "changed_processes", "close_month", "collect_messages", "confirm_password", "confirm_role",
     "continue_by_hand", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session",
-    "end_substitute", "evaluate_warnings", "explain_warning", "file_for", "forget_saved_list", "give_up_process", "hand_over_tasks",
+    "end_substitute", "evaluate_warnings", "explain_access", "explain_warning", "file_for", "forget_saved_list", "give_up_process",
+    "hand_over_tasks",
     "handle_call", "handle_evaluation", "handle_message", "handle_process", "handle_run", "handle_sub_done",
     "handle_timer", "handle_webhook", "import_records", "import_runs", "list_runs", "may_change", "may_edit", "may_share", "move_business_date", "move_case",
     "my_message",

@@ -11,8 +11,10 @@ from time import monotonic
 
 import sqlalchemy as sa
 
+from metaloom.base import logs, metrics
 from metaloom.base.errors import Busy, MetaloomError
 from metaloom.job.outbox import LEASE_SECONDS, GiveUp, Handler, LeaseLost, Row, claim, failed, finished, release
+from metaloom.storage import statements
 from metaloom.storage.tenancy import Tenant
 from metaloom.storage.types import utc_now
 
@@ -49,16 +51,26 @@ def run_due(
 
 
 def _run(tenant: Tenant, row: Row, handler: Handler) -> None:
-    started = _now(tenant)
-    try:
-        _handle(tenant, row, handler, started)
-    except LeaseLost as lost:
-        log.warning("%s", lost)
-    except Busy as busy:
-        log.warning("outbox row %s of %s could not be closed now (%s): its lease will run out", row.id, row.tenant, busy)
+    started, begun, before = _now(tenant), monotonic(), statements.sent()
+    outcome = "broken"
+    with logs.about(tenant=row.tenant, work=row.kind, row=row.id):
+        try:
+            outcome = _handle(tenant, row, handler, started)
+        except LeaseLost as lost:
+            outcome = "lost"
+            log.warning("%s", lost)
+        except Busy as busy:
+            outcome = "busy"
+            log.warning("outbox row %s of %s could not be closed now (%s): its lease will run out", row.id, row.tenant, busy)
+        finally:
+            metrics.count("metaloom_work_total", kind=row.kind, outcome=outcome)
+            metrics.observe("metaloom_work_seconds", monotonic() - begun, kind=row.kind)
+            metrics.count("metaloom_sql_statements_total", statements.sent() - before)
+            log.info("work", extra={"facts": {"outcome": outcome, "ms": round((monotonic() - begun) * 1000, 1), "statements": statements.sent() - before}})
 
 
-def _handle(tenant: Tenant, row: Row, handler: Handler, started: object) -> None:
+def _handle(tenant: Tenant, row: Row, handler: Handler, started: object) -> str:
+    """Runs the row and writes down what came of it; says it, too."""
     try:
         result = handler(tenant, row)
     except LeaseLost:
@@ -67,12 +79,13 @@ def _handle(tenant: Tenant, row: Row, handler: Handler, started: object) -> None
         if row.settled:                    # the effect and the row are committed; what failed came after them
             log.exception("outbox row %s of %s is done, but a later step failed", row.id, row.tenant)
             finished(tenant, row, started)
-            return
+            return "done"
         state = failed(tenant, row, error, started, for_good=isinstance(error, GiveUp))
         log.log(logging.WARNING if state == "pending" else logging.ERROR, "outbox row %s of %s: %s, now %s",
                 row.id, row.tenant, error, state, exc_info=not isinstance(error, MetaloomError))
-        return
+        return "retry" if state == "pending" else state
     finished(tenant, row, started, result if isinstance(result, Mapping) else None)
+    return "done"
 
 
 def _now(tenant: Tenant) -> object:

@@ -17,9 +17,10 @@ from metaloom.schema_change.publish import (
     sources_of,
     with_site_layer,
 )
+from metaloom.schema_change.restore import release, restore
 
 __all__ = [
     "SYSTEM", "Author", "Difference", "Impact", "Plan", "PlanRefused", "Step", "apply", "client_of", "differences", "plan", "plan_for",
-    "publish", "recover",
-    "remembered", "rollback", "served_catalog", "sources_of", "with_site_layer",
+    "publish", "recover", "release",
+    "remembered", "restore", "rollback", "served_catalog", "sources_of", "with_site_layer",
 ]

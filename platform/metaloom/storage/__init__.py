@@ -14,9 +14,10 @@ from metaloom.storage.revisions import Revision
 from metaloom.storage.secrets import Secrets, WrongKey
 from metaloom.storage.settings import Settings
 from metaloom.storage.tables import Tables
-from metaloom.storage.tenancy import Tenancy, Tenant, together
+from metaloom.storage.tenancy import Tenancy, Tenant, TenantClosed, together
 
 __all__ = [
-    "Contended", "FileStore", "Revision", "Secrets", "Settings", "StoredFile", "Tables", "Tenancy", "Tenant", "Violation",
+    "Contended", "FileStore", "Revision", "Secrets", "Settings", "StoredFile", "Tables", "Tenancy", "Tenant",
+    "TenantClosed", "Violation",
     "WrongKey", "after_commit", "together", "violation",
 ]

@@ -36,7 +36,7 @@ TENANT = sa.Table(
 
 @dataclass(frozen=True)
 class TenantRow:
-    """``url`` is empty for the installation's own place. ``state``: creating | ready | dropping."""
+    """``url`` is empty for the installation's own place. ``state``: creating | restoring | closed | ready | dropping."""
 
     name: str
     label: Text
@@ -75,17 +75,17 @@ class Control:
             found = self._rows.get(name)
         return found
 
-    def begin(self, name: str, label: Text, url: str | None) -> TenantRow | None:
-        """Reserve the name; None when a ready tenant has it. A creation that broke off is taken up again."""
+    def begin(self, name: str, label: Text, url: str | None, state: str = "creating") -> TenantRow | None:
+        """Reserve the name; None when a tenant has it, ready or closed. A creation that broke off is taken up again."""
         sealed = seal(self._settings.master_key, url.encode(), f"control|{name}") if url else None
         words = _words(label)
         with self._begin() as conn:
-            state = conn.scalar(sa.select(TENANT.c.state).where(TENANT.c.name == name))
-            if state == "ready":
+            found = conn.scalar(sa.select(TENANT.c.state).where(TENANT.c.name == name))
+            if found in ("ready", "closed"):
                 return None
-            if state is not None:
+            if found is not None:
                 conn.execute(TENANT.delete().where(TENANT.c.name == name))
-            conn.execute(TENANT.insert().values(name=name, label=words, url=sealed, state="creating"))
+            conn.execute(TENANT.insert().values(name=name, label=words, url=sealed, state=state))
         self._stale()
         return self.row(name)
 
@@ -100,9 +100,6 @@ class Control:
         with self._begin() as conn:
             conn.execute(TENANT.update().where(TENANT.c.name == name).values(label=_words(label)))
         self._stale()
-
-    def finish(self, name: str) -> None:
-        self.mark(name, "ready")
 
     def mark(self, name: str, state: str) -> None:
         with self._begin() as conn:

@@ -765,7 +765,7 @@ import_run = _table(
 
 def engine_tables_are_current(conn: sa.Connection) -> bool:
     """Whether this engine's tables were made here already; looking is cheap and takes no lock."""
-    return conn.scalar(sa.select(setting.c.value).where(setting.c.name == _MARK)) == _fingerprint(conn)
+    return conn.scalar(sa.select(setting.c.value).where(setting.c.name == MARK)) == _fingerprint(conn)
 
 
 def make_engine_tables(conn: sa.Connection) -> None:
@@ -774,11 +774,11 @@ def make_engine_tables(conn: sa.Connection) -> None:
     _add_missing_columns(conn)
     for statement in (_SQLITE if conn.dialect.name == "sqlite" else _POSTGRESQL):
         run_statement(conn, statement)
-    conn.execute(setting.delete().where(setting.c.name == _MARK))
-    conn.execute(setting.insert().values(name=_MARK, value=_fingerprint(conn)))
+    conn.execute(setting.delete().where(setting.c.name == MARK))
+    conn.execute(setting.insert().values(name=MARK, value=_fingerprint(conn)))
 
 
-_MARK = "engine.tables"
+MARK = "engine.tables"          # the setting that says which engine made the tables
 
 
 def _fingerprint(conn: sa.Connection) -> str:

@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from metaloom.storage.engine import data_key, secret
+from metaloom.storage.engine import data_key, secret, setting
 
+BOUND_TO = "secrets.bound_to"        # a restored tenant: the name to which its ciphertexts are bound
 _NONCE_BYTES = 12
 Door = Callable[[], AbstractContextManager[sa.Connection]]
 
@@ -49,6 +50,7 @@ def unseal(key: bytes, sealed: str, bound_to: str) -> bytes:
 
 @dataclass(frozen=True)
 class _Keys:
+    name: str
     data: Mapping[str, bytes]
     active: str
     blind: bytes
@@ -83,8 +85,9 @@ class Secrets:
         origin = self.origins.get(field_address, field_address)
         key = self._blind_keys.get(origin)
         if key is None:
-            info = f"{self._tenant}|{origin}".encode()
-            key = HKDF(SHA256(), 32, salt=None, info=info).derive(self._keys().blind)
+            keys = self._keys()
+            info = f"{keys.name}|{origin}".encode()
+            key = HKDF(SHA256(), 32, salt=None, info=info).derive(keys.blind)
             self._blind_keys[origin] = key
         return hmac.new(key, text.encode(), sha256).hexdigest()
 
@@ -111,7 +114,7 @@ class Secrets:
         named = {name: self.get(name) for name in self.names()}
         with self._write() as conn:
             conn.execute(data_key.update().where(data_key.c.purpose == "data").values(active=False))
-            key_id = _insert_key(conn, self._tenant, self._master_key, "data")
+            key_id = _insert_key(conn, bound_name(conn, self._tenant), self._master_key, "data")
         self._known = None
         for name, text in named.items():
             self.set(name, text or "")
@@ -121,15 +124,16 @@ class Secrets:
         """Wrap every key of the tenant with the present master key instead of ``old_master_key``; how many were."""
         with self._write() as conn:
             rows = conn.execute(sa.select(data_key.c.id, data_key.c.key_id, data_key.c.wrapped)).all()
+            name = bound_name(conn, self._tenant)
             for row in rows:
-                plain = unseal(old_master_key, row.wrapped, f"{self._tenant}|{row.key_id}")
-                wrapped = seal(self._master_key, plain, f"{self._tenant}|{row.key_id}")
+                plain = unseal(old_master_key, row.wrapped, f"{name}|{row.key_id}")
+                wrapped = seal(self._master_key, plain, f"{name}|{row.key_id}")
                 conn.execute(data_key.update().where(data_key.c.id == row.id).values(wrapped=wrapped))
         self._known = None
         return len(rows)
 
     def _bound(self, field_address: str) -> str:
-        return f"{self._tenant}|{self.origins.get(field_address, field_address)}"
+        return f"{self._keys().name}|{self.origins.get(field_address, field_address)}"
 
     def _keys(self) -> _Keys:
         known = self._known
@@ -142,13 +146,19 @@ class Secrets:
     def _load(self) -> _Keys:
         with self._read() as conn:
             rows = conn.execute(sa.select(data_key).order_by(data_key.c.id)).all()
-        plain = {row.key_id: unseal(self._master_key, row.wrapped, f"{self._tenant}|{row.key_id}") for row in rows}
+            name = bound_name(conn, self._tenant)
+        plain = {row.key_id: unseal(self._master_key, row.wrapped, f"{name}|{row.key_id}") for row in rows}
         data = {row.key_id: plain[row.key_id] for row in rows if row.purpose == "data"}
         active = [row.key_id for row in rows if row.purpose == "data" and row.active]
         blind = [plain[row.key_id] for row in rows if row.purpose == "blind"]
         if not active or not blind:
             raise WrongKey(f"tenant {self._tenant} has no keys")
-        return _Keys(data, active[-1], blind[-1])
+        return _Keys(name, data, active[-1], blind[-1])
+
+
+def bound_name(conn: sa.Connection, tenant: str) -> str:
+    """The name to which the tenant's ciphertexts are bound: its own, or that of the tenant from whose archive it was restored."""
+    return str(conn.scalar(sa.select(setting.c.value).where(setting.c.name == BOUND_TO)) or tenant)
 
 
 def make_keys(conn: sa.Connection, tenant: str, master_key: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
@@ -38,6 +39,7 @@ register({
     ),
     "tenant.exists": ("租户“{name}”已经存在。", "The tenant “{name}” exists already."),
     "tenant.not_ready": ("租户“{name}”尚未就绪。", "The tenant “{name}” is not ready."),
+    "tenant.closed": ("租户“{name}”已关闭，请联系系统管理员。", "The tenant “{name}” is closed; please ask whoever runs the system."),
 })  # fmt: skip
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,29}", re.ASCII)
@@ -45,6 +47,10 @@ _RESERVED = frozenset({
     "api", "static", "health", "login", "logout", "metrics", "control", "public", "ext", "information_schema", "webhook",
     "swagger", "admin", "assets", "favicon", "robots", "none", "null", "default",
 })  # fmt: skip
+
+
+class TenantClosed(NotPossible):
+    """The tenant is whole, and closed to people and workers till somebody releases it."""
 
 
 class Tenancy:
@@ -64,12 +70,19 @@ class Tenancy:
         """Names of the tenants that are ready, in alphabetical order."""
         return tuple(row.name for row in self._control.rows() if row.state == "ready")
 
-    def open(self, name: str) -> Tenant:
-        """The tenant; NotFound when there is none of that name (also for an empty one)."""
+    def closed_names(self) -> tuple[str, ...]:
+        """Names of the tenants that are whole but closed: nobody enters and no worker works for them."""
+        return tuple(row.name for row in self._control.rows() if row.state == "closed")
+
+    def open(self, name: str, *, closed: bool = False) -> Tenant:
+        """The tenant; NotFound when there is none of that name (also for an empty one). ``closed``: also one that is closed, for
+        who looks after it from the machine."""
         row = self._control.row(name) if _NAME.fullmatch(name or "") else None
         if row is None:
             raise NotFound(message("tenant.unknown", name=name or ""))
-        if row.state != "ready":
+        if row.state == "closed" and not closed:
+            raise TenantClosed(message("tenant.closed", name=name))
+        if row.state not in ("ready", "closed"):
             raise NotPossible(message("tenant.not_ready", name=name))
         with self._lock:
             tenant = self._open.get(name)
@@ -81,17 +94,22 @@ class Tenancy:
         return tenant
 
     def create(
-        self, name: str, label: Text | str, *, after_create: Sequence[Callable[[sa.Connection], None]] = (), url: str | None = None
-    ) -> Tenant:
+        self, name: str, label: Text | str, *, after_create: Sequence[Callable[[sa.Connection], None]] = (), url: str | None = None,
+        fill: Callable[[Tenant], None] | None = None,
+    ) -> Tenant:  # fmt: skip
         """Make the tenant's database with the engine's tables and keys; ``after_create`` adds other tables with the same rights.
 
         ``url``: a PostgreSQL database of its own. A creation that fails or is killed half-way leaves nothing that ``open``
-        would find, and the same call may be made again.
+        would find, and the same call may be made again. ``fill`` brings rows and keys of its own (a restore); that tenant is
+        closed till ``release``, and nothing of it is left when ``fill`` fails.
         """
         if not _NAME.fullmatch(name or "") or name in _RESERVED:
             raise NotPossible(message("tenant.bad_name"))
         text = label if isinstance(label, Text) else Text(label, label)
-        row = self._control.begin(name, text, url)
+        left = self._control.row(name)
+        if left is not None and left.state == "restoring":
+            self.drop(name)             # a restore that was killed: what it brought must not come into being as somebody's
+        row = self._control.begin(name, text, url, "restoring" if fill else "creating")
         if row is None:
             raise Conflict(message("tenant.exists", name=name))
         row = self._door(row).create(row)
@@ -99,14 +117,34 @@ class Tenancy:
         tenant = Tenant(self, row)
         with tenant.ddl() as conn:
             engine.make_engine_tables(conn)
-            if not conn.scalar(sa.select(sa.func.count()).select_from(engine.data_key)):
+            if not fill and not conn.scalar(sa.select(sa.func.count()).select_from(engine.data_key)):
                 make_keys(conn, name, self.settings.master_key)
             for step in after_create:
                 step(conn)
+        if fill:
+            self._filled(tenant, fill)
         tenant.close()
         self._door(row).grant(row)
-        self._control.finish(name)
-        return self.open(name)
+        self._control.mark(name, "closed" if fill else "ready")
+        return self.open(name, closed=True)
+
+    def _filled(self, tenant: Tenant, fill: Callable[[Tenant], None]) -> None:
+        try:
+            fill(tenant)
+        except BaseException:
+            tenant.close()
+            self.drop(tenant.name)
+            raise
+
+    def shut(self, name: str) -> None:
+        """Close the tenant: from the next second nobody enters, and no worker begins anything for it."""
+        self.open(name)
+        self._control.mark(name, "closed")
+
+    def release(self, name: str) -> None:
+        """Open a closed tenant to people and workers."""
+        self.open(name, closed=True)
+        self._control.mark(name, "ready")
 
     def drop(self, name: str) -> None:
         """Destroy the tenant with everything it holds. Callers ask first."""
@@ -119,6 +157,7 @@ class Tenancy:
         if tenant is not None:
             tenant.close()
         self._door(row).drop(row)
+        shutil.rmtree(self.settings.home / "files" / name, ignore_errors=True)
         self._control.forget(name)
 
     def relabel(self, name: str, label: Text) -> None:

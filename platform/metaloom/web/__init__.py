@@ -7,6 +7,7 @@ import metaloom.web.job_page  # noqa: F401  (registers what jobs and their runs 
 import metaloom.web.messages  # noqa: F401  (registers the sentences)
 import metaloom.web.people_page  # noqa: F401  (registers what people, roles and companies offer)
 from metaloom.web import (
+    access_page,
     action_page,
     case_page,
     chain_page,
@@ -46,5 +47,5 @@ def register_web(app: Flask) -> None:
     frame.get("/theme.css")(theme_css)
     app.register_blueprint(frame)
     for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, saved_page, settings_page, message_page, inbox_page,
-                 case_page, chain_page, changed_page, start_page, process_page, tool_page, ledger_page):
+                 case_page, chain_page, changed_page, start_page, process_page, tool_page, ledger_page, access_page):
         app.register_blueprint(page.blueprint)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from socket import gethostname
 from threading import Event
 
 from metaloom import audit, command, ledger
+from metaloom.base import metrics
 from metaloom.base.clock import Clock, SystemClock
 from metaloom.base.errors import MetaloomError
 from metaloom.job import EmbeddedWorker
 from metaloom.job.redis_queue import ring_through
 from metaloom.job.redis_queue import work as work_with_bell
 from metaloom.plugin.registry import Registry
-from metaloom.storage import Settings, Tenancy, Tenant
+from metaloom.storage import Settings, Tenancy, Tenant, statements
 from metaloom.worker.handlers import handlers
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ def start_embedded(
 
 def work(tenancy: Tenancy, registry: Registry, *, stopping: Event, clock: Clock | None = None) -> None:
     """A worker process: returns when ``stopping`` is set. What it does may ring other workers, too."""
+    metrics.share(tenancy.settings.home / "metrics" / gethostname())
+    statements.watch()
     silence = ring_through(tenancy.settings)
     try:
         given = clock or SystemClock()
