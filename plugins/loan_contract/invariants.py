@@ -19,6 +19,7 @@ def signed_first(survey: Survey) -> Iterable[Breach]:
 
 
 def signed_files(survey: Survey) -> Iterable[Breach]:
+    """A signed contract has its file, and one that was signed with the service the digest of it."""
     for row in survey.rows("lending.contract", ("status", "mode", "signed_file", "signed_digest")):
         if row["status"] == "signed" and (not row["signed_file"] or row["mode"] == "esign" and not row["signed_digest"]):
             yield Breach("lending.contract", row["id"], "signed, but its file or digest is missing")
