@@ -24,6 +24,8 @@ AFTER_THE_WORKER = -1
 Life = Iterator[int]
 
 SPAN_DAYS = 362
+ASKED = 10
+"""Every tenth person's credit report is asked for."""
 OPINIONS = ("收入稳定，还款来源清楚，建议通过。", "经营流水正常，负债率适中，同意。", "资料齐全，实地走访属实，建议按申请金额授信。", "信用记录良好，同意。")
 REASONS = {"returned": "请补充近六个月银行流水。", "resubmitted": "请补充收入证明。", "check_rejected": "负债过高，还款来源不足。",
            "review_rejected": "用途证明不充分。", "cancelled": "客户改变计划。", "withdrawn": "申请金额填写有误。", "voted": "行业周期下行，建议降低额度。",
@@ -125,6 +127,8 @@ class History:
         if case.fate == "on_list":
             return
         yield today + 1
+        if kind == "personal" and case.number % ASKED == 0 and not case.slow_bureau:
+            check.do(f"{key}:bureau", CUSTOMER, customer, "query_data", {"kind": "bureau"})
         limit = self._judged(case, team, officer, application, terms)
         if limit:
             yield from self._draws(case, team, officer, limit, account, terms, today + 1)
@@ -224,6 +228,12 @@ class History:
             finance.do(f"{key}:void", DRAWDOWN, drawdown, "void", {}, REASONS[fate])
         if fate in ("draw_approved", "draw_void"):
             return
+        contract = finance.read(DRAWDOWN, drawdown)["contract"]
+        if contract:  # it is signed with the service before the money goes
+            yield AFTER_THE_WORKER
+            if finance.read("lending.contract", int(contract))["status"] == "sent":
+                finance.do(f"{key}:ask", "lending.contract", int(contract), "noticed")
+                yield AFTER_THE_WORKER
         finance.do(f"{key}:pay", DRAWDOWN, drawdown, "payout")
         yield AFTER_THE_WORKER
         loan = finance.read(DRAWDOWN, drawdown)["loan"]

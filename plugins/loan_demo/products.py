@@ -7,8 +7,15 @@ from decimal import Decimal
 
 from metaloom.plugin.demo_data import Stage
 
+ESIGN = ("XFD", "XWD")
+"""Products whose contracts are signed electronically before the payout."""
 PRODUCT, VERSION = "lending.loan_product", "lending.loan_product_version"
 LEVEL, PRINCIPAL, INTEREST, BULLET = "EQUAL_INSTALMENT", "EQUAL_PRINCIPAL", "INTEREST_ONLY", "BULLET"
+
+
+SOURCES = (("HMD", "第三方黑名单", "blacklist", "0.30", 0), ("ZX", "央行征信", "bureau", "5.00", 30), ("SB", "社保记录", "social_security", "2.00", 90),
+           ("YYS", "运营商核验", "carrier", "0.80", 30), ("SYS", "三要素核验", "kyc3", "0.50", 90), ("SIYS", "四要素核验", "kyc4", "0.80", 90))
+"""Code, name, kind, price, days that an answer holds."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,10 @@ PRODUCTS = (
 
 
 def set_up(stage: Stage) -> tuple[Product, ...]:
-    """The products, on sale, with their ids."""
+    """The data sources, and the products, on sale, with their ids."""
+    for code, name, kind, price, days in SOURCES:
+        stage.as_user("rule01").create(f"source:{code}", "lending.data_source", {
+            "source_code": code, "source_name": name, "kind": kind, "provider": "sandbox", "price": Decimal(price), "reuse_days": days})
     return tuple(_one(stage, product) for product in PRODUCTS)
 
 
@@ -112,6 +122,6 @@ def _version(product: Product, product_id: int, number: int) -> dict[str, object
         "annual_rate_min": product.rates[0], "annual_rate_max": product.rates[1], "day_count": product.day_count,
         "due_day_rule": "fixed" if product.due_day else "same_day", "grace_days": 3, "penalty_uplift": Decimal("0.5"),
         "prepay_allowed": product.prepay, "prepay_fee_rate": Decimal(product.fee) / 100, "limit_mode": product.mode,
-        "limit_valid_months": 24 if product.mode == "revolving" else 12,
+        "contract_mode": "esign" if product.code in ESIGN else "none", "limit_valid_months": 24 if product.mode == "revolving" else 12,
     }
     return {**values, "fixed_due_day": product.due_day} if product.due_day else values

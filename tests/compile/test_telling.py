@@ -78,6 +78,8 @@ bad("a secret leaves the house", '{zh: "{order_no}：{total}元"', '{zh: "{custo
 bad("neither out nor in", "    out: {url", "    enabled: true\n  other:\n    label: {zh: 账, en: B}\n    out: {url", "ML-HOOK-001")
 bad("an event that never comes", "transition:sell", "transition:sale", "ML-HOOK-002")
 bad("an action that is not there", "action: order_form/sell", "action: order_form/sale", "ML-REF-001")
+bad("signed by nobody", "      secret_ref: app.key\n", "", "ML-HOOK-009")
+bad("signed by two", "      secret_ref: app.key\n", "      secret_ref: app.key\n      signed_by: e_signature/esign_sandbox\n", "ML-HOOK-009")
 bad("nothing to find the record by", "      find: {order_no: no}\n", "", "ML-HOOK-004")
 bad("the body lacks a name", "input: {paid: paid}", "input: {paid: payed}", "ML-HOOK-005")
 bad("the action asks for no such thing", "input: {paid: paid}", "input: {price: paid}", "ML-HOOK-006")

@@ -134,3 +134,16 @@ def test_the_front_page_lists_no_tenant(world):
         assert visitor.get("/", query_string={"tenant": odd}).status_code == 200
     front = create_app(replace(world.settings, front="two"), tenancy=world.tenancy, registry=world.registry)
     assert front.test_client().get("/").location == "/two/"
+
+
+def test_opening_a_record_whose_views_are_logged_is_written_down_and_being_refused_is_not(world, buyer, monkeypatch):
+    monkeypatch.setattr(type(world.tenants["one"].revision().catalog.entities["depot.buyer"]), "log_views", True)
+    for entity in world.tenants["one"].revision().catalog.entities.values():
+        entity.__dict__.pop("log_views", None)
+    person = world.person(role="depot.reader")
+    caller, browser = world.client().login(person.username), world.browser(person.username)
+    assert caller.get(f"/depot.buyer/{buyer['id']}").status_code == 200
+    assert browser.get(f"/e/depot.buyer/{buyer['id']}").status_code == 200
+    assert caller.get("/depot.buyer/999999").status_code == 404 and caller.get("/depot.buyer?limit=1").status_code == 200
+    found = written(world, "view_record", person.id)
+    assert [(row["entity"], row["record_id"], row["channel"]) for row in found] == [("depot.buyer", buyer["id"], "api"), ("depot.buyer", buyer["id"], "screen")]

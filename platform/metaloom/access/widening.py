@@ -128,6 +128,8 @@ class _Change:
     def _protection(self, entity: Entity, was: Entity) -> Iterator[Widening]:
         if was.append_only and not entity.append_only:
             yield Widening(f"{entity.address}: append_only taken away")
+        if was.log_views and not entity.log_views:
+            yield Widening(f"{entity.address}: views no longer written to the audit")
         if _DELETE.index(entity.delete) > _DELETE.index(was.delete):
             yield Widening(f"{entity.address}: delete {was.delete} → {entity.delete}")
         for field in entity.fields.values():

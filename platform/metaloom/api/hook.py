@@ -24,6 +24,7 @@ def receive(name: str) -> Response:
     if (request.content_length or 0) > BODY_MAX:
         return answer({"status": "invalid"}, 413)
     call = Call(name[:120], request.get_data(cache=False), request.headers.get(EVENT, "")[:200], request.headers.get(TIMESTAMP, "")[:20],
-                request.headers.get(SIGNATURE, "")[:500], request.remote_addr or "")
+                request.headers.get(SIGNATURE, "")[:500], request.remote_addr or "",
+                {name.lower(): value[:2000] for name, value in request.headers.items()})
     status, word = receive_webhook(here.tenant, call, plugins=installed(), clock=here.clock, request_id=here.request_id)
     return answer({"status": word}, status)

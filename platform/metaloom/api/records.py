@@ -107,6 +107,7 @@ def read_record(entity: str, id: str) -> Response:
     given = no_other_parameters(("fields",))
     found, key = known_entity(entity), record_id(id)
     row = one(found, key)
+    pinned().opened(found, key)
     body = encode_json(pinned().revision, row)
     if given.get("fields"):
         body = _only_fields(found, row, body, [name.strip() for name in given["fields"].split(",") if name.strip()])

@@ -36,7 +36,8 @@ T = TypeVar("T")
 
 def handle_call(tenant: Tenant, row: Any, *, plugins: Registry | None = None, clock: Clock | None = None,
                 deadline: float = DEADLINE_SECONDS) -> ActionDone | None:
-    """Carries out one outbox row of kind ``call``: ``row`` has ``id`` and ``payload``. None when nobody wants the reply.
+    """Carries out one outbox row of kind ``call``: ``row`` has ``id`` and ``payload``. None when nobody wants the reply. Bytes in the
+    reply are stored before the result command, which gets their digest (``work.file``).
 
     Raises what the result command raised; the row is then tried again later, with the same reference.
     """
@@ -45,6 +46,7 @@ def handle_call(tenant: Tenant, row: Any, *, plugins: Registry | None = None, cl
     ctx = system_context(tenant, plugins=plugins or installed(), clock=clock or SystemClock(), request_id=f"{OUTBOX_KIND}-{row_id}")
     crash_point("call.after_claim")
     reply = ask(ctx, task, deadline)
+    reply = {name: tenant.files.put(value).digest if isinstance(value, bytes) and value else value for name, value in reply.items()}
     crash_point("call.after_send")
     if not task["on_result"]:
         return None

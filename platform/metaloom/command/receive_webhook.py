@@ -6,9 +6,10 @@ Whoever cannot sign learns nothing: an unknown name, a missing secret, a wrong s
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from metaloom.command.approval_people import People
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.handle_call import system_context
 from metaloom.command.inputs import read_fields
+from metaloom.command.providers import environment_for
 from metaloom.command.run_action import action_in
 from metaloom.command.unit import Unit, perform
 from metaloom.compile import values_scope
@@ -33,11 +35,12 @@ EVENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 BODY_MAX = 65_536
 DONE, UNSIGNED, WRONG, IMPOSSIBLE, TOO_MANY, LATER = (200, "done"), (401, "unsigned"), (400, "invalid"), (409, "not_possible"), (429, "too_many"), (503, "busy")
 Answer = tuple[int, str]
+log = logging.getLogger("metaloom.hook")
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request as it came in; ``headers`` by name, ``address`` of the sender."""
+    """One request as it came in; ``headers`` by name in small letters, ``address`` of the sender."""
 
     name: str
     body: bytes
@@ -45,6 +48,7 @@ class Call:
     timestamp: str
     signature: str
     address: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def receive_webhook(tenant: Tenant, call: Call, *, plugins: Any, clock: Any, request_id: str = "") -> Answer:
@@ -56,6 +60,9 @@ def receive_webhook(tenant: Tenant, call: Call, *, plugins: Any, clock: Any, req
     try:
         if _too_many(ctx, hook, hook.into, call):
             return TOO_MANY
+        if hook.into.door:
+            read = _read_by_provider(ctx, hook.into, call)
+            return _answer(ctx, hook, hook.into, read) if read is not None else UNSIGNED
         if not _is_genuine(ctx, hook.into, call):
             return UNSIGNED
         return _answer(ctx, hook, hook.into, call)
@@ -83,6 +90,18 @@ def _is_genuine(ctx: Context, into: HookIn, call: Call) -> bool:
     signed = post.is_signed(secret or "-", call.event_id, stamp, call.body, call.signature)
     fresh = abs(int(ctx.clock.now().timestamp()) - stamp) <= into.window
     return bool(secret) and signed and fresh and EVENT_ID.fullmatch(call.event_id) is not None
+
+
+def _read_by_provider(ctx: Context, into: HookIn, call: Call) -> Call | None:
+    """The call as the provider reads it, when its signature and time hold; None for everything else, whatever went wrong."""
+    try:
+        provider = ctx.plugins.provider(into.door, into.provider, environment_for(ctx))
+        found = provider.notice(call.headers, call.body)
+        body = json.dumps(dict(found.values), ensure_ascii=False).encode()
+    except Exception as error:  # what anybody on the network can send must not tell anything
+        log.warning("a call to %s was not read by %s/%s: %s", call.name, into.door, into.provider, type(error).__name__)
+        return None
+    return replace(call, event_id=found.event_id, body=body) if EVENT_ID.fullmatch(found.event_id) else None
 
 
 def _answer(ctx: Context, hook: Webhook, into: HookIn, call: Call) -> Answer:

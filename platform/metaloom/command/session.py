@@ -23,6 +23,7 @@ from metaloom.base.text import DEFAULT_LOCALE
 from metaloom.command.context import Context
 from metaloom.command.environment import role_names, user_values
 from metaloom.command.note_search import note_search
+from metaloom.command.note_view import note_view
 from metaloom.expression import Env
 from metaloom.model import Catalog, Entity
 from metaloom.plugin.registry import Registry, installed
@@ -126,6 +127,11 @@ class Pinned:
         note_search(self.context(), searched)
         reader.conn = self.conn
         self.__dict__["reader"] = reader
+
+    def opened(self, entity: Entity, id: int) -> None:
+        """The record is about to be shown to the person, who may see it."""
+        if entity.log_views:
+            note_view(self.context(), entity.address, id)
 
     def context(self, *, locale: str = DEFAULT_LOCALE, idempotency_key: str | None = None, plugins: Registry | None = None,
                 address: str = "") -> Context:

@@ -61,6 +61,8 @@ def _by_entity(catalog: Catalog) -> Mapping[str, list[Webhook]]:
 def _events(unit: Unit, entry: audit.Entry) -> Iterator[str]:
     """The events that one audit entry stands for."""
     before, after = entry.before, entry.after
+    if before is None and after == {}:  # a record that somebody opened: nothing changed
+        return
     if after is not None:
         yield "created" if before is None and not entry.command.startswith(("resend", "redeliver")) else "changed"
     if after is not None and after.get("archived_at") is not None:

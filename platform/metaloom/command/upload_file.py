@@ -16,6 +16,7 @@ from metaloom.command.context import Context, Saved
 from metaloom.command.limits import limit
 from metaloom.command.unit import Unit, perform
 from metaloom.record import Reader
+from metaloom.storage.files import StoredFile
 
 register({
     "file.uploaded": ("文件“{name}”已上传。", "The file “{name}” was uploaded."),
@@ -68,18 +69,35 @@ def upload_file(ctx: Context, name: str, content: bytes | BinaryIO) -> Saved:
     stored = ctx.tenant.files.put(body)
 
     def work(unit: Unit) -> Saved:
-        table = unit.tables.engine.file
         if ctx.actor.user_id is not None:
             rows.fetch(unit, "platform.user", ctx.actor.user_id, lock=True)  # uploads of one person are counted one after the other
         _refuse_over_quota(unit, stored.size)
-        values = {"name": shown, "media_type": media_type, "size": stored.size, "digest": stored.digest, "state": "staging",
-                  "created_at": unit.now, "updated_at": unit.now, "created_by": ctx.actor.user_id, "updated_by": ctx.actor.user_id}
-        file_id = int(unit.conn.execute(table.insert().values(**values).returning(table.c.id)).scalar_one())
-        entity = unit.catalog.entities.get("platform.file")
-        unit.log(entity, file_id, None, {"name": shown, "media_type": media_type, "size": stored.size, "digest": stored.digest})
+        file_id = _stage(unit, shown, media_type, stored)
         return Saved("platform.file", file_id, 1, shown, message("file.uploaded", name=shown))
 
     return perform(ctx, "upload", [shown, stored.digest], work)
+
+
+def store_file(unit: Unit, name: str, content: bytes | str) -> int:
+    """A file that a plugin's command made, or (by its digest) that a reply brought, for a record of the same transaction; its id. The
+    bytes are durable before the row is; those of a command that was undone are swept. No quota: it is the business's own paper."""
+    shown, files = _clean_name(name), unit.ctx.tenant.files
+    if isinstance(content, str):
+        with files.open(content) as kept:
+            head, stored = kept.read(4096), StoredFile(content, kept.seek(0, 2))
+    else:
+        head, stored = content[:4096], files.put(content)
+    return _stage(unit, shown, sniff(shown, head), stored)
+
+
+def _stage(unit: Unit, shown: str, media_type: str, stored: StoredFile) -> int:
+    table, user = unit.tables.engine.file, unit.ctx.actor.user_id
+    values = {"name": shown, "media_type": media_type, "size": stored.size, "digest": stored.digest, "state": "staging",
+              "created_at": unit.now, "updated_at": unit.now, "created_by": user, "updated_by": user}
+    file_id = int(unit.conn.execute(table.insert().values(**values).returning(table.c.id)).scalar_one())
+    unit.log(unit.catalog.entities.get("platform.file"), file_id, None,
+             {"name": shown, "media_type": media_type, "size": stored.size, "digest": stored.digest})
+    return file_id
 
 
 def _refuse_over_quota(unit: Unit, size: int) -> None:

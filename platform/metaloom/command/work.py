@@ -27,6 +27,7 @@ from metaloom.command.providers import environment_for
 from metaloom.command.steps import move
 from metaloom.command.store import change_stored, new_record, new_records
 from metaloom.command.unit import Unit
+from metaloom.command.upload_file import store_file
 from metaloom.compile import entity_scope
 from metaloom.plugin import PluginFault
 from metaloom.plugin.doors import DOORS
@@ -172,6 +173,10 @@ class PluginWork:
         except Conflict:
             raise NotPossible(message("command.sent_twice", key=key)) from None
         unit.rings = True
+
+    @final
+    def file(self, name: str, content: bytes | str) -> int:
+        return store_file(self._unit, name, content)
 
     # -- helpers -----------------------------------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ def build_entity(context: Context, folder: Folder) -> Entity:
         ownership=Ownership(strings(node.get("owned_by")), _scope_from(node), flag(node.get("shared"))),
         natural_key=strings(node.get("natural_key")), delete=string(node.get("delete"), "archive"), storage=storage,
         table=string(node.get("table")) or f"{folder.pack}__{folder.entity}",
-        append_only=flag(node.get("append_only")), bulk=string(node.get("bulk")),
+        append_only=flag(node.get("append_only")), log_views=flag(node.get("log_views")), bulk=string(node.get("bulk")),
         child_of=context.find("entity", child_of.get("entity"), folder.pack, f"{address}/child_of") if child_of else "",
         parent_field=string(child_of.get("field")) if child_of else "",
         rules=_frozen({name: _rule(context, address, name, n, scope) for name, n in entries(node.get("rules"))}),

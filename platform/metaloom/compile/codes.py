@@ -256,6 +256,7 @@ CODES: dict[str, Code] = {
     "ML-HOOK-006": Code("{action} asks for no {name}"),
     "ML-HOOK-007": Code("a body holds plain values, no links and no files", "send a number or code and find the record by it"),
     "ML-HOOK-008": Code("{action} asks for a reason, which no call can give", "use another action"),
+    "ML-HOOK-009": Code("a call is signed with secret_ref or by a provider (signed_by)", "keep exactly one of the two"),
     "ML-JOB-001": Code("the cron line {cron} is not understood: {detail}", "write it as 0 6 * * 1-5"),
     "ML-JOB-002": Code("a job has one schedule: cron or business_date"),
     "ML-JOB-003": Code("a business date belongs to a company", "write per: company, or leave per out"),

@@ -244,6 +244,7 @@ CODES_ZH: dict[str, tuple[str, str]] = {
     "ML-HOOK-006": ("{action} 没有询问 {name}", ""),
     "ML-HOOK-007": ("正文只含普通值，不含关联和文件", "请发送编号，再由它找到记录"),
     "ML-HOOK-008": ("{action} 要求填写原因，外部调用无法给出", "请换一个操作"),
+    "ML-HOOK-009": ("外部调用须由 secret_ref 或接口方（signed_by）签名", "两者只保留一个"),
     "ML-JOB-001": ("无法理解定时表达式 {cron}：{detail}", "请写成 0 6 * * 1-5 这样的形式"),
     "ML-JOB-002": ("任务只有一种时间安排：cron 或 business_date", ""),
     "ML-JOB-003": ("营业日期属于公司", "请写 per: company，或不写 per"),

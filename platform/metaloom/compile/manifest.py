@@ -27,13 +27,15 @@ class PluginCommand:
 class DoorShape:
     """A door that reaches outside. ``methods``: method → (keys it needs, keys it may have); ``reply``: what every answer has.
 
-    ``definite``: the outcomes that are an answer; with any other one the question is still open.
+    ``definite``: the outcomes that are an answer; with any other one the question is still open. ``notices``: calls that come in may carry
+    the signatures of its providers.
     """
 
     providers: frozenset[str] = frozenset()
     methods: Mapping[str, tuple[frozenset[str], frozenset[str]]] = field(default_factory=dict)
     reply: Mapping[str, Field] = field(default_factory=dict)
     definite: frozenset[str] = frozenset()
+    notices: bool = False
 
 
 @dataclass(frozen=True)

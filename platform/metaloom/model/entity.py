@@ -201,6 +201,7 @@ class Entity:
     storage: str = "table"
     table: str = ""                          # table name; <pack>__<entity> unless engine storage
     append_only: bool = False
+    log_views: bool = False                  # every opening of a record is written into the audit
     bulk: str = ""                           # '' | journal | derived
     child_of: str = ""                       # address of the parent entity when rows live inside a parent
     parent_field: str = ""                   # the link field to the parent

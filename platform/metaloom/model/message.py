@@ -62,7 +62,8 @@ class HookIn:
 
     ``body``: what the call must hold. ``find``: field of the entity → name of the body's value that identifies the record (empty
     for an action without record). ``input``: input of the action → name of the body's value. ``window``: how many seconds old a
-    signature may be. ``per_minute``: so many calls at most.
+    signature may be. ``per_minute``: so many calls at most. ``door`` and ``provider``: who reads the call instead, where it carries a
+    provider's own signature (then there is no ``secret_ref``).
     """
 
     secret_ref: str
@@ -74,6 +75,8 @@ class HookIn:
     input: Mapping[str, str] = field(default_factory=dict)
     window: int = 300
     per_minute: int = 60
+    door: str = ""
+    provider: str = ""
 
 
 @dataclass(frozen=True)

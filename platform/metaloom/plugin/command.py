@@ -112,6 +112,10 @@ class Work(Protocol):
         succeeded | failed | unknown | … and the fields of the door's reply; an unknown outcome is for that command to
         resolve, by another ``send`` that asks."""
 
+    def file(self, name: str, content: bytes | str) -> int:
+        """Stores a file and returns its id, for an attachment field of a record that this command creates or changes. ``content``: the
+        bytes of a made document, or the SHA-256 of bytes that a door's reply brought. Checked as an upload is, type by content."""
+
     def provider(self, door: str, name: str = "") -> Any:
         """The checked provider of a door; without a name the only one there is. Calculation and ledger_posting only: the
         doors that reach the network are reached by :meth:`send`."""

@@ -12,6 +12,7 @@ from metaloom.plugin import (
     calculation,
     data_provider,
     demo_data,
+    e_signature,
     ledger_posting,
     message_channel,
     payment_gateway,
@@ -27,7 +28,8 @@ class Door:
     inside a command. ``accident`` is the reply when that call did not come back in time or could not even be made.
     For processes: ``methods`` says what each method needs and may have in its request, ``reply`` what every answer has;
     ``definite`` are the outcomes that are an answer (with any other one the same question is asked again), ``details`` the
-    slot of the reply that holds a provider's own values.
+    slot of the reply that holds a provider's own values. ``notices``: its providers read messages that come in (``notice``), so a
+    webhook may say ``signed_by``.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Door:
     reply: Mapping[str, Field] = field(default_factory=dict)
     definite: frozenset[str] = frozenset()
     details: str = ""
+    notices: bool = False
 
 
 def _request(kind: type) -> tuple[frozenset[str], frozenset[str]]:
@@ -69,6 +72,12 @@ DOORS: Mapping[str, Door] = {
              "values"),
         Door("message_channel", message_channel.MessageChannel, message_channel.CheckedMessageChannel, message_channel.perform,
              message_channel.accident),
+        Door("e_signature", e_signature.ESignature, e_signature.CheckedESignature, e_signature.perform, e_signature.accident,
+             {"create": (frozenset({"title", "documents", "signers"}), frozenset({"title", "documents", "signers", "days"})), "query": _NOTHING,
+              "revoke": (frozenset(), frozenset({"reason"})), "download": _NOTHING},
+             _said(outcome=_OUTCOME, code=_CODE, text=_TEXT, envelope_no=(FieldType.TEXT, "签署流程编号", "Envelope no."),
+                   evidence_no=(FieldType.TEXT, "存证编号", "Evidence no."), signed_by=(FieldType.TEXT, "已签署方", "Signed by")), e_signature.FINAL,
+             notices=True),
         Door("tools", tools.Tools, tools.CheckedTools),
         Door("demo_data", demo_data.DemoData, demo_data.CheckedDemoData),
     )

@@ -89,7 +89,7 @@ class Registry:
             c.address: PluginCommand(c.address, c.on, c.input, c.output, c.permission, frozenset(c.transitions))
             for c in self.commands()
         }, complete=True, pages=frozenset(f"tool/{group}/{tool.name}" for group, tool in self.tools() if tool.page),
-            doors={door.name: DoorShape(frozenset(self.provider_names(door.name)), door.methods, door.reply, door.definite)
+            doors={door.name: DoorShape(frozenset(self.provider_names(door.name)), door.methods, door.reply, door.definite, door.notices)
                    for door in DOORS.values() if door.perform is not None})
 
     def tools(self) -> tuple[tuple[str, Tool], ...]:

@@ -83,6 +83,7 @@ def show(entity: str, id: int) -> Any:
     if id > MAX_ID:
         raise NotFound
     row = titled(pinned, definition, pinned.reader.get(entity, id))
+    pinned.opened(definition, id)
     g.menu_here = f"list:{entity}/main"
     tabs = tabs_of(pinned, definition, row)
     picked = request.args.get("tab", "")

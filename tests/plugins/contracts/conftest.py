@@ -45,3 +45,8 @@ def data_provider(data_provider_name, environment):
 @pytest.fixture
 def message_channel(message_channel_name, environment):
     return installed().provider("message_channel", message_channel_name, environment)
+
+
+@pytest.fixture
+def e_signature(e_signature_name, environment):
+    return installed().provider("e_signature", e_signature_name, environment)

@@ -7,6 +7,8 @@ import pytest
 
 from metaloom.plugin.data_provider import OUTCOMES as FOUND
 from metaloom.plugin.data_provider import DataRequest
+from metaloom.plugin.e_signature import OUTCOMES as SIGNED
+from metaloom.plugin.e_signature import Document, Envelope, Signer
 from metaloom.plugin.ledger_posting import Happening
 from metaloom.plugin.message_channel import OUTCOMES as CARRIED
 from metaloom.plugin.message_channel import Outgoing
@@ -87,3 +89,29 @@ def test_what_was_acknowledged_does_not_come_again(message_channel):
     message_channel.acknowledge(numbers)
     message_channel.acknowledge(numbers)
     assert not {item.number for item in message_channel.collect()} & set(numbers)
+
+
+def envelope(reference):
+    signers = (Signer(key="borrower", name="张三", id_no="110101199003071233", mobile="13912345678"), Signer(key="lender", name="某公司", seal=True, order=2))
+    paper = Document(name="借款合同.pdf", content=b"%PDF-1.4\n%%EOF\n")
+    return Envelope(reference=reference, title="借款合同", documents=(paper,), signers=signers)
+
+
+def test_an_envelope_has_one_of_the_outcomes_and_the_same_reference_is_the_same_one(e_signature):
+    first, again = e_signature.create(envelope("e-1")), e_signature.create(envelope("e-1"))
+    assert first.outcome in SIGNED - {"never_seen"} and first.reference in ("", "e-1")
+    if "unknown" not in (first.outcome, again.outcome):
+        assert first.envelope_no == again.envelope_no
+
+
+def test_an_envelope_that_was_never_made_was_never_seen_or_nobody_can_say(e_signature):
+    assert e_signature.query("e-never").outcome in ("never_seen", "unknown")
+    assert e_signature.revoke("e-never", "").outcome in ("never_seen", "unknown")
+    with pytest.raises(Exception):  # noqa: B017 - whatever it raises: there is no file
+        e_signature.download("e-never")
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"<html>", b"[]", b'{"event_no": "1"}'])
+def test_a_notice_of_nobody_is_not_read(e_signature, body):
+    with pytest.raises(Exception):  # noqa: B017 - whatever it raises: it is not genuine
+        e_signature.notice({"x-signature": "00", "x-timestamp": "1"}, body)

@@ -15,6 +15,7 @@ from metaloom.model.entity import FILE_TYPES, LINK_TYPES
 
 _T = FieldType
 _WORDS = frozenset({_T.TEXT, _T.LONG_TEXT, _T.RICH_TEXT})
+LINE_MAX = 4000
 _ENCRYPTABLE = TEXTUAL - {_T.AUTO_NUMBER, _T.RICH_TEXT, _T.REGION, _T.COLOUR, _T.URL}
 FITTING: Mapping[str, frozenset[FieldType]] = {
     "length": _WORDS | {_T.EMAIL, _T.URL, _T.PHONE},
@@ -76,6 +77,9 @@ def attributes_do_not_contradict(catalog: Catalog, context: Context) -> None:
             say(context, "ML-FIELD-005", node.value["scale"].position, field.address, scale=field.scale, precision=field.precision)
         if field.type is _T.INTEGER and any(v is not None and v != v.to_integral_value() for v in (field.min, field.max)):
             say(context, "ML-FIELD-009", node.value["min" if "min" in on else "max"].position, field.address)
+        if field.length is not None and field.length > LINE_MAX and field.type is not _T.LONG_TEXT:
+            say(context, "ML-FIELD-006", node.value["length"].position, field.address, what=f"length: {field.length}", why="is no long_text",
+                hint=f"at most {LINE_MAX}, or use long_text")
         if field.pattern_message is not None and not field.pattern:
             say(context, "ML-FIELD-002", node.value["pattern_message"].key, field.address, key="pattern", type="pattern_message")
 

@@ -1,0 +1,1 @@
+"""Questions about a customer to others: with consent, by price, and not twice while an answer holds."""

@@ -1,0 +1,204 @@
+"""No payout before the signature where the product asks for one; nobody but the service says what is signed."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from types import SimpleNamespace
+
+import pytest
+
+from metaloom.app.invariants import examine
+from metaloom.base.errors import MetaloomError
+from metaloom.command.receive_webhook import Call, receive_webhook
+from metaloom_plugins.esign_sandbox.simulator import Signatures
+from metaloom_plugins.loan_contract.paper import pdf
+from tests.plugins.lender import Lender
+
+D = Decimal
+
+
+@pytest.fixture(scope="module")
+def house(lender: Lender) -> Iterator[Lender]:
+    lender.esign, lender.plain = lender.product(contract_mode="esign"), lender.product()  # type: ignore[attr-defined]
+    yield lender
+
+
+def service(house: Lender, key: str = "") -> Signatures:
+    folder = house.tenant.settings.home / "plugins" / house.tenant.name / "esign_sandbox"
+    folder.mkdir(parents=True, exist_ok=True)
+    return Signatures(folder / "flows.sqlite", now=lambda: house.stage.clock.now().timestamp(), key=key)
+
+
+def approved(house: Lender, ending: str = "1234", product: int | None = None, amount: str = "20000.00") -> SimpleNamespace:
+    """A drawdown that waits for its payout, and its contract."""
+    customer, account = house.customer(mobile_ending=ending)
+    terms = {"apply_amount": D(amount), "apply_term": 12}
+    limit = house.approved(house.application(customer, product or house.esign, **terms), D(amount), D("0.12"))
+    drawdown = house.to_pay(house.drawdown(limit, account, amount=D(amount)))
+    house.settle_outside()
+    contracts = house.rows("contract", drawdown_id=drawdown)
+    return SimpleNamespace(drawdown=drawdown, contract=contracts[0]["id"] if contracts else None, customer=customer)
+
+
+def notify(house: Lender, headers: dict[str, str], body: bytes) -> int:
+    call = Call("esign_notice", body, "", "", "", "127.0.0.1", {name.lower(): value for name, value in headers.items()})
+    return receive_webhook(house.tenant, call, plugins=house.plugins, clock=house.stage.clock)[0]
+
+
+def status(house: Lender, contract: int) -> str:
+    return str(house.row("contract", contract)["status"])
+
+
+def file_bytes(house: Lender, ids: object) -> bytes:
+    (number,) = json.loads(ids) if isinstance(ids, str) else ids
+    row = next(row for row in house.rows("platform.file") if row["id"] == number)
+    with house.tenant.files.open(row["digest"]) as kept:
+        return kept.read()
+
+
+def test_the_sandbox_signs_and_the_money_goes(house: Lender) -> None:
+    made = approved(house)
+    row = house.row("contract", made.contract)
+    assert (row["status"], row["template_version"], row["contract_no"][:2]) == ("signed", "内置文本 1", "HT")
+    assert row["evidence_no"] and row["envelope_no"] and row["signed_at"] is not None
+    paper, signed = file_bytes(house, row["document"]), file_bytes(house, row["signed_file"])
+    assert hashlib.sha256(paper).hexdigest() == row["document_digest"] and hashlib.sha256(signed).hexdigest() == row["signed_digest"]
+    assert signed.startswith(paper)
+    assert {signer["sign_status"] for signer in house.rows("contract_signer", contract_id=made.contract)} == {"signed"}
+    house.do("finance", "drawdown", made.drawdown, "payout")
+    house.settle_outside()
+    assert house.row("drawdown", made.drawdown)["status"] == "paid"
+
+
+def test_no_payout_before_the_signature(house: Lender) -> None:
+    made = approved(house, "0004")
+    assert status(house, made.contract) == "sent"
+    with pytest.raises(MetaloomError) as why:
+        house.do("finance", "drawdown", made.drawdown, "payout")
+    assert "合同签署完成后才能放款" in why.value.message.say("zh")
+    assert house.row("drawdown", made.drawdown)["status"] == "approved" and house.rows("payment_order", drawdown_id=made.drawdown) == []
+
+
+def test_a_product_that_asks_for_none_has_none_and_pays(house: Lender) -> None:
+    made = approved(house, product=house.plain)
+    assert made.contract is None
+    house.do("finance", "drawdown", made.drawdown, "payout")
+    house.settle_outside()
+    assert house.row("drawdown", made.drawdown)["status"] == "paid"
+
+
+def test_notices_are_believed_when_they_are_genuine_and_then_only_as_a_reason_to_ask(house: Lender) -> None:
+    made = approved(house, "0004")
+    number, there = house.row("contract", made.contract)["contract_no"], service(house)
+    for _, body in there.notices():
+        there.taken(body)
+    forged = b'{"event_no": "X-1", "flow": {"flow_ref": "%s", "state": "SIGNED", "done": []}}' % number.encode()
+    before = len(house.outbox())
+    stolen = service(house, "somebody-elses-key")._signed("NOTICE", "/notice", forged)
+    for headers in ({}, {"X-Timestamp": "1", "X-Nonce": "n", "X-Signature": "0" * 64}, stolen):
+        assert notify(house, headers, forged) == 401
+    assert len(house.outbox()) == before
+    assert notify(house, there._signed("NOTICE", "/notice", forged), forged) == 200, "genuine but untrue: only a reason to ask"
+    house.settle_outside()
+    assert status(house, made.contract) == "sent"
+    there.sign(number, "borrower")
+    genuine = there.notices()
+    assert [notify(house, *one) for one in (*genuine, *genuine)] == [200] * (2 * len(genuine))
+    house.settle_outside()
+    assert status(house, made.contract) == "signed"
+    late = len(house.outbox())
+    assert notify(house, there._signed("NOTICE", "/notice", body := genuine[0][1].replace(b'"event_no": "', b'"event_no": "L-')), body) == 200
+    assert len(house.outbox()) == late and len([f for f in there.flows() if f["flow_ref"] == number]) == 1
+
+
+def test_a_refusal_is_told_and_a_new_contract_can_be_made(house: Lender) -> None:
+    made = approved(house, "0003")
+    row = house.row("contract", made.contract)
+    assert (row["status"], row["outcome_text"]) == ("refused", "客户拒绝签署")
+    house.do("officer", "drawdown", made.drawdown, "make_contract")
+    assert len(house.rows("contract", drawdown_id=made.drawdown)) == 2
+
+
+def test_a_silent_line_is_asked_about_and_makes_no_second_envelope(house: Lender) -> None:
+    made = approved(house, "0000")
+    number = house.row("contract", made.contract)["contract_no"]
+    assert status(house, made.contract) == "sent"
+    house.do("officer", "contract", made.contract, "noticed")
+    house.settle_outside()
+    assert status(house, made.contract) == "signed"
+    assert len([flow for flow in service(house).flows() if flow["flow_ref"] == number]) == 1
+
+
+def test_a_voided_drawdown_takes_its_contract_along(house: Lender) -> None:
+    made = approved(house, "0004")
+    house.do("finance", "drawdown", made.drawdown, "void", {}, "客户放弃用款")
+    house.settle_outside()
+    assert status(house, made.contract) == "void"
+    number = house.row("contract", made.contract)["contract_no"]
+    assert next(flow for flow in service(house).flows() if flow["flow_ref"] == number)["state"] == "REVOKED"
+
+
+def test_a_voided_contract_holds_the_payout_back_and_a_paid_one_is_not_voided(house: Lender) -> None:
+    made = approved(house)
+    house.do("fincheck", "contract", made.contract, "void_contract", {}, "条款有误")
+    with pytest.raises(MetaloomError):
+        house.do("finance", "drawdown", made.drawdown, "payout")
+    house.do("officer", "drawdown", made.drawdown, "make_contract")
+    house.settle_outside()
+    house.do("finance", "drawdown", made.drawdown, "payout")
+    house.settle_outside()
+    with pytest.raises(MetaloomError, match="paid"):
+        house.do("fincheck", "contract", house.row("drawdown", made.drawdown)["contract_id"], "void_contract", {}, "too late")
+
+
+def test_a_template_is_released_by_another_person_with_slots_that_exist_and_kept_per_contract(house: Lender) -> None:
+    wrong = house.create("product", "contract_template", {"template_name": "测试合同", "template_code": "V1", "body": "甲方 {lender} 与 {customer_name}"})
+    with pytest.raises(MetaloomError) as why:
+        house.do("approve", "contract_template", wrong, "release")
+    assert "{lender}" in why.value.message.say("zh") and "lender_name" in why.value.message.say("zh")
+    body = "{contract_no}：{customer_name} 借款 {amount} 元"
+    good = house.create("product", "contract_template", {"template_name": "测试合同", "template_code": "V2", "body": body})
+    house.do("approve", "contract_template", good, "release")
+    try:
+        made = approved(house)
+        row = house.row("contract", made.contract)
+        assert (row["template_id"], row["template_version"]) == (good, "测试合同 V2")
+        text = "".join(bytes.fromhex(run).decode("utf-16-be") for run in re.findall(r"<([0-9a-f]+)> Tj", file_bytes(house, row["document"]).decode("latin-1")))
+        assert f"{row['contract_no']}：" in text and "借款 20,000.00 元" in text
+    finally:
+        other = house.create("product", "contract_template", {"template_name": "测试合同", "template_code": "V3", "body": "{contract_no}"})
+        house.do("review", "contract_template", other, "release")
+    assert house.row("contract_template", good)["status"] == "retired"
+
+
+def test_the_books_of_contracts_hold_and_a_missing_signature_is_found(house: Lender) -> None:
+    def broken() -> set[str]:
+        found = {one.name: one for one in examine(house.tenant, house.plugins) if one.name.startswith("loan_contract.")}
+        assert len(found) == 2 and all(one.rows and not one.fault for one in found.values())
+        return {one.name for one in found.values() if not one.holds}
+
+    made = approved(house)
+    house.do("finance", "drawdown", made.drawdown, "payout")
+    house.settle_outside()
+    assert broken() == set()
+    table = house.tenant.revision().tables.of("lending.contract")
+    with house.tenant.write() as conn:
+        conn.execute(table.update().where(table.c.id == made.contract).values(status="sent"))
+    assert broken() == {"loan_contract.signed_first"}
+    with house.tenant.write() as conn:
+        conn.execute(table.update().where(table.c.id == made.contract).values(status="signed", signed_digest=None))
+    assert broken() == {"loan_contract.signed_files"}
+
+
+def test_the_same_text_is_the_same_pdf_whose_table_finds_every_object() -> None:
+    body = "\n\n".join(f"第{n}条 标题\n" + "甲方向乙方提供借款人民币 20,000.00 元（大写：贰万元整），龘䶮㛃。" * 6 for n in range(1, 30))
+    made = pdf("借款合同 HT1", body)
+    assert made == pdf("借款合同 HT1", body) and made != pdf("借款合同 HT2", body)
+    start = int(made.rsplit(b"startxref\n", 1)[1].split()[0])
+    places = [int(line[:10]) for line in made[start:].split(b"\n")[3:] if line.endswith(b" n ")]
+    assert len(places) > 8 and all(made[place:].startswith(f"{number} 0 obj".encode()) for number, place in enumerate(places, 1))
+    runs = [bytes.fromhex(run).decode("utf-16-be") for run in re.findall(r"<([0-9a-f]+)> Tj", made.decode("latin-1"))]
+    assert not any(run[0] in "，。）；" for run in runs)
+    assert re.sub(r"\s|第 ?\d+ ?页.*", "", body) in re.sub(r"第 ?\d+ ?页 ?共 ?\d+ ?页|\s", "", "".join(runs))
