@@ -20,6 +20,7 @@ from metaloom.api import (
     door,
     files,
     hook,
+    notice,
     openapi,
     person,
     problems,
@@ -93,6 +94,7 @@ def register_api(app: Flask) -> None:
     app.before_request(_unrouted)
     app.register_blueprint(blueprint)
     app.register_blueprint(hook.blueprint)
+    app.register_blueprint(notice.blueprint)
 
 
 def _unrouted() -> Response | None:

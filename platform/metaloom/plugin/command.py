@@ -112,6 +112,10 @@ class Work(Protocol):
         succeeded | failed | unknown | … and the fields of the door's reply; an unknown outcome is for that command to
         resolve, by another ``send`` that asks."""
 
+    def run(self, command: str, id: int | None = None, input: Values | None = None) -> Values:
+        """Another plugin's command (``plugin.command``) inside this one's transaction and under this one's right, with its own input
+        check and allowed states; its output. The record is locked first. At most eight deep."""
+
     def provider(self, door: str, name: str = "") -> Any:
         """The checked provider of a door; without a name the only one there is. Calculation and ledger_posting only: the
         doors that reach the network are reached by :meth:`send`."""

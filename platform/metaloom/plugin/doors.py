@@ -15,6 +15,7 @@ from metaloom.plugin import (
     ledger_posting,
     message_channel,
     payment_gateway,
+    signed_notice,
     tools,
 )
 
@@ -69,6 +70,7 @@ DOORS: Mapping[str, Door] = {
              "values"),
         Door("message_channel", message_channel.MessageChannel, message_channel.CheckedMessageChannel, message_channel.perform,
              message_channel.accident),
+        Door("signed_notice", signed_notice.SignedNotice, signed_notice.CheckedSignedNotice),
         Door("tools", tools.Tools, tools.CheckedTools),
         Door("demo_data", demo_data.DemoData, demo_data.CheckedDemoData),
     )
