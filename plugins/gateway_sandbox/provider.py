@@ -24,6 +24,7 @@ from urllib.parse import quote, urlsplit
 
 from metaloom.plugin import Environment
 from metaloom.plugin.payment_gateway import PayReply, PayRequest, StatementLine
+from metaloom.plugin.signed_notice import Notice, NoticeAnswer, NoticeRefused, SignedCall
 
 from .simulator import GatewaySimulator
 
@@ -43,7 +44,7 @@ class GatewayProblem(Exception):
 
 
 @dataclass(frozen=True)
-class Notice:
+class Said:
     """A genuine message of the gateway about one payment. The same `event_no` may come twice."""
 
     event_no: str
@@ -69,6 +70,15 @@ class SandboxGateway:
             self._send = in_process(gateway)
 
     def pay(self, request: PayRequest) -> PayReply:
+        return self._order(request, "payout")
+
+    def collect(self, request: PayRequest) -> PayReply:
+        return self._order(request, "collect")
+
+    def refund(self, request: PayRequest) -> PayReply:
+        return self._order(request, "refund")
+
+    def _order(self, request: PayRequest, kind: str) -> PayReply:
         order = {
             "order_no": request.reference,
             "cents": _cents(request.amount),
@@ -76,6 +86,7 @@ class SandboxGateway:
             "account": request.account_no,
             "name": request.account_name,
             "remark": request.purpose[:200],
+            "kind": kind,
         }
         body = json.dumps(order, ensure_ascii=False).encode()
         return self._reply("POST", "/payouts", body, request.reference)
@@ -89,11 +100,25 @@ class SandboxGateway:
             raise GatewayProblem(f"http_{status}", "the gateway gave no statement")
         return tuple(_line(line) for line in content["lines"])
 
-    def read_notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
+    def read(self, call: SignedCall) -> Notice:
+        try:
+            said = self.read_notice(call.headers, call.body)
+        except GatewayProblem as problem:
+            raise NoticeRefused(problem.code) from problem
+        reply = said.reply
+        return Notice(event_no=said.event_no, topic="payment", values={
+            "reference": reply.reference, "outcome": reply.outcome, "gateway_no": reply.gateway_no, "amount": reply.amount,
+            "code": reply.code, "text": reply.text,
+        })
+
+    def answer(self, taken: bool) -> NoticeAnswer:
+        return NoticeAnswer(status=200 if taken else 503, body=b"OK" if taken else b"LATER")
+
+    def read_notice(self, headers: Mapping[str, str], body: bytes) -> Said:
         """A notice whose signature and time hold. Raises GatewayProblem for all else; then nothing may be booked."""
         self._check_signature(headers, "NOTICE", "/notice", body)
         content = _object_of(body)
-        return Notice(str(content["event_no"]), _reply_of(content["payout"]))
+        return Said(str(content.get("event_no", "")), _reply_of(content.get("payout")))
 
     def _reply(self, method: str, path: str, body: bytes, reference: str) -> PayReply:
         try:
@@ -209,6 +234,7 @@ def _line(line: Mapping[str, Any]) -> StatementLine:
         amount=_amount(line["cents"]),
         outcome=reply.outcome,
         day=date.fromisoformat(str(line["day"])),
+        kind=str(line["kind"]),
     )
 
 

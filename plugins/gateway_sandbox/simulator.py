@@ -5,7 +5,7 @@ own, and its SQLite file is the only truth about what was paid, shared by any nu
 `handle`, as bytes, whether it came over HTTP (`server.py`) or by a call in the same process.
 
 Wire, JSON in UTF-8, amounts in whole cents:
-    POST /payouts              {"order_no", "cents", "currency", "account", "name", "remark"}
+    POST /payouts              {"order_no", "cents", "currency", "account", "name", "remark", "kind": payout | collect | refund}
     GET  /payouts/<order_no>
     GET  /statements/<yyyy-mm-dd>
 Each request and each answer carries X-Timestamp (seconds), X-Nonce and X-Signature, the hexadecimal HMAC-SHA256 by the
@@ -45,8 +45,10 @@ FATE_FAULTS: Final = (
 )
 QUERY_FAULTS: Final = ("query_timeout", "query_not_found", "query_500")
 ENDING_FAULTS: Final = {"9993": "reject", "9995": "slow", "9997": "timeout_before_accept"}
+COLLECT_ENDINGS: Final = {"9991": "INSUFFICIENT_FUNDS", "9992": "ACCOUNT_FROZEN", "9993": "ACCOUNT_CLOSED"}
 """What the last four digits of an account do to every payment to it, without anything injected. To 9997 the gateway never
-answers, neither to a payout nor to a query."""
+answers, neither to a payout nor to a query. Debits fail for the reason that COLLECT_ENDINGS names."""
+KINDS: Final = ("payout", "collect", "refund")
 NOTICE_FAULTS: Final = ("duplicate_notify", "late_notify", "lost_notify", "wrong_amount_notify")
 FAULTS: Final = frozenset((*PAYOUT_FAULTS, *FATE_FAULTS, *QUERY_FAULTS, *NOTICE_FAULTS))
 
@@ -62,7 +64,7 @@ CREATE TABLE IF NOT EXISTS payout (
     order_no TEXT PRIMARY KEY, gateway_no TEXT NOT NULL UNIQUE, cents INTEGER NOT NULL CHECK (cents > 0),
     currency TEXT NOT NULL, account TEXT NOT NULL, name TEXT NOT NULL, remark TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('PROCESSING', 'SUCCESS', 'FAILED')), code TEXT NOT NULL, day TEXT NOT NULL,
-    fate TEXT NOT NULL, settles_at REAL NOT NULL);
+    fate TEXT NOT NULL, settles_at REAL NOT NULL, kind TEXT NOT NULL DEFAULT 'payout');
 CREATE TABLE IF NOT EXISTS movement (
     id INTEGER PRIMARY KEY AUTOINCREMENT, gateway_no TEXT NOT NULL, account TEXT NOT NULL, cents INTEGER NOT NULL,
     UNIQUE (gateway_no, account));
@@ -178,7 +180,7 @@ class GatewaySimulator:
             row = _find(books, order["order_no"])
             if row is None:
                 row = self._accept(books, order)
-            elif any(row[key] != order[key] for key in ("cents", "currency", "account", "name")):
+            elif any(row[key] != order[key] for key in ("cents", "currency", "account", "name", "kind")):
                 return 409, {"code": "ORDER_NO_REUSED"}, fault
             if fault == "error_500_after_accept":
                 return 500, {"code": "SYSTEM_ERROR"}, fault
@@ -188,7 +190,7 @@ class GatewaySimulator:
         fate = _take_fault(books, FATE_FAULTS, order["order_no"]) or _ending_fault(order["account"])
         wait = SLOW_SECONDS if fate in ("slow", "fail_later") else self._settle_seconds
         books.execute(
-            "INSERT INTO payout VALUES (?, ?, ?, ?, ?, ?, ?, 'PROCESSING', '', ?, ?, ?)",
+            "INSERT INTO payout VALUES (?, ?, ?, ?, ?, ?, ?, 'PROCESSING', '', ?, ?, ?, ?)",
             (
                 order["order_no"],
                 f"G{secrets.token_hex(10).upper()}",
@@ -200,11 +202,12 @@ class GatewaySimulator:
                 self.today().isoformat(),
                 fate,
                 self._now() + wait,
+                order["kind"],
             ),
         )
-        if fate == "reject" or order["cents"] > _free_cents(books, besides=order["order_no"]):
-            code = "ACCOUNT_REFUSED" if fate == "reject" else "INSUFFICIENT_BALANCE"
-            self._finish(books, order["order_no"], "FAILED", code)
+        why = _refusal(books, order, fate)
+        if why:
+            self._finish(books, order["order_no"], "FAILED", why)
         self._settle_due(books)
         row = _find(books, order["order_no"])
         assert row is not None
@@ -330,7 +333,9 @@ class GatewaySimulator:
         row = _find(books, order_no)
         assert row is not None
         if state == "SUCCESS":
-            _move(books, row["gateway_no"], "merchant", f"account {row['account']}", row["cents"])
+            ways = ("merchant", f"account {row['account']}")
+            source, target = ways[::-1] if row["kind"] == "collect" else ways
+            _move(books, row["gateway_no"], source, target, row["cents"])
         self._queue_notice(books, row)
 
     # signatures
@@ -400,6 +405,8 @@ def _create(file: Path) -> None:
         try:
             books.execute("PRAGMA journal_mode = WAL")
             books.executescript(_SCHEMA)
+            if "kind" not in {row[1] for row in books.execute("PRAGMA table_info(payout)")}:
+                books.execute("ALTER TABLE payout ADD COLUMN kind TEXT NOT NULL DEFAULT 'payout'")
             return
         except sqlite3.OperationalError:
             if time.monotonic() > give_up:
@@ -426,7 +433,7 @@ def _free_cents(books: sqlite3.Connection, besides: str) -> int:
     """The merchant's money that no other payout in process will take."""
     held = books.execute("SELECT COALESCE(SUM(cents), 0) FROM movement WHERE account = 'merchant'").fetchone()[0]
     promised = books.execute(
-        "SELECT COALESCE(SUM(cents), 0) FROM payout WHERE state = 'PROCESSING' AND order_no <> ?", (besides,)
+        "SELECT COALESCE(SUM(cents), 0) FROM payout WHERE state = 'PROCESSING' AND kind <> 'collect' AND order_no <> ?", (besides,)
     ).fetchone()[0]
     return int(held) - int(promised)
 
@@ -445,6 +452,15 @@ def _take_fault(books: sqlite3.Connection, kinds: tuple[str, ...], order_no: str
     return ""
 
 
+def _refusal(books: sqlite3.Connection, order: Mapping[str, Any], fate: str) -> str:
+    """Why an order that was just taken fails at once; '' if it does not."""
+    if order["kind"] == "collect":
+        return "ACCOUNT_REFUSED" if fate == "reject" and order["account"][-4:] not in COLLECT_ENDINGS else COLLECT_ENDINGS.get(order["account"][-4:], "")
+    if fate == "reject":
+        return "ACCOUNT_REFUSED"
+    return "INSUFFICIENT_BALANCE" if order["cents"] > _free_cents(books, besides=order["order_no"]) else ""
+
+
 def _ending_fault(account: str) -> str:
     return ENDING_FAULTS.get(account[-4:], "")
 
@@ -460,7 +476,7 @@ def _is_silent(books: sqlite3.Connection, order_no: str) -> str:
 
 
 def _public(row: sqlite3.Row) -> dict[str, Any]:
-    return {key: row[key] for key in ("order_no", "gateway_no", "cents", "currency", "account", "state", "code", "day")}
+    return {key: row[key] for key in ("order_no", "gateway_no", "cents", "currency", "account", "state", "code", "day", "kind")}
 
 
 def _object_of(body: bytes) -> dict[str, Any]:
@@ -474,8 +490,8 @@ def _object_of(body: bytes) -> dict[str, Any]:
 
 
 def _checked_order(given: dict[str, Any]) -> dict[str, Any]:
-    order = {"currency": "CNY", "remark": "", **given}
-    if set(order) != {"order_no", "cents", "currency", "account", "name", "remark"}:
+    order = {"currency": "CNY", "remark": "", "kind": "payout", **given}
+    if set(order) != {"order_no", "cents", "currency", "account", "name", "remark", "kind"} or order["kind"] not in KINDS:
         raise _Refused(400, "WRONG_FIELDS")
     for key, most in (("order_no", 64), ("account", 40), ("name", 120), ("currency", 3)):
         if not isinstance(order[key], str) or not 0 < len(order[key]) <= most:

@@ -11,10 +11,11 @@ from metaloom.plugin import Breach, Survey
 
 from .limits import LIMIT, TXN
 from .loans import INSTALMENT, LOAN, PLAN, ZERO
-from .payout import DRAWDOWN, ORDER
+from .payout import DRAWDOWN
 from .repayment import ALLOCATION, REPAYMENT
 
 ENTRY, LEG = "platform.ledger_entry", "platform.ledger_leg"
+ORDER = "lending.payment_order"
 CASE, TASK = "platform.approval_case", "platform.approval_task"
 PRINCIPAL, OVERPAID, INTEREST = "1303", "2241.01", "6011.01"
 """Accounts by the beginning of their number (domain specification §6)."""

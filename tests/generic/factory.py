@@ -181,6 +181,27 @@ def _copied(world: World, address: str, id: int) -> dict[str, Any]:
     return {name: row[name] for name in (*owned, *(f.name for f in entity.fields.values() if f.stored)) if name in row}
 
 
-HINTS: dict[str, Hint] = {"lending.bank_account": _account, "lending.credit_application": _application, "lending.drawdown": _drawdown}
-PREPARE: dict[str, Callable[[World], None]] = {"lending.collateral": _running_loan, "lending.drawdown": _open_limit,
+def _agreement(world: World, sent: dict[str, Any]) -> Mapping[str, Any]:
+    """A customer of the person's own, and that customer's account."""
+    account = [row for row in world.alpha.rows["lending.bank_account"] if row.owner == "alice"][next(values.NUMBERS) % 2]
+    return {"customer": account.values["customer"], "account": account.id}
+
+
+def _refund(world: World, sent: dict[str, Any]) -> Mapping[str, Any]:
+    return {"order": next(row for row in world.alpha.rows["lending.payment_order"] if row.owner == "alice").id}
+
+
+def _debited(world: World) -> None:
+    """A debit that succeeded and that nobody has refunded yet."""
+    order = next(row for row in world.alpha.rows["lending.payment_order"] if row.owner == "alice")
+    store(world, order.entity, order.id, biz_type="collect", status="succeeded")
+    refunds = world.alpha.tenant.revision().tables.of("lending.payment_refund")
+    with world.alpha.tenant.write() as conn:
+        conn.execute(refunds.update().values(status="cancelled"))
+
+
+HINTS: dict[str, Hint] = {"lending.bank_account": _account, "lending.credit_application": _application,
+                          "lending.debit_agreement": _agreement, "lending.drawdown": _drawdown, "lending.payment_refund": _refund}
+PREPARE: dict[str, Callable[[World], None]] = {"lending.collateral": _running_loan, "lending.debit_agreement": _open_limit,
+                                               "lending.drawdown": _open_limit, "lending.payment_refund": _debited,
                                                "lending.risk_classification": _unclassified_loan}

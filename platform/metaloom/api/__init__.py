@@ -21,6 +21,7 @@ from metaloom.api import (
     files,
     hook,
     imports,
+    notice,
     openapi,
     person,
     problems,
@@ -97,6 +98,7 @@ def register_api(app: Flask) -> None:
     app.before_request(_unrouted)
     app.register_blueprint(blueprint)
     app.register_blueprint(hook.blueprint)
+    app.register_blueprint(notice.blueprint)
 
 
 def _unrouted() -> Response | None:

@@ -143,7 +143,7 @@ def _pin_requests(app: Flask, site: Site) -> None:
 
 def _check_origin(csrf: CSRFProtect) -> None:
     """Every change that a cookie could carry needs the token; the API and the calls of other systems take no cookies."""
-    if request.method not in ("GET", "HEAD", "OPTIONS", "TRACE") and not request.path.startswith(("/api/", "/hook/")):
+    if request.method not in ("GET", "HEAD", "OPTIONS", "TRACE") and not request.path.startswith(("/api/", "/hook/", "/notice/")):
         csrf.protect()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from metaloom.base.errors import Invalid, NotAllowed, NotFound, NotPossible, Problem
@@ -111,13 +112,29 @@ def run_inside(unit: Unit, name: str, entity: str, record: Mapping[str, Any] | N
     return _run(unit, declared, unit.entity(declared.on) if declared.on else None, subject, given, trusted=True), declared
 
 
+def run_on(unit: Unit, name: str, record_id: int | None, given: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    """A command that another command runs: in its transaction and under its right."""
+    declared = unit.ctx.plugins.command(name)
+    if declared is None:
+        raise NotPossible(message("command.no_command", name=name))
+    if not declared.on:
+        return _run(unit, declared, None, None, given, trusted=True, depth=depth)
+    entity = unit.entity(declared.on)
+    record = rows.fetch(unit, entity.address, record_id, lock=True) if record_id is not None else None
+    if record is None:
+        raise NotFound()
+    refuse_wrong_state(unit, entity, declared, record)
+    refuse_unless(unit, entity, record, declared.when, declared.message, declared.label)
+    return _run(unit, declared, entity, record, given, trusted=True, depth=depth)
+
+
 def _run(unit: Unit, declared: CommandDeclaration, entity: Entity | None, record: Mapping[str, Any] | None,
-         given: Mapping[str, Any], *, trusted: bool) -> dict[str, Any]:
+         given: Mapping[str, Any], *, trusted: bool, depth: int = 0) -> dict[str, Any]:
     """Reads the input, calls the handler, believes nothing it returns before it is checked."""
     values = read_fields(unit, declared.input, given, entity=entity, record=record, scope=input_scope(unit, declared, entity), trusted=trusted)
     company = record.get("company") if record is not None else None
     work = PluginWork(unit, declared.plugin, declared.address, (entity.address, record["id"]) if entity and record else None,
-                      company if isinstance(company, int) else None)
+                      company if isinstance(company, int) else None, partial(run_on, unit), depth)
     handler = unit.ctx.plugins.handler(declared.address)
     try:
         output = handler(work, record, values)

@@ -39,6 +39,8 @@ PAYLOAD_ADDRESS = "engine/outbox/payload"
 LEDGER_ENTRY = "platform.ledger_entry"
 
 M = TypeVar("M", bound=Callable[..., Any])
+Runner = Callable[[str, "int | None", Mapping[str, Any], int], Mapping[str, Any]]
+RUN_DEPTH_MAX = 8
 
 
 def final(method: M) -> M:
@@ -56,8 +58,10 @@ def final(method: M) -> M:
 class PluginWork:
     """Implements :class:`metaloom.plugin.command.Work`. One object per run of a command."""
 
-    def __init__(self, unit: Unit, plugin: str, command: str, subject: tuple[str, int] | None, company_id: int | None) -> None:
+    def __init__(self, unit: Unit, plugin: str, command: str, subject: tuple[str, int] | None, company_id: int | None,
+                 runner: Runner | None = None, depth: int = 0) -> None:
         self._unit, self._plugin, self._command = unit, plugin, command
+        self._runner, self._depth = runner, depth
         self._subject, self._company = subject, company_id
         self.failure: Exception | None = None
 
@@ -177,6 +181,15 @@ class PluginWork:
     @final
     def file(self, name: str, content: bytes | str) -> int:
         return store_file(self._unit, name, content)
+
+    @final
+    def run(self, command: str, id: int | None = None, input: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        self._unit.step()
+        if self._runner is None:
+            raise PluginFault(self._plugin, "a look changes nothing")
+        if self._depth >= RUN_DEPTH_MAX:
+            raise PluginFault(self._plugin, f"{command} would be run more than {RUN_DEPTH_MAX} commands deep")
+        return self._runner(command, id, dict(input or {}), self._depth + 1)
 
     # -- helpers -----------------------------------------------------------------------------------------------------
 

@@ -116,6 +116,10 @@ class Work(Protocol):
         """Stores a file and returns its id, for an attachment field of a record that this command creates or changes. ``content``: the
         bytes of a made document, or the SHA-256 of bytes that a door's reply brought. Checked as an upload is, type by content."""
 
+    def run(self, command: str, id: int | None = None, input: Values | None = None) -> Values:
+        """Another plugin's command (``plugin.command``) inside this one's transaction and under this one's right, with its own input
+        check and allowed states; its output. The record is locked first. At most eight deep."""
+
     def provider(self, door: str, name: str = "") -> Any:
         """The checked provider of a door; without a name the only one there is. Calculation and ledger_posting only: the
         doors that reach the network are reached by :meth:`send`."""

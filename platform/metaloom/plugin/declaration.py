@@ -54,6 +54,7 @@ class CommandDeclaration:
     """One command of a plugin. ``address`` is ``<plugin>.<name>``; ``on`` an entity's address or '' for none.
 
     ``internal`` commands are run by the engine only (results of ``work.send``, ``run:`` steps of actions) and never offered.
+    ``hears``: the topic of signed notices that this command is given.
     ``transitions`` names those it fires, ``<entity>/<name>``, so that the compiler does not call them unused.
     """
 
@@ -71,6 +72,7 @@ class CommandDeclaration:
     maker_is_not: str = ""
     money: bool = False
     internal: bool = False
+    hears: str = ""
     asks_reason: bool = False
     confirm: Text | None = None
     done: Text | None = None
@@ -145,7 +147,7 @@ def _schema_findings(document: Node) -> list[Diagnostic]:
         node = at(document, path) or document
         findings.append(Diagnostic("ML-PLUG-001", f"{'/'.join(path) or FILE}: {error.message}", node.position,
                                    "see platform/metaloom/plugin/plugin.schema.json and docs/plugins.md"))
-    findings.extend(_preset_findings(document) if not findings else ())
+    findings.extend((*_preset_findings(document), *_hearing_findings(document)) if not findings else ())
     settings = plain.get("settings") if isinstance(plain, dict) else None
     if isinstance(settings, dict):
         try:
@@ -167,6 +169,15 @@ def _preset_findings(document: Node) -> Iterator[Diagnostic]:
                 node = at(document, ["commands", name, "look", "presets", preset]) or document
                 yield Diagnostic("ML-PLUG-001", f"commands/{name}/look/presets/{preset}: no such field: {', '.join(wrong)}", node.position,
                                  "take and values name input fields; take takes output fields of the look")
+
+
+def _hearing_findings(document: Node) -> Iterator[Diagnostic]:
+    """Who hears notices is nobody's button and stands on no record: a notice names none."""
+    for name, said in document.plain().get("commands", {}).items():
+        if said.get("hears") and (not said.get("internal") or said.get("on", "none") != "none"):
+            node = at(document, ["commands", name, "hears"]) or document
+            yield Diagnostic("ML-PLUG-001", f"commands/{name}/hears: only an internal command with on: none hears notices", node.position,
+                             "add internal: true and leave out on")
 
 
 def _declaration(document: Node) -> Declaration:

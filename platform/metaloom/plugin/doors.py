@@ -16,6 +16,7 @@ from metaloom.plugin import (
     ledger_posting,
     message_channel,
     payment_gateway,
+    signed_notice,
     tools,
 )
 
@@ -78,6 +79,7 @@ DOORS: Mapping[str, Door] = {
              _said(outcome=_OUTCOME, code=_CODE, text=_TEXT, envelope_no=(FieldType.TEXT, "签署流程编号", "Envelope no."),
                    evidence_no=(FieldType.TEXT, "存证编号", "Evidence no."), signed_by=(FieldType.TEXT, "已签署方", "Signed by")), e_signature.FINAL,
              notices=True),
+        Door("signed_notice", signed_notice.SignedNotice, signed_notice.CheckedSignedNotice),
         Door("tools", tools.Tools, tools.CheckedTools),
         Door("demo_data", demo_data.DemoData, demo_data.CheckedDemoData),
     )

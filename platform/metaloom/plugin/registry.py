@@ -30,7 +30,7 @@ from metaloom.plugin.environment import Environment
 from metaloom.plugin.invariant import Invariant
 from metaloom.plugin.tools import Tool
 
-DOORS_VERSION = "1.2"  # raised when a door changes; `engine:` in plugin.yaml speaks of it
+DOORS_VERSION = "1.3"  # raised when a door changes; `engine:` in plugin.yaml speaks of it
 log = logging.getLogger("metaloom.plugin")
 PACKAGE = "metaloom_plugins"
 GROUP = "metaloom.plugins"
@@ -82,6 +82,10 @@ class Registry:
     def commands_on(self, entity: str) -> tuple[CommandDeclaration, ...]:
         """The commands that people may be offered on records of ``entity``."""
         return tuple(c for c in self.commands() if c.on == entity and not c.internal)
+
+    def hearing(self, topic: str) -> tuple[CommandDeclaration, ...]:
+        """The commands that hear signed notices of a topic, in the order of their plugins."""
+        return tuple(c for c in self.commands() if c.hears and c.hears == topic)
 
     def manifest(self) -> PluginManifest:
         """What the compiler must know: every command with its fields. Complete: a ``run:`` of anything else is an error."""

@@ -28,7 +28,7 @@ from metaloom.web.words import moment
 # Endpoints that answer without a login; tests/web/public_routes.txt names the same and a test compares.
 PUBLIC_ENDPOINTS = frozenset({
     "assets.static_file", "LoginView.login", "frame.theme_css", "settings.set_locale", "health.healthz", "health.readyz", "health.metrics",
-    "hook.receive",
+    "hook.receive", "notice.receive",
 })
 
 # What a person may open who must first change the password.

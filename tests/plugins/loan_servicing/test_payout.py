@@ -111,7 +111,7 @@ def test_a_second_answer_about_the_same_order_changes_nothing(shop: Lender) -> N
     order = shop.rows("payment_order", drawdown_id=drawdown)[0]
     ctx = system_context(shop.tenant, plugins=shop.plugins, clock=shop.stage.clock)
     for outcome in ("succeeded", "failed", "unknown"):
-        run_command(ctx, "loan_servicing.payout_result", order["id"], {"outcome": outcome, "gateway_no": "G2"})
+        run_command(ctx, "loan_payments.result", order["id"], {"outcome": outcome, "gateway_no": "G2"})
     one_loan_one_posting(shop, drawdown)
     assert shop.row("payment_order", order["id"])["channel_trade_no"] != "G2"
 

@@ -1,0 +1,117 @@
+"""批量代扣 (S1-19): what is due is prepared by one person, started by another, and tried again as the rules say."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from decimal import Decimal
+
+from metaloom.plugin.command import Values, Work
+
+from .orders import ITEM, LOAN, finish_batch
+
+BATCH, AGREEMENT, INSTALMENT = "lending.debit_batch", "lending.debit_agreement", "lending.instalment"
+LOANS_MAX, FOUND_MAX = 2_000, 10_000
+OPEN = ("waiting", "sending", "retrying", "asking")
+ZERO = Decimal("0.00")
+
+
+def prepare(work: Work, batch: Values | None, input: Values) -> Values:
+    """One line for each loan with something due; without an active agreement, or while another debit of it is open, it is left out."""
+    assert batch is not None
+    when = f"date('{batch['due_until'].isoformat()}')"
+    due = f"due_date <= {when}" if batch["with_overdue"] else f"due_date == {when}"
+    company = work.get("platform.company", batch["company"])["code"]
+    work.require(set("'\"\\").isdisjoint(company), ("公司代码含有引号，不能生成批次。", "The company's code holds a quotation mark."))
+    rows = work.find(INSTALMENT, f"loan.company.code == '{company}' and unpaid > 0 and status not in ['paid', 'cancelled'] and {due}")
+    work.require(len(rows) < FOUND_MAX, ("到期期次过多，请缩小日期范围。", "Too much is due; choose an earlier date."))
+    owed: dict[int, Decimal] = defaultdict(lambda: ZERO)
+    for row in rows:
+        owed[row["loan"]] += row["unpaid"]
+    busy = {row["loan"] for row in _open_items(work, list(owed))}
+    items, left_out = [], 0
+    for loan_id in sorted(owed):
+        loan = work.get(LOAN, loan_id)
+        amount = owed[loan_id] - loan["suspense"]
+        agreement = agreement_of(work, loan["customer"], batch)
+        if loan_id in busy or amount <= 0 or agreement is None:
+            left_out += 1
+            continue
+        capped = min(amount, agreement["amount_max"]) if agreement["amount_max"] is not None else amount
+        items.append({"batch": batch["id"], "loan": loan_id, "customer": loan["customer"], "agreement": agreement["id"], "amount": capped})
+    work.require(items, ("没有可扣款的贷款：没有到期欠款，或客户没有有效的代扣协议。",
+                         "There is nothing to debit: nothing is due, or no customer has an active agreement."))
+    work.require(len(items) <= LOANS_MAX, (f"一个批次最多 {LOANS_MAX} 笔，请缩小日期范围。",
+                                           f"A batch holds at most {LOANS_MAX} debits; choose an earlier date."))
+    work.insert_many(ITEM, items)
+    work.change(BATCH, batch["id"], {"total_count": len(items), "total_amount": sum((i["amount"] for i in items), ZERO)})
+    work.transition(BATCH, batch["id"], "prepare")
+    return {"count": len(items), "left_out": left_out}
+
+
+def _open_items(work: Work, loans: Sequence[int]) -> list[Values]:
+    found: list[Values] = []
+    for place in range(0, len(loans), 500):
+        found += work.find(ITEM, {"loan": list(loans[place:place + 500]), "status": list(OPEN)})
+    return found
+
+
+def agreement_of(work: Work, customer: int, batch: Values) -> Values | None:
+    """The customer's newest agreement that holds today."""
+    today = work.business_date(batch["company"])
+    found = work.find(AGREEMENT, {"customer": customer, "status": "active"}, order=("-id",))
+    return next((one for one in found if one["valid_to"] is None or one["valid_to"] >= today), None)
+
+
+def start(work: Work, batch: Values | None, input: Values) -> Values:
+    """Every line becomes an order; the worker sends them one by one."""
+    assert batch is not None
+    work.transition(BATCH, batch["id"], "start")
+    work.change(BATCH, batch["id"], {"started_by": work.actor.user_id, "started_at": work.now})
+    items = work.find(ITEM, {"batch": batch["id"], "status": "waiting"}, lock=True)
+    for item in items:
+        _debit(work, item, batch)
+    finish_batch(work, batch["id"])
+    return {"count": len(items)}
+
+
+def debit_again(work: Work, item: Values | None, input: Values) -> None:
+    """Another try, with an order and reference of its own: the last one failed for good, and what is owed now is the most that is taken."""
+    assert item is not None
+    batch = work.get(BATCH, item["batch"])
+    work.require(batch["status"] == "running", ("批次不在扣款中。", "The batch is not running."))
+    _debit(work, item, batch)
+
+
+def _debit(work: Work, item: Values, batch: Values) -> None:
+    loan, agreement = work.get(LOAN, item["loan"]), work.get(AGREEMENT, item["agreement"])
+    until = max(batch["due_until"], work.business_date(batch["company"]))
+    rows = work.find(INSTALMENT, {"loan": item["loan"]})
+    owed = sum((row["unpaid"] for row in rows if row["due_date"] <= until and row["status"] not in ("paid", "cancelled")), ZERO) - loan["suspense"]
+    if agreement["status"] != "active" or loan["status"] == "settled" or owed < item["amount"]:
+        work.change(ITEM, item["id"], {"fail_text": "协议已停扣" if agreement["status"] != "active" else "欠款已减少，请重新生成批次", "next_on": None})
+        work.transition(ITEM, item["id"], "skip")
+        finish_batch(work, batch["id"])
+        return
+    work.transition(ITEM, item["id"], "send")
+    work.change(ITEM, item["id"], {"tries": item["tries"] + 1, "next_on": None})
+    work.run("loan_payments.open_order", None, {
+        "biz_type": "collect", "loan": loan["id"], "customer": item["customer"], "amount": item["amount"], "account": agreement["account"],
+        "company": batch["company"], "agreement": agreement["id"], "debit_item": item["id"], "gateway": agreement["gateway"],
+        "default_gateway": agreement["gateway"]})
+
+
+def leave_out(work: Work, item: Values | None, input: Values) -> None:
+    """A person decides that this debit is not tried again."""
+    assert item is not None
+    work.change(ITEM, item["id"], {"fail_text": work.reason[:300], "next_on": None})
+    work.transition(ITEM, item["id"], "skip")
+    finish_batch(work, item["batch"])
+
+
+def cancel_batch(work: Work, batch: Values | None, input: Values) -> None:
+    """Nothing was sent yet; its lines are left out."""
+    assert batch is not None
+    for item in work.find(ITEM, {"batch": batch["id"], "status": "waiting"}, lock=True):
+        work.transition(ITEM, item["id"], "skip")
+    work.transition(BATCH, batch["id"], "cancel")

@@ -1,0 +1,237 @@
+"""渠道对账: the channel's statement of a day against our orders; every class of difference, none of them corrected by itself (F22, F23)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from metaloom.plugin.command import Values, Work
+
+from .orders import DIFFERENCE, ORDER, UNDECIDED, Word, take_back, told
+
+RUN, LINE, CHANNEL, RECEIPT = "lending.recon_run", "lending.recon_line", "lending.payment_channel", "lending.bank_receipt"
+ZERO = Decimal("0.00")
+NEAR = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One difference: what we have (``order``) and what they have (``line``), either may be missing."""
+
+    kind: str
+    reference: str
+    order: Values | None
+    line: Mapping[str, Any] | None
+
+
+def fetch(work: Work, run: Values | None, input: Values) -> None:
+    """Asks the channel for its statement; a worker fetches it."""
+    assert run is not None
+    channel = work.get(CHANNEL, run["pay_channel"])
+    take = run["takes"] + 1
+    work.change(RUN, run["id"], {"takes": take, "fail_text": None})
+    work.transition(RUN, run["id"], "fetch")
+    work.send("payment_gateway", channel["gateway"], "statement", {"day": run["day"].isoformat()}, key=f"statement:{run['recon_no']}:{take}",
+              on_result="loan_payments.statement_result", subject=(RUN, run["id"]))
+
+
+def statement_result(work: Work, run: Values | None, input: Values) -> None:
+    """A whole statement is kept and compared; anything less is no statement."""
+    assert run is not None
+    if run["status"] != "waiting":
+        return
+    if input["outcome"] != "succeeded":
+        work.change(RUN, run["id"], {"fail_text": str(input["text"] or input["code"] or "")[:300]})
+        work.transition(RUN, run["id"], "miss")
+        return
+    lines = [_line(run, raw) for raw in input["lines"] or ()]
+    work.insert_many(LINE, lines)
+    work.transition(RUN, run["id"], "compare")
+    _compare(work, work.get(RUN, run["id"]), lines)
+
+
+def _line(run: Values, raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {"recon": run["id"], "take": run["takes"], "reference": str(raw["reference"])[:64], "channel_no": str(raw["gateway_no"])[:80],
+            "kind": raw["kind"], "amount": Decimal(str(raw["amount"])), "fee": Decimal(str(raw["fee"])), "outcome": raw["outcome"],
+            "day": date.fromisoformat(str(raw["day"]))}
+
+
+def _compare(work: Work, run: Values, lines: Sequence[Mapping[str, Any]]) -> None:
+    orders = _orders(work, run, [line["reference"] for line in lines])
+    found, matched = differences(run["day"], orders, lines, _lines_near(work, run))
+    for order_id in matched:
+        work.change(ORDER, order_id, {"recon": "matched"})
+    standing = {(row["kind"], row["reference"], row["channel_no"]): row
+                for row in work.find(DIFFERENCE, {"recon": run["id"], "status": ["open", "proposed"]}, lock=True)}
+    handled = {(row["kind"], row["reference"], row["channel_no"]) for row in work.find(DIFFERENCE, {"recon": run["id"], "status": "handled"})}
+    for one in found:
+        key = (one.kind, one.reference, _channel_no(one))
+        if one.order is not None and one.order["recon"] != "different":
+            work.change(ORDER, one.order["id"], {"recon": "different"})
+        if standing.pop(key, None) is None and key not in handled:
+            _tell(work, run, one)
+    for row in standing.values():
+        work.transition(DIFFERENCE, row["id"], "vanish")
+    ours = [o for o in orders if o["success_on"] == run["day"] and o["status"] in ("succeeded", "returned")]
+    theirs = [line for line in lines if line["outcome"] == "succeeded"]
+    work.change(RUN, run["id"], {
+        "their_count": len(theirs), "their_amount": sum((line["amount"] for line in theirs), ZERO), "our_count": len(ours),
+        "our_amount": sum((o["amount"] for o in ours), ZERO), "fee_amount": sum((line["fee"] for line in theirs), ZERO), "matched_count": len(matched)})
+    recount(work, run["id"])
+
+
+def differences(day: date, orders: Sequence[Values], lines: Sequence[Mapping[str, Any]],
+                near: frozenset[str] = frozenset()) -> tuple[list[Found], list[int]]:
+    """Every difference of one day, and the ids of the orders that agree. ``near``: references that the statements of the days beside it have."""
+    by_reference: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for line in lines:
+        by_reference[line["reference"]].append(line)
+    mine = {order["pay_no"]: order for order in orders}
+    found: list[Found] = []
+    matched: list[int] = []
+    for reference, theirs in by_reference.items():
+        order = mine.get(reference)
+        paid = [line for line in theirs if line["outcome"] == "succeeded"]
+        line = paid[0] if paid else theirs[-1]
+        kinds = [_kind(day, order, line)] if order is not None or paid else [""]
+        found += [Found(kind, reference, order, line) for kind in kinds if kind]
+        found += [Found("duplicate", reference, order, extra) for extra in paid[1:]]
+        if order is not None and not any(kinds) and len(paid) <= 1:
+            matched.append(order["id"])
+    for order in orders:
+        if order["pay_no"] not in by_reference and order["success_on"] == day and order["status"] == "succeeded":
+            found.append(Found("day_shift" if order["pay_no"] in near else "ours_only", order["pay_no"], order, None))
+    return found, matched
+
+
+def _kind(day: date, order: Values | None, line: Mapping[str, Any]) -> str:
+    if order is None:
+        return "theirs_only"
+    if line["amount"] != order["amount"] or line["kind"] != order["biz_type"]:
+        return "amount"
+    theirs, ours = line["outcome"], order["status"]
+    agree = {"succeeded": "succeeded", "failed": "failed"}.get(theirs)
+    if agree is None:                         # still under way with them
+        return "state" if ours == "succeeded" else ""
+    if ours != agree and not (theirs == "failed" and ours in ("returned", "closed")):
+        return "state"
+    return "day_shift" if ours == "succeeded" and order["success_on"] != day else ""
+
+
+def _orders(work: Work, run: Values, references: Sequence[str]) -> list[Values]:
+    """Our orders of the channel that succeeded on the day, and whatever the statement speaks of."""
+    channel = work.get(CHANNEL, run["pay_channel"])
+    found = {o["id"]: o for o in work.find(ORDER, {"pay_channel": run["pay_channel"], "success_on": run["day"]})}
+    names = sorted(set(references))
+    for place in range(0, len(names), 500):
+        for order in work.find(ORDER, {"pay_no": names[place:place + 500], "channel": channel["gateway"]}):
+            found[order["id"]] = order
+    return [found[id] for id in sorted(found)]
+
+
+def _lines_near(work: Work, run: Values) -> frozenset[str]:
+    beside = work.find(RUN, {"pay_channel": run["pay_channel"], "day": [run["day"] - NEAR, run["day"] + NEAR]})
+    return frozenset(line["reference"] for one in beside for line in work.find(LINE, {"recon": one["id"], "take": one["takes"], "outcome": "succeeded"}))
+
+
+def _channel_no(one: Found) -> str | None:
+    return (one.line["channel_no"] if one.line else one.order["channel_trade_no"] if one.order else None) or None
+
+
+def _tell(work: Work, run: Values, one: Found) -> None:
+    order, line = one.order, one.line
+    work.create(DIFFERENCE, {
+        "kind": one.kind, "recon": run["id"], "reference": one.reference, "order": order["id"] if order else None, "channel_no": _channel_no(one),
+        "our_amount": order["amount"] if order else None, "our_state": order["status"] if order else None,
+        "their_amount": line["amount"] if line else None, "their_state": line["outcome"] if line else None, "company": run["company"]})
+
+
+def recount(work: Work, run: int) -> None:
+    """How many differences of a run wait for somebody."""
+    work.change(RUN, run, {"open_count": len(work.find(DIFFERENCE, {"recon": run, "status": ["open", "proposed"]}))})
+
+
+def close(work: Work, run: Values | None, input: Values) -> None:
+    """Finance confirms the day: everything agrees or was handled."""
+    assert run is not None
+    left = work.find(DIFFERENCE, {"recon": run["id"], "status": ["open", "proposed"]})
+    work.require(not left, (f"还有 {len(left)} 条差异未处理。", f"{len(left)} differences are not handled yet."))
+    work.change(RUN, run["id"], {"closed_by": work.actor.user_id})
+    work.transition(RUN, run["id"], "close")
+
+
+# -- handling ------------------------------------------------------------------------------------------------------------
+
+
+def propose(work: Work, difference: Values | None, input: Values) -> None:
+    """One person says what is to be done; nothing is done yet."""
+    assert difference is not None
+    if input["treatment"] == "adopt":
+        work.require(_adoptable(work, difference), ("只有状态不符、且渠道已有明确结果的支付单可以以渠道为准。",
+                                                    "The channel's word can be taken only where the states differ and it has a definite one."))
+    if input["treatment"] == "suspense":
+        work.require(difference["kind"] == "theirs_only" and difference["their_state"] == "succeeded" and difference["their_amount"],
+                     ("只有渠道单边的收款可以转入待认领。", "Only money that the channel alone has can be parked."))
+        work.require(_is_receipt(work, difference), ("渠道明细不是收款，不能转入待认领。", "The channel's line is no receipt; it cannot be parked."))
+    work.change(DIFFERENCE, difference["id"], {"treatment": input["treatment"], "note": input["note"], "proposed_by": work.actor.user_id})
+    work.transition(DIFFERENCE, difference["id"], "propose")
+
+
+def _adoptable(work: Work, difference: Values) -> bool:
+    if difference["kind"] != "state" or not difference["order"] or difference["their_state"] not in ("succeeded", "failed"):
+        return False
+    order = work.get(ORDER, difference["order"])
+    if difference["their_amount"] not in (None, order["amount"]):
+        return False
+    if difference["their_state"] == "failed" and order["status"] == "succeeded":
+        return bool(order["biz_type"] == "collect" and order["repayment"])
+    return order["status"] in (*UNDECIDED, "failed") and order["status"] != difference["their_state"]
+
+
+def _is_receipt(work: Work, difference: Values) -> bool:
+    where = {"recon": difference["recon"], "reference": difference["reference"], "channel_no": difference["channel_no"]}
+    lines = work.find(LINE, where, limit=1)
+    return bool(lines) and lines[0]["kind"] == "collect"
+
+
+def decline(work: Work, difference: Values | None, input: Values) -> None:
+    """The second person does not agree."""
+    assert difference is not None
+    work.change(DIFFERENCE, difference["id"], {"treatment": None, "proposed_by": None, "note": work.reason[:300]})
+    work.transition(DIFFERENCE, difference["id"], "decline")
+
+
+def confirm(work: Work, difference: Values | None, input: Values) -> None:
+    """A second person agrees, and it is done."""
+    assert difference is not None
+    if difference["treatment"] == "adopt":
+        order = work.lock(ORDER, difference["order"])
+        work.require(_adoptable(work, difference), ("支付单状态已变化，请重新核对。", "The order has changed; compare again."))
+        word = Word(str(difference["their_state"]), difference["channel_no"] or "", "statement", "对账单", difference["their_amount"])
+        if order["status"] == "succeeded":
+            take_back(work, order, word)
+        else:
+            work.require(told(work, order, word) == "applied", ("无法采纳渠道结果：该笔付款已由另一支付单完成。",
+                                                              "The channel's word cannot be taken: another order has made this payment."))
+        work.change(ORDER, order["id"], {"recon": "matched"})
+    elif difference["treatment"] == "suspense":
+        _to_claim(work, difference)
+    work.change(DIFFERENCE, difference["id"], {"confirmed_by": work.actor.user_id})
+    work.transition(DIFFERENCE, difference["id"], "confirm")
+    if difference["recon"]:
+        recount(work, difference["recon"])
+
+
+def _to_claim(work: Work, difference: Values) -> None:
+    """A receipt that only the channel knows is claimed like a line of the bank."""
+    run = work.get(RUN, difference["recon"])
+    receipt = work.create(RECEIPT, {
+        "bank_serial_no": f"{run['recon_no']}-{difference['channel_no'] or difference['reference']}"[:80],
+        "our_account": work.get(CHANNEL, run["pay_channel"])["code"],
+        "payer_name": "渠道收款", "amount": difference["their_amount"], "value_date": run["day"], "postscript": difference["reference"],
+        "through": "channel", "company": difference["company"]})
+    work.run("loan_payments.find_loan", receipt)

@@ -1,0 +1,319 @@
+"""Orders, debits, notices, receipts, reconciliation and refunds of the payments plugin (domain specification §7.1, S1-16 … S1-20, S1-28)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal as D
+
+import pytest
+
+from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotPossible
+from tests.plugins.lender import Lender
+from tests.plugins.loan_payments import desk
+from tests.plugins.loan_servicing.books import books_agree
+
+
+@pytest.fixture(scope="module")
+def shop(both_lenders: Lender) -> Lender:
+    return both_lenders
+
+
+def order_of(shop: Lender, loan: int, **where: object) -> dict:
+    return dict(shop.rows("payment_order", loan_id=loan, **where)[-1])
+
+
+# -- routes --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_cheaper_of_equal_channels_carries_a_payout_and_its_limits_move_it_on_before_sending(shop: Lender) -> None:
+    dear = desk.channel(shop, "DEAR", fee_fixed=D(5))
+    cheap = desk.channel(shop, "CHEAP", fee_fixed=D("0.20"), fee_rate=D("0.0001"), day_count_max=1)
+    small = desk.channel(shop, "SMALL", priority=1, amount_max=D(100))
+    _, account, limit = shop.limit(amount=D(30000))
+    draws = [shop.drawdown(limit, account, amount=D(10000)) for _ in range(2)]
+    for drawdown in draws:
+        shop.paid(drawdown)
+    orders = [shop.rows("payment_order", drawdown_id=drawdown)[0] for drawdown in draws]
+    assert [order["pay_channel_id"] for order in orders] == [cheap, dear] and small not in {order["pay_channel_id"] for order in orders}
+    assert [order["fee"] for order in orders] == [D("1.20"), D("5.00")]
+    desk.pause_all(shop)
+    third = shop.to_pay(shop.drawdown(limit, account, amount=D(10000)))
+    with pytest.raises(NotPossible) as refused:
+        shop.do("finance", "drawdown", third, "payout")
+    assert "没有可用的支付渠道" in refused.value.message.say("zh") and not shop.rows("payment_order", drawdown_id=third)
+    desk.channel(shop, "MAIN")
+    shop.do("finance", "drawdown", third, "payout")
+    shop.settle_outside()
+    assert shop.row("drawdown", third)["status"] == "paid"
+
+
+def test_who_wrote_a_channel_does_not_switch_it_on(shop: Lender) -> None:
+    made = shop.create("finance", "payment_channel", {**desk.CHANNEL, "code": "OWN", "name": "自己的"})
+    with pytest.raises(NotAllowed):
+        shop.do("finance", "payment_channel", made, "enable")
+    with pytest.raises(Invalid):
+        shop.create("finance", "payment_channel", {**desk.CHANNEL, "code": "ODD", "name": "上下限", "amount_min": D(10), "amount_max": D(9)})
+
+
+# -- what a channel says ---------------------------------------------------------------------------------------------------
+
+
+def under_way(shop: Lender) -> dict:
+    """A payout that the gateway keeps in process for an hour."""
+    _, account, limit = shop.limit(amount=D(20000), card_ending="9995")
+    drawdown = shop.to_pay(shop.drawdown(limit, account, amount=D(20000)))
+    shop.do("finance", "drawdown", drawdown, "payout")
+    desk.one_call(shop)
+    return dict(shop.rows("payment_order", drawdown_id=drawdown)[0])
+
+
+def test_a_signed_notice_ends_the_order_once_and_a_forged_one_never(shop: Lender) -> None:
+    order = under_way(shop)
+    shop.gateway.settle_all()
+    sent: list[tuple[dict, bytes, int]] = []
+
+    def forward(headers: dict, body: bytes) -> int:
+        forged = {**headers, "X-Signature": "0" * 64}
+        assert desk.tell(shop, forged, body) == 401 and desk.tell(shop, {}, body) == 401
+        assert desk.tell(shop, headers, body.replace(b'"SUCCESS"', b'"FAILED"')) == 401
+        if order["pay_no"].encode() in body:
+            assert shop.row("payment_order", order["id"])["status"] == "sending"
+        sent.append((dict(headers), body, desk.tell(shop, headers, body)))
+        return sent[-1][2]
+
+    assert shop.gateway.deliver(forward) >= 1 and {status for *_, status in sent} == {200}
+    assert shop.row("payment_order", order["id"])["status"] == "succeeded"
+    assert [desk.tell(shop, headers, body) for headers, body, _ in sent] == [200] * len(sent)
+    notices = shop.rows("payment_notice", order_id=order["id"])
+    assert [(row["verdict"], row["outcome"]) for row in notices] == [("applied", "succeeded")]
+    assert len(shop.rows("loan", drawdown_id=order["drawdown_id"])) == 1
+    shop.settle_outside()                              # the question that waited finds the same and changes nothing
+    assert desk.tell(shop, sent[-1][0], sent[-1][1], "no_such_gateway") == 401
+
+
+def test_another_amount_is_no_result(shop: Lender) -> None:
+    order = under_way(shop)
+    desk.said(shop, order["id"], outcome="succeeded", gateway_no="G1", amount=D("20000.01"))
+    assert shop.row("payment_order", order["id"])["status"] == "unknown" and not shop.rows("loan", drawdown_id=order["drawdown_id"])
+    found = shop.rows("payment_difference", order_id=order["id"])
+    assert [(row["kind"], row["our_amount"], row["their_amount"]) for row in found] == [("amount", D(20000), D("20000.01"))]
+    desk.said(shop, order["id"], outcome="succeeded", gateway_no="G1", amount=D(20000))
+    assert shop.row("payment_order", order["id"])["status"] == "succeeded"
+
+
+def test_failed_then_succeeded_is_booked_and_succeeded_then_failed_is_shown_to_people(shop: Lender) -> None:
+    order = under_way(shop)
+    desk.said(shop, order["id"], outcome="failed", code="CLOSED", amount=D(20000))
+    assert shop.row("drawdown", order["drawdown_id"])["status"] == "pay_failed"
+    desk.said(shop, order["id"], outcome="succeeded", gateway_no="G9", amount=D(20000))
+    assert shop.row("drawdown", order["drawdown_id"])["status"] == "paid" and len(shop.rows("loan", drawdown_id=order["drawdown_id"])) == 1
+    desk.said(shop, order["id"], outcome="failed", code="RETURNED", amount=D(20000))
+    assert shop.row("payment_order", order["id"])["status"] == "succeeded"
+    assert [row["kind"] for row in shop.rows("payment_difference", order_id=order["id"])] == ["state"]
+
+
+def test_a_late_success_beside_a_second_order_is_a_double_payment_for_people(shop: Lender) -> None:
+    first = under_way(shop)
+    desk.said(shop, first["id"], outcome="failed", code="CLOSED")
+    shop.do("fincheck", "drawdown", first["drawdown_id"], "payout")
+    desk.said(shop, first["id"], outcome="succeeded", amount=D(20000))
+    assert shop.row("payment_order", first["id"])["status"] == "failed"
+    assert [row["kind"] for row in shop.rows("payment_difference", order_id=first["id"])] == ["duplicate"]
+    second = shop.rows("payment_order", drawdown_id=first["drawdown_id"])[1]
+    desk.said(shop, second["id"], outcome="succeeded", amount=D(20000))
+    assert len(shop.rows("loan", drawdown_id=first["drawdown_id"])) == 1
+
+
+def test_an_unknown_order_is_not_sent_again_before_three_answers_that_it_is_not_there(shop: Lender) -> None:
+    order = under_way(shop)
+    for number in range(3):
+        pays = [row for row in shop.outbox() if row["key"].startswith(f"call:pay:{order['pay_no']}")]
+        assert len(pays) == 1, number
+        desk.said(shop, order["id"], outcome="unknown", code="not_found")
+    assert [row["key"] for row in shop.outbox() if row["key"].startswith(f"call:pay:{order['pay_no']}")][1:], "F21: same reference, after three"
+    desk.said(shop, order["id"], outcome="succeeded", amount=D(20000))
+
+
+# -- debits --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_takes_what_is_due_and_books_every_receipt_once(shop: Lender) -> None:
+    good, poor, gone = desk.running_loan(shop), desk.running_loan(shop, card_ending="9991"), desk.running_loan(shop, card_ending="9993")
+    desk.running_loan(shop, card_ending="9992")
+    for code, verdict in (("INSUFFICIENT_FUNDS", "retry"), ("ACCOUNT_CLOSED", "stop")):
+        shop.create("fincheck", "debit_rule", {"gateway": "sandbox", "fail_code": code, "verdict": verdict, "after_days": 2, "tries_max": 2})
+    made = desk.batch(shop)
+    with pytest.raises((NotAllowed, NotPossible)):
+        shop.do("finance", "debit_batch", made, "start")
+    shop.do("fincheck", "debit_batch", made, "start")
+    assert not shop.rows("repayment", loan_id=good), "nothing is booked before the channel said so"
+    shop.settle_outside()
+    item, order = desk.item_of(shop, made, good), order_of(shop, good)
+    receipt = shop.rows("repayment", loan_id=good)
+    assert (item["status"], order["status"], len(receipt)) == ("paid", "succeeded", 1)
+    assert receipt[0]["amount"] == order["amount"] == item["amount"] and receipt[0]["source"] == "debit"
+    desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
+    assert len(shop.rows("repayment", loan_id=good)) == 1
+    waits, stopped = desk.item_of(shop, made, poor), desk.item_of(shop, made, gone)
+    assert (waits["status"], waits["next_on"]) == ("retrying", shop.stage.today + timedelta(days=2))
+    assert stopped["status"] == "stopped" and shop.row("debit_agreement", stopped["agreement_id"])["status"] == "stopped"
+    asked = [row for row in shop.rows("debit_item", batch_id=made) if row["status"] == "asking"]
+    assert [row["fail_code"] for row in asked] == ["ACCOUNT_FROZEN"], "no rule: a person is asked"
+    shop.do("finance", "debit_item", waits["id"], "debit_again")
+    shop.settle_outside()
+    again = desk.item_of(shop, made, poor)
+    tried = shop.rows("payment_order", loan_id=poor)
+    assert (again["status"], again["tries"]) == ("asking", 2) and len({row["pay_no"] for row in tried}) == 2
+    shop.do("finance", "debit_item", again["id"], "leave_out", reason="客户自行转账")
+    shop.do("finance", "debit_item", asked[0]["id"], "leave_out", reason="账户冻结")
+    done = shop.row("debit_batch", made)
+    assert (done["status"], done["paid_count"], done["paid_amount"], done["total_count"]) == ("done", 1, item["amount"], 4)
+
+
+def test_a_loan_that_was_settled_while_the_debit_ran_has_its_money_parked(shop: Lender) -> None:
+    loan = desk.running_loan(shop, card_ending="9995")
+    made = desk.batch(shop)
+    shop.do("fincheck", "debit_batch", made, "start")
+    desk.one_call(shop)
+    quote = shop.run("finance", "loan", loan, "settle_quote", shop.row("loan", loan)["row_version"], {"value_date": shop.stage.today})
+    shop.repay(loan, quote.results["total"], kind="settle")
+    order, before = order_of(shop, loan), shop.account("2241.02")
+    desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
+    assert shop.row("payment_order", order["id"])["status"] == "succeeded" and desk.item_of(shop, made, loan)["status"] == "paid"
+    assert shop.account("2241.02") - before == -order["amount"]
+    assert [row["kind"] for row in shop.rows("payment_difference", order_id=order["id"])] == ["unallocated"]
+
+
+def test_a_refund_reverses_the_repayment_and_gives_the_money_back_the_way_it_came(shop: Lender) -> None:
+    loan = desk.running_loan(shop)
+    shop.do("fincheck", "debit_batch", desk.batch(shop), "start")
+    shop.settle_outside()
+    debit, owed = order_of(shop, loan), shop.account("2241.02")
+    made = shop.create("service", "payment_refund", {"order": debit["id"], "why": "wrong", "note": "客户已转账"})
+    with pytest.raises(Invalid):
+        shop.create("finance", "payment_refund", {"order": debit["id"], "why": "wrong", "note": "再退一次"})
+    shop.gateway.inject("reject")
+    shop.do("fincheck", "payment_refund", made, "pay_back")
+    assert shop.rows("repayment", loan_id=loan)[0]["status"] == "reversed" and shop.account("2241.02") - owed == -debit["amount"]
+    shop.settle_outside()
+    assert shop.row("payment_refund", made)["status"] == "failed"
+    shop.do("fincheck", "payment_refund", made, "pay_back")
+    shop.settle_outside()
+    orders = shop.rows("payment_order", refund_id=made)
+    assert shop.row("payment_refund", made)["status"] == "done" and [o["status"] for o in orders] == ["failed", "succeeded"]
+    assert shop.account("2241.02") == owed
+
+
+# -- receipts ------------------------------------------------------------------------------------------------------------
+
+
+def line(shop: Lender, number: str, **values: object) -> int:
+    return shop.create("finance", "bank_receipt", {"bank_serial_no": number, "our_account": "0200000000000001", "payer_name": "张三",
+                                                   "amount": D("500.00"), "value_date": shop.stage.today, **values})
+
+
+def test_a_line_is_parked_proposed_claimed_and_posted_by_two_people(shop: Lender) -> None:
+    loan = desk.running_loan(shop)
+    number, before = shop.row("loan", loan)["loan_no"], shop.account("2241.02")
+    made = line(shop, "B-1", postscript=f"还款 {number} 谢谢")
+    shop.do("finance", "bank_receipt", made, "find_loan")
+    row = shop.row("bank_receipt", made)
+    assert (row["status"], row["loan_id"], row["matched_by"]) == ("proposed", loan, "reference")
+    assert shop.account("2241.02") - before == D(-500)
+    shop.do("officer", "bank_receipt", made, "claim", {"loan": loan})
+    with pytest.raises(NotAllowed):
+        shop.do("officer", "bank_receipt", made, "post", {"kind": "due"})
+    shop.do("fincheck", "bank_receipt", made, "post", {"kind": "due"})
+    assert [r["bank_serial_no"] for r in shop.rows("repayment", loan_id=loan)] == ["B-1"] and shop.account("2241.02") == before
+    with pytest.raises(MetaloomError):
+        shop.do("fincheck", "bank_receipt", made, "unclaim", reason="错认")
+    shop.do("finance", "bank_receipt", made, "unclaim", reason="错认")
+    assert shop.rows("repayment", loan_id=loan)[0]["status"] == "reversed" and shop.account("2241.02") - before == D(-500)
+    shop.do("finance", "bank_receipt", made, "claim", {"loan": loan})
+    shop.do("fincheck", "bank_receipt", made, "post", {"kind": "due"})
+    assert [r["bank_serial_no"] for r in shop.rows("repayment", loan_id=loan)] == ["B-1", "B-1#2"]
+    with pytest.raises(Invalid):
+        line(shop, "B-1")
+
+
+def test_name_and_amount_due_find_the_loan_and_two_that_fit_find_none(shop: Lender) -> None:
+    loan = desk.running_loan(shop, amount=D(24000))
+    name = shop.row("customer", shop.row("loan", loan)["customer_id"])["name"]
+    due = shop.plan(loan)[0]
+    made = line(shop, "B-2", payer_name=name, amount=sum(due))
+    shop.do("finance", "bank_receipt", made, "find_loan")
+    assert (shop.row("bank_receipt", made)["loan_id"], shop.row("bank_receipt", made)["matched_by"]) in ((loan, "name_amount"), (loan, "name"))
+    stranger = line(shop, "B-3", payer_name="查无此人")
+    shop.do("finance", "bank_receipt", stranger, "find_loan")
+    assert (shop.row("bank_receipt", stranger)["status"], shop.row("bank_receipt", stranger)["loan_id"]) == ("unclaimed", None)
+    shop.do("finance", "bank_receipt", stranger, "reject", reason="退汇")
+    assert shop.row("bank_receipt", stranger)["status"] == "rejected" and shop.row("bank_receipt", stranger)["parked_id"] is None
+
+
+# -- reconciliation ------------------------------------------------------------------------------------------------------
+
+
+def test_every_class_of_difference_is_found_and_none_corrects_itself(shop: Lender) -> None:
+    desk.pause_all(shop)
+    way = desk.channel(shop, "RECON")
+    shop.day(shop.stage.today + timedelta(days=1))
+    orders = []
+    for _ in range(6):
+        _, account, limit = shop.limit(amount=D(20000))
+        drawdown = shop.drawdown(limit, account, amount=D(20000))
+        shop.paid(drawdown)
+        orders.append(dict(shop.rows("payment_order", drawdown_id=drawdown)[0]))
+    lost = under_way(shop)
+    same, alone, other, twice, failed, shifted = orders
+    run = shop.create("finance", "recon_run", {"pay_channel": way, "day": shop.stage.today})
+    shop.do("finance", "recon_run", run, "fetch")
+    lines = [{"reference": same["pay_no"], "amount": "20000.00"}, {"reference": other["pay_no"], "amount": "20000.01"},
+             {"reference": twice["pay_no"], "amount": "20000.00"}, {"reference": twice["pay_no"], "amount": "20000.00"},
+             {"reference": failed["pay_no"], "amount": "20000.00", "outcome": "failed"}, {"reference": lost["pay_no"], "amount": "20000.00"},
+             {"reference": "ZF-NOT-OURS", "amount": "77.00", "kind": "collect"}, {"reference": "ZF-REFUSED", "amount": "1.00", "outcome": "failed"}]
+    desk.statement(shop, run, [], outcome="unknown")
+    assert shop.row("recon_run", run)["status"] == "open", "a statement that did not come whole is none"
+    shop.do("finance", "recon_run", run, "fetch")
+    desk.statement(shop, run, lines)
+    got = {(row["kind"], row["reference"]) for row in shop.rows("payment_difference", recon_id=run)}
+    wanted = {("ours_only", alone["pay_no"]), ("amount", other["pay_no"]), ("duplicate", twice["pay_no"]), ("state", failed["pay_no"]),
+              ("state", lost["pay_no"]), ("theirs_only", "ZF-NOT-OURS"), ("ours_only", shifted["pay_no"])}
+    assert got == wanted
+    assert shop.row("payment_order", lost["id"])["status"] == "sending" and shop.row("payment_order", same["id"])["recon"] == "matched"
+    with pytest.raises(NotPossible):
+        shop.do("fincheck", "recon_run", run, "close")
+    shop.day(shop.stage.today + timedelta(days=1))     # the channel's day ended later than ours
+    after = shop.create("finance", "recon_run", {"pay_channel": way, "day": shop.stage.today})
+    shop.do("finance", "recon_run", after, "fetch")
+    desk.statement(shop, after, [{"reference": shifted["pay_no"], "amount": "20000.00"}])
+    assert [(row["kind"], row["reference"]) for row in shop.rows("payment_difference", recon_id=after)] == [("day_shift", shifted["pay_no"])]
+    shop.do("finance", "recon_run", run, "fetch")      # once more: the same differences, and the one that the next day explains
+    desk.statement(shop, run, lines)
+    standing = [row for row in shop.rows("payment_difference", recon_id=run) if row["status"] == "open"]
+    assert {(row["kind"], row["reference"]) for row in standing} == wanted - {("ours_only", shifted["pay_no"])} | {("day_shift", shifted["pay_no"])}
+    handle(shop, standing, lost, failed)
+    shop.do("fincheck", "recon_run", run, "close")
+    assert shop.row("recon_run", run)["status"] == "closed"
+
+
+def handle(shop: Lender, standing: list, lost: dict, failed: dict) -> None:
+    """Two people, difference by difference."""
+    for row in standing:
+        adopt = row["reference"] == lost["pay_no"]
+        park = row["kind"] == "theirs_only"
+        if row["reference"] == failed["pay_no"]:
+            with pytest.raises(NotPossible):
+                shop.do("finance", "payment_difference", row["id"], "propose", {"treatment": "adopt", "note": "渠道说失败"})
+        treatment = "adopt" if adopt else "suspense" if park else "by_hand"
+        shop.do("finance", "payment_difference", row["id"], "propose", {"treatment": treatment, "note": "已与渠道核实"})
+        with pytest.raises(MetaloomError):
+            shop.do("finance", "payment_difference", row["id"], "confirm")
+        if adopt:
+            assert shop.row("payment_order", lost["id"])["status"] == "sending", "a proposal does nothing"
+        shop.do("fincheck", "payment_difference", row["id"], "confirm")
+    assert shop.row("payment_order", lost["id"])["status"] == "succeeded" and len(shop.rows("loan", drawdown_id=lost["drawdown_id"])) == 1
+    assert [row["amount"] for row in shop.rows("bank_receipt", through="channel")] == [D("77.00")]
+
+
+def test_the_books_agree_after_all_of_this(shop: Lender) -> None:
+    books_agree(shop)
