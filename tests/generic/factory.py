@@ -174,6 +174,17 @@ def _unclassified_loan(world: World) -> None:
         writer.insert("lending.loan", {**loan, "loan_no": number, "drawdown": paid, "status": "normal", "risk_class": "normal"})
 
 
+def _adjustable_limit(world: World) -> None:
+    """One more limit of alice's customer for each adjustment, the only active one: a limit has at most one that is open."""
+    seed = next(row for row in world.alpha.rows["lending.credit_limit"] if row.owner == "alice")
+    kept, number = _copied(world, seed.entity, seed.id), f"ZZ-alpha-alice-{next(values.NUMBERS):06d}"
+    nothing = dict.fromkeys(("used", "reserved", "frozen"), Decimal("0.00"))
+    with world.alpha.tenant.write() as conn:
+        writer = Writer(conn, world.alpha.tenant, world.alpha.tenant.revision(), user_id=seed.owner_id, now=NOW)
+        conn.execute(writer.revision.tables.of(seed.entity).update().values(status="ended"))
+        writer.insert(seed.entity, {**kept, **nothing, "limit_no": number, "status": "active", "total": Decimal("9000.00"), "available": Decimal("9000.00")})
+
+
 def _copied(world: World, address: str, id: int) -> dict[str, Any]:
     """What a copy of the row is stored with."""
     entity, row = world.catalog.entities[address], stored(world, address, id)
@@ -204,4 +215,5 @@ HINTS: dict[str, Hint] = {"lending.bank_account": _account, "lending.credit_appl
                           "lending.debit_agreement": _agreement, "lending.drawdown": _drawdown, "lending.payment_refund": _refund}
 PREPARE: dict[str, Callable[[World], None]] = {"lending.collateral": _running_loan, "lending.debit_agreement": _open_limit,
                                                "lending.drawdown": _open_limit, "lending.payment_refund": _debited,
+                                               "lending.limit_adjustment": _adjustable_limit,
                                                "lending.risk_classification": _unclassified_loan}

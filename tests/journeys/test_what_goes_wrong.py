@@ -111,4 +111,4 @@ def _one_call(lender: Any) -> None:
     """The worker makes the one call that waits and stops before it asks again."""
     from metaloom.job import run_due
 
-    assert run_due(lender.tenant, lender.stage._handlers, limit=1) == 1
+    assert run_due(lender.tenant, {"call": lender.stage._handlers["call"]}, limit=1) == 1

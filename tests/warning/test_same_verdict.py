@@ -11,10 +11,13 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metaloom.base.messages import message
 from metaloom.base.text import Text
-from metaloom.command import change_record
+from metaloom.command import change_record, rows
+from metaloom.command.context import ActionDone
 from metaloom.command.explain_warning import explain_warning, verdict_of
-from metaloom.command.unit import Unit
+from metaloom.command.store import change_stored
+from metaloom.command.unit import Unit, perform
 from metaloom.model import Again, AlertEscalation, WarningRule
 from metaloom.record.alert_rows import DONE, LIVE, WAITING
 from metaloom.warning import Standing, Verdict, alert, next_step
@@ -105,6 +108,38 @@ def test_two_evaluations_at_once_give_one_alert(depot):
     found = [a for a in depot.alerts() if a["cause"] == "2028-03-01" and a["cleared_at"] is None]
     assert len(found) == len({a["record_id"] for a in found}) >= 301
     assert all(a["alert_no"] for a in found) and len({a["alert_no"] for a in found}) == len(found)
+
+
+@pytest.mark.parametrize("depot", ["postgresql"], indirect=True)
+def test_a_record_that_a_command_holds_gets_its_alert_from_the_job_beside_it(depot):
+    """The job lays the alert row and looks whether its record is there; the command holds the record and wants to lay the same alert.
+    Neither may wait for the other: a command repeats what a deadlock took, so only the waiting tells of one."""
+    made = depot.make("permit", code="held", valid_to=date(2029, 3, 1))
+    depot.alter("permit", made, valid_to=date(2026, 3, 5))
+    failed, waits = [], []
+
+    def quietly(work):
+        def attempt():
+            try:
+                work()
+            except Exception as error:
+                failed.append(error)
+        return threading.Thread(target=attempt)
+
+    def change(unit):
+        before = rows.fetch(unit, "depot.permit", made, lock=True)
+        job.start()
+        job.join(5)
+        waits.append(job.is_alive())
+        change_stored(unit, "depot.permit", before, {"worth": "7.00"}, trusted=True)
+        return ActionDone("depot.permit", made, None, message("warnings.done", raised=0, closed=0))
+
+    holder = quietly(lambda: perform(depot.system.with_key(None), "change", [made], change))
+    job = quietly(lambda: depot.run(EXPIRY))
+    holder.start()
+    holder.join(30)
+    job.join(30)
+    assert failed == [] and waits == [False] and [a["cause"] for a in depot.alerts(made)] == ["2026-03-05"]
 
 
 def test_the_explanation_names_every_clause_and_what_would_happen(depot):

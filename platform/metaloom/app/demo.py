@@ -23,6 +23,7 @@ from metaloom.base.clock import Clock, SystemClock
 from metaloom.base.errors import Busy, NotAllowed, NotPossible, Stale
 from metaloom.base.messages import message, register
 from metaloom.command import ActionDone, Context, system_context
+from metaloom.command.approval_case import TIMER
 from metaloom.command.move_case import CASE_MOVES
 from metaloom.expression import Env
 from metaloom.job import run_due
@@ -99,6 +100,7 @@ class DemoStage:
         self._actors: dict[str, Worker] = {}
         self._waiting = True
         self._handlers = handlers(plugins, self.clock)
+        self._limits = {TIMER: self._handlers.pop(TIMER)}    # these run out by the days that are played, not by the machine's clock
         self.done = 0
 
     # -- begin and end -----------------------------------------------------------------------------------------------
@@ -179,7 +181,7 @@ class DemoStage:
 
     def _under_way(self) -> bool:
         outbox = self.tenant.revision().tables.engine.outbox
-        due = sa.or_(outbox.c.state == "running", sa.and_(outbox.c.state == "pending", outbox.c.run_after <= utc_now()))
+        due = sa.or_(outbox.c.state == "running", sa.and_(outbox.c.state == "pending", outbox.c.kind != TIMER, outbox.c.run_after <= utc_now()))
         with self.tenant.read() as conn:
             return conn.scalar(sa.select(outbox.c.id).where(due).limit(1)) is not None
 
@@ -187,6 +189,7 @@ class DemoStage:
         self.clock.begin(day)
         for code, company in self._companies.items():
             self._once(f"day:{code}:{day}", "", lambda ctx, company=company: _move(ctx, company, day))
+        run_due(self.tenant, self._limits, at=self.clock.now())
 
     def ready(self) -> None:
         self.drain()

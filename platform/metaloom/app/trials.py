@@ -29,6 +29,7 @@ from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, N
 from metaloom.base.messages import Message, message, register
 from metaloom.base.position import Position
 from metaloom.command import process_rows, rows
+from metaloom.command.approval_case import TIMER
 from metaloom.command.environment import role_names, user_values
 from metaloom.command.evaluate import value
 from metaloom.command.handle_call import ask
@@ -233,7 +234,10 @@ class _Play:
     def _drain(self) -> None:
         """What a worker would do at once: calls to the (sandboxed) world outside, and their results."""
         known = {**handlers(self.registry, self.clock), PROCESS: partial(command.handle_process, plugins=self.registry, clock=self.clock, asking=self._asked)}
+        limits = {TIMER: known.pop(TIMER)}
         run_due(self.tenant, known)
+        while run_due(self.tenant, limits, at=self.clock.now()):
+            run_due(self.tenant, known)
 
     def _asked(self, ctx: command.Context, task: Mapping[str, Any], deadline: float) -> dict[str, Any]:
         """The next of the answers that the test gives; the (sandboxed) provider itself when it gives none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from random import Random
 from typing import Any
 
@@ -70,12 +71,15 @@ class Row:
 Handler = Callable[[Tenant, Row], object]
 
 
-def claim(tenant: Tenant, worker: str, *, kinds: Iterable[str] | None = None, limit: int = 10, seconds: int = LEASE_SECONDS) -> tuple[Row, ...]:
-    """Take up to ``limit`` rows that are due or whose lease ran out, oldest first. No row goes to two claimants at once."""
+def claim(tenant: Tenant, worker: str, *, kinds: Iterable[str] | None = None, limit: int = 10, seconds: int = LEASE_SECONDS,
+          at: datetime | None = None) -> tuple[Row, ...]:
+    """Take up to ``limit`` rows that are due or whose lease ran out, oldest first. No row goes to two claimants at once.
+
+    ``at``: rows that are due at this instant of a clock that is not the machine's (a play of days gone by)."""
     with tenant.write() as conn:
         now = utc_now()
         due = sa.or_(
-            sa.and_(outbox.c.state == "pending", outbox.c.run_after <= now),
+            sa.and_(outbox.c.state == "pending", outbox.c.run_after <= (now if at is None else at)),
             sa.and_(outbox.c.state == "running", outbox.c.lease_until <= now),
         )
         if kinds is not None:

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from threading import get_ident
 from time import monotonic
 
@@ -30,13 +31,13 @@ def worker_name() -> str:
 
 def run_due(
     tenant: Tenant, handlers: Mapping[str, Handler], limit: int = 1000, *, stopping: Callable[[], bool] = lambda: False,
-    lease_seconds: int = LEASE_SECONDS,
+    lease_seconds: int = LEASE_SECONDS, at: datetime | None = None,
 ) -> int:  # fmt: skip
-    """Run up to ``limit`` due rows; how many were run. Kinds without a handler here stay for another worker."""
+    """Run up to ``limit`` due rows; how many were run. Kinds without a handler here stay for another worker. ``at``: as for ``claim``."""
     worker, done = worker_name(), 0
     while done < limit and not stopping():
         claimed_at = monotonic()
-        rows = claim(tenant, worker, kinds=tuple(handlers), limit=min(BATCH, limit - done), seconds=lease_seconds)
+        rows = claim(tenant, worker, kinds=tuple(handlers), limit=min(BATCH, limit - done), seconds=lease_seconds, at=at)
         if not rows:
             break
         for place, row in enumerate(rows):

@@ -36,7 +36,7 @@ class _Shape:
         self._one = sa.select(table).where(table.c.id == sa.bindparam("id"))
 
     def one(self, *, lock: bool) -> sa.Select[Any]:
-        return self._one.with_for_update() if lock else self._one
+        return self._one.with_for_update(key_share=True) if lock else self._one    # NO KEY: rows that point here may come meanwhile
 
 
 SHAPES: PerRevision[dict[str, _Shape]] = PerRevision(lambda revision: {})
@@ -215,7 +215,7 @@ class Writer:
         if limit is not None:
             statement = statement.limit(limit)
         if lock and self.revision.dialect == "postgresql":
-            statement = statement.with_for_update()
+            statement = statement.with_for_update(key_share=True)
         shape = self._shape(address)
         return [self._decoded(shape, row) for row in self.conn.execute(statement)]
 
