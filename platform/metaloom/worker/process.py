@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from threading import Event
+from time import monotonic
 
 from metaloom import audit, command, ledger
 from metaloom.base.clock import Clock, SystemClock
@@ -18,6 +19,10 @@ from metaloom.storage import Settings, Tenancy, Tenant
 from metaloom.worker.handlers import handlers
 
 log = logging.getLogger(__name__)
+
+SEAL_SECONDS = 20.0
+"""So long sealing may go on at a time; what is left waits for the next minute."""
+SEAL_BATCH, SEAL_BATCH_SQLITE = 5_000, 1_000
 
 
 def start_embedded(
@@ -66,8 +71,19 @@ def chores(tenancy: Tenancy, registry: Registry | None = None, clock: Clock | No
 
 
 def _chores_of(tenant: Tenant) -> None:
-    tables = tenant.revision().tables
+    for seal in (audit.seal, ledger.seal):
+        seal_waiting(tenant, seal)
     with tenant.write() as conn:
-        audit.seal(conn, tables)
-        ledger.seal(conn, tables)
         tenant.files.sweep(conn)
+
+
+def seal_waiting(tenant: Tenant, seal: Callable[..., int], seconds: float = SEAL_SECONDS) -> int:
+    """Seals what waits, batch after batch, each in a transaction of its own, until nothing waits or the time is over; how many."""
+    tables, sealed, until = tenant.revision().tables, 0, monotonic() + seconds
+    batch = SEAL_BATCH if tenant.revision().dialect == "postgresql" else SEAL_BATCH_SQLITE
+    while True:
+        with tenant.write() as conn:
+            made = seal(conn, tables, limit=batch)
+        sealed += made
+        if made < batch or monotonic() >= until:
+            return sealed
