@@ -24,6 +24,7 @@ from metaloom.command import rows
 from metaloom.command.environment import business_date
 from metaloom.command.numbers import next_number
 from metaloom.command.providers import environment_for
+from metaloom.command.run_mass import bring_up
 from metaloom.command.steps import move
 from metaloom.command.store import change_stored, new_record, new_records
 from metaloom.command.unit import Unit
@@ -172,6 +173,11 @@ class PluginWork:
         except Conflict:
             raise NotPossible(message("command.sent_twice", key=key)) from None
         unit.rings = True
+
+    @final
+    def bring_up(self, name: str, id: int, day: date) -> None:
+        self._unit.step()
+        bring_up(self._unit, f"{self._plugin}.{name}", id, day=day, company_id=self._company)
 
     # -- helpers -----------------------------------------------------------------------------------------------------
 
