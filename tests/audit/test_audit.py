@@ -7,6 +7,8 @@ import sqlalchemy as sa
 
 from metaloom.audit import seal, typed, untyped, verify
 from metaloom.command import archive_record, create_record, run_action
+from metaloom.storage import sealing
+from metaloom.worker import process
 from tests.command.club import ID_CARDS, TODAY, Club
 
 MEMBER = "club.member"
@@ -73,6 +75,21 @@ def test_the_chain_holds_over_all_rows_and_later_ones(club):
     with club.tenant.read() as conn:
         assert verify(conn, tables) is None
     assert len(club.engine_rows("seal")) == len(club.engine_rows("audit"))
+
+
+def test_what_waits_is_sealed_batch_after_batch_until_nothing_waits(club, monkeypatch):
+    tables = club.tenant.revision().tables
+    monkeypatch.setattr(process, "SEAL_BATCH", 2)
+    monkeypatch.setattr(process, "SEAL_BATCH_SQLITE", 2)
+    monkeypatch.setattr(sealing, "LATE", 3)
+    made = [club.new() for _ in range(7)]
+    assert process.seal_waiting(club.tenant, seal) >= len(made)
+    club.new()
+    monkeypatch.setattr(sealing, "LATE", 0)
+    assert process.seal_waiting(club.tenant, seal) >= 1
+    assert process.seal_waiting(club.tenant, seal) == 0
+    with club.tenant.read() as conn:
+        assert verify(conn, tables) is None
 
 
 def test_the_database_refuses_to_change_an_audit_row(club):

@@ -11,6 +11,7 @@ from metaloom.base.diagnostic import MetadataRefused
 from metaloom.base.text import Text
 from metaloom.compile import PluginCommand, PluginManifest, Source, compile_catalog, document, load
 from metaloom.compile.codes import CODES
+from metaloom.compile.manifest import PluginMass
 from metaloom.model import Field, FieldType
 from tests.compile.shop import NO_PLUGINS, SHOP, edited, findings, marked, places, shop, sources
 
@@ -595,3 +596,16 @@ def test_a_job_runs_what_works_without_a_record_and_without_a_role(steps: str, c
     text = SHOP[BASICS]
     begin = text.index("      - {action: order_form/sell")
     assert code in {f.code for f in findings(shop({BASICS: text[:begin] + steps}), PAY)}
+
+
+MASS = PluginManifest(mass={"till.count": PluginMass("till.count", "shop.customer"), "till.gone": PluginMass("till.gone", "shop.gone")})
+
+
+@pytest.mark.parametrize(("step", "codes"), [
+    ("{mass: till.count, where: \"credit > 0\"}", set()), ("{mass: till.cont, where: \"credit > 0\"}", {"ML-REF-001"}),
+    ("{mass: till.gone, where: \"true\"}", {"ML-REF-001"}), ("{mass: till.count, where: \"no_such > 0\"}", {"ML-EXPR-002"}),
+    ("{mass: till.count, where: \"true\"}\n    run_as: boss", {"ML-JOB-010"})])
+def test_a_mass_step_names_a_function_and_records_that_there_are(step: str, codes: set[str]) -> None:
+    text = SHOP[BASICS]
+    begin = text.index("      - {action: order_form/sell")
+    assert {f.code for f in findings(shop({BASICS: text[:begin] + f"      - {step}\n"}), MASS)} & {"ML-REF-001", "ML-JOB-010", "ML-EXPR-002"} == codes

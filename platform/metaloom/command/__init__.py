@@ -34,6 +34,7 @@ from metaloom.command.handle_message import handle_message
 from metaloom.command.handle_process import handle_process, wake_runs
 from metaloom.command.handle_webhook import handle_webhook, redeliver_webhook
 from metaloom.command.import_records import Imported, RowProblem, import_records
+from metaloom.command.mass_step import handle_part
 from metaloom.command.move_business_date import move_business_date
 from metaloom.command.move_case import move_case
 from metaloom.command.move_process import continue_by_hand, give_up_process, retry_process, start_process
@@ -88,8 +89,8 @@ __all__ = [
     "continue_by_hand", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session",
     "end_substitute", "evaluate_warnings", "explain_access", "explain_warning", "file_for", "forget_saved_list", "give_up_process",
     "hand_over_tasks",
-    "handle_call", "handle_evaluation", "handle_message", "handle_process", "handle_run", "handle_sub_done",
     "handle_timer", "handle_webhook", "import_records", "import_runs", "list_runs", "may_change", "may_edit", "may_share", "move_business_date", "move_case",
+    "handle_call", "handle_evaluation", "handle_message", "handle_part", "handle_process", "handle_run", "handle_sub_done",
     "my_message",
     "my_messages", "names_in_case", "names_in_run", "older_texts", "open_by_step", "output_defaults", "pause_job", "people_to_choose",
     "prefer_messages", "preview_change", "preview_move", "publish", "read_messages", "redeliver_webhook",

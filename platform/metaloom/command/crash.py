@@ -9,7 +9,7 @@ POINTS = (
     "write.before_commit", "write.after_commit",
     "approval.decided", "approval.logged", "approval.stored",
     "schedule.before_runs", "schedule.before_commit", "run.after_begin", "run.after_step_begin", "run.before_record", "run.after_record",
-    "run.before_end",
+    "run.before_end", "mass.after_begin", "mass.after_take", "mass.before_commit", "mass.after_part",
     "process.claimed", "process.acted", "process.asking", "process.answered", "process.stored",
     "call.after_claim", "call.after_send", "call.before_result", "call.after_result",
 )

@@ -16,7 +16,7 @@ from metaloom.base.errors import NotFound
 from metaloom.expression import Checked, Env, to_sql
 from metaloom.model import Entity, Field, FieldLevel
 from metaloom.model.entity import LIST_TYPES
-from metaloom.record import Reader, Writer
+from metaloom.record import Reader, Writer, mass
 from metaloom.record.paths import column_of, field_of, implicit_fields, target_of
 
 if TYPE_CHECKING:
@@ -105,6 +105,11 @@ def _changed(unit: Unit, address: str, record_id: int) -> None:
     unit.memory.pop(("row", address, record_id), None)
 
 
+def forget(unit: Unit, address: str, record_id: int) -> None:
+    """The row was changed by other means: it is read anew."""
+    _changed(unit, address, record_id)
+
+
 def exists(unit: Unit, address: str, record_id: int) -> bool:
     """Whether there is such a row; remembered for the length of the unit, in which nothing a link may name disappears."""
     key = ("exists", address, record_id)
@@ -146,6 +151,20 @@ def next_ids(unit: Unit, address: str, condition: Checked, env: Env, among: Any 
     table = unit.tables.of(address)
     query = sa.select(table.c.id).where(table.c.id > after, table.c.id <= until, *_meant(unit, address, condition, env, among))
     return [int(found) for found in unit.conn.scalars(query.order_by(table.c.id).limit(limit))]
+
+
+def mass_extent(unit: Unit, address: str, condition: Checked, env: Env, among: Any, *, held: Any, size: int) -> tuple[list[tuple[int, int, int]], list[int]]:
+    """Ranges of ids (above, up to, rows) over the rows for which the condition is true, without the ``held`` ones; and those of them that are held."""
+    table, clauses = unit.tables.of(address), _meant(unit, address, condition, env, among)
+    again = [int(one) for one in unit.conn.scalars(sa.select(table.c.id).where(table.c.id.in_(held), *clauses).order_by(table.c.id))]
+    return (mass.bounds(unit.conn, table, [*clauses, table.c.id.not_in(held)], size) if among is None else []), again
+
+
+def mass_clauses(unit: Unit, address: str, condition: Checked, env: Env, *, above: int, until: int, without: Any = None) -> list[Any]:
+    """The rows of one range for which the condition is true."""
+    table = unit.tables.of(address)
+    left_out = [table.c.id.not_in(without)] if without is not None else []
+    return [table.c.id > above, table.c.id <= until, *_meant(unit, address, condition, env, None), *left_out]
 
 
 def still(unit: Unit, address: str, condition: Checked, env: Env, record_id: int) -> bool:

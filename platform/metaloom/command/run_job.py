@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from metaloom.access import AccessPlan, Actor, Assignment
@@ -25,17 +25,18 @@ from metaloom.command.context import ActionDone, Context
 from metaloom.command.crash import crash_point
 from metaloom.command.environment import COMPANY
 from metaloom.command.evaluate_warnings import evaluate_warnings
+from metaloom.command.going import Going, Tried, env_of, read_again, unit_of, wanted_records, write_run
 from metaloom.command.handle_call import system_context
 from metaloom.command.live import Live
+from metaloom.command.mass_step import mass_step
 from metaloom.command.notify import Said, Telling, of_template, tell
 from metaloom.command.receivers import receivers
 from metaloom.command.run_action import action_in
 from metaloom.command.run_command import command_in
 from metaloom.command.schedule_jobs import companies_at_work, digest_of, job_of
 from metaloom.command.unit import Unit, perform
-from metaloom.compile import entity_scope
-from metaloom.compile.scope import USER_NAMES, company_path
-from metaloom.expression import Checked, Env, Scope
+from metaloom.compile.scope import USER_NAMES
+from metaloom.expression import Env, Scope
 from metaloom.job import LeaseLost
 from metaloom.job import runs as run_rows
 from metaloom.job.outbox import ATTEMPTS_MAX, Row
@@ -59,28 +60,8 @@ register({
 })
 
 
-class _Tried(Exception):
-    """Leaves the transaction of a dry run, which must not be kept."""
-
-
 class _Skip(Exception):
     """The record no longer fits the condition."""
-
-
-@dataclass
-class _Going:
-    """A run under way in this process."""
-
-    ctx: Context
-    row: Row
-    run: RunRow
-    job: Job
-    until: float
-
-    @property
-    def tired(self) -> bool:
-        """Other work waits for this worker too: after some seconds, or when the worker is to end, the run is put back and goes on later."""
-        return time.monotonic() >= self.until or self.row.stopping()
 
 
 def handle_run(tenant: Tenant, row: Row, *, plugins: Registry | None = None, clock: Clock | None = None,
@@ -103,7 +84,7 @@ def handle_run(tenant: Tenant, row: Row, *, plugins: Registry | None = None, clo
         raise
 
 
-def _begin(tenant: Tenant, row: Row, plugins: Registry, clock: Clock, slice_seconds: float) -> _Going | None:
+def _begin(tenant: Tenant, row: Row, plugins: Registry, clock: Clock, slice_seconds: float) -> Going | None:
     """The run, running from now on; None when it is over, or has to wait for another one of the same job."""
     run_id = int(row.payload["run"])
     with tenant.write() as conn:
@@ -130,7 +111,7 @@ def _begin(tenant: Tenant, row: Row, plugins: Registry, clock: Clock, slice_seco
             return None
     crash_point("run.after_begin")
     ctx = _context(tenant, job, run, plugins, clock)
-    return _Going(ctx, row, _read(ctx, run_id), job, time.monotonic() + slice_seconds)
+    return Going(ctx, row, read_again(ctx, run_id), job, time.monotonic() + slice_seconds)
 
 
 def _context(tenant: Tenant, job: Job, run: RunRow, plugins: Registry, clock: Clock) -> Context:
@@ -145,20 +126,13 @@ def _context(tenant: Tenant, job: Job, run: RunRow, plugins: Registry, clock: Cl
     return replace(ctx, actor=actor, plan=AccessPlan(ctx.revision, actor), system=False)
 
 
-def _read(ctx: Context, run_id: int) -> RunRow:
-    with ctx.tenant.read() as conn:
-        run = run_rows.read_run(conn, run_id)
-    assert run is not None
-    return run
-
-
-def _work(going: _Going) -> Mapping[str, object]:
+def _work(going: Going) -> Mapping[str, object]:
     while going.run.step < len(going.job.steps):
         step = going.job.steps[going.run.step]
         if not _wanted(going):
-            _write(going, lambda conn: run_rows.end_step(conn, going.row, going.run.id, going.run.step))
+            write_run(going, lambda conn: run_rows.end_step(conn, going.row, going.run.id, going.run.step))
             continue
-        if not (_records(going, step) if step.over_records else _whole(going, step)):
+        if not (mass_step(going, step) if step.verb == "mass" else _records(going, step) if step.over_records else _whole(going, step)):
             return {"run": going.run.id, "step": going.run.step, "cursor": going.run.cursor}
     crash_point("run.before_end")
     status = "partial" if going.run.failed else "done"
@@ -168,23 +142,17 @@ def _work(going: _Going) -> Mapping[str, object]:
     return {"run": going.run.id, "status": status, "done": going.run.done, "failed": going.run.failed}
 
 
-def _wanted(going: _Going) -> bool:
+def _wanted(going: Going) -> bool:
     """A re-run leaves out the steps without records that went well."""
     run, step = going.run, going.job.steps[going.run.step]
-    if run.rerun_of_id is None or step.over_records:
+    if run.rerun_of_id is None or step.entity:
         return True
     with going.ctx.tenant.read() as conn:
         stopped = run_rows.stopped_at(conn, run.rerun_of_id)
     return stopped is not None and run.step >= stopped
 
 
-def _write(going: _Going, change: Callable[[Any], None]) -> None:
-    with going.ctx.tenant.write() as conn:
-        change(conn)
-    going.run = _read(going.ctx, going.run.id)
-
-
-def _stop(going: _Going, said: Message) -> None:
+def _stop(going: Going, said: Message) -> None:
     """The run ends here as failed, with the reason."""
     with going.ctx.tenant.write() as conn:
         if run_rows.end_run(conn, going.run.id, "failed"):
@@ -194,7 +162,7 @@ def _stop(going: _Going, said: Message) -> None:
 # -- steps over records -------------------------------------------------------------------------------------------------
 
 
-def _records(going: _Going, step: JobStep) -> bool:
+def _records(going: Going, step: JobStep) -> bool:
     """Goes on with the records of a step; False when there is more to do and the row was put back."""
     if going.run.step_begun < going.run.step:
         _begin_step(going, step)
@@ -203,7 +171,7 @@ def _records(going: _Going, step: JobStep) -> bool:
     while True:
         ids = _next_ids(going, step)
         if not ids:
-            _write(going, lambda conn: run_rows.end_step(conn, going.row, going.run.id, going.run.step))
+            write_run(going, lambda conn: run_rows.end_step(conn, going.row, going.run.id, going.run.step))
             return True
         for record_id in ids:
             if going.tired:
@@ -211,16 +179,16 @@ def _records(going: _Going, step: JobStep) -> bool:
                     going.row.later(conn)
                 return False
             _one(going, step, record_id)
-        going.run = _read(going.ctx, going.run.id)
+        going.run = read_again(going.ctx, going.run.id)
 
 
-def _begin_step(going: _Going, step: JobStep) -> None:
+def _begin_step(going: Going, step: JobStep) -> None:
     with going.ctx.tenant.read() as conn:
-        until_id, count = rows.extent(_unit(going, conn), step.entity, *_condition(going, step, conn))
-    _write(going, lambda conn: run_rows.begin_step(conn, going.row, going.run.id, going.run.step, until_id=until_id, count=count))
+        until_id, count = rows.extent(unit_of(going, conn), step.entity, *wanted_records(going, step, conn))
+    write_run(going, lambda conn: run_rows.begin_step(conn, going.row, going.run.id, going.run.step, until_id=until_id, count=count))
 
 
-def _leave_out_the_deadly(going: _Going, step: JobStep) -> None:
+def _leave_out_the_deadly(going: Going, step: JobStep) -> None:
     run = going.run
     if run.working_on is None or run.working_on <= run.cursor or going.row.attempts <= CAREFUL_FROM:
         return
@@ -228,38 +196,16 @@ def _leave_out_the_deadly(going: _Going, step: JobStep) -> None:
         deadly = going.row.died(conn) or going.row.attempts >= ATTEMPTS_MAX - 2
     if deadly:
         _note(going, step, run.working_on, message("job.deadly"))
-        going.run = _read(going.ctx, run.id)
+        going.run = read_again(going.ctx, run.id)
 
 
-def _next_ids(going: _Going, step: JobStep) -> Sequence[int]:
+def _next_ids(going: Going, step: JobStep) -> Sequence[int]:
     with going.ctx.tenant.read() as conn:
-        condition, env, among = _condition(going, step, conn)
-        return rows.next_ids(_unit(going, conn), step.entity, condition, env, among, after=going.run.cursor, until=going.run.until_id, limit=BATCH)
+        condition, env, among = wanted_records(going, step, conn)
+        return rows.next_ids(unit_of(going, conn), step.entity, condition, env, among, after=going.run.cursor, until=going.run.until_id, limit=BATCH)
 
 
-def _condition(going: _Going, step: JobStep, conn: Any) -> tuple[Checked, Env, Any]:
-    """Which records: the condition of the step, in the run's company, among those that failed where it is a re-run."""
-    text, run = step.where, going.run
-    if going.job.per == "company":
-        text = f"({text}) and {company_path(going.ctx.revision.catalog, step.entity)} == user.company"
-    checked = evaluate.checked(entity_scope(going.ctx.revision.catalog, step.entity), text)
-    among = None
-    if run.rerun_of_id is not None:
-        stopped = run_rows.stopped_at(conn, run.rerun_of_id)
-        among = run_rows.failed_records(run.rerun_of_id, run.step) if stopped is None or run.step < stopped else None
-    return checked, _env(_unit(going, conn), run), among
-
-
-def _env(unit: Unit, run: RunRow) -> Env:
-    env = unit.env(run.company_id)
-    return replace(env, business_date=run.business_date or env.business_date)
-
-
-def _unit(going: _Going, conn: Any) -> Unit:
-    return Unit(going.ctx, conn, f"job:{going.job.address}", going.ctx.clock.now())
-
-
-def _one(going: _Going, step: JobStep, record_id: int) -> None:
+def _one(going: Going, step: JobStep, record_id: int) -> None:
     """One record: done, no longer wanted, or written down as failed."""
     run = going.run
     if going.row.attempts >= CAREFUL_FROM:
@@ -282,26 +228,26 @@ def _one(going: _Going, step: JobStep, record_id: int) -> None:
     crash_point("run.after_record")
 
 
-def _perform(going: _Going, what: str, record_id: int | None, work: Callable[[Unit], ActionDone], moved: Callable[[Any], None]) -> None:
+def _perform(going: Going, what: str, record_id: int | None, work: Callable[[Unit], ActionDone], moved: Callable[[Any], None]) -> None:
     """The work and the run's next place in one transaction; a dry run keeps the place alone."""
     dry = going.run.dry_run
 
     def both(unit: Unit) -> ActionDone:
         done = work(unit)
         if dry:
-            raise _Tried
+            raise Tried
         moved(unit.conn)
         return done
 
     try:
         perform(going.ctx, f"job:{going.job.address}", [going.run.id, what, record_id], both, reason=going.job.label.zh)
-    except _Tried:
+    except Tried:
         with going.ctx.tenant.write() as conn:
             moved(conn)
 
 
-def _act(going: _Going, unit: Unit, step: JobStep, record_id: int) -> ActionDone:
-    condition, env, among = _condition(going, step, unit.conn)
+def _act(going: Going, unit: Unit, step: JobStep, record_id: int) -> ActionDone:
+    condition, env, among = wanted_records(going, step, unit.conn)
     if not rows.still(unit, step.entity, condition, env, record_id):
         raise _Skip
     entity = unit.entity(step.entity)
@@ -319,7 +265,7 @@ def _act(going: _Going, unit: Unit, step: JobStep, record_id: int) -> ActionDone
     return command_in(unit, declared, record_id, given, stored["row_version"])
 
 
-def _tell_of(going: _Going, unit: Unit, step: JobStep, record: Live, env: Env) -> ActionDone:
+def _tell_of(going: Going, unit: Unit, step: JobStep, record: Live, env: Env) -> ActionDone:
     """People are told of one record, each in the words that they may read."""
     entity, stored = unit.entity(step.entity), record.raw
     to = receivers(unit, step.to, entity, stored, lambda text: evaluate.value(unit, entity, text, record, env))
@@ -327,14 +273,14 @@ def _tell_of(going: _Going, unit: Unit, step: JobStep, record: Live, env: Env) -
     return ActionDone(entity.address, stored["id"], stored["row_version"], message("command.done", action=going.job.label))
 
 
-def _telling(unit: Unit, going: _Going, step: JobStep) -> Telling:
+def _telling(unit: Unit, going: Going, step: JobStep) -> Telling:
     """The words of a step: its template's, or its own."""
     template = unit.catalog.messages.get(step.name)
     said = of_template(template) if template is not None else Telling(kind="job", subject=step.subject or going.job.label, body=step.body)
     return replace(said, channels=step.channels, urgent=step.urgent)
 
 
-def _note(going: _Going, step: JobStep, record_id: int, said: Message) -> None:
+def _note(going: Going, step: JobStep, record_id: int, said: Message) -> None:
     run = going.run
     with going.ctx.tenant.write() as conn:
         run_rows.advance(conn, going.row, run.id, record_id, "failed")
@@ -344,7 +290,7 @@ def _note(going: _Going, step: JobStep, record_id: int, said: Message) -> None:
 # -- steps without records ----------------------------------------------------------------------------------------------
 
 
-def _whole(going: _Going, step: JobStep) -> bool:
+def _whole(going: Going, step: JobStep) -> bool:
     """A step in one transaction; when it fails the run ends there."""
     run = going.run
 
@@ -369,30 +315,30 @@ def _whole(going: _Going, step: JobStep) -> bool:
             run_rows.end_run(conn, run.id, "failed")
             going.row.settle(conn)
         return False
-    going.run = _read(going.ctx, run.id)
+    going.run = read_again(going.ctx, run.id)
     return True
 
 
-def _evaluate(going: _Going, step: JobStep, moved: Callable[[Any], None]) -> None:
+def _evaluate(going: Going, step: JobStep, moved: Callable[[Any], None]) -> None:
     """Rules are evaluated in transactions of their own; doing it twice gives what doing it once gives."""
     evaluate_warnings(going.ctx, step.names or None, dry_run=going.run.dry_run)
     with going.ctx.tenant.write() as conn:
         moved(conn)
 
 
-def _run_command(going: _Going, unit: Unit, step: JobStep) -> ActionDone:
+def _run_command(going: Going, unit: Unit, step: JobStep) -> ActionDone:
     declared = unit.ctx.plugins.command(step.name)
     if declared is None:
         raise MetaloomError(message("command.no_command", name=step.name))
-    env = _env(unit, going.run)
+    env = env_of(unit, going.run)
     given = {name: evaluate.run(evaluate.checked(Scope(user=USER_NAMES), text), {}, env) for name, text in step.values.items()}
     return command_in(unit, declared, None, given, None)
 
 
-def _tell(going: _Going, unit: Unit, step: JobStep) -> ActionDone:
+def _tell(going: Going, unit: Unit, step: JobStep) -> ActionDone:
     run = going.run
     if step.when == "always" or run.failed:
-        facts = {"done": run.done, "failed": run.failed, "day": _env(unit, run).business_date or ""}
+        facts = {"done": run.done, "failed": run.failed, "day": env_of(unit, run).business_date or ""}
         said = _telling(unit, going, step)
         tell(unit, _people(unit, step, run), replace(said, subject=_said(said.subject, facts), link=f"/e/platform.scheduled_run/{run.id}",
                                                      body=_said(said.body, facts) if said.body is not None else None))

@@ -24,6 +24,7 @@ from metaloom.command import rows
 from metaloom.command.environment import business_date
 from metaloom.command.numbers import next_number
 from metaloom.command.providers import environment_for
+from metaloom.command.run_mass import bring_up
 from metaloom.command.steps import move
 from metaloom.command.store import change_stored, new_record, new_records
 from metaloom.command.unit import Unit
@@ -191,6 +192,8 @@ class PluginWork:
             raise PluginFault(self._plugin, f"{command} would be run more than {RUN_DEPTH_MAX} commands deep")
         return self._runner(command, id, dict(input or {}), self._depth + 1)
 
+    def bring_up(self, name: str, id: int, day: date) -> None:
+        bring_up(self._unit, f"{self._plugin}.{name}", id, day=day, company_id=self._company)
     # -- helpers -----------------------------------------------------------------------------------------------------
 
     def provider(self, door: str, name: str = "") -> Any:

@@ -39,6 +39,8 @@ def _step(context: Context, folder: Folder, address: str, node: Node) -> JobStep
         return _action(context, folder, address, node)
     if node.get("run") is not None:
         return _run(context, address, node)
+    if node.get("mass") is not None:
+        return _mass(context, address, node)
     if node.get("notify") is not None:
         return _notify(context, folder, address, node)
     rules = node.get("evaluate_warnings")
@@ -64,6 +66,14 @@ def _run(context: Context, address: str, node: Node) -> JobStep:
     declared = context.plugins.commands.get(name)
     context.later.append(lambda catalog: _inputs_fit(context, catalog, address, node, declared.input if declared else None, Scope(user=USER_NAMES)))
     return JobStep("run", name=name, values=_values(node.get("values")), position=node.position)
+
+
+def _mass(context: Context, address: str, node: Node) -> JobStep:
+    name = string(node.get("mass"))
+    known = context.plugins.mass.get(name)
+    if known is not None:
+        want(context, node.get("where"), address, lambda catalog: entity_scope(catalog, known.on) if known.on in catalog.entities else Scope(), targets=QUERY)
+    return JobStep("mass", known.on if known is not None else "", name, expression(node.get("where")), position=node.position)
 
 
 def _notify(context: Context, folder: Folder, address: str, node: Node) -> JobStep:

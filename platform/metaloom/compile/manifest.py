@@ -24,6 +24,14 @@ class PluginCommand:
 
 
 @dataclass(frozen=True)
+class PluginMass:
+    """What a plugin does to very many records of the entity ``on`` at once."""
+
+    name: str
+    on: str
+
+
+@dataclass(frozen=True)
 class DoorShape:
     """A door that reaches outside. ``methods``: method → (keys it needs, keys it may have); ``reply``: what every answer has.
 
@@ -47,6 +55,7 @@ class PluginManifest:
     complete: bool = True
     doors: Mapping[str, DoorShape] = field(default_factory=dict)
     pages: frozenset[str] = frozenset()
+    mass: Mapping[str, PluginMass] = field(default_factory=dict)
 
 
 EMPTY = PluginManifest(complete=False)

@@ -147,6 +147,11 @@ def advance(conn: sa.Connection, row: Row, run_id: int, record_id: int, outcome:
     _must_run(conn, run_id, "running", cursor=record_id, working_on=None, **{outcome: scheduled_run.c[outcome] + 1})
 
 
+def move_on(conn: sa.Connection, run_id: int, *, done: int, failed: int, skipped: int) -> None:
+    """A part of a mass step is behind, whoever did it. RunEnded when the run was cancelled meanwhile."""
+    _must_run(conn, run_id, "running", done=scheduled_run.c.done + done, failed=scheduled_run.c.failed + failed, skipped=scheduled_run.c.skipped + skipped)
+
+
 def count_whole(conn: sa.Connection, row: Row, run_id: int, outcome: str) -> None:
     """A step without records is behind."""
     row.extend(conn)

@@ -16,6 +16,7 @@ class JobStep:
 
     ``action``: the action or plugin command ``name`` on every record of ``entity`` for which ``where`` holds, with ``values`` as
     its input (expressions over the record). Each record is a transaction of its own.
+    ``mass``: the plugin's mass function ``name`` on the records of ``entity`` for which ``where`` holds, range by range of ids.
     ``run``: a plugin command without a record, ``name`` with ``values``.
     ``evaluate_warnings``: ``names`` of warning rules, none for all of them.
     ``notify``: ``to`` are told the template ``name``, or ``subject`` and ``body``, on ``channels``; only when ``when`` allows
@@ -39,7 +40,7 @@ class JobStep:
     @property
     def over_records(self) -> bool:
         """Whether it is done record by record."""
-        return bool(self.entity)
+        return bool(self.entity) and self.verb != "mass"
 
 
 @dataclass(frozen=True)

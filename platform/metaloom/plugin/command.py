@@ -120,6 +120,9 @@ class Work(Protocol):
         """Another plugin's command (``plugin.command``) inside this one's transaction and under this one's right, with its own input
         check and allowed states; its output. The record is locked first. At most eight deep."""
 
+    def bring_up(self, name: str, id: int, day: date) -> None:
+        """The plugin's own mass function ``name`` on one record as of ``day``, in this command's transaction; ranges of a job that
+        are under way over the same records are waited for. NotPossible with the reason when the record cannot be done."""
     def provider(self, door: str, name: str = "") -> Any:
         """The checked provider of a door; without a name the only one there is. Calculation and ledger_posting only: the
         doors that reach the network are reached by :meth:`send`."""

@@ -99,6 +99,23 @@ class InvariantDeclaration:
 
 
 @dataclass(frozen=True)
+class MassDeclaration:
+    """What a plugin does to very many records of the entity ``on``: the fields it reads, those it may change, the rows it may add
+    (entity → fields)."""
+
+    address: str
+    plugin: str
+    name: str
+    label: Text
+    handler: str
+    on: str
+    read: tuple[str, ...]
+    change: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    add: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    figures: Mapping[str, Text] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Declaration:
     """A whole `plugin.yaml`. ``provides``: door -> provider name -> ``module:Class``."""
 
@@ -112,6 +129,7 @@ class Declaration:
     settings: Mapping[str, Any]
     secrets: tuple[str, ...]
     position: Position
+    mass: Mapping[str, MassDeclaration] = field(default_factory=dict)
 
 
 def read_declaration(path: Path, report: Report) -> Declaration | None:
@@ -195,7 +213,15 @@ def _declaration(document: Node) -> Declaration:
         settings=plain.get("settings", {}),
         secrets=tuple(plain.get("secrets", ())),
         position=document.position,
+        mass={key: _mass(name, key, said) for key, said in plain.get("mass", {}).items()},
     )
+
+
+def _mass(plugin: str, name: str, said: Mapping[str, Any]) -> MassDeclaration:
+    return MassDeclaration(
+        f"{plugin}.{name}", plugin, name, Text(said["label"]["zh"], said["label"]["en"]), said["handler"], said["on"], tuple(said["read"]),
+        {entity: tuple(fields) for entity, fields in said.get("change", {}).items()}, {entity: tuple(fields) for entity, fields in said.get("add", {}).items()},
+        {figure: Text(label["zh"], label["en"]) for figure, label in said.get("figures", {}).items()})
 
 
 def _invariant(plugin: str, name: str, said: Mapping[str, Any]) -> InvariantDeclaration:

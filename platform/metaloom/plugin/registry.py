@@ -22,12 +22,20 @@ from typing import Any
 import jsonschema
 
 from metaloom.base.diagnostic import Diagnostic
-from metaloom.compile.manifest import DoorShape, PluginCommand, PluginManifest
+from metaloom.compile.manifest import DoorShape, PluginCommand, PluginManifest, PluginMass
 from metaloom.plugin.command import Handler
-from metaloom.plugin.declaration import FILE, CommandDeclaration, Declaration, InvariantDeclaration, read_declaration
+from metaloom.plugin.declaration import (
+    FILE,
+    CommandDeclaration,
+    Declaration,
+    InvariantDeclaration,
+    MassDeclaration,
+    read_declaration,
+)
 from metaloom.plugin.doors import DOORS, methods_of
 from metaloom.plugin.environment import Environment
 from metaloom.plugin.invariant import Invariant
+from metaloom.plugin.mass import Mass
 from metaloom.plugin.tools import Tool
 
 DOORS_VERSION = "1.3"  # raised when a door changes; `engine:` in plugin.yaml speaks of it
@@ -54,6 +62,7 @@ class Plugin:
     handlers: Mapping[str, Handler]
     invariants: Mapping[str, Invariant]
     looks: Mapping[str, Handler] = field(default_factory=dict)
+    masses: Mapping[str, Mass] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -94,7 +103,8 @@ class Registry:
             for c in self.commands()
         }, complete=True, pages=frozenset(f"tool/{group}/{tool.name}" for group, tool in self.tools() if tool.page),
             doors={door.name: DoorShape(frozenset(self.provider_names(door.name)), door.methods, door.reply, door.definite, door.notices)
-                   for door in DOORS.values() if door.perform is not None})
+                   for door in DOORS.values() if door.perform is not None},
+            mass={said.address: PluginMass(said.address, said.on) for plugin in self.plugins.values() for said in plugin.declaration.mass.values()})
 
     def tools(self) -> tuple[tuple[str, Tool], ...]:
         """(group, tool) of every provider of tools, in their order. A provider that breaks its promise has none; `run` tells why."""
@@ -107,6 +117,12 @@ class Registry:
                     log.exception("the tools of %s are off", group)
             self._tools = tuple(found)
         return self._tools
+
+    def mass(self, address: str) -> tuple[MassDeclaration, Mass] | None:
+        """What ``plugin.name`` does to very many records: its declaration and its function."""
+        plugin, _, name = address.partition(".")
+        owner = self.plugins.get(plugin)
+        return (owner.declaration.mass[name], owner.masses[name]) if owner is not None and name in owner.masses else None
 
     def handler(self, address: str) -> Handler:
         """The function behind a command; KeyError when there is none."""
@@ -242,7 +258,8 @@ def _import_all(declaration: Declaration, package: str) -> Plugin:
     handlers = {name: _function(package, command.handler) for name, command in declaration.commands.items()}
     invariants = {name: _function(package, said.handler) for name, said in declaration.invariants.items()}
     looks = {name: _function(package, command.look.handler) for name, command in declaration.commands.items() if command.look is not None}
-    return Plugin(declaration, package, providers, handlers, invariants, looks)
+    masses = {name: _function(package, said.handler) for name, said in declaration.mass.items()}
+    return Plugin(declaration, package, providers, handlers, invariants, looks, masses)
 
 
 def _function(package: str, path: str) -> Callable[..., Any]:

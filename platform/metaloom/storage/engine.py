@@ -285,6 +285,47 @@ run_error = _table(
     sa.Index("ml_run_error__record__uq", "run_id", "step", sa.text("coalesce(record_id, 0)"), unique=True),
 )
 
+run_part = _table(
+    "ml_run_part",
+    _number("run_id", required=True),
+    _number("step", required=True),
+    _number("no", required=True),
+    _number("from_id", required=True),
+    _number("until_id", required=True),
+    _number("size", required=True),
+    sa.Column("held", Flag(), nullable=False, server_default=sa.false()),
+    _text("state", 20, required=True, server_default="waiting"),
+    _number("attempts", required=True, server_default="0"),
+    _number("fence", required=True, server_default="0"),
+    sa.Column("lease_until", UtcDateTime()),
+    _text("worker", 120),
+    _number("done", required=True, server_default="0"),
+    _number("failed", required=True, server_default="0"),
+    sa.Column("figures", JsonText()),
+    sa.Column("started_at", UtcDateTime()),
+    sa.Column("finished_at", UtcDateTime()),
+    sa.ForeignKeyConstraint(["run_id"], ["ml_scheduled_run.id"], ondelete="CASCADE"),
+    sa.CheckConstraint("state IN ('waiting', 'running', 'done')", name="ml_run_part__state"),
+    sa.Index("ml_run_part__run__ix", "run_id", "step", "state", "no"),
+)
+held_record = _table(
+    "ml_held_record",
+    _text("mass", 130, required=True),
+    _text("entity", 130, required=True),
+    _number("record_id", required=True),
+    _number("run_id"),
+    _number("company_id"),
+    sa.Column("business_date", IsoDate()),
+    _text("sentence", 2000, required=True),
+    _text("sentence_en", 2000, required=True),
+    _number("tries", required=True, server_default="1"),
+    sa.Column("released_at", UtcDateTime()),
+    sa.Index(
+        "ml_held_record__open__uq", "mass", "entity", "record_id", unique=True,
+        sqlite_where=sa.text("released_at IS NULL"), postgresql_where=sa.text("released_at IS NULL"),
+    ),
+)  # fmt: skip
+
 # What must still happen.
 outbox = _table(
     "ml_outbox",

@@ -19,6 +19,8 @@ import sqlalchemy as sa
 
 START = "0" * 64
 CHUNK = 2_000
+LATE = 20_000
+"""So far behind the highest sealed id a row that commits late is looked for first; everything is looked through when nothing is found there."""
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -57,8 +59,7 @@ def seal(conn: sa.Connection, tables: Any, chain: Chain, *, limit: int = 5_000) 
     seals = tables.engine.seal
     _one_at_a_time(conn, chain)
     last = _last_hash(conn, seals, chain)
-    table = chain.table(tables)
-    rows = conn.execute(sa.select(table).where(*_unsealed(tables, chain)).order_by(table.c.id).limit(limit)).mappings().all()
+    rows = _waiting(conn, tables, chain, limit)
     contents = chain.content(conn, tables, rows)
     made = []
     for row in rows:
@@ -68,6 +69,18 @@ def seal(conn: sa.Connection, tables: Any, chain: Chain, *, limit: int = 5_000) 
     if made:
         conn.execute(seals.insert(), made)
     return len(made)
+
+
+def _waiting(conn: sa.Connection, tables: Any, chain: Chain, limit: int) -> Rows:
+    """The next rows to seal, by id: those near the end of the chain first, so that a long chain is not walked for every batch."""
+    seals, table = tables.engine.seal, chain.table(tables)
+    query = sa.select(table).where(*_unsealed(tables, chain)).order_by(table.c.id).limit(limit)
+    highest = conn.scalar(sa.select(sa.func.max(seals.c.row_id)).where(seals.c.chain == chain.name)) or 0
+    if highest > LATE:
+        near = conn.execute(query.where(table.c.id > highest - LATE)).mappings().all()
+        if near:
+            return near
+    return conn.execute(query).mappings().all()
 
 
 def head(conn: sa.Connection, tables: Any, chain: Chain) -> Head:

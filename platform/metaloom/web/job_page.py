@@ -13,8 +13,10 @@ from metaloom.base.messages import Message
 from metaloom.base.text import Text
 from metaloom.command.context import Context, Saved
 from metaloom.command.start_job import JOB, RUN
+from metaloom.job.parts import figures_of
 from metaloom.job.runs import OPEN, errors_of
 from metaloom.model import Catalog, Field, FieldType, JobStep, Who
+from metaloom.plugin.registry import installed
 from metaloom.web import i18n
 from metaloom.web.cells import WORDS
 from metaloom.web.current import Current, locale, say, site
@@ -84,6 +86,10 @@ def step_words(pinned: Current, step: JobStep) -> str:
     if step.verb == "notify":
         about = [say(catalog.entities[step.entity].label)] if step.entity else []
         return " · ".join([*about, *(_who_words(catalog, step.entity, who) for who in step.to)])
+    if step.verb == "mass":
+        found = (site().registry or installed()).mass(step.name)
+        about = [say(catalog.entities[step.entity].label)] if step.entity in catalog.entities else []
+        return " · ".join([*about, say(found[0].label) if found else step.name])
     return step.name if step.verb == "run" else "，".join(step.names)
 
 
@@ -121,14 +127,29 @@ def _progress(pinned: Current, row: Any) -> dict[str, Any]:
     steps = job.steps if job else ()
     behind = sum(int(values.get(name) or 0) for name in ("done", "skipped", "failed"))
     total = int(values.get("total") or 0)
-    errors = errors_of(pinned.conn, row.id, ERRORS_SHOWN)
+    errors, mass = errors_of(pinned.conn, row.id, ERRORS_SHOWN), figures_of(pinned.conn, row.id)
     return {
         "status": values.get("status"), "open": values.get("status") in OPEN, "behind": behind, "total": total,
         "percent": min(100, behind * 100 // total) if total else (100 if values.get("status") == "done" else 0),
         "counts": [(name, int(values.get(name) or 0)) for name in ("done", "skipped", "failed")],
         "steps": [{"words": step_words(pinned, step), "verb": step.verb, "state": _state(values, number)} for number, step in enumerate(steps)],
+        "mass": [_figures(pinned, steps[number], number, found) for number, found in sorted(mass.items()) if number < len(steps)],
         "errors": [_error(pinned, error, steps) for error in errors], "more": int(values.get("failed") or 0) > len(errors),
         "progress_url": record_url(RUN, row.id, "/tab/info"), "dry": bool(values.get("dry_run")),
+    }
+
+
+def _figures(pinned: Current, step: JobStep, number: int, found: Mapping[str, Any]) -> dict[str, Any]:
+    """What a mass step has done: how many of how many, how fast, by how many workers, and what its function counted, in the reader's words."""
+    declared = (site().registry or installed()).mass(step.name)
+    labels = declared[0].figures if declared else {}
+    began, ended = found["started_at"], found["finished_at"]
+    seconds = (ended - began).total_seconds() if began is not None and ended is not None else 0.0
+    return {
+        "step": number + 1, "label": say(declared[0].label) if declared else step.name, "done": found["done"], "size": found["size"], "failed": found["failed"],
+        "parts": found["parts"], "parts_done": found["parts_done"], "workers": len(found["workers"]), "seconds": f"{seconds:.1f}",
+        "rate": f"{found['done'] / seconds:,.0f}" if seconds > 0 else "",
+        "counted": [(say(labels[name]) if name in labels else name, count) for name, count in found["figures"].items()],
     }
 
 

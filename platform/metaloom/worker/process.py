@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from socket import gethostname
 from threading import Event
+from time import monotonic
 
 from metaloom import audit, command, ledger
 from metaloom.base import metrics
@@ -20,6 +21,10 @@ from metaloom.storage import Settings, Tenancy, Tenant, statements
 from metaloom.worker.handlers import handlers
 
 log = logging.getLogger(__name__)
+
+SEAL_SECONDS = 20.0
+"""So long sealing may go on at a time; what is left waits for the next minute."""
+SEAL_BATCH, SEAL_BATCH_SQLITE = 5_000, 1_000
 
 
 def start_embedded(
@@ -70,8 +75,19 @@ def chores(tenancy: Tenancy, registry: Registry | None = None, clock: Clock | No
 
 
 def _chores_of(tenant: Tenant) -> None:
-    tables = tenant.revision().tables
+    for seal in (audit.seal, ledger.seal):
+        seal_waiting(tenant, seal)
     with tenant.write() as conn:
-        audit.seal(conn, tables)
-        ledger.seal(conn, tables)
         tenant.files.sweep(conn)
+
+
+def seal_waiting(tenant: Tenant, seal: Callable[..., int], seconds: float = SEAL_SECONDS) -> int:
+    """Seals what waits, batch after batch, each in a transaction of its own, until nothing waits or the time is over; how many."""
+    tables, sealed, until = tenant.revision().tables, 0, monotonic() + seconds
+    batch = SEAL_BATCH if tenant.revision().dialect == "postgresql" else SEAL_BATCH_SQLITE
+    while True:
+        with tenant.write() as conn:
+            made = seal(conn, tables, limit=batch)
+        sealed += made
+        if made < batch or monotonic() >= until:
+            return sealed

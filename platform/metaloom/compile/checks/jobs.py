@@ -54,6 +54,8 @@ def actions_exist(catalog: Catalog, context: Context) -> None:
                 _check_action(catalog, context, job, step, where)
             elif step.verb == "evaluate_warnings":
                 _check_rules(catalog, context, job, step, _spot(context, job, "steps", str(number), "evaluate_warnings"))
+            elif step.verb == "mass":
+                _check_mass(catalog, context, job, step, _spot(context, job, "steps", str(number), "mass"))
             elif step.verb == "run":
                 _check_command(context, job, step, _spot(context, job, "steps", str(number), "run"))
             elif step.verb == "notify":
@@ -75,6 +77,20 @@ def _check_action(catalog: Catalog, context: Context, job: Job, step: JobStep, w
     right = (action.permission or action.name) if action is not None else (commands[step.name].permission.rpartition(".")[2] or step.name)
     if job.run_as and not any(g.role == job.run_as and right in g.actions for g in catalog.grants.get(step.entity, ())):
         say(context, "ML-JOB-008", where, job.address, role=job.run_as, name=right, entity=step.entity)
+
+
+def _check_mass(catalog: Catalog, context: Context, job: Job, step: JobStep, where: Position) -> None:
+    """A mass function that a plugin has, over an entity that there is, for the company where the job runs per company."""
+    if step.name not in context.plugins.mass:
+        if context.plugins.complete:
+            hint = _did_you_mean(step.name, context.plugins.mass)
+            say(context, "ML-REF-001", where, job.address, what="mass function of a plugin", name=step.name, hint=hint)
+    elif step.entity not in catalog.entities:
+        say(context, "ML-REF-001", where, job.address, what="entity", name=step.entity, hint="")
+    elif job.per == "company" and company_path(catalog, step.entity) is None:
+        say(context, "ML-JOB-007", where, job.address, entity=step.entity)
+    if job.run_as:
+        say(context, "ML-JOB-010", where, job.address, name=step.name)
 
 
 def _check_rules(catalog: Catalog, context: Context, job: Job, step: JobStep, where: Position) -> None:

@@ -1,0 +1,79 @@
+"""The mass door: what is done to very many records at once, a chunk of them as columns (docs/jobs.md).
+
+``plugin.yaml`` declares it under ``mass``: the entity it is about (``on``), the fields it reads, the fields it changes and the entities
+it adds rows to. The step ``mass:`` of a job runs it over ranges of ids, any number of workers at once, each range in one transaction.
+
+A column is a list, one place for each record, and holds what a machine reckons with:
+
+* money, rates and every exact decimal: an integer of the field's last place (cents of a money field);
+* a date: its ordinal (``date.toordinal()``); a boolean: 0 or 1; a link: the id of its target;
+* a text or a choice: the text. None where the record has no value.
+
+The function is ``(chunk) -> Outcome``. It holds nothing outside the chunk, writes nothing itself, and gives the same for the same
+chunk whatever its size: a chunk in which a record fails is cut in two until the record stands alone, which is then held back with the
+reason while the rest goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Protocol
+
+from metaloom.base.text import Text
+
+Column = list[Any]
+Columns = Mapping[str, Column]
+
+
+class Chunk(Protocol):
+    """Some records of one entity. ``ids`` rise; ``columns`` has the declared fields, each as long as ``ids``."""
+
+    @property
+    def ids(self) -> Sequence[int]: ...
+    @property
+    def columns(self) -> Columns: ...
+    @property
+    def day(self) -> date:
+        """The business date that the work is for."""
+
+    @property
+    def company_id(self) -> int | None: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+
+    def rows(self, entity: str, link: str, fields: Sequence[str], ids: Sequence[int] | None = None,
+             where: Mapping[str, object] | None = None) -> Columns:
+        """Rows of another entity whose ``link`` points to one of ``ids`` (default: all of the chunk), as columns with ``id`` and the
+        link itself, by link and id. ``where``: equality of other fields, a list for one of them, as column values."""
+
+    def linked(self, entity: str, fields: Sequence[str], ids: Sequence[int]) -> Mapping[int, tuple[Any, ...]]:
+        """Rows of another entity by their id, as tuples of ``fields``."""
+
+    def provider(self, door: str, name: str = "") -> Any:
+        """As :meth:`metaloom.plugin.command.Work.provider`."""
+
+
+@dataclass(frozen=True)
+class Posting:
+    """One entry of the books for the whole chunk: ``amounts`` in cents, by the names of the accounting rule's legs."""
+
+    event: str
+    amounts: Mapping[str, int]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """``change``: entity → columns with ``id``; ``add``: entity → columns, where a value that is no list stands for every row;
+    ``post``: entries; ``held``: records held back, and why; ``figures``: what is counted, told on the page of the run."""
+
+    change: Mapping[str, Columns] = field(default_factory=dict)
+    add: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    post: Sequence[Posting] = ()
+    held: Mapping[int, Text] = field(default_factory=dict)
+    figures: Mapping[str, int] = field(default_factory=dict)
+
+
+Mass = Callable[[Chunk], Outcome]

@@ -1,0 +1,204 @@
+"""Very many rows at once, as columns of plain numbers and texts: read in one statement, written in one statement.
+
+Exact decimals travel as integers of their last place and dates as ordinals, so that nobody makes a Decimal or a date for each value.
+PostgreSQL takes a column as one array; SQLite takes the rows one after another in one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import chain
+from typing import Any
+
+import sqlalchemy as sa
+
+from metaloom.base.errors import NotFound
+from metaloom.model import Entity, Field
+from metaloom.record.paths import UnknownPath, column_of, field_of
+from metaloom.storage.types import BigInt, ExactDecimal, Flag, IsoDate, LongText, ShortText, UtcDateTime
+
+Columns = Mapping[str, list[Any]]
+_KINDS = ((ExactDecimal, "exact"), (IsoDate, "date"), (Flag, "flag"), (BigInt, "integer"), (ShortText, "text"), (LongText, "text"))
+
+
+class NoColumn(LookupError):
+    """The entity has no such field, or it holds what cannot travel as a column (secrets, lists, instants)."""
+
+
+def column(revision: Any, entity: Entity, name: str) -> tuple[sa.Column[Any], str]:
+    """The column of a field and its kind: exact, date, flag, integer or text."""
+    try:
+        found: Field = field_of(entity, name)
+    except UnknownPath:
+        raise NoColumn(f"{entity.address} has no field {name}") from None
+    table = revision.tables.of(entity.address)
+    place = table.c.get(column_of(found)) if found.stored else None
+    kind = next((kind for type_, kind in _KINDS if place is not None and isinstance(place.type, type_)), "")
+    if not kind or found.encrypted or isinstance(place.type, UtcDateTime):
+        raise NoColumn(f"{entity.address}.{name} cannot be read as a column")
+    return place, kind
+
+
+def read(conn: sa.Connection, revision: Any, entity: Entity, names: Sequence[str], clauses: Sequence[Any], *, order: Sequence[str] = ("id",)) -> Columns:
+    """The rows for which the clauses hold, as columns."""
+    expressions = [_out(*column(revision, entity, name), revision.dialect).label(f"c{place}") for place, name in enumerate(names)]
+    by = [column(revision, entity, name)[0] for name in order]
+    table = revision.tables.of(entity.address)
+    query = sa.select(*expressions).select_from(table).where(*clauses).order_by(*by)
+    if revision.dialect != "postgresql":
+        found = conn.execute(query).all()
+        return dict(zip(names, map(list, zip(*found, strict=True)), strict=True)) if found else {name: [] for name in names}
+    inner = query.subquery()
+    row = conn.execute(sa.select(*(sa.func.array_agg(one, type_=sa.ARRAY(sa.Integer)) for one in inner.c))).one()
+    return {name: values or [] for name, values in zip(names, row, strict=True)}
+
+
+def _out(place: sa.Column[Any], kind: str, dialect: str) -> sa.ColumnElement[Any]:
+    """The column as a number or a text."""
+    if dialect == "postgresql":
+        if kind == "exact":
+            return sa.cast(sa.type_coerce(place, sa.Numeric) * 10**place.type.scale, sa.BigInteger)  # type: ignore[attr-defined]
+        if kind == "date":
+            return sa.type_coerce(place, sa.Integer).op("-")(sa.literal_column("DATE '0001-01-01'")) + 1
+        return sa.cast(place, sa.Integer) if kind == "flag" else place
+    if kind == "date":
+        return sa.cast(sa.func.julianday(sa.type_coerce(place, sa.Text)) - 1721424.5, sa.Integer)
+    return sa.type_coerce(place, sa.Integer) if kind in ("exact", "flag") else place
+
+
+def among(revision: Any, place: Any, ids: Sequence[int]) -> sa.ColumnElement[bool]:
+    """Whether the column is one of very many ids."""
+    if revision.dialect == "postgresql":
+        return place.op("=")(sa.func.any(sa.cast(sa.literal(array(ids, "integer"), sa.Text), sa.ARRAY(sa.BigInteger))))
+    return place.in_(sa.select(sa.literal_column("value")).select_from(sa.func.json_each(array(ids, "integer").replace("{", "[").replace("}", "]"))))
+
+
+def insert(conn: sa.Connection, revision: Any, entity: Entity, values: Mapping[str, Any], *, now: datetime, user_id: int | None) -> int:
+    """New rows; a value that is no list stands in every one of them. How many they are."""
+    count = max((len(one) for one in values.values() if isinstance(one, list)), default=0)
+    if not count:
+        return 0
+    table = revision.tables.of(entity.address)
+    fixed = {"row_version": 1, "created_at": now, "created_by": user_id, "updated_at": now, "updated_by": user_id}
+    places = [(place, kind, values[name] if isinstance(values[name], list) else [values[name]] * count)
+              for name in values for place, kind in [column(revision, entity, name)]]
+    if revision.dialect == "postgresql":
+        u = _side_by_side(places)
+        said = [*(sa.literal(value, table.c[name].type) for name, value in fixed.items()),
+                *(_in(u.c[f"c{i}"], place, kind) for i, (place, kind, _) in enumerate(places))]
+        conn.execute(table.insert().from_select([*fixed, *(place.name for place, _, _ in places)], sa.select(*said).select_from(u)))
+        return count
+    stamp = {name: _bound(table.c[name], value, conn) for name, value in fixed.items()}
+    plain = _raw(table, (*fixed, *(place.name for place, _, _ in places)))
+    lists = {place.name: _plain(one, kind) for place, kind, one in places}
+    conn.execute(plain.insert(), [{**stamp, **dict(zip(lists, row, strict=True))} for row in zip(*lists.values(), strict=True)])
+    return count
+
+
+def update(conn: sa.Connection, revision: Any, entity: Entity, values: Columns, *, now: datetime, user_id: int | None) -> int:
+    """Changes rows by ``id``; each has a new version afterwards. How many were there."""
+    ids = values["id"]
+    if not ids:
+        return 0
+    table = revision.tables.of(entity.address)
+    places = [(place, kind, one) for name, one in values.items() if name != "id" for place, kind in [column(revision, entity, name)]]
+    fixed = {"updated_at": now, "updated_by": user_id}
+    if revision.dialect == "postgresql":
+        u = _side_by_side([(table.c.id, "integer", ids), *places])
+        said = {place.name: _in(u.c[f"c{i}"], place, kind) for i, (place, kind, _) in enumerate(places, 1)}
+        stamp = {name: sa.literal(value, table.c[name].type) for name, value in fixed.items()}
+        done = conn.execute(table.update().where(table.c.id == u.c.c0).values({**said, **stamp, "row_version": table.c.row_version + 1}))
+        return int(done.rowcount)
+    stamp = {name: _bound(table.c[name], value, conn) for name, value in fixed.items()}
+    plain = _raw(table, ("id", "row_version", *fixed, *(place.name for place, _, _ in places)))
+    lists = {f"n_{place.name}": _plain(one, kind) for place, kind, one in places}
+    said = {place.name: sa.bindparam(f"n_{place.name}") for place, _, _ in places}
+    stamped = {name: sa.bindparam(f"n_{name}") for name in fixed}
+    change = plain.update().where(plain.c.id == sa.bindparam("n_id")).values({**said, **stamped, "row_version": plain.c.row_version + 1})
+    done = conn.execute(change, [{"n_id": id, **{f"n_{n}": value for n, value in stamp.items()}, **dict(zip(lists, row, strict=True))}
+                                 for id, row in zip(ids, zip(*lists.values(), strict=True), strict=True)])
+    return int(done.rowcount)
+
+
+def array(values: Sequence[Any], kind: str) -> str:
+    """The text of a PostgreSQL array; a list of numbers is written by one call."""
+    if kind != "text":
+        said = repr(list(values))[1:-1]
+        return "{" + (said.replace("None", "NULL") if "None" in said else said).replace("True", "1").replace("False", "0") + "}"
+    return "{" + ",".join("NULL" if one is None else '"' + one.replace("\\", "\\\\").replace('"', '\\"') + '"' for one in values) + "}"
+
+
+def _side_by_side(places: Sequence[tuple[Any, str, list[Any]]]) -> Any:
+    """Columns side by side as rows ``u`` with c0, c1 …"""
+    arrays = [sa.cast(sa.literal(array(one, kind), sa.Text), sa.ARRAY(sa.Text if kind == "text" else sa.BigInteger)) for _, kind, one in places]
+    names = [sa.column(f"c{i}", sa.Text if kind == "text" else sa.BigInteger) for i, (_, kind, _) in enumerate(places)]
+    return sa.func.unnest(*arrays).table_valued(*names).render_derived(name="u")
+
+
+def _in(said: Any, place: Any, kind: str) -> Any:
+    """A number or text as the column keeps it."""
+    if kind == "exact":
+        return said * sa.cast(sa.literal(Decimal(1).scaleb(-place.type.scale), sa.Numeric), sa.Numeric)
+    if kind == "date":
+        return sa.literal_column("DATE '0001-01-01'", sa.Integer) + sa.cast(said - 1, sa.Integer)
+    return said != 0 if kind == "flag" else said
+
+
+def _raw(table: sa.Table, names: Sequence[str]) -> Any:
+    """The table without types: values go in as they are kept."""
+    return sa.table(table.name, *(sa.column(name) for name in names))
+
+
+def _plain(values: list[Any], kind: str) -> list[Any]:
+    """A column as SQLite keeps it."""
+    return values if kind != "date" else [None if one is None else date.fromordinal(one).isoformat() for one in values]
+
+
+def _bound(place: Any, value: Any, conn: sa.Connection) -> Any:
+    process = place.type.bind_processor(conn.dialect)
+    return process(value) if process is not None else value
+
+
+def equal(revision: Any, entity: Entity, where: Mapping[str, object]) -> list[Any]:
+    """Clauses for fields that have given values, a list for one of several."""
+    found = []
+    for name, value in where.items():
+        place, kind = column(revision, entity, name)
+        said = [date.fromordinal(one) if kind == "date" else one for one in (value if isinstance(value, (list, tuple, range)) else [value])]
+        found.append(place.in_(said) if len(said) != 1 else place == said[0])
+    return found
+
+
+def hold(conn: sa.Connection, revision: Any, what: str, *, alone: bool) -> None:
+    """Many may do ``what`` side by side, or one alone, until the transaction ends. SQLite has one writer anyway."""
+    if revision.dialect == "postgresql":
+        lock = sa.func.pg_advisory_xact_lock if alone else sa.func.pg_advisory_xact_lock_shared
+        conn.execute(sa.select(lock(sa.func.hashtext(sa.func.current_schema() + f"/mass/{what}"))))
+
+
+
+def kept(found: Columns, link: str, ids: Sequence[int]) -> Columns:
+    """The rows whose link is one of ``ids``; mostly all of them."""
+    known = set(ids)
+    if known.issuperset(found[link]):
+        return found
+    places = [place for place, one in enumerate(found[link]) if one in known]
+    return {name: [values[place] for place in places] for name, values in found.items()}
+
+
+def only(found: Columns, names: Sequence[str]) -> Mapping[int, tuple[Any, ...]]:
+    """Rows by their id."""
+    if "id" not in found:
+        raise NotFound
+    return dict(zip(found["id"], zip(*(found[name] for name in names), strict=True), strict=True))
+
+
+def bounds(conn: sa.Connection, table: sa.Table, clauses: Sequence[Any], size: int) -> list[tuple[int, int, int]]:
+    """Ranges (above, up to, rows) of about ``size`` rows each that hold every row for which the clauses are true now."""
+    numbered = sa.select(table.c.id, sa.func.row_number().over(order_by=table.c.id).label("n")).where(*clauses).subquery()
+    part = (numbered.c.n - 1) // size
+    found = conn.execute(sa.select(sa.func.max(numbered.c.id), sa.func.count()).group_by(part).order_by(sa.func.max(numbered.c.id))).all()
+    starts = chain([0], (int(last) for last, _ in found))
+    return [(start, int(last), int(count)) for start, (last, count) in zip(starts, found, strict=False)]

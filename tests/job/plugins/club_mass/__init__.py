@@ -1,0 +1,1 @@
+"""A mass function of the club, for tests of mass steps."""

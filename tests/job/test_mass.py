@@ -1,0 +1,303 @@
+"""Mass steps: ranges taken by any number of workers, records held back, deaths anywhere; every record once, the books to the cent."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from metaloom import schema_change
+from metaloom.base.errors import NotPossible
+from metaloom.command import handle_part, handle_run, move_business_date, rerun_failed, run_command, system_context
+from metaloom.compile import Source
+from metaloom.job import parts, run_due
+from metaloom.plugin import PluginFault
+from metaloom.plugin.registry import Place
+from tests.command.club import ROOT, TODAY, sources
+from tests.job.hall import Hall, end_sleepers
+
+PLUGINS = Path(__file__).parent / "plugins"
+PLACE = Place(PLUGINS / "club_mass", "club_mass")
+JOBS = """jobs:
+  day:
+    label: {zh: 日终, en: Day end}
+    schedule: {business_date: after_move}
+    steps:
+      - {mass: club_mass.daily, where: "status == 'active' and joined_on <= business_date()"}
+      - notify: {roles: [chief], when: failed, subject: {zh: "失败 {failed}", en: "{failed} failed"}}
+"""
+SIZE = 4
+CHILD = """
+import sys, time
+sys.path.insert(0, {plugins!r})
+from datetime import datetime
+from metaloom.base.clock import FixedClock
+from metaloom.command import handle_part, handle_run, mass_step, schedule_jobs
+from metaloom.job import parts, run_due
+from metaloom.storage import Settings, Tenancy
+from metaloom.storage.revisions import compiler_with
+from tests.command.club import plugins
+from tests.job.test_mass import PLACE, SIZE
+home, url, name, now, lease = sys.argv[1:]
+registry = plugins(PLACE)
+tenant = Tenancy(Settings.from_env({{"METALOOM_HOME": home, "METALOOM_DATABASE_URL": url}}), compiler=compiler_with(registry.manifest())).open(name)
+clock = FixedClock(datetime.fromisoformat(now))
+step = sys.modules["metaloom.command.mass_step"]
+step.ROWS_OF_A_PART = dict.fromkeys(step.ROWS_OF_A_PART, SIZE)
+step.LEASE_SECONDS = float(lease)
+step.LOOK_AGAIN_SECONDS = 0.05
+step.DEADLY_FROM = 1
+take = parts.take
+parts.take = lambda *given: take(*given, seconds=float(lease))
+print("ready", flush=True)
+schedule_jobs(tenant, plugins=registry, clock=clock)
+handlers = {{"job.run": lambda tenant, row: handle_run(tenant, row, plugins=registry, clock=clock),
+            "job.part": lambda tenant, row: handle_part(tenant, row, plugins=registry, clock=clock)}}
+for _ in range(200):
+    if not run_due(tenant, handlers, lease_seconds=float(lease)):
+        time.sleep(0.06)
+        if not run_due(tenant, handlers, lease_seconds=float(lease)):
+            break
+"""
+
+
+class MassHall(Hall):
+    """A hall whose day end is a mass step over ranges of four members."""
+
+    def __init__(self, home, url, name):
+        if str(PLUGINS) not in sys.path:
+            sys.path.insert(0, str(PLUGINS))
+        super().__init__(home, url, name, places=[PLACE])
+
+    def _fill(self):
+        schema_change.publish(self.tenant, (*sources(), Source("pack", "club/jobs.yaml", JOBS)))
+        self.system = system_context(self.tenant, plugins=self.registry, clock=self.clock)
+        super(Hall, self)._fill()
+
+    def next_day(self, days=1):
+        with self.tenant.read() as conn:
+            table = self.tenant.revision().tables.of("platform.company")
+            today = conn.scalar(sa.select(table.c.business_date).where(table.c.id == self.north))
+        move_business_date(self.system, self.north, today + timedelta(days=days))
+        self.tick()
+        return today + timedelta(days=days)
+
+    def work(self, **more):
+        return run_due(self.tenant, {
+            "job.run": lambda tenant, row: handle_run(tenant, row, plugins=self.registry, clock=self.clock, **more),
+            "job.part": lambda tenant, row: handle_part(tenant, row, plugins=self.registry, clock=self.clock, **more)})
+
+    def child(self, *, lease=60.0, point="", **env):
+        settings = self.tenant.settings
+        given = {**os.environ, "METALOOM_CRASH_POINT": point, "PYTHONPATH": str(ROOT), **{name: str(value) for name, value in env.items()}}
+        process = subprocess.Popen(
+            [sys.executable, "-c", CHILD.format(plugins=str(PLUGINS)), str(settings.home), settings.database_url or "", self.tenant.name,
+             self.clock.at.isoformat(), str(lease)], cwd=ROOT, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "ready\n", process.stderr.read()[-2000:]
+        return process
+
+    def expire(self):
+        super().expire()
+        past = "'2020-01-01T00:00:00.000000Z'" if self.tenant.dialect == "sqlite" else "timestamptz '2020-01-01'"
+        with self.tenant.write() as conn:
+            conn.exec_driver_sql(f"UPDATE ml_run_part SET lease_until = {past} WHERE lease_until IS NOT NULL")
+
+    def finish(self, rounds=12):
+        for _ in range(rounds):
+            self.expire()
+            self.tick()
+            if not self.work() and all(row["status"] not in ("waiting", "running") for row in self.runs("club.day")):
+                return
+
+    def books(self):
+        """What each account has, in the whole ledger."""
+        with self.tenant.read() as conn:
+            leg = self.tenant.revision().tables.engine.ledger_leg
+            rows = conn.execute(sa.select(leg.c.account, leg.c.side, leg.c.booking_date, sa.func.sum(leg.c.amount)).group_by(
+                leg.c.account, leg.c.side, leg.c.booking_date)).all()
+        return {(account, side, day): amount for account, side, day, amount in rows}
+
+    def balances(self):
+        with self.tenant.read() as conn:
+            table = self.tenant.revision().tables.of("club.member")
+            return dict(conn.execute(sa.select(table.c.id, table.c.balance)).all())
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def hall(request, tmp_path, monkeypatch):
+    step = sys.modules["metaloom.command.mass_step"]
+    monkeypatch.setattr(step, "ROWS_OF_A_PART", dict.fromkeys(step.ROWS_OF_A_PART, SIZE))
+    monkeypatch.setattr(step, "LOOK_AGAIN_SECONDS", 0.0)
+    made = MassHall(tmp_path / "home", request.getfixturevalue("pg_url") if request.param == "postgresql" else "", f"m_{abs(hash(request.node.name)) % 10**8}")
+    made.tick()
+    yield made
+    made.close()
+
+
+def right(hall, members, days):
+    """Every member was charged once for each day, its balance says so, and so do the books."""
+    assert hall.charged() == dict.fromkeys(members, days)
+    assert {one: hall.balances()[one] for one in members} == dict.fromkeys(members, days * 100)
+    for (_, _, _), amount in hall.books().items():
+        assert amount == len(members) * 100
+
+
+def test_ranges_are_done_and_told_with_figures_audit_and_balanced_entries(hall):
+    members = hall.members(10)
+    day = hall.next_day()
+    hall.finish()
+    run, = hall.runs("club.day", company_id=hall.north)
+    assert (run["status"], run["total"], run["done"], run["failed"]) == ("done", 11, 11, 0), hall.errors(run["id"])
+    right(hall, members, 1)
+    assert set(hall.books()) == {("1001", "debit", day), ("2001", "credit", day)}
+    with hall.tenant.read() as conn:
+        told = parts.figures_of(conn, run["id"])
+    assert (told[0]["parts"], told[0]["parts_done"], told[0]["done"], told[0]["figures"]) == (3, 3, 10, {"fees": 10})
+    rows = [row["after"] for row in hall.engine_rows("audit") if row["entity"] == "club.member" and row["record_id"] is None]
+    assert [row["rows"] for row in rows] == [4, 4, 2] and all(len(row["digest"]) == 64 for row in rows)
+    stored = hall.row("club.member", members[0])
+    assert stored["birthday"] == stored["joined_on"] - timedelta(days=7)
+
+
+def test_records_that_fail_are_held_back_and_tried_again(hall):
+    members = hall.members(9)
+    unlucky, poison = members[2], members[6]
+    hall.rate(unlucky, 13)
+    hall.rate(poison, 99)
+    hall.next_day()
+    hall.finish()
+    run, = hall.runs("club.day", company_id=hall.north)
+    assert (run["status"], run["done"], run["failed"]) == ("partial", 8, 2)
+    assert {row["record_id"]: row["sentence"][:5] for row in hall.errors(run["id"])} == {unlucky: "会员不吉利", poison: "处理时出现"}
+    held = {row["record_id"]: row for row in hall.engine_rows("held_record")}
+    assert set(held) == {unlucky, poison} and held[unlucky]["business_date"] == run["business_date"] and not any(row["released_at"] for row in held.values())
+    assert hall.charged() == {one: 1 for one in members if one not in held}
+    with pytest.raises(NotPossible, match="会员不吉利|unlucky"):
+        run_command(hall.system, "club_mass.catch_up", unlucky, {})
+    hall.rate(poison, 5)
+    rerun_failed(hall.ctx("admin"), run["id"])
+    hall.finish()
+    again, = hall.runs("club.day", origin="rerun")
+    assert (again["status"], again["done"], again["failed"]) == ("partial", 1, 1)
+    assert hall.charged() == {one: 1 for one in members if one != unlucky}
+    hall.rate(unlucky, 5)
+    hall.next_day()
+    hall.finish()
+    assert all(row["released_at"] for row in hall.engine_rows("held_record"))
+    assert hall.charged() == {one: 1 if one == unlucky else 2 for one in members}
+
+
+def test_one_record_is_brought_up_in_a_command_and_left_alone_by_the_run(hall):
+    members = hall.members(5)
+    day = hall.next_day()
+    run_command(hall.system, "club_mass.catch_up", members[1], {})
+    assert hall.charged() == {members[1]: 1}
+    hall.finish()
+    right(hall, members, 1)
+    causes = {row["entity"] for row in hall.engine_rows("ledger_entry")}
+    assert causes == {"platform.scheduled_run", "club.member"} and {row["booking_date"] for row in hall.engine_rows("ledger_entry")} == {day}
+
+
+def test_seven_missed_days_are_as_seven_daily_runs(hall):
+    members = hall.members(6)
+    hall.next_day(7)
+    hall.finish(20)
+    right(hall, members, 7)
+    assert sorted(day for _, _, day in hall.books()) == sorted(2 * [TODAY + timedelta(days=n) for n in range(1, 8)])
+    assert len([row for row in hall.runs("club.day", company_id=hall.north) if row["status"] == "done"]) == 7
+
+
+def test_kill_9_at_every_point_of_a_part_and_the_next_worker_makes_it_whole(hall):
+    members = hall.members(6)
+    points = ("mass.after_begin", "mass.after_take", "mass.before_commit", "mass.after_part", "write.before_commit")
+    for number, point in enumerate(points, start=1):
+        hall.next_day()
+        process = hall.child(point=f"{point}@{hall.tenant.settings.home}/died-{number}")
+        assert process.wait(90) == -signal.SIGKILL, (point, process.stderr.read()[-1500:])
+        hall.finish()
+        right(hall, members, number)
+
+
+def test_many_workers_at_once_do_every_part_once(hall):
+    members = hall.members(12)
+    hall.next_day()
+    gate = threading.Barrier(4)
+
+    def worker():
+        gate.wait()
+        for _ in range(6):
+            hall.work()
+
+    threads = [threading.Thread(target=worker) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    hall.finish()
+    run, = hall.runs("club.day", company_id=hall.north)
+    assert run["status"] == "done", (hall.errors(run["id"]), hall.engine_rows("run_part"), hall.engine_rows("outbox"))
+    right(hall, members, 1)
+
+
+def test_a_worker_stopped_for_longer_than_its_lease_changes_nothing_more(hall):
+    if hall.tenant.dialect == "sqlite":
+        pytest.skip("a stopped writer holds the only lock of SQLite; its transaction is what others wait for")
+    members = hall.members(6)
+    hall.next_day()
+    process = hall.child(lease=1.0, CLUB_SLOW=2)
+    try:
+        deadline = time.monotonic() + 30
+        while not any(row["state"] == "running" for row in hall.engine_rows("run_part")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(1.1)
+        end_sleepers(hall)
+        hall.finish()
+        right(hall, members, 1)
+        os.kill(process.pid, signal.SIGCONT)
+        process.wait(60)
+    finally:
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGCONT)
+            process.kill()
+            process.wait()
+    right(hall, members, 1)
+
+
+def test_a_record_that_kills_the_process_is_held_back(hall):
+    if hall.tenant.dialect == "postgresql":
+        pytest.skip("who dies is counted in the same rows; one database is enough for a test of many processes")
+    members = hall.members(5)
+    deadly = members[1]
+    hall.next_day()
+    for _ in range(14):
+        process = hall.child(CLUB_DEADLY=deadly)
+        died = process.wait(90)
+        hall.expire()
+        if died == 0:
+            break
+    run, = hall.runs("club.day", company_id=hall.north)
+    assert (run["status"], run["failed"]) == ("partial", 1)
+    error, = hall.errors(run["id"])
+    assert error["record_id"] == deadly and "died" in error["sentence_en"]
+    assert hall.charged() == {one: 1 for one in members if one != deadly}
+
+
+def test_a_function_writes_what_it_declared_and_nothing_else(hall):
+    hall.members(2)
+    run_mass = sys.modules["metaloom.command.run_mass"]
+    from metaloom.command.unit import Unit
+    for name in ("yearly", "status", "balance"):
+        with pytest.raises(PluginFault, match="may not"), hall.tenant.write() as conn:
+            unit = Unit(hall.system, conn, "test", hall.clock.now())
+            declared, _ = run_mass.mass_of(hall.registry, "club_mass.wrong")
+            outcome = run_mass.Outcome(change={"club.member": {"id": [1], name: [100]}})
+            run_mass._check(unit, declared, [1], outcome)
+
