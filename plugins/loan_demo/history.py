@@ -246,6 +246,7 @@ class History:
         manner = rng.choices(tuple(BEHAVIOURS), tuple(BEHAVIOURS.values()))[0]
         turn, source = rng.randrange(1, 4), rng.choice(SOURCES)
         finance = self.stage.as_user(team.finance)
+        tried: dict[date, int] = defaultdict(int)
         while True:
             row = finance.read(LOAN, loan)
             if row["status"] == "settled":
@@ -255,25 +256,27 @@ class History:
             if day > self.last:
                 return
             yield day
-            now = row["paid_periods"] == turn
+            now = row["paid_periods"] == turn and not tried[due]
+            mark = f"{key}:{due}" + (f":{tried[due]}" if tried[due] else "")  # a late receipt leaves the penalty for another one
+            tried[due] += 1
             if now and manner in ("stops", "part_and_stops"):
                 if manner == "part_and_stops":
-                    self._pay(finance, f"{key}:{due}:part", loan, _half(owed), due, source)
+                    self._pay(finance, f"{mark}:part", loan, _half(owed), due, source)
                 return
-            if now and manner == "settles" and self._settle(finance, f"{key}:{due}:all", loan, self.days[day], source):
+            if now and manner == "settles" and self._settle(finance, f"{mark}:all", loan, self.days[day], source):
                 continue
             if now and manner == "part_then_rest":
-                self._pay(finance, f"{key}:{due}:part", loan, _half(owed), due, source)
+                self._pay(finance, f"{mark}:part", loan, _half(owed), due, source)
                 yield day + 1
                 owed = finance.read(LOAN, loan)["next_due_amount"]
-                self._pay(finance, f"{key}:{due}:rest", loan, owed, self.days[min(day + 1, self.last)], source)
+                self._pay(finance, f"{mark}:rest", loan, owed, self.days[min(day + 1, self.last)], source)
                 continue
             extra = Decimal(rng.randrange(1, 6) * 100) if now and manner == "overpays" else Decimal(0)
             value = self.days[day] if manner in ("late", "part_then_rest") else due
-            self._pay(finance, f"{key}:{due}", loan, owed + extra, value, source)
+            self._pay(finance, mark, loan, owed + extra, value, source)
             if now and manner == "reversed":
                 yield day + 1
-                yield from self._reverse(finance, team, f"{key}:{due}", loan, owed, due, source)
+                yield from self._reverse(finance, team, mark, loan, owed, due, source)
 
     def _pay(self, finance: Person, key: str, loan: int, amount: Decimal, value_date: date, source: str) -> None:
         finance.do(key, LOAN, loan, "repay", {"kind": "due", "amount": amount, "value_date": value_date, "source": source,

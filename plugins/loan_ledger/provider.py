@@ -8,27 +8,54 @@ from decimal import Decimal
 from metaloom.plugin import Environment
 from metaloom.plugin.ledger_posting import Happening, Posting
 
+
+def _both(*names: str) -> tuple[str, ...]:
+    """Amounts that go up, or are taken back."""
+    return tuple(name + ending for name in names for ending in ("", "_back"))
+
+
 PAYOUT = ("principal",)
-REPAYMENT = ("received", "from_suspense", "principal", "interest", "fee", "surplus")
+REPAYMENT = ("received", "from_suspense", "principal", "principal_overdue", "principal_non_accrual", "interest_accrued", "interest_overdue", "fee_due",
+             "interest", "penalty", "compound", "fee", "surplus", "off_interest")
+RECEIVABLE = ("normal", "overdue", "non_accrual", "interest", "interest_overdue", "fee")
+HAPPENINGS: Mapping[str, tuple[str, ...]] = {
+    "payout": PAYOUT,
+    "accrual": _both("interest"),
+    "penalty": _both("penalty", "compound"),
+    "fee": _both("fee"),
+    "overdue": _both("principal", "interest"),
+    "non_accrual": ("principal", "principal_overdue", "interest", "interest_overdue", "income_interest", "income_penalty", "income_compound", "off_interest"),
+    "accrual_resumed": ("principal", "principal_overdue"),
+    "memorandum": _both("off_interest", "written_off"),
+    "repayment": REPAYMENT,
+    "waiver": ("interest", "penalty", "compound", "fee", "interest_accrued", "interest_overdue", "fee_due", "off_interest"),
+    "refund": ("refund",),
+    "provision": _both("provision"),
+    "write_off": (*RECEIVABLE, "written_off"),
+    "recovery": ("received", "from_suspense", "recovered", "surplus", "written_off"),
+    "adjustment": tuple(f"{name}_{way}" for name in (*RECEIVABLE, "suspense", "allowance") for way in ("up", "down")),
+}
+"""What may happen to a loan, and the amounts that each of it takes: one accounting event for each (domain specification §6)."""
+_CAME = frozenset({"received", "from_suspense"})
+_BESIDE = frozenset({"off_interest", "written_off"})
 
 
 class LoanLedger:
-    """Payout and repayment, domain specification §6."""
+    """Each happening of a loan is one accounting event of the same name; the metadata says which accounts it moves."""
 
     def __init__(self, environment: Environment | None = None) -> None:
         del environment  # nothing to set up
 
     def happenings(self) -> tuple[str, ...]:
-        return ("payout", "repayment")
+        return tuple(HAPPENINGS)
 
     def postings(self, happening: Happening) -> tuple[Posting, ...]:
-        if happening.name == "payout":
-            return (Posting(event="payout", amounts=_named(happening.amounts, PAYOUT), facts=happening.facts),)
-        if happening.name == "repayment":
-            amounts = _named(happening.amounts, REPAYMENT)
+        if happening.name not in HAPPENINGS:
+            raise ValueError(f"happening: {happening.name!r} is none of {', '.join(self.happenings())}")
+        amounts = _named(happening.amounts, HAPPENINGS[happening.name])
+        if happening.name in ("repayment", "recovery"):
             _check_split(amounts)
-            return (Posting(event="repayment", amounts=amounts, facts=happening.facts),)
-        raise ValueError(f"happening: {happening.name!r} is none of {', '.join(self.happenings())}")
+        return (Posting(event=happening.name, amounts=amounts, facts=happening.facts),)
 
 
 def _named(amounts: Mapping[str, Decimal], names: tuple[str, ...]) -> dict[str, Decimal]:
@@ -39,7 +66,8 @@ def _named(amounts: Mapping[str, Decimal], names: tuple[str, ...]) -> dict[str, 
 
 
 def _check_split(amounts: Mapping[str, Decimal]) -> None:
-    came = amounts["received"] + amounts["from_suspense"]
-    went = amounts["principal"] + amounts["interest"] + amounts["fee"] + amounts["surplus"]
+    """What came in is accounted for, what is off the books apart."""
+    came = sum((amount for name, amount in amounts.items() if name in _CAME), Decimal("0.00"))
+    went = sum((amount for name, amount in amounts.items() if name not in _CAME | _BESIDE), Decimal("0.00"))
     if came != went:
         raise ValueError(f"amounts: {came} came in but {went} is accounted for")

@@ -40,9 +40,12 @@ NAMES: Final = tuple(one.name for one in fields(Books))
 RECEIVABLE: Final = ("normal", "overdue", "non_accrual", "interest", "interest_overdue", "fee")
 OTHER_SIDE: Final = ("suspense", "income_interest", "income_penalty", "income_compound", "income_fee", "allowance")
 """Accounts that grow in credit; impairment grows in debit, like what is owed to us."""
+class Uneven(ValueError):
+    """What stands in the books of a loan cannot have come of its transactions."""
+
+
 Entry = tuple[str, dict[str, int]]
 """An accounting event and its amounts, all above zero."""
-
 
 def books_of(life: Life, on: date, *, non_accrual: bool | None = None) -> Books:
     """The balances that the history wants at the end of ``on``. ``non_accrual``: as if the loan (did not) earn."""
@@ -210,7 +213,8 @@ def _rest(now: dict[str, int], want: dict[str, int]) -> Entry | None:
         now[name] = want[name]
     up = sum(amounts.get(f"{name}_up", 0) - amounts.get(f"{name}_down", 0) for name in RECEIVABLE)
     down = sum(amounts.get(f"{name}_up", 0) - amounts.get(f"{name}_down", 0) for name in ("suspense", "allowance"))
-    assert up == down, f"{up} more is owed to us, {down} more by us"
+    if up != down:
+        raise Uneven(f"{up} more is owed to us, {down} more by us")
     return "adjustment", amounts
 
 

@@ -9,7 +9,7 @@ On a day, first what the customers did counts, then 溢缴款 pays what fell due
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
@@ -75,7 +75,7 @@ class Line(Bill):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An amount that paid one component of one line; below zero where it was released again. ``seq`` 0: paid by 溢缴款 when it fell due."""
+    """An amount that paid one component of one line. ``seq`` 0: paid by 溢缴款 when it fell due, or below zero, released into it by a change."""
 
     seq: int
     on: date
@@ -145,8 +145,9 @@ class Life:
         return next(line for line in self.lines if (line.no, line.seq) == (no, seq))
 
 
-def fold(agreement: Agreement, txns: Iterable[Txn], day: date) -> Life:
-    """The loan at the end of ``day``, after every transaction whose value date is not later."""
+def fold(agreement: Agreement, txns: Iterable[Txn], day: date, *, closing: bool = True) -> Life:
+    """The loan at the end of ``day``, after every transaction whose value date is not later. Not ``closing``: before its end, when 溢缴款
+    has not yet paid what falls due today."""
     drawn = draw(agreement.contract)
     life = Life(agreement, drawn, [_line(row) for row in drawn.rows], at=agreement.contract.start_date)
     for txn in sorted((txn for txn in txns if txn.on <= day), key=lambda txn: (txn.on, txn.seq)):
@@ -155,7 +156,7 @@ def fold(agreement: Agreement, txns: Iterable[Txn], day: date) -> Life:
         _HAPPENS[txn.kind](life, txn)
         life.at = txn.on
         _mark(life, txn.on)
-    _offset(life, day, at_end=True)
+    _offset(life, day, at_end=closing)
     _mark(life, day)
     return life
 
@@ -378,7 +379,7 @@ def _release(life: Life, line: Line, txn: Txn) -> None:
             line.cuts.append((txn.on, component, -over))
             life.suspense += over - waived
             if over > waived:
-                life.parts.append(Part(txn.seq, txn.on, line.no, line.seq, component, waived - over))
+                life.parts.append(Part(0, txn.on, line.no, line.seq, component, waived - over))
 
 
 # -- fees, waivers, refunds
@@ -457,9 +458,4 @@ _HAPPENS: Final[dict[str, Callable[[Life, Txn], None]]] = {
 }
 
 
-def unmet(life: Life, seqs: Sequence[int]) -> bool:
-    """Whether one of these transactions could not do what was agreed."""
-    return any(seq in life.unmet for seq in seqs)
-
-
-__all__ = ["AGREED", "COMPONENTS", "Agreement", "Life", "Line", "Part", "Receipt", "Settlement", "Txn", "fold", "ran", "settlement", "unmet"]
+__all__ = ["AGREED", "COMPONENTS", "Agreement", "Life", "Line", "Part", "Receipt", "Settlement", "Txn", "fold", "ran", "settlement"]

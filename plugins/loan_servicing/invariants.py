@@ -9,38 +9,46 @@ from typing import Any
 
 from metaloom.plugin import Breach, Survey
 
+from .balances import NAMES
+from .cases import ACCOUNTS, CHANGE, CREDIT
 from .limits import LIMIT, TXN
-from .loans import INSTALMENT, LOAN, PLAN, ZERO
 from .payout import DRAWDOWN
-from .repayment import ALLOCATION, REPAYMENT
+from .replan import ALLOCATION, INSTALMENT, LOAN, PLAN, REPAYMENT, ZERO
 
 ENTRY, LEG = "platform.ledger_entry", "platform.ledger_leg"
 ORDER = "lending.payment_order"
 CASE, TASK = "platform.approval_case", "platform.approval_task"
-PRINCIPAL, OVERPAID, INTEREST = "1303", "2241.01", "6011.01"
-"""Accounts by the beginning of their number (domain specification §6)."""
+NUMBERS = {name: account for account, name in ACCOUNTS.items()}
+"""The account that holds each balance of a loan."""
+COMPONENTS = ("principal", "interest", "penalty", "compound", "fee")
 
 
 def sub_ledger(survey: Survey) -> Iterator[Breach]:
-    """Loan by loan, principal, overpayment and earned interest are what the general ledger says of the same causes."""
-    loan_of = {row["id"]: row["loan"] for row in survey.rows(REPAYMENT, ("loan",))}
-    books: dict[str, dict[int, Decimal]] = {name: defaultdict(lambda: ZERO) for name in (PRINCIPAL, OVERPAID, INTEREST)}
+    """Account by account, what a loan says stands in the books is what the general ledger has of it; and what it owes is in them."""
+    loan_of = {REPAYMENT: {row["id"]: row["loan"] for row in survey.rows(REPAYMENT, ("loan",))},
+               CHANGE: {row["id"]: row["loan"] for row in survey.rows(CHANGE, ("loan",))}}
+    books: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
     for (account, entity, record, side), sums in survey.sums(LEG, ("account", "entity", "record_id", "side"), ("amount",)).items():
-        name = next((name for name in books if account.startswith(name)), None)
+        name = ACCOUNTS.get(account)
         if name is None:
             continue
-        loan = record if entity == LOAN else loan_of.get(record) if entity == REPAYMENT else None
+        loan = record if entity == LOAN else loan_of.get(entity, {}).get(record)
         if loan is None:
             yield Breach(entity or ENTRY, record, f"account {account} has {sums['amount']} of no loan")
         else:
-            books[name][loan] += sums["amount"] if side == "debit" else -sums["amount"]
-    earned = survey.sums(ALLOCATION, ("loan",), ("amount",), {"component": "interest"})
-    for loan in survey.rows(LOAN, ("principal_balance", "suspense")):
-        interest = earned.get(loan["id"], {"amount": ZERO})["amount"]
-        for name, ours, theirs in ((PRINCIPAL, loan["principal_balance"], books[PRINCIPAL][loan["id"]]),
-                                   (OVERPAID, loan["suspense"], -books[OVERPAID][loan["id"]]), (INTEREST, interest, -books[INTEREST][loan["id"]])):
-            if ours != theirs:
-                yield Breach(LOAN, loan["id"], f"{ours} by the loan, {theirs} by account {name}")
+            books[loan][name] += sums["amount"] if (side == "credit") == (name in CREDIT) else -sums["amount"]
+    owed = ("principal_balance", "suspense", "accrued_through")
+    for row in survey.rows(LOAN, (*owed, "status", *(f"book_{name}" for name in NAMES))):
+        found = books[row["id"]]
+        if row["accrued_through"] is not None:
+            for name in NAMES:
+                if row[f"book_{name}"] != found[name]:
+                    yield Breach(LOAN, row["id"], f"{row[f'book_{name}']} by the loan, {found[name]} by account {NUMBERS[name]}")
+        principal = sum((found[name] for name in ("normal", "overdue", "non_accrual")), ZERO)
+        for ours, theirs, what in ((row["principal_balance"], principal, "the principal accounts"), (row["suspense"], found["suspense"], NUMBERS["suspense"])):
+            claimed = row["status"] == "written_off" and what != NUMBERS["suspense"]  # owed still, and off the books
+            if ours != theirs and not claimed:
+                yield Breach(LOAN, row["id"], f"{ours} by the loan, {theirs} by account {what}")
 
 
 def lent(survey: Survey) -> Iterator[Breach]:
@@ -70,23 +78,24 @@ def plans(survey: Survey) -> Iterator[Breach]:
 
 def balances(survey: Survey) -> Iterator[Breach]:
     """What the standing lines have open is what the loan owes; no line is paid beyond its due; settled means nothing open."""
-    owed: dict[int, dict[str, Decimal]] = defaultdict(lambda: {"principal": ZERO, "interest": ZERO})
-    for row in survey.rows(INSTALMENT, ("loan", "status", "principal", "interest", "paid_principal", "paid_interest")):
-        left = {name: row[name] - row[f"paid_{name}"] for name in ("principal", "interest")}
-        paid_off = not left["principal"] and not left["interest"]
+    owed: dict[int, dict[str, Decimal]] = defaultdict(lambda: dict.fromkeys(COMPONENTS, ZERO))
+    for row in survey.rows(INSTALMENT, ("loan", "status", "waived_interest", *COMPONENTS, *(f"paid_{name}" for name in COMPONENTS))):
+        left = {name: (row[name] or ZERO) - (row[f"paid_{name}"] or ZERO) for name in COMPONENTS}
+        left["interest"] -= row["waived_interest"] or ZERO
+        told = ", ".join(f"{amount} {name}" for name, amount in left.items() if amount) or "nothing"
         if min(left.values()) < 0:
-            yield Breach(INSTALMENT, row["id"], f"paid beyond what was due: {left['principal']} principal, {left['interest']} interest left")
-        if row["status"] != "cancelled" and (row["status"] == "paid") != paid_off:
-            yield Breach(INSTALMENT, row["id"], f"is {row['status']} with {left['principal']} principal and {left['interest']} interest left")
+            yield Breach(INSTALMENT, row["id"], f"paid beyond what was due: {told} left")
+        if row["status"] != "cancelled" and (row["status"] == "paid") != (not any(left.values())):
+            yield Breach(INSTALMENT, row["id"], f"is {row['status']} with {told} left")
         for name, amount in left.items():
             owed[row["loan"]][name] += ZERO if row["status"] == "cancelled" else amount
-    for loan in survey.rows(LOAN, ("status", "principal_balance", "interest_balance", "suspense")):
+    for loan in survey.rows(LOAN, ("status", "suspense", *(f"{name}_balance" for name in COMPONENTS))):
         for name, amount in owed[loan["id"]].items():
-            if loan[f"{name}_balance"] != amount:
+            if (loan[f"{name}_balance"] or ZERO) != amount:
                 yield Breach(LOAN, loan["id"], f"owes {loan[f'{name}_balance']} of {name}, its plan says {amount}")
         if (loan["status"] == "settled") != (not any(owed[loan["id"]].values())):
             yield Breach(LOAN, loan["id"], f"is {loan['status']} with {sum(owed[loan['id']].values())} open")
-        if min(loan["principal_balance"], loan["interest_balance"], loan["suspense"]) < 0:
+        if min(loan["suspense"], *(loan[f"{name}_balance"] or ZERO for name in COMPONENTS)) < 0:
             yield Breach(LOAN, loan["id"], "a balance is negative")
 
 
@@ -95,13 +104,12 @@ def allocations(survey: Survey) -> Iterator[Breach]:
     spread: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
     for (repayment, component), sums in survey.sums(ALLOCATION, ("repayment", "component"), ("amount",)).items():
         spread[repayment][component] = sums["amount"]
-    for row in survey.rows(REPAYMENT, ("status", "amount", "principal", "interest", "fee", "from_suspense", "surplus")):
-        went = row["principal"] + row["interest"] + row["fee"] + row["surplus"]
+    for row in survey.rows(REPAYMENT, ("status", "amount", *COMPONENTS, "from_suspense", "surplus")):
+        went = sum((row[name] or ZERO for name in COMPONENTS), row["surplus"])
         if row["amount"] + row["from_suspense"] != went:
             yield Breach(REPAYMENT, row["id"], f"{row['amount']} and {row['from_suspense']} came, {went} is accounted for")
         standing = row["status"] != "reversed"
-        for component, wanted in (("principal", row["principal"]), ("interest", row["interest"]), ("fee", row["fee"]),
-                                  ("suspense", row["surplus"] - row["from_suspense"])):
+        for component, wanted in (*((name, row[name] or ZERO) for name in COMPONENTS), ("suspense", row["surplus"] - row["from_suspense"])):
             found = spread[row["id"]][component]
             if found != (wanted if standing else ZERO):
                 yield Breach(REPAYMENT, row["id"], f"is {row['status']} with {wanted} of {component}, {found} is allocated")
@@ -109,11 +117,11 @@ def allocations(survey: Survey) -> Iterator[Breach]:
 
 
 def _lines_paid(survey: Survey) -> Iterator[Breach]:
-    paid = {name: survey.sums(ALLOCATION, ("instalment",), ("amount",), {"component": name}) for name in ("principal", "interest")}
-    for row in survey.rows(INSTALMENT, ("paid_principal", "paid_interest")):
+    paid = {name: survey.sums(ALLOCATION, ("instalment",), ("amount",), {"component": name}) for name in COMPONENTS}
+    for row in survey.rows(INSTALMENT, tuple(f"paid_{name}" for name in COMPONENTS)):
         for name, sums in paid.items():
             found = sums.get(row["id"], {"amount": ZERO})["amount"]
-            if found != row[f"paid_{name}"]:
+            if found != (row[f"paid_{name}"] or ZERO):
                 yield Breach(INSTALMENT, row["id"], f"{row[f'paid_{name}']} of {name} is paid, {found} is allocated")
 
 

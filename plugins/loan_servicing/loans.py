@@ -1,19 +1,18 @@
-"""The loan and its plan: made when the channel has paid, kept in step with every receipt (S1-17, S1-18)."""
+"""The loan and its plan, made when the channel has paid (S1-17, S1-18); what happens to them later is written by replan.py."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from decimal import Decimal
 
 from metaloom.plugin.calculation import Calculation, Instalment
 from metaloom.plugin.command import Values, Work
 
+from .balances import Books
 from .books import post
+from .replan import INSTALMENT, LOAN, PLAN, ZERO
+from .standing import book_columns, cents
 from .terms import SNAPSHOT, terms_of
-
-LOAN, PLAN, INSTALMENT = "lending.loan", "lending.repayment_plan", "lending.instalment"
-ZERO = Decimal("0.00")
 
 
 def open_loan(work: Work, drawdown: Values, start: date) -> int:
@@ -28,7 +27,7 @@ def open_loan(work: Work, drawdown: Values, start: date) -> int:
         "interest_balance": interest, "annual_rate": snapshot["annual_rate"], "repay_method": snapshot["repay_method"],
         "periods": len(rows), "disbursed_on": start, "matures_on": rows[-1].due_date, "next_due_on": rows[0].due_date,
         "next_due_amount": rows[0].total, "company": drawdown["company"], "org_unit": drawdown["org_unit"],
-        "owner": drawdown["owner"],
+        "owner": drawdown["owner"], "accrued_through": start, **book_columns(Books(normal=cents(snapshot["amount"]))),
     })
     add_plan(work, work.get(LOAN, loan), "origin", rows, start)
     post(work, "payout", {"principal": snapshot["amount"]}, drawdown["company"], booking=start, value=start, cause=(LOAN, loan),
@@ -50,36 +49,3 @@ def add_plan(work: Work, loan: Values, reason: str, rows: Sequence[Instalment], 
         "days": row.days, "principal": row.principal, "interest": row.interest, "balance": row.balance,
     } for row in rows])
     return plan
-
-
-def open_instalments(work: Work, loan: int, *, lock: bool = True) -> list[Values]:
-    """What is not paid yet, oldest first; locked unless it is only looked at."""
-    return work.find(INSTALMENT, {"loan": loan, "status": ["not_due", "partial"]}, order=("due_date", "period_no"), lock=lock)
-
-
-def refresh(work: Work, loan: Values, on: date) -> None:
-    """Balance, progress and the next due date from the instalments as they are now; settles when nothing is open."""
-    rows = [r for r in work.find(INSTALMENT, {"loan": loan["id"]}, order=("due_date", "period_no")) if r["status"] != "cancelled"]
-    left = [r for r in rows if r["status"] != "paid"]
-    following = left[0] if left else None
-    work.change(LOAN, loan["id"], {
-        "principal_balance": loan["principal_amount"] - sum((paid_principal(r) for r in all_rows(work, loan["id"])), ZERO),
-        "interest_balance": sum((r["interest"] - r["paid_interest"] for r in left), ZERO),
-        "paid_periods": len(rows) - len(left), "settled_on": None if left else on,
-        "next_due_on": following["due_date"] if following else None,
-        "next_due_amount": following["unpaid"] if following else None,
-    })
-    if not left and loan["status"] == "normal":
-        work.transition(LOAN, loan["id"], "settle")
-    elif left and loan["status"] == "settled":
-        work.transition(LOAN, loan["id"], "reopen")
-
-
-def all_rows(work: Work, loan: int) -> list[Values]:
-    """Every instalment of every plan version."""
-    return work.find(INSTALMENT, {"loan": loan})
-
-
-def paid_principal(row: Values) -> Decimal:
-    amount: Decimal = row["paid_principal"]
-    return amount

@@ -1,182 +1,121 @@
-"""Repayment and its allocation （冲销）, and the settlement of a loan on a day (S1-21, domain specification §4.4, §4.6)."""
+"""Receipts: what is due, a settlement, a prepayment in part (S1-21, domain specification §4.4, §4.6)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import date
-from decimal import Decimal
 
-from metaloom.plugin.calculation import Bill, Calculation, Instalment, Part, SettleQuote
 from metaloom.plugin.command import Values, Work
 
-from .books import post
-from .limits import restore
-from .loans import INSTALMENT, LOAN, ZERO, add_plan, open_instalments, refresh
-from .terms import SNAPSHOT, terms_of
+from .balances import receipt_entry
+from .cases import REPAYMENT, SNAPSHOT, Case, book, catch_up, finish, open_case
+from .fold import Life, Txn, settlement
+from .replan import ALLOCATION, ZERO
+from .standing import cents, money
 
-REPAYMENT, ALLOCATION = "lending.repayment", "lending.repayment_allocation"
-
-
-@dataclass(frozen=True)
-class Split:
-    """Where a receipt went. ``parts`` carry the instalment's id as ``no``."""
-
-    parts: tuple[Part, ...]
-    fee: Decimal
-    surplus: Decimal
-
-    def of(self, component: str) -> Decimal:
-        return sum((part.amount for part in self.parts if part.component == component), ZERO)
+__all__ = ["ALLOCATION", "REPAYMENT", "owed_now", "repay", "settle_quote"]
 
 
 def repay(work: Work, loan: Values | None, input: Values) -> Values:
-    """Books a receipt: kind ``due`` pays the bills up to the current one, ``settle`` pays everything on the value date."""
+    """Books a receipt on its value date: kind ``due`` pays the bills up to the current one, ``settle`` closes the loan, ``prepay`` repays
+    principal before its time. Receipts that were booked before and lie after it are spread anew."""
     assert loan is not None
-    today, on = work.business_date(loan["company"]), input["value_date"]
-    _check_dates(work, loan, on, today)
-    pool = input["amount"] + loan["suspense"]
-    split = _settle(work, loan, pool, on) if input["kind"] == "settle" else _pay_due(work, loan, pool, on)
+    case, on = open_case(work, loan), input["value_date"]
+    work.require(on <= case.today, ("起息日不能晚于当前业务日期。", "The value date lies after the business date."))
+    work.require(on >= loan["disbursed_on"], ("起息日不能早于放款日期。", "The value date lies before the payout."))
+    before, stands = catch_up(work, case)
+    txn = _txn(work, case, input)
+    after = case.on(case.today, [*case.txns, txn])
+    receipt = after.receipts[txn.seq]
+    work.require(txn.seq not in after.unmet, ("后来的交易使这笔还款不能按约定冲销，请先冲正后来的交易。",
+                                             "Later transactions leave no place for this; reverse them first."))
     repayment = work.create(REPAYMENT, {
-        "loan": loan["id"], "customer": loan["customer"], "amount": input["amount"], "value_date": on, "booking_date": today,
-        "kind": input["kind"], "source": input["source"], "bank_serial_no": input["bank_serial_no"] or None,
-        "principal": split.of("principal"), "interest": split.of("interest"), "fee": split.fee,
-        "from_suspense": loan["suspense"], "surplus": split.surplus,
-    })
-    _record_parts(work, loan, repayment, split, today)
-    _mark_paid(work, split.parts, on)
-    work.change(LOAN, loan["id"], {"suspense": split.surplus})
-    entry = post(work, "repayment", {
-        "received": input["amount"], "from_suspense": loan["suspense"], "principal": split.of("principal"),
-        "interest": split.of("interest"), "fee": split.fee, "surplus": split.surplus,
-    }, loan["company"], booking=today, value=on, cause=(REPAYMENT, repayment), loan=loan)
-    work.change(REPAYMENT, repayment, {"voucher": entry})
-    restore(work, loan, split.of("principal"), today, key=f"restore:{repayment}")
-    refresh(work, work.get(LOAN, loan["id"]), on)
-    return {"repayment": repayment, "receipt_no": work.get(REPAYMENT, repayment)["receipt_no"], "principal": split.of("principal"),
-            "interest": split.of("interest"), "fee": split.fee, "surplus": split.surplus}
+        "loan": loan["id"], "customer": loan["customer"], "amount": input["amount"], "value_date": on, "booking_date": case.today, "kind": input["kind"],
+        "source": input["source"], "bank_serial_no": input["bank_serial_no"] or None, "seq": txn.seq,
+        "prepaid_principal": money(txn.given.get("principal", 0)), "plan_change": txn.given.get("plan_change"),
+        **{name: money(receipt.of(name)) for name in ("principal", "interest", "penalty", "compound", "fee")},
+        "from_suspense": money(receipt.from_suspense), "surplus": money(receipt.surplus)})
+    entry, stands = receipt_entry(stands, receipt, before, case.today)
+    cause = (REPAYMENT, repayment)
+    work.change(REPAYMENT, repayment, {"voucher": book(work, case, [entry], on, cause)})
+    now = replace(case, repayments={**case.repayments, txn.seq: repayment})
+    finish(work, now, [*case.txns, txn], stands, before, "prepay" if txn.kind in ("settle", "prepay") else "replay", f"{repayment}", cause)
+    row = work.get(REPAYMENT, repayment)
+    return {"repayment": repayment, **{name: row[name] for name in ("receipt_no", "principal", "interest", "penalty", "fee", "surplus")}}
+
+
+def _txn(work: Work, case: Case, input: Values) -> Txn:
+    """The receipt as a transaction, refused where its kind asks for more than it brings."""
+    kind, on, amount = input["kind"], input["value_date"], cents(input["amount"])
+    plain = Txn(case.next_seq, kind, on, amount)
+    if kind == "due":
+        return plain
+    work.require(all(txn.on <= on for txn in case.txns), ("起息日不能早于该贷款最近一笔交易。", "The value date lies before the loan's last transaction."))
+    life = case.on(on)
+    coming = any(line.due > on and line.open for line in life.lines)
+    allowed = work.get(SNAPSHOT, case.loan["snapshot"])["prepay_allowed"]
+    if kind == "settle":
+        work.require(not coming or allowed in ("full", "both"), ("该产品不允许提前结清。", "The product does not allow early settlement."))
+        asked = settlement(life, on).total - life.suspense
+        work.require(amount >= asked, (f"结清应付 {_said(asked)} 元，金额不足。", f"Settling takes {_said(asked)}; the amount is too small."))
+        return plain
+    work.require(allowed in ("partial", "both"), ("该产品不允许提前部分还本。", "The product does not allow prepayment in part."))
+    principal = cents(input["prepaid_principal"] or ZERO)
+    txn = replace(plain, given={"principal": principal, "plan_change": input["plan_change"] or "reduce_payment"})
+    left = sum(line.unpaid("principal") for line in life.lines if line.due > on)
+    work.require(coming and 0 < principal < left, (f"提前归还本金应大于 0、小于未到期本金 {_said(left)} 元；全部归还请选择结清。",
+                                                  f"The principal prepaid must be above 0 and below the {_said(left)} not yet due; settle to repay all."))
+    asked = prepay_needs(case, txn)
+    work.require(asked is not None, ("该贷款当前不能提前部分还本。", "This loan cannot be prepaid in part now."))
+    work.require(asked is not None and amount >= asked,
+                 (f"提前归还本金 {_said(principal)} 元应付 {_said(asked or 0)} 元（含已到期欠款、截至当日利息与手续费），金额不足。",
+                  f"Prepaying {_said(principal)} takes {_said(asked or 0)} with what is due, interest to the day and the fee; the amount is too small."))
+    return txn
+
+
+def prepay_needs(case: Case, txn: Txn) -> int | None:
+    """What a prepayment takes in all; None where the plan has no place for it."""
+    rich = replace(txn, amount=10**13)
+    life = case.on(txn.on, [*case.txns, rich])
+    if txn.seq in life.unmet:
+        return None
+    receipt = life.receipts[txn.seq]
+    return max(0, sum(part.amount for part in receipt.parts) - receipt.from_suspense)
+
+
+def _said(amount: int) -> str:
+    return f"{money(amount):,.2f}"
 
 
 def settle_quote(work: Work, loan: Values | None, input: Values) -> Values:
     """What closes the loan on a day; changes nothing."""
     assert loan is not None
     work.require(input["value_date"] >= loan["disbursed_on"], ("结清日期早于放款日期。", "The date is before the payout."))
-    quote = _quote(work, loan, open_instalments(work, loan["id"]), input["value_date"])
-    return {"overdue": quote.overdue, "principal": quote.principal, "interest": quote.interest, "fee": quote.fee,
-            "from_suspense": loan["suspense"], "total": max(ZERO, quote.total - loan["suspense"])}
+    life = open_case(work, loan).on(input["value_date"])
+    quote = settlement(life, input["value_date"])
+    return {**{name: money(getattr(quote, name)) for name in ("overdue", "principal", "interest", "fee")}, "from_suspense": money(life.suspense),
+            "total": money(max(0, quote.total - life.suspense))}
 
 
 def owed_now(work: Work, loan: Values | None, input: Values) -> Values:
-    """What a receipt of today would pay: bills that are late, the current one, and what closes the loan. Reads only."""
+    """What a receipt of today would pay: bills that are late with their penalty, the current one, and what closes the loan. Reads only."""
     assert loan is not None
-    on = work.business_date(loan["company"])
-    rows = open_instalments(work, loan["id"], lock=False)
-    billed = _billed(loan, rows, on)
-    overdue = sum((row["unpaid"] for row in billed if row["due_date"] < on), ZERO)
-    current = [row for row in billed if row["due_date"] >= on]
-    owed = sum((row["unpaid"] for row in billed), ZERO)
-    may_settle = not any(row["due_date"] > on for row in rows) or _may_prepay(work, loan)
-    settle = max(ZERO, _quote(work, loan, rows, on).total - loan["suspense"]) if rows and may_settle else None
-    return {"on": on, "overdue": overdue, "current": owed - overdue, "due_on": current[-1]["due_date"] if current else None,
-            "from_suspense": loan["suspense"], "due": max(ZERO, owed - loan["suspense"]), "settle": settle}
+    case = open_case(work, loan)
+    on, life = case.today, case.on(case.today)
+    late, running, due_on = _bills(case, life, on)
+    coming = any(line.due > on and line.open for line in life.lines)
+    may_settle = not coming or work.get(SNAPSHOT, loan["snapshot"])["prepay_allowed"] in ("full", "both")
+    settle = money(max(0, settlement(life, on).total - life.suspense)) if loan["status"] != "settled" and may_settle else None
+    penalty = sum(open_["penalty"] + open_["compound"] for open_ in (life.open_of(line, on) for line in life.lines))
+    return {"on": on, "dpd": life.dpd(on), "overdue": money(late), "penalty": money(penalty), "current": money(running), "due_on": due_on,
+            "from_suspense": money(life.suspense), "due": money(max(0, late + running - life.suspense)), "settle": settle}
 
 
-def _billed(loan: Values, rows: Sequence[Values], on: date) -> list[Values]:
-    """The rows whose bill has begun on ``on``: the late ones and the one whose period holds the day."""
-    return [row for row in rows if row["start_date"] < on or row["start_date"] == loan["disbursed_on"]]
+def _bills(case: Case, life: Life, on: date) -> tuple[int, int, date | None]:
+    """Unpaid of the bills that are late, of those that run, and when the last of these falls due."""
+    start = case.agreement.contract.start_date
+    late = sum(sum(life.open_of(line, on).values()) for line in life.lines if line.due < on)
+    begun = [line for line in life.lines if line.due >= on and line.open and (line.start < on or line.start == start)]
+    return late, sum(sum(life.open_of(line, on).values()) for line in begun), max((line.due for line in begun), default=None)
 
 
-def _may_prepay(work: Work, loan: Values) -> bool:
-    return work.get(SNAPSHOT, loan["snapshot"])["prepay_allowed"] in ("full", "both")
-
-
-def _check_dates(work: Work, loan: Values, on: date, today: date) -> None:
-    work.require(on <= today, ("起息日不能晚于当前业务日期。", "The value date lies after the business date."))
-    work.require(on >= loan["disbursed_on"], ("起息日不能早于放款日期。", "The value date lies before the payout."))
-    last = work.find(REPAYMENT, {"loan": loan["id"], "status": "posted"}, order=("-value_date",), limit=1)
-    work.require(not last or on >= last[0]["value_date"],
-                 ("起息日不能早于上一笔还款，请先冲正后来的还款。", "The value date lies before the last repayment; reverse that one first."))
-
-
-def _pay_due(work: Work, loan: Values, pool: Decimal, on: date) -> Split:
-    """Bills up to the one whose period holds ``on`` (a due date belongs to the period it ends); later periods are touched only
-    by a settlement, what is left over waits for the next bill (domain specification §4.6, E26)."""
-    bills = [_bill(row) for row in _billed(loan, open_instalments(work, loan["id"]), on)]
-    calculation: Calculation = work.provider("calculation")
-    allocation = calculation.allocate(bills, pool, work.get(SNAPSHOT, loan["snapshot"])["allocation_rule"])
-    return Split(allocation.parts, ZERO, allocation.surplus)
-
-
-def _settle(work: Work, loan: Values, pool: Decimal, on: date) -> Split:
-    """Overdue bills as they are; the rest of the plan is replaced by one instalment of today's principal and interest."""
-    rows = open_instalments(work, loan["id"])
-    quote = _quote(work, loan, rows, on)
-    work.require(pool >= quote.total, (f"结清应付 {quote.total - loan['suspense']:.2f} 元，金额不足。",
-                                       f"Settling takes {quote.total - loan['suspense']:.2f}; the amount is too small."))
-    due = [row for row in rows if row["due_date"] <= on]
-    parts = [part for row in due for part in _whole(row)]
-    coming = [row for row in rows if row["due_date"] > on]
-    if coming:
-        work.require(_may_prepay(work, loan), ("该产品不允许提前结清。", "The product does not allow early settlement."))
-        parts += _whole(_replace_rest(work, loan, coming, quote, on))
-    return Split(tuple(parts), quote.fee, pool - quote.total)
-
-
-def _quote(work: Work, loan: Values, rows: Sequence[Values], on: date) -> SettleQuote:
-    snapshot = work.get(SNAPSHOT, loan["snapshot"])
-    calculation: Calculation = work.provider("calculation")
-    bills = [_bill(row) for row in rows if row["due_date"] <= on]
-    coming = [row for row in rows if row["due_date"] > on]
-    fee_rate = snapshot["prepay_fee_rate"] if coming else Decimal(0)
-    return calculation.settle_quote(terms_of(snapshot, loan["disbursed_on"]), [_instalment(row) for row in rows], on,
-                                    open_bills=bills, fee_rate=fee_rate)
-
-
-def _replace_rest(work: Work, loan: Values, coming: Sequence[Values], quote: SettleQuote, on: date) -> Values:
-    """Cancels what was to come and writes the settling instalment as the plan's next version; paid rows never change."""
-    first = coming[0]
-    for row in coming:
-        work.transition(INSTALMENT, row["id"], "cancel")
-    total = quote.principal + quote.interest
-    settling = Instalment(first["period_no"], first["start_date"], on, quote.days, quote.principal, quote.interest, ZERO, total, ZERO)
-    plan = add_plan(work, loan, "prepay", [settling], on)
-    return work.find(INSTALMENT, {"plan": plan}, lock=True)[0]
-
-
-def _record_parts(work: Work, loan: Values, repayment: int, split: Split, today: date) -> None:
-    rows = [{"repayment": repayment, "loan": loan["id"], "instalment": part.no, "component": part.component, "amount": part.amount,
-             "booking_date": today} for part in split.parts]
-    for component, amount in (("fee", split.fee), ("suspense", split.surplus - loan["suspense"])):
-        if amount:
-            rows.append({"repayment": repayment, "loan": loan["id"], "instalment": None, "component": component, "amount": amount,
-                         "booking_date": today})
-    work.insert_many(ALLOCATION, rows)
-
-
-def _mark_paid(work: Work, parts: Sequence[Part], on: date) -> None:
-    for instalment in sorted({part.no for part in parts}):
-        row = work.get(INSTALMENT, instalment)
-        paid = {name: row[f"paid_{name}"] + sum((p.amount for p in parts if p.no == instalment and p.component == name), ZERO)
-                for name in ("principal", "interest")}
-        whole = paid["principal"] == row["principal"] and paid["interest"] == row["interest"]
-        work.change(INSTALMENT, instalment, {"paid_principal": paid["principal"], "paid_interest": paid["interest"],
-                                             "paid_off_on": on if whole else None})
-        work.transition(INSTALMENT, instalment, "pay_off" if whole else "pay_part")
-
-
-def _bill(row: Values) -> Bill:
-    """What is open of an instalment; its id serves as number, ids rise with the periods."""
-    return Bill(no=row["id"], interest=row["interest"] - row["paid_interest"], principal=row["principal"] - row["paid_principal"])
-
-
-def _whole(row: Values) -> list[Part]:
-    bill = _bill(row)
-    pairs = (("interest", bill.interest), ("principal", bill.principal))
-    return [Part(row["id"], name, amount) for name, amount in pairs if amount]
-
-
-def _instalment(row: Values) -> Instalment:
-    """The open part of a planned row, as the calculation wants it; numbered by id, as :func:`_bill` is."""
-    principal, interest = row["principal"] - row["paid_principal"], row["interest"] - row["paid_interest"]
-    return Instalment(row["id"], row["start_date"], row["due_date"], row["days"], principal, interest, ZERO,
-                      principal + interest, row["balance"])

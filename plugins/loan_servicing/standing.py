@@ -41,7 +41,7 @@ def agreement_of(snapshot: Values, start: date) -> Agreement:
     except LoanMathError as refusal:
         raise ValueError(refusal.text("en")) from refusal
     penalty = Penalty(rate=Fraction(snapshot["penalty_rate"]), base=snapshot["penalty_base"], grace_days=snapshot["grace_days"],
-                      retroactive=snapshot["grace_chargeback"], compound=snapshot["compound_interest"])
+                      retroactive=snapshot["grace_chargeback"] is not False, compound=snapshot["compound_interest"] is True)
     npl = snapshot["npl_allocation_rule"]
     return Agreement(replace(contract, penalty=penalty, allocation=PRESETS[snapshot["allocation_rule"]]), Fraction(snapshot["prepay_fee_rate"]),
                      PRESETS[npl] if npl else None)
@@ -49,27 +49,38 @@ def agreement_of(snapshot: Values, start: date) -> Agreement:
 
 def txns_of(repayments: Iterable[Values], changes: Iterable[Values]) -> list[Txn]:
     """The transactions of one loan from its stored rows; what was reversed or never came into force is left out."""
-    found = [Txn(row["seq"] or row["id"], row["kind"], row["value_date"], cents(row["amount"]),
-                 {"principal": cents(row["prepaid_principal"]), "plan_change": row["plan_change"]} if row["kind"] == "prepay" else {})
-             for row in repayments if row["status"] == "posted"]
+    found = [_receipt_txn(row) for row in repayments if row["status"] == "posted"]
     return found + [change_txn(row) for row in changes if row["status"] == "applied"]
 
 
+def _receipt_txn(row: Values) -> Txn:
+    given = {}
+    if row["kind"] == "prepay":
+        given = {"principal": cents(row["prepaid_principal"] or Decimal(0)), "plan_change": row["plan_change"] or "reduce_payment"}
+    return Txn(row["seq"] or row["id"], row["kind"], row["value_date"], cents(row["amount"]), given)
+
+
 def change_txn(row: Values) -> Txn:
-    """One change of a loan as the fold reads it."""
-    kind, given = row["kind"], {}
+    """One change of a loan as the fold reads it. ValueError: what its kind needs is missing."""
+    kind, given = row["kind"], dict[str, Any]()
+    rate = {"annual_rate": Fraction(row["new_rate"])} if row["new_rate"] is not None else {}
     if kind in ("waive", "fee"):
-        given = {"component": row["component"], "no": row["period_no"]}
+        given = {"component": _said(row, "component") if kind == "waive" else None, "no": row["period_no"]}
     elif kind == "rate":
-        given = {"annual_rate": Fraction(row["new_rate"]), "effect": row["rate_effect"]}
+        given = {"annual_rate": Fraction(_said(row, "new_rate")), "effect": _said(row, "rate_effect")}
     elif kind == "extend":
-        given = {"periods": row["more_periods"], **({"annual_rate": Fraction(row["new_rate"])} if row["new_rate"] is not None else {})}
+        given = {"periods": _said(row, "more_periods"), **rate}
     elif kind == "pause":
-        given = {"until": row["until_date"]}
+        given = {"until": _said(row, "until_date")}
     elif kind == "restructure":
-        given = {"method": row["new_method"], "periods": row["more_periods"],
-                 **({"annual_rate": Fraction(row["new_rate"])} if row["new_rate"] is not None else {})}
-    return Txn(row["seq"], kind, row["effective_on"], cents(row["amount"] or Decimal(0)), given)
+        given = {"method": _said(row, "new_method"), "periods": _said(row, "more_periods"), **rate}
+    return Txn(row["seq"] or row["id"], kind, row["effective_on"], cents(row["amount"] or Decimal(0)), given)
+
+
+def _said(row: Values, name: str) -> Any:
+    if row[name] is None:
+        raise ValueError(f"{name}: a change of kind {row['kind']} needs it")
+    return row[name]
 
 
 def stand(agreement: Agreement, txns: Sequence[Txn], day: date) -> tuple[Life, Books]:

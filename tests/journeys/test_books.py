@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 def lent(house):
     lender = house.lender
     loan = lender.loan()
-    lender.day(date(2025, 2, 17))
+    lender.day(date(2025, 2, 15))
     lender.repay(loan, "8884.88")
     lender.day(date(2025, 3, 3))
     return loan
@@ -56,7 +56,7 @@ def test_balances_lead_to_their_legs_and_a_closed_month_takes_no_entry(house, de
     rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8-sig"))))
     assert {row["科目编码"] for row in rows} == set(found)
     lowest = [row for row in rows if not any(other["科目编码"].startswith(row["科目编码"] + ".") for other in rows)]
-    assert len(lowest) == len(rows) - 2, "1303 and 6011 stand above their accounts"
+    assert len(lowest) == len(rows) - 3, "1132, 1303 and 6011 stand above their accounts"
     assert sum(Decimal(row["本期借方"]) - Decimal(row["本期贷方"]) for row in lowest) == 0
 
     page.locator("table.books a", has_text="1002").first.click()

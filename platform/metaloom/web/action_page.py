@@ -171,7 +171,10 @@ def do(entity: str, name: str, id: int | None = None) -> Any:
     except Stale:
         return _refused(pinned, definition, id, Stale(_moved_on(pinned, entity, id, name)))
     except NotPossible as refused:
-        return _refused(pinned, definition, id, refused)
+        if id is None or not wants_fragment() or request.headers.get("HX-Target") != "dialog":
+            return _refused(pinned, definition, id, refused)
+        pinned.release()
+        return _dialog(pinned, definition, asked, _row_of(pinned, entity, id, asked, verb), request.form, (Problem("", refused.message),), 409, verb=verb)
     shown = _results(pinned, entity, name, done.results)
     if shown and wants_fragment():
         return render_template("detail/done.html", said=done.message.say(locale()), results=shown,

@@ -1,12 +1,15 @@
 """Happenings of a loan become postings, or are refused by name."""
 
 from decimal import Decimal as D
+from pathlib import Path
 
 import pytest
+import yaml
 
 from metaloom.plugin.ledger_posting import Happening
-from metaloom_plugins.loan_ledger.provider import REPAYMENT, LoanLedger
+from metaloom_plugins.loan_ledger.provider import HAPPENINGS, REPAYMENT, LoanLedger
 
+ROOT = Path(__file__).resolve().parents[3]
 LEDGER = LoanLedger()
 WHOLE = {"received": D("9000.00"), "from_suspense": D("0.00"), "principal": D("7884.88"), "interest": D("1000.00"), "fee": D("0.00"), "surplus": D("115.12")}
 
@@ -18,7 +21,15 @@ def test_a_payout_posts_its_principal() -> None:
 
 def test_a_repayment_posts_every_part_and_leaves_none_out() -> None:
     (posting,) = LEDGER.postings(Happening(name="repayment", amounts=WHOLE))
-    assert posting.event == "repayment" and posting.amounts == WHOLE and set(posting.amounts) == set(REPAYMENT)
+    assert posting.event == "repayment" and set(posting.amounts) == set(REPAYMENT)
+    assert {name: amount for name, amount in posting.amounts.items() if amount} == {name: amount for name, amount in WHOLE.items() if amount}
+
+
+def test_every_happening_has_a_rule_that_names_each_of_its_amounts() -> None:
+    rules = yaml.safe_load((ROOT / "metadata/lending/ledger.yaml").read_text("utf-8"))["accounting_rules"]
+    assert {rule["event"] for rule in rules.values()} == set(LEDGER.happenings())
+    for rule in rules.values():
+        assert {leg["amount"] for leg in rule["legs"]} == set(HAPPENINGS[rule["event"]]), rule["event"]
 
 
 @pytest.mark.parametrize("part", ["received", "principal", "interest", "surplus"])

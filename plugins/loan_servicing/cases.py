@@ -1,0 +1,122 @@
+"""One path for everything that happens to a loan: read its history, bring the books to today, add or take away a transaction, replay, book
+the difference, store. The ordinary receipt is a replay with nothing to correct (reliability paper F27, F28)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from metaloom.plugin.command import Values, Work
+
+from . import books as ledger
+from .balances import NAMES, Books, Entry, Uneven, books_of, entries
+from .fold import Agreement, Life, Txn, fold
+from .limits import restore, take_back
+from .replan import ALLOCATION, INSTALMENT, LOAN, REPAYMENT, ZERO, store
+from .standing import agreement_of, book_columns, books_standing, cents, money, txns_of
+
+SNAPSHOT, CHANGE = "lending.term_snapshot", "lending.loan_change"
+LEG = "platform.ledger_leg"
+ACCOUNTS = {"1303.01": "normal", "1303.02": "overdue", "1303.03": "non_accrual", "1132.01": "interest", "1132.02": "interest_overdue", "1221": "fee",
+            "2241.01": "suspense", "6011.01": "income_interest", "6011.02": "income_penalty", "6011.03": "income_compound", "6021": "income_fee",
+            "1304": "allowance", "6701": "impairment", "9001": "off_interest", "9002": "written_off"}
+"""The balance of a loan that each account holds (metadata/lending/ledger.yaml)."""
+CREDIT = frozenset({"suspense", "income_interest", "income_penalty", "income_compound", "income_fee", "allowance"})
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A loan with its history, as it is stored. ``repayments``: the stored receipt of each transaction."""
+
+    loan: Values
+    agreement: Agreement
+    txns: Sequence[Txn]
+    repayments: dict[int, int]
+    today: date
+
+    @property
+    def next_seq(self) -> int:
+        return max([self.loan["txn_count"] or 0, *(txn.seq for txn in self.txns)]) + 1
+
+    def on(self, day: date, txns: Iterable[Txn] | None = None) -> Life:
+        return fold(self.agreement, self.txns if txns is None else txns, day)
+
+
+def open_case(work: Work, loan: Values) -> Case:
+    """Reads a loan's terms and transactions."""
+    snapshot = work.get(SNAPSHOT, loan["snapshot"])
+    repayments = work.find(REPAYMENT, {"loan": loan["id"], "status": "posted"}, order=("id",))
+    changes = work.find(CHANGE, {"loan": loan["id"], "status": "applied"}, order=("id",))
+    return Case(loan, agreement_of(snapshot, loan["disbursed_on"]), txns_of(repayments, changes),
+                {row["seq"] or row["id"]: row["id"] for row in repayments}, work.business_date(loan["company"]))
+
+
+def standing_books(work: Work, loan: Values) -> Books:
+    """What stands in the books; of a loan from before the books were kept by loan, what its rows say."""
+    if loan["accrued_through"] is not None:
+        return books_standing(loan)
+    paid = {name: sum((cents(row["amount"]) for row in work.find(ALLOCATION, {"loan": loan["id"], "component": name})), 0) for name in ("interest", "fee")}
+    return Books(normal=cents(loan["principal_balance"]), suspense=cents(loan["suspense"]), income_interest=paid["interest"], income_fee=paid["fee"])
+
+
+def catch_up(work: Work, case: Case) -> tuple[Life, Books]:
+    """The loan and its books today, before anything new happens to it; a loan that was brought to the day's end stays there."""
+    life = fold(case.agreement, case.txns, case.today, closing=case.loan["accrued_through"] == case.today)
+    wanted = books_of(life, case.today)
+    book(work, case, _steps(work, standing_books(work, case.loan), wanted), case.today)
+    return life, wanted
+
+
+def _steps(work: Work, stands: Books, wanted: Books) -> list[Entry]:
+    """The entries from what stands to what is wanted; refused where the books of the loan were not made by its transactions."""
+    try:
+        return entries(stands, wanted)
+    except Uneven:
+        work.refuse("该贷款的账面余额与交易记录不符，请先核对账务。", "The books of this loan do not agree with its transactions; look into them first.")
+        raise
+
+
+def book(work: Work, case: Case, found: Iterable[Entry], value: date, cause: tuple[str, int] | None = None) -> int:
+    """Posts entries today; returns the last one's id, 0 where there was nothing to post."""
+    posted = 0
+    for event, amounts in found:
+        posted = ledger.post(work, event, {name: money(amount) for name, amount in amounts.items()}, case.loan["company"], booking=case.today,
+                             value=value, cause=cause or (LOAN, case.loan["id"]), loan=case.loan)
+    return posted
+
+
+def finish(work: Work, case: Case, txns: Sequence[Txn], stands: Books, before: Life, reason: str, key: str,
+           cause: tuple[str, int]) -> Life:
+    """Replays the history as it is now, books what still differs from ``stands``, stores the state, moves the limit."""
+    life = case.on(case.today, txns)
+    work.require(life.shortfall <= before.shortfall, ("已退还的溢缴款不足以覆盖，请先冲正退款。", "Overpayment that was refunded would no longer be covered; "
+                                                      "reverse the refund first."))
+    wanted = books_of(life, case.today)
+    book(work, case, _steps(work, stands, wanted), case.today, cause)
+    loan = work.get(LOAN, case.loan["id"])
+    principal = loan["principal_balance"]
+    store(work, loan, life, case.today, case.repayments, reason)
+    last = max((txn.seq for txn in txns), default=0)
+    work.change(LOAN, loan["id"], {**book_columns(wanted), "txn_count": max(loan["txn_count"] or 0, last)})
+    repaid = principal - work.get(LOAN, loan["id"])["principal_balance"]
+    if repaid > 0:
+        restore(work, loan, repaid, case.today, key=f"restore:{key}")
+    elif repaid < 0:
+        take_back(work, loan, -repaid, case.today, key=f"reverse:{key}")
+    return life
+
+
+def mirrored(work: Work, books: Books, voucher: int) -> Books:
+    """What stands after the mirror of an entry: each of its legs taken back."""
+    amounts = {name: getattr(books, name) for name in NAMES}
+    for leg in work.find(LEG, {"entry": voucher}):
+        name = ACCOUNTS.get(leg["account"])
+        if name is not None:
+            grows = (leg["side"] == "credit") == (name in CREDIT)
+            amounts[name] -= cents(leg["amount"]) if grows else -cents(leg["amount"])
+    return Books(**amounts)
+
+
+__all__ = ["CHANGE", "INSTALMENT", "LOAN", "REPAYMENT", "SNAPSHOT", "ZERO", "Case", "book", "catch_up", "finish", "mirrored", "open_case",
+           "standing_books"]

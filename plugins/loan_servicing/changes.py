@@ -1,0 +1,142 @@
+"""Changes of a loan by two people: one applies with the loan before him, another puts it in force (S1-27, S1-28, S2-02, S2-17)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from metaloom.plugin.command import Values, Work
+
+from .balances import Entry, books_of, waiver_entry, write_off_entry
+from .cases import CHANGE, LOAN, SNAPSHOT, Case, book, catch_up, finish, open_case
+from .fold import Life, Txn
+from .standing import cents, change_txn, money
+
+FIELDS: Final = {
+    "fee": ("amount", "period_no"), "waive": ("component", "amount", "period_no"), "rate": ("new_rate", "rate_effect"),
+    "extend": ("more_periods", "new_rate"), "accelerate": (), "pause": ("until_date",), "restructure": ("new_method", "more_periods", "new_rate"),
+    "refund": ("amount",), "provision": ("amount",), "write_off": (),
+}
+"""What a kind of change says beside its day and its reason."""
+_NEEDED: Final = {"fee": ("amount",), "waive": ("component", "amount"), "rate": ("new_rate", "rate_effect"), "extend": ("more_periods",),
+                  "pause": ("until_date",), "restructure": ("new_method", "more_periods"), "refund": ("amount",), "provision": ("amount",)}
+_REFUSED: Final = {
+    "waive": ("减免金额超过该科目已到期未还的金额。", "The waiver is more than what is due and unpaid of it."),
+    "refund": ("退款金额超过溢缴款。", "The refund is more than the overpayment."),
+    "write_off": ("该贷款已核销。", "The loan is written off already."),
+}
+_NO_PLACE: Final = ("还款计划不允许该变更：请检查日期、期数与利率。", "The plan leaves no place for this change; look at its date, periods and rate.")
+EXTENSION_YEARS: Final = 36
+"""Months that a loan of more than five years may be extended by at most (domain specification §4.4)."""
+
+
+def propose_change(work: Work, loan: Values | None, input: Values) -> Values:
+    """Writes the application, refused at once where it could not be put in force today."""
+    assert loan is not None
+    kind = input["kind"]
+    given = {name: input[name] for name in FIELDS[kind]}
+    missing = [name for name in _NEEDED.get(kind, ()) if not given[name] and not (kind == "provision" and given[name] == 0)]
+    work.require(not missing, ("请填写该类变更所需的内容。", "Fill in what this kind of change needs."))
+    values = {"loan": loan["id"], "customer": loan["customer"], "kind": kind, "effective_on": input["effective_on"], "old_rate": loan["annual_rate"],
+              "reason": input["reason"], **given}
+    case = open_case(work, loan)
+    _check(work, case, {**dict.fromkeys(("amount", "component", "period_no", "new_rate", "rate_effect", "more_periods", "new_method", "until_date")),
+                        **values, "seq": case.next_seq})
+    change = work.create(CHANGE, values)
+    return {"change": change, "change_no": work.get(CHANGE, change)["change_no"]}
+
+
+def apply_change(work: Work, change: Values | None, input: Values) -> Values:
+    """复核生效: replays the loan with the change in its place, books what it changes, makes the next version of the plan."""
+    assert change is not None
+    loan = work.lock(LOAN, change["loan"])
+    case = open_case(work, loan)
+    row = {**change, "seq": case.next_seq}
+    txn = _check(work, case, row)
+    before, stands = catch_up(work, case)
+    wanted = books_of(case.on(case.today, [*case.txns, txn]), case.today)
+    main: list[Entry] = []
+    if txn.kind == "waive" and (found := waiver_entry(stands, wanted)) is not None:
+        main, stands = [found], wanted
+    elif txn.kind == "refund":
+        main, stands = [("refund", {"refund": txn.amount})], replace(stands, suspense=stands.suspense - txn.amount)
+    elif txn.kind == "write_off":
+        main, stands = write_off_entry(stands, max(0, wanted.impairment - stands.impairment))
+    cause = (CHANGE, change["id"])
+    voucher = book(work, case, main, txn.on, cause)
+    work.transition(CHANGE, change["id"], "apply")
+    work.change(CHANGE, change["id"], {"seq": txn.seq, "booked_on": case.today, "decided_by": work.actor.user_id, "opinion": input["opinion"] or None,
+                                       "voucher": voucher or None})
+    finish(work, case, [*case.txns, txn], stands, before, "change", f"change:{change['id']}", cause)
+    return {"voucher": voucher or None}
+
+
+def reject_change(work: Work, change: Values | None, input: Values) -> None:
+    """退回: nothing happens to the loan."""
+    assert change is not None
+    work.transition(CHANGE, change["id"], "reject")
+    work.change(CHANGE, change["id"], {"decided_by": work.actor.user_id, "opinion": work.reason[:300]})
+
+
+def withdraw_change(work: Work, change: Values | None, input: Values) -> None:
+    """撤回 by the person who applied."""
+    assert change is not None
+    work.require(change["created_by"] == work.actor.user_id, ("只有申请人可以撤回。", "Only the person who applied can withdraw it."))
+    work.transition(CHANGE, change["id"], "withdraw")
+
+
+def _check(work: Work, case: Case, row: Values) -> Txn:
+    """The change as a transaction; refused, with the reason, where the loan has no place for it."""
+    on, loan = row["effective_on"], case.loan
+    work.require(on <= case.today, ("生效日期不能晚于当前业务日期。", "The change counts from a day after the business date."))
+    work.require(on >= loan["disbursed_on"], ("生效日期不能早于放款日期。", "The change lies before the payout."))
+    txn = change_txn(row)
+    before = case.on(case.today)
+    _rules(work, case, row, before)
+    after = case.on(case.today, [*case.txns, txn])
+    work.require(txn.seq not in after.unmet and after.shortfall <= before.shortfall, _REFUSED.get(txn.kind, _NO_PLACE))
+    return txn
+
+
+def _rules(work: Work, case: Case, row: Values, life: Life) -> None:
+    """What the law and the field ask of each kind."""
+    kind, on, loan = row["kind"], row["effective_on"], case.loan
+    if kind in ("rate", "extend", "restructure", "pause", "accelerate"):
+        work.require(all(txn.on <= on for txn in case.txns), ("生效日期不能早于该贷款最近一笔交易。", "The change lies before the loan's last transaction."))
+    if kind == "fee":
+        period = row["period_no"]
+        work.require(not period or any(line.no == period and not line.seq for line in life.lines), ("没有这一期。", "There is no such period."))
+    if kind == "extend":
+        _extension(work, case, row)
+    if kind == "restructure":
+        work.require(row["new_method"] != "BULLET", ("重组不能改为利随本清。", "A restructured loan cannot become a single payment."))
+    if kind == "write_off":
+        work.require(life.non_accrual or loan["risk_class"] in ("doubtful", "loss"),
+                     ("只有逾期 90 天以上，或分类为可疑、损失的贷款可以核销。",
+                      "Only a loan more than 90 days past due, or classed doubtful or loss, is written off."))
+    if kind == "refund":
+        work.require(cents(row["amount"]) <= life.suspense, (f"溢缴款只有 {money(life.suspense):,.2f} 元，退款金额超过溢缴款。",
+                                                            f"The overpayment is {money(life.suspense):,.2f}; the refund is more than that."))
+
+
+def _extension(work: Work, case: Case, row: Values) -> None:
+    """展期 is agreed before the loan matures, and in all not longer than the General Rules for Loans allow (Art. 12)."""
+    months = work.get(SNAPSHOT, case.loan["snapshot"])["term_months"]
+    work.require(row["effective_on"] <= case.loan["matures_on"], ("贷款已到期，不能展期。", "The loan has matured; it cannot be extended."))
+    most = months if months <= 12 else months // 2 if months <= 60 else EXTENSION_YEARS
+    total = row["more_periods"] + sum(int(txn.given["periods"]) for txn in case.txns if txn.kind == "extend")
+    work.require(total <= most, (f"展期累计 {total} 期，超过上限 {most} 期。", f"Extended by {total} periods in all; at most {most} are allowed."))
+
+
+def look_at_loan(work: Work, loan: Values | None, input: Values) -> Values:
+    """What the dialog of a change shows: what is owed today, by component."""
+    assert loan is not None
+    case = open_case(work, loan)
+    on, life = case.today, case.on(case.today)
+    due = {name: sum(life.open_of(line, on)[name] for line in life.lines if line.due <= on) for name in ("fee", "penalty", "compound", "interest", "principal")}
+    left = sum(line.unpaid("principal") for line in life.lines)
+    return {"dpd": life.dpd(on), "due_principal": money(due["principal"]), "due_interest": money(due["interest"]), "due_penalty": money(due["penalty"]),
+            "due_compound": money(due["compound"]), "due_fee": money(due["fee"]), "principal_left": money(left), "suspense": money(life.suspense),
+            "allowance": money(life.allowance)}
+
+
