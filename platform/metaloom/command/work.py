@@ -192,8 +192,11 @@ class PluginWork:
             raise PluginFault(self._plugin, f"{command} would be run more than {RUN_DEPTH_MAX} commands deep")
         return self._runner(command, id, dict(input or {}), self._depth + 1)
 
+    @final
     def bring_up(self, name: str, id: int, day: date) -> None:
+        self._unit.step()
         bring_up(self._unit, f"{self._plugin}.{name}", id, day=day, company_id=self._company)
+
     # -- helpers -----------------------------------------------------------------------------------------------------
 
     def provider(self, door: str, name: str = "") -> Any:

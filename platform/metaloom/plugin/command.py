@@ -123,6 +123,7 @@ class Work(Protocol):
     def bring_up(self, name: str, id: int, day: date) -> None:
         """The plugin's own mass function ``name`` on one record as of ``day``, in this command's transaction; ranges of a job that
         are under way over the same records are waited for. NotPossible with the reason when the record cannot be done."""
+
     def provider(self, door: str, name: str = "") -> Any:
         """The checked provider of a door; without a name the only one there is. Calculation and ledger_posting only: the
         doors that reach the network are reached by :meth:`send`."""
