@@ -262,7 +262,7 @@ def test_access_is_explained_with_the_line_of_each_grant(run, monkeypatch):
     for name, role in (("alice", "platform.admin"), ("bob", "lending.officer")):
         run("user", "create", "demo", name, "--email", f"{name}@acme.example", "--role", role)
     yes = run("access", "explain", "demo", "alice", "platform.user", "edit")
-    assert yes.startswith("Yes, for") and "platform/user" in yes and "fields write" in yes
+    assert yes.startswith("Yes, for") and ".yaml:" in yes and "fields write" in yes
     no = run("access", "explain", "demo", "bob", "lending.customer", "77", code=1)
     assert no.startswith("There is no record 77.") and "lending.officer" in no
     assert '"allowed": false' in run("access", "explain", "demo", "bob", "platform.user", "create", "--json", code=1)
