@@ -13,8 +13,9 @@ from .templates import text_for
 
 DRAWDOWN, CONTRACT, SIGNER = "lending.drawdown", "lending.contract", "lending.contract_signer"
 STANDING = ("draft", "sent", "signed")
-ASK_AFTER = (30, 300, 1800, 3600)
-"""Seconds before the next question; the last one repeats."""
+ASK_AFTER = (30, 300, 1800, 3600, 21_600)
+DAY = 86_400
+"""Seconds before the next question; then daily until a few days after the last day of signing. Notices and people may ask at any time."""
 NEVER_SEEN_BEFORE_RESEND = 3
 
 
@@ -103,6 +104,12 @@ def ask(work: Work, contract: Values | None, input: Values) -> None:
         _query(work, contract, after=0)
 
 
+def _ask_later(work: Work, contract: Values) -> None:
+    asked = contract["questions"]
+    if asked < len(ASK_AFTER) + int(str(work.settings["sign_days"])) + 3:
+        _query(work, contract, after=ASK_AFTER[asked] if asked < len(ASK_AFTER) else DAY)
+
+
 def _query(work: Work, contract: Values, after: int) -> None:
     number, turn = contract["contract_no"], contract["questions"] + 1
     work.change(CONTRACT, contract["id"], {"questions": turn})
@@ -129,7 +136,7 @@ def result(work: Work, contract: Values | None, input: Values) -> None:
     elif outcome == "never_seen" and contract["questions"] % NEVER_SEEN_BEFORE_RESEND == 0:
         _send(work, contract, _content(work, contract), again=contract["questions"])
     else:
-        _query(work, contract, after=ASK_AFTER[min(contract["questions"], len(ASK_AFTER) - 1)])
+        _ask_later(work, contract)
 
 
 def _mark(work: Work, contract: Values, keys: list[str]) -> None:
@@ -151,7 +158,7 @@ def signed(work: Work, contract: Values | None, input: Values) -> None:
     if contract["status"] != "sent":
         return
     if input["outcome"] != "signed" or not input["content"] or input["content"] != input["digest"]:
-        _query(work, contract, after=ASK_AFTER[min(contract["questions"], len(ASK_AFTER) - 1)])
+        _ask_later(work, contract)
         return
     _mark(work, contract, ["borrower", "lender"])
     work.change(CONTRACT, contract["id"], {
