@@ -53,8 +53,9 @@ def _told(ctx: Context, name: str, notice: Notice) -> bool:
     """Whether everybody who hears the topic has done what there was to do."""
     key = "notice-" + hashlib.sha256(f"{name}\0{notice.event_no}".encode()).hexdigest()
     said = {**notice.values, "provider": name, "event_no": notice.event_no}
-    taken = True
-    for declared in ctx.plugins.hearing(notice.topic):
+    hearing = ctx.plugins.hearing(notice.topic)
+    taken = bool(hearing)
+    for declared in hearing:
         given = {field: said.get(field) for field in declared.input}
         body = [declared.address, {field: str(value) for field, value in sorted(given.items())}]
         try:
