@@ -39,7 +39,7 @@ def rest(shop: Lender) -> None:
         conn.execute(table.update().where(table.c.state == "pending", table.c.key.like("call:query:%")).values(state="dead"))
 
 
-def pause_alldef pause_all(shop: Lender) -> None:
+def pause_all(shop: Lender) -> None:
     for row in shop.rows("payment_channel", status="active"):
         shop.do("finance", "payment_channel", row["id"], "pause", reason="测试")
 
