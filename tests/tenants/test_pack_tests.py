@@ -21,6 +21,7 @@ def made(request: pytest.FixtureRequest) -> Iterator[tuple[str, Stage]]:
         yield request.param, ready
 
 
+@pytest.mark.timeout(900)
 def test_the_tests_of_a_pack_are_green(made: tuple[str, Stage]) -> None:
     pack, ready = made
     trials = ready.trials((pack,))
