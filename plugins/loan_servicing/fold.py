@@ -10,6 +10,7 @@ On a day, first what the customers did counts, then 溢缴款 pays what fell due
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from fractions import Fraction
@@ -269,7 +270,8 @@ def _interest_to(life: Life, running: Line, principal: int, on: date) -> int:
     """Interest of the running period to the day: from the time line where nothing of it was paid yet, else on what is left of it."""
     if not running.cuts:
         event = Event("settle", "prepay", on, {"full": True}, 10**9)
-        return draw(replace(life.contract, events=(*life.events, event))).prepaid[-1].interest
+        with suppress(LoanMathError):  # a time line that has no place for the day: by the days that ran
+            return draw(replace(life.contract, events=(*life.events, event))).prepaid[-1].interest
     flat = life.contract.method == "FLAT"
     ran = sum((accrued(life.contract, replace(stretch, base=stretch.base if flat else principal), life.drawn.pauses, on)
                for stretch in _stretches(life, running.start, on)), Fraction(0))
@@ -387,7 +389,7 @@ def _release(life: Life, line: Line, txn: Txn) -> None:
 
 def _fee(life: Life, txn: Txn) -> None:
     """On the period that was named, else on the next bill to fall due, else on the last one."""
-    lines = sorted((line for line in life.lines if not line.seq), key=_age)
+    lines = sorted((line for line in life.lines if not line.seq), key=_age) or sorted(life.lines, key=_age)
     named = txn.given.get("no")
     line = next((line for line in lines if (line.no == named if named else line.due >= txn.on)), lines[-1])
     line.agreed["fee"] += txn.amount

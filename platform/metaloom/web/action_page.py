@@ -26,7 +26,7 @@ from metaloom.web.current import Current, current, locale, site, url
 from metaloom.web.errors import wants_fragment
 from metaloom.web.form_model import Source, make_field, raw_values
 from metaloom.web.form_page import MAX_ID
-from metaloom.web.form_rules import action_rules, for_page
+from metaloom.web.form_rules import action_rules, for_page, input_rules
 from metaloom.web.frame import list_url, record_url, toast
 from metaloom.web.frame import refused as say_refused
 from metaloom.web.own import Verb, may, own_of
@@ -100,13 +100,20 @@ def _dialog(pinned: Current, definition: Entity, asked: InputAsked, row: Any, se
     fields = [make_field(pinned, definition, one, source, one.name, False) for one in asked.fields.values() if not one.computed]
     if verb is not None:
         fields = [verb.dress(pinned, one) for one in fields]
-    rules = for_page(pinned, action_rules(pinned, asked.action), _record(asked, row), asked.fields) if asked.action is not None else {}
+    rules = for_page(pinned, _rules(pinned, definition, asked), _record(asked, row), asked.fields) if verb is None else {}
     where = record_url(definition.address, row.id) if row is not None else url(f"/e/{definition.address}")
     return make_response(render_template(
         "detail/ask.html", asked=asked, fields=fields, row=row, post=f"{where}/do/{asked.name}", rules=json.dumps(rules, ensure_ascii=False),
         version=request.form.get("_version") or (str(row.row_version) if row is not None else ""), key=request.form.get("_key") or secrets.token_hex(16),
         reason=request.form.get("_reason", ""), next=request.form.get("_next") or request.args.get("next", ""), **_seen_words(pinned, seen),
         problems=[p.message.say(locale()) for p in problems if p.field not in asked.fields]), status)
+
+
+def _rules(pinned: Current, definition: Entity, asked: InputAsked) -> Mapping[str, Any]:
+    """What is shown and asked for, depending on the other answers: of an action of the metadata or of a plugin's command."""
+    if asked.action is not None:
+        return action_rules(pinned, asked.action)
+    return input_rules(pinned, definition, asked.name, asked.fields)
 
 
 def _typed(fields: Mapping[str, Field], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,15 @@ class _Trees:
             self.known[action.address] = {"fields": _field_rules(action.input.fields.values(), scope), "checks": []}
         return self.known[action.address]
 
+    def of_input(self, entity: Entity, name: str, fields: Mapping[str, Field]) -> Mapping[str, Any]:
+        """What a plugin's command asks for: its conditions see the record and, before it, the other answers."""
+        address = f"{entity.address}/{name}"
+        if address not in self.known:
+            base, own = entity_scope(self.catalog, entity.address), values_scope(self.catalog, fields)
+            scope = Scope({**base.fields, **own.fields}, {**base.links, **own.links}, base.children, base.user)
+            self.known[address] = {"fields": _field_rules(fields.values(), scope), "checks": []}
+        return self.known[address]
+
 
 _TREES: PerRevision[_Trees] = PerRevision(_Trees)
 
@@ -46,6 +55,10 @@ def entity_rules(pinned: Current, entity: Entity) -> Mapping[str, Any]:
 
 def action_rules(pinned: Current, action: Action) -> Mapping[str, Any]:
     return _TREES.of(pinned.revision).of_action(action)
+
+
+def input_rules(pinned: Current, entity: Entity, name: str, fields: Mapping[str, Field]) -> Mapping[str, Any]:
+    return _TREES.of(pinned.revision).of_input(entity, name, fields)
 
 
 def for_page(pinned: Current, rules: Mapping[str, Any], record: Mapping[str, Any], types: Mapping[str, Field]) -> dict[str, Any]:
