@@ -24,7 +24,8 @@ def text_of(field: Field, mark: str, limit: int) -> str:
     """``mark`` names where a text stands, so that it is recognised wherever it leaks; numbers keep it unique."""
     if field.pattern:
         return f"Z{next(NUMBERS):07d}"
-    return f"{mark}-{next(NUMBERS)}"[-limit:] if limit < 12 else f"{mark}{next(NUMBERS)}"[:limit]
+    number = str(next(NUMBERS))
+    return f"{mark}-{number}"[-limit:] if limit < 12 else f"{mark[:limit - len(number)]}{number}"
 
 
 def id_card() -> str:
