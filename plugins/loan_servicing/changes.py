@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Final
 
 from metaloom.plugin.command import Values, Work
@@ -115,7 +116,7 @@ def _rules(work: Work, case: Case, row: Values, life: Life) -> None:
                      ("只有逾期 90 天以上，或分类为可疑、损失的贷款可以核销。",
                       "Only a loan more than 90 days past due, or classed doubtful or loss, is written off."))
     if kind == "refund":
-        work.require(cents(row["amount"]) <= life.suspense, (f"溢缴款只有 {money(life.suspense):,.2f} 元，退款金额超过溢缴款。",
+        work.require(cents(row["amount"] or Decimal(0)) <= life.suspense, (f"溢缴款只有 {money(life.suspense):,.2f} 元，退款金额超过溢缴款。",
                                                             f"The overpayment is {money(life.suspense):,.2f}; the refund is more than that."))
 
 
