@@ -14,8 +14,8 @@ from tests.plugins.loan_servicing.books import books_agree
 
 
 @pytest.fixture(scope="module")
-def shop(both_lenders: Lender) -> Lender:
-    return both_lenders
+def shop(lender: Lender) -> Lender:
+    return lender
 
 
 def order_of(shop: Lender, loan: int, **where: object) -> dict:
