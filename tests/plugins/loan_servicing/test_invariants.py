@@ -192,7 +192,7 @@ def _off(lender: Lender, table: sa.Table) -> Iterator[sa.Connection]:
 def test_the_drill_a_lender_comes_back_from_its_archive_on_the_other_database(
     worked: Lender, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Backup, restore under another name on the other kind of database, every invariant, the whole content, and the next repayment."""
+    """Backup, restore under another name on the other kind of database, every invariant, the whole content."""
     tenant = worked.tenant
     with tenant.write() as conn:
         audit.seal(conn, tenant.revision().tables)
