@@ -271,7 +271,9 @@ def test_the_overdue_message_names_customer_and_loan_and_leads_to_the_alert(lend
 
 
 def test_an_alert_whose_cause_is_gone_offers_only_where_to_look(lender):
-    lender.repay(lender.loan_id, lender.row("instalment", alert(lender, OVERDUE)["record_id"])["unpaid"])
+    late = alert(lender, OVERDUE)["record_id"]
+    while lender.row("instalment", late)["unpaid"]:        # the first receipt charges the penalty up to its day, the next one pays it
+        lender.repay(lender.loan_id, lender.row("instalment", late)["unpaid"])
     closed = alert(lender, OVERDUE, live=False)
     assert closed["status"] == "closed"
     with lender.tenant.read() as conn:
