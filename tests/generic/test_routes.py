@@ -32,8 +32,9 @@ NEEDS = {
     "action.delete": "delete",
     "action.restore": "restore", "action.transfer": "transfer", "action.ask_transfer": "transfer", "action.ask": "action", "action.do": "action",
     "import.show": "import", "import.run": "import", "import.download_template": "import",
-    "api.import": "import", "api.imports": "import", "api.undo_import": "import", "import.show_runs": "import", "import.undo": "import",
+    "api.many": "edit", "api.import": "import", "api.imports": "import", "api.undo_import": "import", "import.show_runs": "import", "import.undo": "import",
     "lookup.lookup": "look", "settings.set_list": "any",
+    "many.show": "list", "many.undo": "list",
     "saved.menu": "list", "saved.ask_new": "list", "saved.keep": "list", "saved.ask_change": "list", "saved.change": "list",
 }  # fmt: skip
 # What everybody with a login may call; no entity stands in the address.
@@ -48,7 +49,7 @@ FOR_EVERYBODY = {
     "process.show", "process.steps", "process.ask", "process.move", "api.process", "api.process_events", "api.move_process",
     "api.move_case", "api.run_tool", "tool.show", "tool.export", "ledger.show", "ledger.export", "api.balances",
     "api.dashboards", "api.widget", "api.me", "api.menu", "api.openapi",
-    "api.upload", "api.saved_lists", "api.save_list", "api.saved_list", "api.change_saved_list", "api.forget_saved_list",
+    "api.upload", "api.undo_many", "api.saved_lists", "api.save_list", "api.saved_list", "api.change_saved_list", "api.forget_saved_list",
     "api.download",
 }  # fmt: skip
 # What only administrators of the whole tenant may call.
@@ -249,4 +250,5 @@ BEFORE_THE_RIGHT = {"list.run_bulk": 400, "action.ask": 400, "action.do": 400, "
 # Routes whose second name (a tab, a child field, an action that is not for lists) may not exist for the entity at hand.
 NO_SUCH = {"api.related", "detail.show_tab", "form.linked", "list.run_bulk", "action.ask", "action.do", "api.act", "action.delete", "action.archive",
            "api.bulk", "list.show_totals", "import.show", "import.run", "import.download_template",
-           "api.import", "api.imports", "api.undo_import", "import.show_runs", "import.undo", "saved.ask_change", "saved.change"}  # fmt: skip
+           "many.show", "many.undo", "api.many", "api.import", "api.imports", "api.undo_import",
+           "import.show_runs", "import.undo", "saved.ask_change", "saved.change"}  # fmt: skip

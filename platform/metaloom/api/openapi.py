@@ -30,6 +30,7 @@ from metaloom.api.speech import locale, say
 from metaloom.base.text import Text
 from metaloom.command.approval_words import KINDS
 from metaloom.command.ask_tool import offered
+from metaloom.command.bulk_edit import MANY_MAX, VERBS
 from metaloom.command.chains_open import SHOWN as CASES_MAX
 from metaloom.command.change_case_chain import MODES
 from metaloom.command.decide_task import DECISIONS, OPINION_MAX
@@ -153,6 +154,8 @@ class Book:
     # -- lists that people keep
 
     def _saved(self) -> None:
+        self._add("/many/{id}/undo", "post", Operation("undo_many", "Undo a change of many records", {
+            "200": _json(_ref("ManyDone")), **_refusals("400", "401", "403", "404", "409", "415", "422")}, (_p("id"), _p("idempotency_key"))))
         looked, done = _refusals("400", "401", "403", "404"), _refusals("400", "401", "403", "404", "409", "415", "422")
         key, id_ = _p("idempotency_key"), _p("id")
         asked = (_query("entity", _TEXT, "address of the entity"), _query("list", {"type": "string", "default": "main"}))
@@ -254,6 +257,7 @@ class Book:
             self._writes(entity)
         if not entity.child_of and entity.storage != "engine":
             self._imports(entity)
+            self._many(entity)
         for operation, on_record in self._actions(entity):
             where = f"/{address}/{{id}}/" if on_record else f"/{address}/"
             self._add(where + operation.id.rpartition(".")[2], "post", operation, tag=address)
@@ -352,6 +356,18 @@ class Book:
         if known is None and (may("create") or may("edit") or any(a.bulk for a in self.catalog.actions_of(address))):
             answers = {"200": _json(_ref("BulkDone")), **_refusals("400", "401", "403", "404", "409", "415", "422")}
             self._add(f"/{address}/bulk", "post", Operation(f"{address}.bulk", f"Many at once · {label}", answers, (key,), _ref("Bulk")), tag=address)
+
+    def _many(self, entity: Entity) -> None:
+        may = [verb for verb, right in VERBS.items() if self.plan.may(entity.address, right)]
+        if may and not entity.append_only:
+            body = {"type": "object", "required": ["verb", "items"], "additionalProperties": False, "properties": {
+                "verb": {"type": "string", "enum": may}, "values": {"type": "object"}, "trial": _FLAG, "reason": {"type": "string", "maxLength": 2000},
+                "items": {"type": "array", "minItems": 1, "maxItems": MANY_MAX, "items": {
+                    "type": "object", "required": ["id", "row_version"], "additionalProperties": False, "properties": {"id": ID, "row_version": ID}}}}}
+            self._add(f"/{entity.address}/many", "post", Operation(
+                f"{entity.address}.many", f"Change many alike · {say(entity.label)}",
+                {"200": _json(_ref("ManyDone")), **_refusals("400", "401", "403", "404", "409", "415", "422")}, (_p("idempotency_key"),), body),
+                tag=entity.address)
 
     def _imports(self, entity: Entity) -> None:
         address, label = entity.address, say(entity.label)
@@ -497,6 +513,9 @@ COMMON_SCHEMAS: dict[str, Schema] = {
     "Imported": {"type": "object", "required": ["created", "good", "run", "problems"], "properties": {
         "created": {"type": "array", "items": ID}, "good": _INT, "run": _NULL_INT, "problems": {"type": "array", "items": {
             "type": "object", "required": ["row", "field", "message"], "properties": {"row": _INT, "field": _TEXT, "message": _TEXT}}}}},
+    "ManyDone": {"type": "object", "required": ["done", "unchanged", "refused", "run", "message", "items"], "properties": {
+        "done": _INT, "unchanged": _INT, "refused": _INT, "run": _NULL_INT, "message": _TEXT, "items": {"type": "array", "items": {
+            "type": "object", "required": ["id", "outcome"], "properties": {"id": ID, "outcome": _TEXT, "message": _TEXT}}}}},
     "ImportUndone": {"type": "object", "required": ["taken_back", "kept", "message"], "properties": {
         "taken_back": _INT, "message": _TEXT, "kept": {"type": "array", "items": {"type": "object", "properties": {"id": ID, "message": _TEXT}}}}},
     "KeptDone": {"type": "object", "required": ["id", "message"], "properties": {"id": ID, "message": _TEXT}},

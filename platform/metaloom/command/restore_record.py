@@ -8,7 +8,7 @@ from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message
 from metaloom.command import rows
 from metaloom.command.context import Context, Saved
-from metaloom.command.put_away import put_away
+from metaloom.command.put_away import put_away, put_away_in
 from metaloom.command.unit import Unit
 from metaloom.model import Entity
 
@@ -16,6 +16,11 @@ from metaloom.model import Entity
 def restore_record(ctx: Context, entity: str, id: int, row_version: int | None, reason: str = "") -> Saved:
     """Restores an archived record with the values it had; a live record with the same unique key makes it Invalid."""
     return put_away(ctx, "restore", entity, id, row_version, reason, _restore, right="restore", archived=True)
+
+
+def restore_in(unit: Unit, address: str, record_id: int, row_version: int | None) -> Saved:
+    """The same inside a running unit."""
+    return put_away_in(unit, "restore", address, record_id, row_version, _restore, right="restore", archived=True)
 
 
 def _restore(unit: Unit, entity: Entity, before: Any) -> int:

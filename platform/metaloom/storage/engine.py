@@ -802,6 +802,14 @@ import_run = _table(
     _number("undone", required=True, server_default="0"),
     sa.Index("ml_import_run__entity__ix", "entity", "id"),
 )
+# Edits and archivings of many records at once. ``left``: those that an undo has not put back, [id, row_version, {field: value before}].
+bulk_run = _table(
+    "ml_bulk_run",
+    _text("entity", 130, required=True),
+    _text("verb", 20, required=True),
+    sa.Column("left", JsonText(), nullable=False),
+    sa.Column("undone_at", UtcDateTime()),
+)
 
 
 def engine_tables_are_current(conn: sa.Connection) -> bool:

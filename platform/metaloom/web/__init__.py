@@ -20,6 +20,7 @@ from metaloom.web import (
     ledger_page,
     list_page,
     lookup,
+    many_page,
     message_page,
     process_page,
     saved_page,
@@ -46,6 +47,6 @@ def register_web(app: Flask) -> None:
     frame = Blueprint("frame", __name__)
     frame.get("/theme.css")(theme_css)
     app.register_blueprint(frame)
-    for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, saved_page, settings_page, message_page, inbox_page,
-                 case_page, chain_page, changed_page, start_page, process_page, tool_page, ledger_page, access_page):
+    for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, many_page, saved_page, settings_page, message_page,
+                 inbox_page, case_page, chain_page, changed_page, start_page, process_page, tool_page, ledger_page, access_page):
         app.register_blueprint(page.blueprint)

@@ -21,6 +21,7 @@ from metaloom.web.drawn import drawn, framed, hole, pieces, zone
 from metaloom.web.frame import json_answer
 from metaloom.web.list_rows import draw_rows
 from metaloom.web.listing import ListState, read_state, search_fields
+from metaloom.web.many_page import offered as offered_together
 from metaloom.web.own import own_of
 from metaloom.web.saved_page import default_address, opened_name
 from metaloom.web.settings_page import PAGE_SIZES
@@ -75,8 +76,8 @@ def _answered(pinned: Current, state: ListState, page: Any, problems: list[str],
     hints = _hints(pinned, state)
     shown = () if page is None else _shown_paths(pinned, state) if hints else page.paths
     columns = heads(pinned, state.entity, shown, state.view)
-    bulk = _bulk_actions(pinned, state)
-    rows, cards = draw_rows(pinned, state, page.rows, columns, _row_words(), picks=bool(bulk), hints=hints) if page is not None else ("", "")
+    bulk, together = _bulk_actions(pinned, state), offered_together(pinned, state.entity)
+    rows, cards = draw_rows(pinned, state, page.rows, columns, _row_words(), picks=bool(bulk or together), hints=hints) if page is not None else ("", "")
     prev, following = (page.prev_cursor, page.next_cursor) if page is not None else ("", "")
     key = (state.view.address, tuple(sorted((k, v) for k, v in state.args.items(multi=True) if k != "cursor")), state.size, state.density, state.columns,
            tuple(state.widths.items()), state.default, page.paths if page is not None else (), page is not None and page.narrowed, bool(prev), bool(following))
@@ -87,7 +88,7 @@ def _answered(pinned: Current, state: ListState, page: Any, problems: list[str],
                         next=escape(state.place + state.query(cursor=following)) if following else "")
     if part:
         return filled
-    around = kept("page", lambda: pieces("list/page.html", zone_html=hole("zone"), fields=search_fields(pinned, state), bulk=bulk,
+    around = kept("page", lambda: pieces("list/page.html", zone_html=hole("zone"), fields=search_fields(pinned, state), bulk=bulk, together=together,
                                          crumbs=[(_title(pinned, state), "")],
                                          aim=_aim_words(pinned, state), **_names(pinned, state), **_toolbar(pinned, state)))
     return framed(around, zone=filled)
@@ -109,7 +110,8 @@ def _zone_names(pinned: Current, state: ListState, page: Any, columns: list[Head
     """What the table's surroundings are made of."""
     return _names(pinned, state) | {
         "problems": problems, "sizes": PAGE_SIZES, "filtered": _is_filtered(state), "page": page, "rows": bool(page is not None and page.rows),
-        "columns": [_sort_head(state, replace(head, width=state.widths.get(head.path, head.width))) for head in columns], "bulk": _bulk_actions(pinned, state),
+        "columns": [_sort_head(state, replace(head, width=state.widths.get(head.path, head.width))) for head in columns],
+        "bulk": bool(_bulk_actions(pinned, state) or offered_together(pinned, state.entity)),
         "total_paths": tuple(p for p in state.view.totals if p in page.paths) if page is not None else (),
         "rows_html": hole("rows"), "cards_html": hole("cards"), "prev_url": hole("prev") if page is not None and page.prev_cursor else "",
         "next_url": hole("next") if page is not None and page.next_cursor else "", **_creating(pinned, state),
@@ -197,10 +199,11 @@ def _toolbar(pinned: Current, state: ListState) -> dict[str, Any]:
         **_creating(pinned, state), "may_export": may("export"), "may_import": writable and may("import") and may("create"),
         "may_restore": state.entity.archivable and may("restore"), "list_actions": actions,
         "import_url": url(f"/e/{address}/import"),
-        "all_columns": heads(pinned, state.entity, state.view.columns, state.view),
+        "all_columns": heads(pinned, state.entity, dict.fromkeys((*(state.columns or ()), *state.view.columns)), state.view),
         "shown_columns": frozenset(state.columns or (p for p, c in state.view.columns.items() if not c.hidden)),
         "settings_url": url(f"/settings/list/{address}/{state.view.name}"),
-        "saved_url": url(f"/saved/{address}/{state.view.name}"), "saved_name": opened_name(pinned, state),
+        "many_url": url(f"/many/{address}/{state.view.name}"), "saved_url": url(f"/saved/{address}/{state.view.name}"),
+        "saved_name": opened_name(pinned, state),
     }
 
 

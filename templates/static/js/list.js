@@ -34,6 +34,7 @@
         if (!confirm(b.dataset.confirm.replace("{count}", picked().length))) return;
         htmx.ajax("POST", b.dataset.bulk, { target: "#dialog", values: { ids: picked() } }); return;
       }
+      if ((b = e.target.closest("button[data-many]")) && !b.disabled) { many(b); return; }
       if ((b = e.target.closest("[data-reload]"))) { location.reload(); return; }
       if ((b = e.target.closest("[data-row-menu]"))) { e.stopPropagation(); rowMenu(b); }
     });
@@ -57,6 +58,17 @@
       $$("[data-export]").forEach(function (a) { var x = new URLSearchParams(q); x.set("format", a.dataset.export); a.href = a.href.split("?")[0] + "?" + x; });
       $$(".listtabs a").forEach(function (a) { var t = new URL(a.href).searchParams.get("tab"), x = new URLSearchParams(q); if (t) x.set("tab", t); else x.delete("tab"); a.href = a.href.split("?")[0] + "?" + x; });
     }
+    // Many records at once have a page of their own: the chosen ones, or every one of the search that stands in the address.
+    function many(b) {
+      var q = new URLSearchParams(location.search), f = document.createElement("form"); q.delete("cursor"); f.method = "post"; f.action = b.dataset.many + (String(q) ? "?" + q : ""); f.hidden = true;
+      var given = { csrf_token: ml.token }; if (b.hasAttribute("data-many-all")) given._all = "1"; else given.ids = picked().join(",");
+      Object.keys(given).forEach(function (k) { var i = document.createElement("input"); i.name = k; i.value = given[k]; f.appendChild(i); });
+      document.body.appendChild(f); f.submit();
+    }
+    // What was entered for many records shall be changed.
+    document.addEventListener("change", function (e) {
+      var row = e.target.closest(".manyrow"); if (row && !e.target.matches("[data-many]")) { var box = $("[data-many]", row); if (box) box.checked = true; }
+    });
     // What is kept of a list is its address as it stands now, which the search changes without drawing the page anew.
     document.addEventListener("htmx:afterSwap", function (e) { if (e.detail.target.id === "dialog") $$("[data-here-query] [name=query]").forEach(function (i) { i.value = location.search; }); });
     document.addEventListener("submit", function (e) {
