@@ -34,6 +34,7 @@ NEEDS = {
     "import.show": "import", "import.run": "import", "import.download_template": "import",
     "api.many": "edit", "api.import": "import", "api.imports": "import", "api.undo_import": "import", "import.show_runs": "import", "import.undo": "import",
     "lookup.lookup": "look", "settings.set_list": "any",
+    "version.compare": "history", "version.restore": "history", "api.versions": "history", "api.restore_version": "edit",
     "many.show": "list", "many.undo": "list",
     "saved.menu": "list", "saved.ask_new": "list", "saved.keep": "list", "saved.ask_change": "list", "saved.change": "list",
 }  # fmt: skip
@@ -245,10 +246,11 @@ def says_no(answer: Any) -> bool:
 
 
 # A request that is wrong whoever sends it, about whatever row: an empty body, a kind of deletion that the entity does not have.
-BEFORE_THE_RIGHT = {"list.run_bulk": 400, "action.ask": 400, "action.do": 400, "api.bulk": 400, "action.archive": 409, "action.delete": 409,
+BEFORE_THE_RIGHT = {"list.run_bulk": 400, "action.ask": 400, "action.do": 400, "api.bulk": 400, "api.many": 400, "action.archive": 409, "action.delete": 409,
                     "action.restore": 409, "api.delete": 409, "api.restore": 409}  # fmt: skip
 # Routes whose second name (a tab, a child field, an action that is not for lists) may not exist for the entity at hand.
 NO_SUCH = {"api.related", "detail.show_tab", "form.linked", "list.run_bulk", "action.ask", "action.do", "api.act", "action.delete", "action.archive",
            "api.bulk", "list.show_totals", "import.show", "import.run", "import.download_template",
-           "many.show", "many.undo", "api.many", "api.import", "api.imports", "api.undo_import",
+           "version.compare", "version.restore", "api.versions", "api.restore_version", "many.show", "many.undo", "api.many",
+           "api.import", "api.imports", "api.undo_import",
            "import.show_runs", "import.undo", "saved.ask_change", "saved.change"}  # fmt: skip

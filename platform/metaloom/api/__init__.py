@@ -30,6 +30,7 @@ from metaloom.api import (
     records,
     saved,
     tools,
+    version,
 )
 
 ROOT = "/api/v1"
@@ -84,6 +85,8 @@ ROUTES = {
     "restore": ("POST", "/<entity>/<id>/restore", records.restore),
     "transfer": ("POST", "/<entity>/<id>/transfer", records.transfer),
     "history": ("GET", "/<entity>/<id>/history", records.history),
+    "versions": ("GET", "/<entity>/<id>/versions", version.compare),
+    "restore_version": ("POST", "/<entity>/<id>/versions/<entry>/restore", version.restore),
     "actions": ("GET", "/<entity>/<id>/actions", actions.offered),
     "related": ("GET", "/<entity>/<id>/related/<tab>", records.related),
     "act": ("POST", "/<entity>/<id>/<action>", actions.act),

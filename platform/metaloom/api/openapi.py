@@ -304,6 +304,7 @@ class Book:
                 f"{address}.history", f"History · {say(entity.label)}",
                 {"200": _json(_items(_ref("HistoryEntry"))), **_refusals("400", "401", "403", "404")},
                 (_p("id"), _p("history_limit"), _p("before"))), tag=address)
+            self._versions(entity)
         for tab, target in entity.related.items():
             other = target.rpartition(".")[0]
             if self.plan.may(other, "list"):
@@ -311,6 +312,18 @@ class Book:
                     f"{address}.related.{tab}", f"{say(entity.related_labels.get(tab)) or tab} · {say(entity.label)}",
                     {"200": _json(_page(_ref(other))), **_refusals("400", "401", "403", "404")},
                     (_p("id"), *(_p(n) for n in ("q", "sort", "fields", "include", "filter", "cursor", "page", "limit", "archived")))), tag=address)
+
+    def _versions(self, entity: Entity) -> None:
+        entries = {"type": "integer", "minimum": 1, "maximum": 10**12}
+        self._add(f"/{entity.address}/{{id}}/versions", "get", Operation(
+            f"{entity.address}.versions", f"Versions · {say(entity.label)}", {"200": _json(_ref("Versions")), **_refusals("400", "401", "403", "404")},
+            (_p("id"), _query("a", entries), _query("b", entries))), tag=entity.address)
+        if self.plan.may(entity.address, "edit") and entity.storage == "table" and not entity.append_only and not entity.child_of:
+            self._add(f"/{entity.address}/{{id}}/versions/{{entry}}/restore", "post", Operation(
+                f"{entity.address}.restore_version", f"Restore a version · {say(entity.label)}",
+                {"200": _json(_ref("VersionRestored"), headers=("ETag",)),
+                 **_refusals("400", "401", "403", "404", "409", "412", "415", "422", "428")},
+                (_p("id"), {"name": "entry", "in": "path", "required": True, "schema": ID}, _p("if_match"), _p("idempotency_key"))), tag=entity.address)
 
     def _jobs(self, entity: Entity) -> None:
         """What is done with jobs and their runs."""
@@ -513,6 +526,11 @@ COMMON_SCHEMAS: dict[str, Schema] = {
     "Imported": {"type": "object", "required": ["created", "good", "run", "problems"], "properties": {
         "created": {"type": "array", "items": ID}, "good": _INT, "run": _NULL_INT, "problems": {"type": "array", "items": {
             "type": "object", "required": ["row", "field", "message"], "properties": {"row": _INT, "field": _TEXT, "message": _TEXT}}}}},
+    "Versions": {"type": "object", "required": ["items", "differences"], "properties": {
+        "items": {"type": "array", "items": {"type": "object", "required": ["entry", "at"], "properties": {"entry": ID, "at": _TEXT}}},
+        "differences": {"type": "array", "items": {"type": "object", "required": ["field", "a", "b"], "properties": {"field": _TEXT, "a": {}, "b": {}}}}}},
+    "VersionRestored": {"type": "object", "required": ["id", "row_version", "message", "left"], "properties": {
+        "id": ID, "row_version": _INT, "message": _TEXT, "left": {"type": "array", "items": _TEXT}}},
     "ManyDone": {"type": "object", "required": ["done", "unchanged", "refused", "run", "message", "items"], "properties": {
         "done": _INT, "unchanged": _INT, "refused": _INT, "run": _NULL_INT, "message": _TEXT, "items": {"type": "array", "items": {
             "type": "object", "required": ["id", "outcome"], "properties": {"id": ID, "outcome": _TEXT, "message": _TEXT}}}}},

@@ -327,7 +327,8 @@ def _history(pinned: Current, definition: Entity, row: Any) -> Any:
     shown = entries[:HISTORY_ROWS]
     titles = {**_link_titles(pinned, definition, shown), **_titles_now(definition, row)}
     more = f"{record_url(definition.address, row.id, '/tab/history')}?before={shown[-1].id}" if len(entries) > HISTORY_ROWS else ""
-    return render_template("detail/history.html", moments=[_moment(pinned, definition, e, titles) for e in shown], more_url=more, part=before is not None)
+    return render_template("detail/history.html", moments=[_moment(pinned, definition, e, titles) for e in shown], more_url=more, part=before is not None,
+                           versions_url=record_url(definition.address, row.id, "/versions") if len(entries) > 1 else "")
 
 
 def _moment(pinned: Current, definition: Entity, entry: Any, titles: Mapping[tuple[str, int], str]) -> Moment:
