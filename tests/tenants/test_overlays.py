@@ -167,6 +167,7 @@ def test_a_clients_field_lives_from_apply_on_survives_rollback_and_stays_the_cli
     south.tenancy.close()
 
 
+@pytest.mark.parametrize("house", ["sqlite"], indirect=True)
 def test_an_overlay_whose_base_value_moved_is_refused_with_file_and_line_and_the_tenant_runs_on(house: House) -> None:
     house.cli("tenant", "create", "north")
     office = Office(house, "north")
@@ -182,6 +183,7 @@ def test_an_overlay_whose_base_value_moved_is_refused_with_file_and_line_and_the
     office.tenancy.close()
 
 
+@pytest.mark.parametrize("house", ["postgresql"], indirect=True)
 def test_dropping_an_overlay_hides_the_field_and_keeps_its_values(house: House) -> None:
     house.cli("tenant", "create", "north")
     office = Office(house, "north")

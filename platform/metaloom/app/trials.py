@@ -46,6 +46,7 @@ from metaloom.record import Reader, Row
 from metaloom.record.schema import input_schema
 from metaloom.schema_change import publish
 from metaloom.storage import Settings, Tenancy, Tenant
+from metaloom.storage.revisions import compiler_with
 from metaloom.worker.handlers import handlers
 
 TENANT, COMPANY, UNIT = "trial", "main", "main_unit"
@@ -113,6 +114,7 @@ class Stage:
 
     def __init__(self, folder: Path, sources: Sequence[Source], registry: Registry) -> None:
         self._folder, self._registry, self._numbers = folder, registry, count(1)
+        self._compiler = compiler_with(registry.manifest())  # one for all copies: what it compiled once is not compiled again
         tenancy = self._tenancy(folder / "clean")
         try:
             tenant = tenancy.create(TENANT, TENANT, after_create=(make_login_tables,))
@@ -122,7 +124,7 @@ class Stage:
             tenancy.close()
 
     def _tenancy(self, home: Path) -> Tenancy:
-        return Tenancy(Settings(home=home, master_key=b"trial" * 6 + b"ml", secret_key="trial-0123456789-abcdef" * 2), manifest=self._registry.manifest())
+        return Tenancy(Settings(home=home, master_key=b"trial" * 6 + b"ml", secret_key="trial-0123456789-abcdef" * 2), compiler=self._compiler)
 
     def trials(self, packs: Sequence[str] = (), name: str = "") -> tuple[Trial, ...]:
         """The tests of the packs (all without any), by address; ``name``: those whose address holds it."""
