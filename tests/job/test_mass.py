@@ -245,9 +245,9 @@ def test_many_workers_at_once_do_every_part_once(hall):
     right(hall, members, 1)
 
 
+@pytest.mark.parametrize("hall", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
 def test_a_worker_stopped_for_longer_than_its_lease_changes_nothing_more(hall):
-    if hall.tenant.dialect == "sqlite":
-        pytest.skip("a stopped writer holds the only lock of SQLite; its transaction is what others wait for")
+    """Not on SQLite: a stopped writer holds the only lock there, and its transaction is what others wait for."""
     members = hall.members(6)
     hall.next_day()
     process = hall.child(lease=1.0, CLUB_SLOW=2)
@@ -271,9 +271,9 @@ def test_a_worker_stopped_for_longer_than_its_lease_changes_nothing_more(hall):
     right(hall, members, 1)
 
 
+@pytest.mark.parametrize("hall", ["sqlite"], indirect=True)
 def test_a_record_that_kills_the_process_is_held_back(hall):
-    if hall.tenant.dialect == "postgresql":
-        pytest.skip("who dies is counted in the same rows; one database is enough for a test of many processes")
+    """Who dies is counted in the same rows on both databases; one is enough for a test of many processes."""
     members = hall.members(5)
     deadly = members[1]
     hall.next_day()

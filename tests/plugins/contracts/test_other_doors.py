@@ -39,9 +39,10 @@ def test_an_unknown_reference_is_never_a_failed_payment(payment_gateway):
 
 def test_the_statement_of_a_day_without_payments_is_empty_or_refused(payment_gateway):
     try:
-        assert payment_gateway.statement(date(2001, 1, 1)) == ()
+        lines = payment_gateway.statement(date(2001, 1, 1))
     except OSError:
-        pytest.skip("the gateway is not reachable here")
+        return  # refused: a channel that cannot be asked has not said that nothing happened
+    assert lines == ()
 
 
 def test_a_question_has_one_of_the_three_outcomes(data_provider):
