@@ -164,7 +164,7 @@ def test_pages_follow_one_another_without_gap_or_repeat(visitor):
 
 
 def test_columns_hidden_from_a_role_leave_no_hole(visitor):
-    page = visitor("han").get("/e/shop.buyer/").text
+    page = visitor("han").get("/e/shop.buyer/?size=100").text
     assert "138****" in page.replace("•", "*") or re.search(r"1\d\d\*{4}\d{4}", page)
     assert not re.search(r"1380000\d{4}", page), "the viewer sees masked numbers only"
 
