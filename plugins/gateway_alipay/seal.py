@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from metaloom.plugin.keys import own_rsa_key
 
 
 class NotGenuine(Exception):
@@ -18,7 +20,7 @@ class NotGenuine(Exception):
 
 
 def sign(fields: Mapping[str, str], key_pem: str) -> str:
-    key = _private(key_pem)
+    key = own_rsa_key(key_pem)
     return base64.b64encode(key.sign(_said(fields, ("sign",)).encode(), padding.PKCS1v15(), hashes.SHA256())).decode()
 
 
@@ -57,14 +59,3 @@ def node_of(body: bytes, name: str, public_pem: str) -> dict[str, object]:
 
 def _said(fields: Mapping[str, str], without: tuple[str, ...]) -> str:
     return "&".join(f"{name}={fields[name]}" for name in sorted(fields) if name not in without and fields[name] != "")
-
-
-def _private(pem: str) -> rsa.RSAPrivateKey:
-    """Our own key; OSError when what was set is none: then nothing can be sent."""
-    try:
-        key = load_pem_private_key(pem.encode(), None)
-    except (ValueError, TypeError) as error:
-        raise OSError("the private key that was set cannot be read") from error
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise OSError("the private key that was set is no RSA key")
-    return key

@@ -12,8 +12,9 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
+
+from metaloom.plugin.keys import own_rsa_key
 
 
 class NotGenuine(Exception):
@@ -26,7 +27,7 @@ def said(fields: Mapping[str, str]) -> str:
 
 
 def sign(fields: Mapping[str, str], key_pem: str) -> str:
-    key = _private(key_pem)
+    key = own_rsa_key(key_pem)
     return base64.b64encode(key.sign(_digest(fields), padding.PKCS1v15(), hashes.SHA256())).decode()
 
 
@@ -55,14 +56,3 @@ def hide(text: str, certificate_pem: str) -> str:
 
 def _digest(fields: Mapping[str, str]) -> bytes:
     return hashlib.sha256(said(fields).encode()).hexdigest().encode()
-
-
-def _private(pem: str) -> rsa.RSAPrivateKey:
-    """Our own key; OSError when what was set is none: then nothing can be sent."""
-    try:
-        key = load_pem_private_key(pem.encode(), None)
-    except (ValueError, TypeError) as error:
-        raise OSError("the private key that was set cannot be read") from error
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise OSError("the private key that was set is no RSA key")
-    return key

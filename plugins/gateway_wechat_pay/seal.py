@@ -12,7 +12,8 @@ from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from metaloom.plugin.keys import own_rsa_key
 
 
 class NotGenuine(Exception):
@@ -20,7 +21,7 @@ class NotGenuine(Exception):
 
 
 def sign(key_pem: str, *parts: str) -> str:
-    key = _private(key_pem)
+    key = own_rsa_key(key_pem)
     return base64.b64encode(key.sign(_lines(parts).encode(), padding.PKCS1v15(), hashes.SHA256())).decode()
 
 
@@ -65,14 +66,3 @@ def hide(text: str, certificate: x509.Certificate) -> str:
 
 def _lines(parts: tuple[str, ...]) -> str:
     return "".join(f"{part}\n" for part in parts)
-
-
-def _private(pem: str) -> rsa.RSAPrivateKey:
-    """Our own key; OSError when what was set is none: then nothing can be sent."""
-    try:
-        key = load_pem_private_key(pem.encode(), None)
-    except (ValueError, TypeError) as error:
-        raise OSError("the private key that was set cannot be read") from error
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise OSError("the private key that was set is no RSA key")
-    return key
