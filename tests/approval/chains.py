@@ -83,6 +83,7 @@ def chains(draw: Any) -> dict[str, Any]:
     steps["last"] = draw(deciding())
     body: dict[str, Any] = {"steps": steps}
     _maybe(draw, body, "people", st.sampled_from(({"forbid_repeat": "step"}, {"forbid_repeat": "none"})))
+    _maybe(draw, body, "makers", st.sampled_from((["head"], ["created_by", "head"], [])))
     _maybe(draw, body, "repeated", st.sampled_from(("pass_adjacent", "pass_any")))
     _maybe(draw, body, "allow", st.fixed_dictionaries({"withdraw": st.sampled_from(("before_decision", "any_time", "never")), "take_back": st.booleans()}))
     return body
@@ -95,6 +96,7 @@ def facts(draw: Any) -> dict[str, Any]:
     return {
         "roles": {r: draw(everybody) for r in ROLES},
         "record": {"total": draw(st.sampled_from((50, 200, 900))), "docs": draw(st.booleans()), "head": draw(st.sampled_from((*PEOPLE, None))),
+                   "created_by": draw(st.sampled_from((*PEOPLE, *SECOND, "ini", None))),
                    "other": draw(st.sampled_from((None, 7)))},
         "same": [["ann", "ann2"], ["bob", "bob2"]],
         "blind": draw(st.lists(st.sampled_from(PEOPLE), max_size=1)),

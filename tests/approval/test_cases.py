@@ -48,7 +48,7 @@ class Play:
 
     def __init__(self, case: dict[str, Any]) -> None:
         self.case, self.at = case, START
-        self.world: World = world(case["chain"], **case["facts"])
+        self.world: World = world(case["chain"], **{**case["facts"], "record": dict(case["facts"].get("record", {}))})
         self.chain = self.world.chain
         self.log: list[Event] = []
         self.state: CaseState | None = None

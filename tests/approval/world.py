@@ -164,7 +164,7 @@ class World:
     def _value(self, expression: str, state: CaseState) -> Any:
         scope = chain_scope(self.catalog, self.chain)
         checked = ex.compile(expression, scope, None, frozenset({ex.PYTHON}))
-        record = dict.fromkeys(scope.fields) | {k: self.id(v) if k in ("head", "owner") else Decimal(str(v)) if k == "total" else v
+        record = dict.fromkeys(scope.fields) | {k: self.id(v) if k in ("head", "owner", "created_by") and v else Decimal(str(v)) if k == "total" else v
                                                          for k, v in self.record.items()}
         outputs = {name: {f: self._plain(v) for f, v in values.items()} for name, values in state.outputs.items()}
         empty = {s.name: dict.fromkeys(s.outputs) for s in self.chain.every_step() if getattr(s, "outputs", None)}
@@ -181,6 +181,9 @@ class World:
             if self.name(user_id) in group:
                 return self.id(group[0])
         return user_id
+
+    def makers(self, fields: Sequence[str]) -> tuple[int, ...]:
+        return tuple(self.id(self.record[name]) for name in fields if self.record.get(name))
 
     def may_read(self, user_id: int) -> bool:
         return user_id > 0 and user_id <= len(self.names) and self.name(user_id) not in self.blind

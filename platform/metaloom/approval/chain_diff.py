@@ -9,7 +9,7 @@ from metaloom.approval.blocks import plan_of
 from metaloom.base.text import Text
 from metaloom.model import ApprovalChain, ChainStep, Fork
 
-OF_CHAIN = ("subject", "one_open", "start", "forbid_repeat", "repeated", "allow", "results")
+OF_CHAIN = ("subject", "one_open", "start", "forbid_repeat", "makers", "repeated", "allow", "results")
 LEFT_OUT = ("name", "position", "branches", "steps")
 
 

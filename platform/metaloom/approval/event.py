@@ -23,14 +23,14 @@ class Event:
 
     Kinds and their data; every event has ``at``:
 
-    * ``started`` initiator digest chain chosen · ``finished`` result why by
+    * ``started`` initiator digest chain chosen (makers) · ``finished`` result why by
     * ``step_entered`` step round · ``step_left`` step outcome why · ``skipped`` step why · ``step_cancelled`` ``step_reopened`` step
     * ``branch_chosen`` step branches done · ``branch_done`` ``branch_reopened`` step branch · ``stuck`` step why · ``waiting`` step
     * ``people_found`` step ids dropped (pairs of account and reason)
     * ``task_opened`` no step kind round, as in ``Task``, and replaces · ``task_activated`` task · ``task_waits`` task for ·
       ``task_closed`` task why · ``pool_reduced`` task pool assignee
     * ``decided`` task by on_behalf_of people decision opinion outputs attachments why · ``resolved`` task by people opinion
-    * ``returned`` step by to then closed reset · ``resubmitted`` task by opinion · ``resumed`` from steps · ``taken_back`` task by people reset
+    * ``returned`` step by to then closed reset · ``resubmitted`` task by opinion (makers) · ``resumed`` from steps · ``taken_back`` task by people reset
     * ``transferred`` ``delegated`` task by to why · ``added`` task by to where why · ``removed`` task by to · ``claimed`` ``unclaimed`` task by
     * ``asked`` task by to question · ``answered`` task by opinion · ``copied`` step by to dropped · ``read`` task by · ``held`` task by draft
     * files that came with words: ``attachments`` (ids) in every event that holds words; absent without files, but for ``decided``

@@ -35,6 +35,10 @@ class Facts(Protocol):
         """The person behind an account: equal for two accounts of one human being."""
         ...
 
+    def makers(self, fields: Sequence[str]) -> tuple[int, ...]:
+        """The accounts that these fields of the record name; empty fields name nobody, and accounts that are switched off count."""
+        ...
+
     def may_read(self, user_id: int) -> bool:
         """Whether the account may read the record by rights of its own."""
         ...

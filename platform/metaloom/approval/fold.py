@@ -38,7 +38,7 @@ def fold(state: CaseState | None, event: Event) -> CaseState:
 
 def _started(d: Data) -> CaseState:
     chosen = {step: tuple(ids) for step, ids in d["chosen"].items()}
-    return CaseState("running", d["initiator"], d["digest"], d["at"], seq=1, chosen=chosen)
+    return CaseState("running", d["initiator"], d["digest"], d["at"], seq=1, chosen=chosen, makers=tuple(d.get("makers", ())))
 
 
 def _status(state: CaseState) -> str:
@@ -224,7 +224,7 @@ def _returned(state: CaseState, d: Data) -> CaseState:
 
 def _resubmitted(state: CaseState, d: Data) -> CaseState:
     state = _task(state, d["task"], status="done", decision="resubmit", opinion=d["opinion"], by=d["by"], closed_at=d["at"])
-    return replace(state, status="running")
+    return replace(state, status="running", makers=tuple(dict.fromkeys((*state.makers, *d.get("makers", ())))))
 
 
 def _resumed(state: CaseState, d: Data) -> CaseState:

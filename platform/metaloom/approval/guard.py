@@ -67,7 +67,7 @@ def power(story: Story, by: int, task: Task | None, name: str) -> Task:
 def fit(story: Story, task: Task, user: int, *, principal: int | None = None, instead: bool = False) -> None:
     """Refuse ``user`` as holder of a task beside, or instead of, ``task``."""
     why = unfit(story, task.step, user, principal=principal, instead_of=task.no if instead else None)
-    if why in ("initiator", "acted"):
+    if why in ("initiator", "maker", "acted"):
         no("barred")
     if why:
         no(why)

@@ -12,6 +12,7 @@ from metaloom.approval.event import Event, Move
 from metaloom.approval.facts import Facts
 from metaloom.approval.guard import running
 from metaloom.approval.offer import Offer
+from metaloom.approval.people import made_by
 from metaloom.approval.state import CaseState, Task
 from metaloom.approval.story import Story
 from metaloom.approval.words import no
@@ -68,7 +69,7 @@ def begin(chain: ApprovalChain, facts: Facts, initiator: int, at: datetime, *, d
     """
     story = Story(chain, facts, at)
     picked = {step: list(dict.fromkeys(people)) for step, people in (chosen or {}).items()}
-    story.tell("started", initiator=initiator, digest=digest, chain=chain.address, chosen=picked)
+    story.tell("started", initiator=initiator, digest=digest, chain=chain.address, chosen=picked, **made_by(story))
     _check_choices(story, picked)
     walk.enter(story, next(iter(chain.steps)))
     if story.state.status == "rejected" and story.events[-1].data["why"] == "empty":

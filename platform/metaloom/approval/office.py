@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from metaloom.approval import seats, walk
 from metaloom.approval.event import SYSTEM, Move
 from metaloom.approval.guard import admin, brought, initiator, open_task, running, written
+from metaloom.approval.people import made_by
 from metaloom.approval.state import Task
 from metaloom.approval.story import Story
 from metaloom.approval.words import never, no
@@ -33,7 +34,8 @@ def may_resubmit(story: Story, by: int, task: Task | None) -> Task:
 
 def resubmit(story: Story, move: Move, task: Task) -> None:
     """重新提交: every step again, or straight back to those who were at it."""
-    story.tell("resubmitted", task=task.no, by=move.by, opinion=str(move.data.get("opinion") or ""), **brought(story, move, task))
+    story.tell("resubmitted", task=task.no, by=move.by, opinion=str(move.data.get("opinion") or ""), **brought(story, move, task),
+               **made_by(story))
     leaves = story.state.resume.get("initiator")
     if leaves is None:
         walk.enter(story, next(iter(story.plan.blocks[None])))

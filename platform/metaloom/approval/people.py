@@ -97,9 +97,16 @@ def barred(story: Story, step: Decide, people: frozenset[int]) -> str:
     """Why these people may not decide in ``step``; '' where they may."""
     if step.initiator != "allow" and story.person(story.state.initiator) in people:
         return "initiator"
+    if step.initiator != "allow" and people & persons(story, SYSTEM, *story.state.makers, *story.makers):
+        return "maker"
     if story.chain.forbid_repeat == "chain" and any(s != step.name and p in people for s, p in story.state.acted):
         return "acted"
     return ""
+
+
+def made_by(story: Story) -> dict[str, list[int]]:
+    """The makers as the event tells them that puts the record forward: whoever was one stays one, whatever becomes of the field."""
+    return {"makers": list(story.makers)} if story.makers else {}
 
 
 def unfit(story: Story, step: str, user: int, *, principal: int | None = None, instead_of: int | None = None) -> str:

@@ -83,6 +83,7 @@ class LastDecision:
 class CaseState:
     """``acted``: (step, person) of everyone who decided; ``passed``: the same since the record last went back, in order.
 
+    ``makers``: accounts that the record named as makers when it was put forward.
     ``resume``: step (or ``initiator``) → steps to enter again once it is through. ``chosen``: step → people the initiator picked.
     ``copies``: account → whether it has read. ``status``: running | returned | waiting | one of ``ENDS``.
     """
@@ -102,6 +103,7 @@ class CaseState:
     copies: Mapping[int, bool] = field(default_factory=dict)
     last: LastDecision | None = None
     finished_at: str = ""
+    makers: tuple[int, ...] = ()
 
     @property
     def finished(self) -> bool:

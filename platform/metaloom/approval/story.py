@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from metaloom.approval.blocks import Plan, plan_of
@@ -46,6 +47,11 @@ class Story:
 
     def person(self, user: int) -> int:
         return self.facts.person(user)
+
+    @cached_property
+    def makers(self) -> tuple[int, ...]:
+        """Whoever the record names as its makers now."""
+        return self.facts.makers(self.chain.makers) if self.chain.makers else ()
 
     def live(self, step: str) -> tuple[Task, ...]:
         return self.state.live_tasks(step)

@@ -14,7 +14,7 @@ from metaloom.base.working_time import add_working, working_between
 from metaloom.command.approval_people import People
 from metaloom.command.deadlines import deadline, working_calendar
 from metaloom.command.evaluate import PYTHON, run
-from metaloom.command.live import Live, Loose, Names, linked
+from metaloom.command.live import Live, Loose, Names, along, linked
 from metaloom.command.unit import Unit
 from metaloom.compile.scope import USER, chain_scope, values_scope
 from metaloom.expression import ExpressionError, Scope
@@ -118,6 +118,14 @@ class RecordFacts:
 
     def person(self, user_id: int) -> int:
         return self.people.person(user_id)
+
+    def makers(self, fields: Sequence[str]) -> tuple[int, ...]:
+        live = Live(self.unit, self.entity, self.record)
+        try:
+            found = [along(live, path) for path in fields]
+        except KeyError as gone:
+            raise NotPossible(message("approval.outdated", chain=self.chain.label, what=gone.args[0])) from gone
+        return tuple(dict.fromkeys(user_id for user_id in found if user_id))
 
     def may_read(self, user_id: int) -> bool:
         if user_id not in self._readers:

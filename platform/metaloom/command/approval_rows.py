@@ -99,11 +99,11 @@ def open_cases(unit: Unit, entity: str, record_id: int, chain: str | None = None
 
 
 def took_part(unit: Unit, entity: str, record_id: int) -> set[int]:
-    """Whoever started or decided in a case about the record: the accounts that began, the persons who acted (by their first account)."""
+    """Whoever made, started or decided in a case about the record: the accounts that began, the persons who acted (by their first account)."""
     table = unit.tables.engine.approval_case
     kept = unit.conn.scalars(sa.select(table.c.state).where(table.c.entity == entity, table.c.record_id == record_id)).all()
     states = [codec.load_state(text) for text in kept]
-    return {state.initiator for state in states} | {person for state in states for _, person in state.acted}
+    return {maker for state in states for maker in (state.initiator, *state.makers)} | {person for state in states for _, person in state.acted}
 
 
 def new_case(unit: Unit, values: Mapping[str, Any]) -> int:

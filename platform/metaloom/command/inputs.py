@@ -10,7 +10,7 @@ from metaloom.base.messages import message, words
 from metaloom.base.text import Text
 from metaloom.command import approval_rows, check, rows
 from metaloom.command.evaluate import filter_holds, fitted, holds
-from metaloom.command.live import Live, Loose, Names
+from metaloom.command.live import Live, Loose, Names, along
 from metaloom.command.unit import Unit
 from metaloom.expression import Scope, compile, to_python
 from metaloom.model import Entity, Field
@@ -31,16 +31,9 @@ def refuse_same_person(unit: Unit, entity: Entity, record: Mapping[str, Any] | N
         if path == APPROVAL and path not in entity.fields:
             found, role = approval_rows.took_part(unit, entity.address, record["id"]), TOOK_PART
         else:
-            found, role = {_along(live, path)}, _label(unit, entity, path)
+            found, role = {along(live, path)}, _label(unit, entity, path)
         if rows.same_person(unit, actor, *(maker for maker in found if maker is not None)):
             raise NotAllowed(message("command.same_person", action=label, maker=role))
-
-
-def _along(live: Mapping[str, Any], path: str) -> int | None:
-    found: Any = live
-    for name in path.split("."):
-        found = found[name] if found is not None else None
-    return found["id"] if isinstance(found, Mapping) else found
 
 
 def _label(unit: Unit, entity: Entity, path: str) -> Text:

@@ -97,6 +97,14 @@ class Shown(Mapping[str, Any]):
         return len(self._whole())
 
 
+def along(record: Mapping[str, Any], path: str) -> int | None:
+    """The account, or whatever a link holds, at the end of a path of links; None where one of them is empty. KeyError: no such field."""
+    found: Any = record
+    for name in path.split("."):
+        found = found[name] if found is not None else None
+    return found["id"] if isinstance(found, Mapping) else found
+
+
 class Linked(Mapping[str, Any]):
     """A linked record that is read only when something besides its id is asked of it."""
 

@@ -51,6 +51,7 @@ def build_chain(context: Context, folder: Folder, name: str, node: Node) -> Appr
         address=build.address, entity=folder.address, name=name, label=words(node.get("label")), subject=words(node.get("subject")),
         steps=build.steps(node.get("steps")), one_open=flag(node.get("one_open"), True), start=build.start(node.get("start")),
         forbid_repeat=string(_below(node, "people", "forbid_repeat"), "chain"), repeated=string(node.get("repeated"), "ask"),
+        makers=strings(node.get("makers")) if node.get("makers") is not None else ("created_by",),
         allow=build.allowed(node.get("allow")), results=_frozen({r: build_steps(context, folder, f"{build.address}/{r}", n)
                                                                 for r, n in entries(node.get("results"))}),
         position=node.key)

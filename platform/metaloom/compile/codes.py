@@ -125,6 +125,7 @@ CODES: dict[str, Code] = {
     "ML-CHAIN-020": Code("nothing starts this chain", "add start:, or the step start_approval to an action", "warning"),
     "ML-CHAIN-021": Code("{name} has a branch otherwise already", "keep one"),
     "ML-CHAIN-022": Code("{path} is no link of {entity} whose record {chain} could be about"),
+    "ML-CHAIN-023": Code("makers: {path} becomes whoever decides, so the next step would have nobody", "name who made it: created_by, owner or a field"),
     # processes
     "ML-PROC-001": Code("{key} means nothing for a step of type {type}", "remove it"),
     "ML-PROC-002": Code("a step of type {type} needs {key}"),

@@ -117,6 +117,7 @@ CODES_ZH: dict[str, tuple[str, str]] = {
     "ML-CHAIN-020": ("没有什么启动此审批链", "请写 start:，或在某个操作中加上 start_approval 步骤"),
     "ML-CHAIN-021": ("{name} 已有 otherwise 分支", "请保留一个"),
     "ML-CHAIN-022": ("{path} 不是 {entity} 的关联字段，{chain} 无法针对其记录", ""),
+    "ML-CHAIN-023": ("makers：{path} 会变成审批人本人，后续环节将无人可审", "请写制单的人：created_by、owner 或某个字段"),
     # processes
     "ML-PROC-001": ("{key} 对 {type} 类步骤没有意义", "请删除"),
     "ML-PROC-002": ("{type} 类步骤需要 {key}", ""),

@@ -176,6 +176,7 @@ class Allowed:
 class ApprovalChain:
     """``address`` is ``<entity>/<name>``. ``forbid_repeat``: chain (nobody acts in two steps) | step (nobody acts twice in one) | none.
 
+    ``makers``: paths to users of the record who made what is decided, besides the initiator: they do not decide either.
     ``repeated``: what becomes of a person who passed an earlier step already, where repeats are allowed: ask | pass_adjacent | pass_any.
     ``results``: what the record undergoes at ``started approved rejected returned resumed withdrawn terminated``, as action steps.
     """
@@ -189,6 +190,7 @@ class ApprovalChain:
     one_open: bool = True
     start: StartRule | None = None
     forbid_repeat: str = "chain"
+    makers: tuple[str, ...] = ()
     repeated: str = "ask"
     allow: Allowed = Allowed()
     results: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)

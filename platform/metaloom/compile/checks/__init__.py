@@ -35,7 +35,7 @@ CHECKS = (
     lifecycles.state_fields_and_lifecycles_pair, lifecycles.states_are_reachable, lifecycles.final_means_final, lifecycles.transitions_are_fired,
     actions.inputs_are_enterable, actions.makers_are_people,
     chains.steps_are_whole, chains.forks_go_somewhere, chains.deciders_exist, chains.returns_go_back, chains.votes_and_limits_count,
-    chains.sub_chains_exist, chains.step_fields_fit, chains.protected_records_keep_four_eyes, chains.chains_are_started,
+    chains.makers_are_people, chains.sub_chains_exist, chains.step_fields_fit, chains.protected_records_keep_four_eyes, chains.chains_are_started,
     processes.process_steps_are_whole, processes.process_ways_lead_on, processes.process_results_exist_before_use,
     processes.processes_are_started, processes.process_people_may_read,
     screens.list_paths_exist, screens.list_actions_exist, screens.form_fields_fit, screens.menus_lead_somewhere, screens.quick_links_lead_somewhere,

@@ -141,6 +141,17 @@ def _is_person(catalog: Catalog, context: Context, entity: Entity, path: Node, a
         say(context, "ML-CHAIN-015", path.position, at, found=field.type if field else name)
 
 
+def makers_are_people(catalog: Catalog, context: Context) -> None:
+    """Makers are users that the record names, and who last changed it is none: a decision changes it, too."""
+    for chain in catalog.chains.values():
+        makers = _chain_node(context, chain).get("makers")
+        for path in makers.value if makers is not None else ():
+            if str(path.value).rpartition(".")[2] == "updated_by":
+                say(context, "ML-CHAIN-023", path.position, chain.address, path=path.value)
+            else:
+                _is_person(catalog, context, catalog.entities[chain.entity], path, chain.address)
+
+
 def returns_go_back(catalog: Catalog, context: Context) -> None:
     """A record is sent back to steps that can have been before, and where somebody decides."""
     for chain in catalog.chains.values():
@@ -253,6 +264,9 @@ def protected_records_keep_four_eyes(catalog: Catalog, context: Context) -> None
         if chain.forbid_repeat == "none":
             where = spot(context, chain.entity, "approval", chain.name, "people", "forbid_repeat")
             say(context, "ML-CHAIN-016", where, chain.address, key="forbid_repeat", value="none", entity=chain.entity, cure="write chain or step")
+        if "created_by" not in chain.makers:
+            where, named = spot(context, chain.entity, "approval", chain.name, "makers"), f"[{', '.join(chain.makers)}]"
+            say(context, "ML-CHAIN-016", where, chain.address, key="makers", value=named, entity=chain.entity, cure="let created_by be one of them")
         for step in (s for s in chain.every_step() if isinstance(s, Decide)):
             _keeps_four_eyes(context, chain, step)
 
@@ -297,8 +311,12 @@ def _started(entity: str, steps: Iterable[Step]) -> Iterator[str]:
 
 def _written(context: Context, chain: ApprovalChain) -> Iterator[tuple[str, Node]]:
     """Every step as written, nested ones too."""
-    node = context.effective.entities[chain.entity].kinds["approval"].value[chain.name]
-    return _steps(node.get("steps"))
+    return _steps(_chain_node(context, chain).get("steps"))
+
+
+def _chain_node(context: Context, chain: ApprovalChain) -> Node:
+    node: Node = context.effective.entities[chain.entity].kinds["approval"].value[chain.name]
+    return node
 
 
 def _steps(node: Node | None) -> Iterator[tuple[str, Node]]:
