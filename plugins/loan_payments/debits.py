@@ -28,10 +28,11 @@ def prepare(work: Work, batch: Values | None, input: Values) -> Values:
     owed: dict[int, Decimal] = defaultdict(lambda: ZERO)
     for row in rows:
         owed[row["loan"]] += row["unpaid"]
+    loans = _locked(work, list(owed))             # two batches that are prepared at once never hold the same loan
     busy = {row["loan"] for row in _open_items(work, list(owed))}
     items, left_out = [], 0
     for loan_id in sorted(owed):
-        loan = work.get(LOAN, loan_id)
+        loan = loans[loan_id]
         amount = owed[loan_id] - loan["suspense"]
         agreement = agreement_of(work, loan["customer"], batch)
         if loan_id in busy or amount <= 0 or agreement is None:
@@ -47,6 +48,12 @@ def prepare(work: Work, batch: Values | None, input: Values) -> Values:
     work.change(BATCH, batch["id"], {"total_count": len(items), "total_amount": sum((i["amount"] for i in items), ZERO)})
     work.transition(BATCH, batch["id"], "prepare")
     return {"count": len(items), "left_out": left_out}
+
+
+def _locked(work: Work, loans: Sequence[int]) -> dict[int, Values]:
+    """The loans, locked by rising id: until the end no receipt changes what they owe."""
+    ids = sorted(set(loans))
+    return {row["id"]: row for place in range(0, len(ids), 500) for row in work.find(LOAN, {"id": ids[place:place + 500]}, lock=True)}
 
 
 def _open_items(work: Work, loans: Sequence[int]) -> list[Values]:
@@ -69,6 +76,7 @@ def start(work: Work, batch: Values | None, input: Values) -> Values:
     work.transition(BATCH, batch["id"], "start")
     work.change(BATCH, batch["id"], {"started_by": work.actor.user_id, "started_at": work.now})
     items = work.find(ITEM, {"batch": batch["id"], "status": "waiting"}, lock=True)
+    _locked(work, [item["loan"] for item in items])
     for item in items:
         _debit(work, item, batch)
     finish_batch(work, batch["id"])
@@ -84,7 +92,7 @@ def debit_again(work: Work, item: Values | None, input: Values) -> None:
 
 
 def _debit(work: Work, item: Values, batch: Values) -> None:
-    loan, agreement = work.get(LOAN, item["loan"]), work.get(AGREEMENT, item["agreement"])
+    loan, agreement = work.lock(LOAN, item["loan"]), work.get(AGREEMENT, item["agreement"])
     until = max(batch["due_until"], work.business_date(batch["company"]))
     rows = work.find(INSTALMENT, {"loan": item["loan"]})
     owed = sum((row["unpaid"] for row in rows if row["due_date"] <= until and row["status"] not in ("paid", "cancelled")), ZERO) - loan["suspense"]
