@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from metaloom.base import heap
+
 REQUIRED = os.environ.get("METALOOM_REQUIRE_SERVICES") == "1"
 PG_URLS = (
     os.environ.get("METALOOM_TEST_DATABASE_URL", ""),
@@ -30,6 +32,10 @@ LONG = (
     "tests/tenants/", "tests/generic/test_scope.py", "tests/command/test_approval_fire.py", "tests/job/test_jobs_crash.py",
     "tests/command/test_process_crash.py", "tests/journeys/", "tests/job/test_workers.py", "tests/generic/",
 )  # fmt: skip
+
+
+def pytest_configure() -> None:
+    heap.calm()  # as every entry point of the product does
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,7 +13,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tests.command.guild import Guild
+from tests.forked import Forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,9 +31,7 @@ class Dying:
     def __init__(self, guild: Any) -> None:
         settings = guild.tenant.settings
         place = {"home": str(settings.home), "url": settings.database_url or "", "name": guild.tenant.name, "at": guild.clock.at.isoformat()}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.command.dying", json.dumps(place)], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # fmt: skip
+        self._process = Forked("import json, sys\nfrom tests.command.dying import serve\nserve(json.loads(sys.argv[1]))", json.dumps(place))
 
     def order(self, **what: Any) -> int:
         """0 = it went through, 9 = it died, 1 = it was refused."""
@@ -132,6 +130,3 @@ class Seen(Guild):
     def __init__(self, tenant: Any, people: dict[str, int]) -> None:
         self.tenant, self.people = tenant, people
 
-
-if __name__ == "__main__":
-    serve(json.loads(sys.argv[1]))

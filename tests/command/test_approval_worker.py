@@ -1,15 +1,14 @@
 """What happens without a person: limits that run out, sub-chains that end, deaths of the process."""
 
 import os
-import subprocess
-import sys
 from datetime import timedelta
 
 import pytest
 
 from metaloom.base.errors import MetaloomError
 from metaloom.command import decide_task, handle_sub_done, handle_timer
-from tests.command.guild import NOW, PAPER, ROOT
+from tests import forked
+from tests.command.guild import NOW, PAPER
 
 CHILD = """
 import sys
@@ -118,10 +117,7 @@ def test_a_death_in_the_middle_of_a_decision_leaves_all_of_it_or_nothing(guild, 
     task, version = guild.open_task(case), guild.version(record)
     settings = guild.tenant.settings
     given = (settings.home, settings.database_url or "", guild.tenant.name, guild.people["checker"], task, version)
-    run = subprocess.run(
-        [sys.executable, "-c", CHILD, *map(str, given)],
-        cwd=ROOT, env={**os.environ, "METALOOM_CRASH_POINT": point, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
-        check=False)  # fmt: skip
+    run = forked.run(CHILD, *given, env={**os.environ, "METALOOM_CRASH_POINT": point})
     assert run.returncode == -9, run.stderr[-2000:]
     committed = point == "write.after_commit"
     assert guild.log(case).count("decided") == int(committed)

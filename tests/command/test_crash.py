@@ -1,15 +1,13 @@
 """kill -9 at every named point of a payment: nothing lost, nothing twice (F1 to F7)."""
 
 import os
-import subprocess
-import sys
 from decimal import Decimal
 
 import pytest
 
 from metaloom.command import handle_call, run_action
 from metaloom.command.crash import POINTS
-from tests.command.club import ROOT
+from tests import forked
 from tests.command.test_plugin_commands import book, calls, charged
 
 MEMBER = "club.member"
@@ -43,11 +41,8 @@ else:
 
 def child(club, what, id, version, point):
     settings = club.tenant.settings
-    run = subprocess.run(
-        [sys.executable, "-c", CHILD, str(settings.home), settings.database_url or "", club.tenant.name, what, str(club.people["chief"]),
-         str(id), str(version)],
-        cwd=ROOT, env={**os.environ, "METALOOM_CRASH_POINT": point, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
-        check=False)  # fmt: skip
+    run = forked.run(CHILD, settings.home, settings.database_url or "", club.tenant.name, what, club.people["chief"], id, version,
+                     env={**os.environ, "METALOOM_CRASH_POINT": point})  # fmt: skip
     assert run.returncode in (0, -9), run.stderr[-2000:]
     return run.returncode
 

@@ -1,8 +1,6 @@
 """kill -9 at every named point of a process, two workers with one row, storms of answers and people: done once, asked with one reference."""
 
 import os
-import subprocess
-import sys
 import threading
 from contextlib import suppress
 
@@ -15,7 +13,8 @@ from metaloom.command.handle_process import _answer_in
 from metaloom.command.unit import perform
 from metaloom.job import run_due
 from metaloom.worker.handlers import handlers
-from tests.command.hire import NOW, ORDER, ROOT
+from tests import forked
+from tests.command.hire import NOW, ORDER
 
 CHILD = """
 import sys
@@ -38,9 +37,7 @@ MINE = [p for p in POINTS if p.startswith(("process", "write"))]
 
 def child(hire, row, point):
     settings = hire.tenant.settings
-    run = subprocess.run([sys.executable, "-c", CHILD, str(settings.home), settings.database_url or "", hire.tenant.name, str(row["id"])],
-                         cwd=ROOT, env={**os.environ, "METALOOM_CRASH_POINT": point, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-                         timeout=120, check=False)  # fmt: skip
+    run = forked.run(CHILD, settings.home, settings.database_url or "", hire.tenant.name, row["id"], env={**os.environ, "METALOOM_CRASH_POINT": point})
     assert run.returncode in (0, -9), run.stderr[-2000:]
     return run.returncode
 

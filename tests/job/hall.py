@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +13,8 @@ from metaloom.base.errors import Busy
 from metaloom.command import handle_run, schedule_jobs
 from metaloom.compile import Source
 from metaloom.job import run_due
-from tests.command.club import ROOT, Club, sources
+from tests.command.club import Club, sources
+from tests.forked import Forked
 
 JOBS = """jobs:
   fees:
@@ -120,13 +119,11 @@ class Hall(Club):
     def job_id(self, job: str) -> int:
         return next(row["id"] for row in self.engine_rows("scheduled_job") if row["job"] == job)
 
-    def child(self, what: str, *, lease: float = 60, slow: float = 0, deadly: int = 0, point: str = "") -> subprocess.Popen:
+    def child(self, what: str, *, lease: float = 60, slow: float = 0, deadly: int = 0, point: str = "") -> Forked:
         settings = self.tenant.settings
-        given = {**os.environ, "METALOOM_CRASH_POINT": point, "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(settings.home), settings.database_url or "", self.tenant.name, self.clock.at.isoformat(), what,
-             str(lease), str(slow), str(deadly)], cwd=ROOT, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert process.stdout.readline() == "ready\n", process.stderr.read()[-2000:]
+        given = {**os.environ, "METALOOM_CRASH_POINT": point}
+        process = Forked(CHILD, settings.home, settings.database_url or "", self.tenant.name, self.clock.at.isoformat(), what, lease, slow, deadly, env=given)
+        assert process.stdout.readline() == "ready\n", process.errors()[-2000:]
         return process
 
     def expire(self) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -19,7 +18,8 @@ from metaloom.compile import Source
 from metaloom.job import parts, run_due
 from metaloom.plugin import PluginFault
 from metaloom.plugin.registry import Place
-from tests.command.club import ROOT, TODAY, sources
+from tests.command.club import TODAY, sources
+from tests.forked import Forked
 from tests.job.hall import Hall, end_sleepers
 
 PLUGINS = Path(__file__).parent / "plugins"
@@ -95,11 +95,10 @@ class MassHall(Hall):
 
     def child(self, *, lease=60.0, point="", **env):
         settings = self.tenant.settings
-        given = {**os.environ, "METALOOM_CRASH_POINT": point, "PYTHONPATH": str(ROOT), **{name: str(value) for name, value in env.items()}}
-        process = subprocess.Popen(
-            [sys.executable, "-c", CHILD.format(plugins=str(PLUGINS)), str(settings.home), settings.database_url or "", self.tenant.name,
-             self.clock.at.isoformat(), str(lease)], cwd=ROOT, env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert process.stdout.readline() == "ready\n", process.stderr.read()[-2000:]
+        given = {**os.environ, "METALOOM_CRASH_POINT": point, **{name: str(value) for name, value in env.items()}}
+        process = Forked(CHILD.format(plugins=str(PLUGINS)), settings.home, settings.database_url or "", self.tenant.name,
+                         self.clock.at.isoformat(), lease, env=given)  # fmt: skip
+        assert process.stdout.readline() == "ready\n", process.errors()[-2000:]
         return process
 
     def expire(self):
@@ -219,7 +218,7 @@ def test_kill_9_at_every_point_of_a_part_and_the_next_worker_makes_it_whole(hall
     for number, point in enumerate(points, start=1):
         hall.next_day()
         process = hall.child(point=f"{point}@{hall.tenant.settings.home}/died-{number}")
-        assert process.wait(90) == -signal.SIGKILL, (point, process.stderr.read()[-1500:])
+        assert process.wait(90) == -signal.SIGKILL, (point, process.errors()[-1500:])
         hall.finish()
         right(hall, members, number)
 

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 import threading
 import time
@@ -19,6 +17,7 @@ from metaloom.storage import after_commit, bell
 from metaloom.storage.engine import job_run, outbox, setting
 from metaloom.storage.outbox import put
 from metaloom.storage.tables import ENGINE
+from tests.forked import Forked
 
 
 class _Tables:
@@ -222,8 +221,7 @@ CONSUMER = textwrap.dedent("""
 def consumer(tenant, mode="once", stop="", **env):
     settings = tenant.settings
     given = {**os.environ, "METALOOM_HOME": str(settings.home), "METALOOM_DATABASE_URL": settings.database_url or "", **env}
-    process = subprocess.Popen([sys.executable, "-c", CONSUMER, tenant.name, mode, stop], env=given, stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True)  # fmt: skip
+    process = Forked(CONSUMER, tenant.name, mode, stop, env=given)
     assert process.stdout.readline() == "ready\n"
     return process
 

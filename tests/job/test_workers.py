@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +11,8 @@ import redis
 from rq.registry import StartedJobRegistry
 
 from metaloom.job.redis_queue import queue_name
-from tests.job.hall import EARLY, ROOT, Hall, end_sleepers, is_free
+from tests.forked import Forked
+from tests.job.hall import EARLY, Hall, end_sleepers, is_free
 
 DAY = timedelta(days=1)
 WORKER = """
@@ -63,16 +62,14 @@ class House(Hall):
         fresh.rename(self.clock_file)
         self.clock.at = moment
 
-    def worker(self, *, slow: float = 0, redis_url: str = "") -> subprocess.Popen:
+    def worker(self, *, slow: float = 0, redis_url: str = "") -> Forked:
         settings = self.tenant.settings
-        process = subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(settings.home), settings.database_url or "", redis_url, str(self.clock_file), str(slow)],
-            cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = Forked(WORKER, settings.home, settings.database_url or "", redis_url, self.clock_file, slow)
         self.workers.append(process)
-        assert process.stdout.readline() == "ready\n", process.stderr.read()[-2000:]
+        assert process.stdout.readline() == "ready\n", process.errors()[-2000:]
         return process
 
-    def pause(self, process: subprocess.Popen) -> None:
+    def pause(self, process: Forked) -> None:
         """Stopped wherever it stands: a writer of SQLite outside its transaction, whose lock would stop everybody; a session of
         PostgreSQL also inside one, which the server then ends."""
         os.kill(process.pid, signal.SIGSTOP)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import textwrap
 import threading
@@ -17,6 +16,7 @@ from metaloom.schema_change import publish as publish_function
 from metaloom.storage import Tenancy
 from metaloom.storage.engine import publish as journal
 from metaloom.storage.types import utc_now
+from tests.forked import Forked
 from tests.schema_change.test_plan_and_publish import field, insert, thing, values
 
 POINTS = ("opened", "expanded", "indexed", "backfilled", "validated", "swapping", "swapped", "tidied")
@@ -46,10 +46,8 @@ PUBLISHER = textwrap.dedent("""
 
 def publisher(tenant, point, mode):
     settings = tenant.settings
-    env = {**os.environ, "METALOOM_HOME": str(settings.home), "METALOOM_DATABASE_URL": settings.database_url or "",
-           "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
-    return subprocess.Popen([sys.executable, "-c", PUBLISHER, tenant.name, point, mode], env=env, stdin=subprocess.PIPE,
-                            stdout=subprocess.PIPE, text=True)  # fmt: skip
+    env = {**os.environ, "METALOOM_HOME": str(settings.home), "METALOOM_DATABASE_URL": settings.database_url or ""}
+    return Forked(PUBLISHER, tenant.name, point, mode, env=env)
 
 
 def journal_states(tenant):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import subprocess
-import sys
 import time
 from datetime import date
 from pathlib import Path
@@ -19,8 +17,10 @@ from metaloom import command
 from metaloom.base.clock import SystemClock
 from metaloom.plugin.registry import installed
 from metaloom.storage import Settings, Tenancy
+from tests import forked
 
 ROOT = Path(__file__).resolve().parents[2]
+COMMAND_LINE = "from metaloom.cli import main; main(prog_name='metaloom')"
 PASSWORD = "correct-horse-7-battery"
 WECHAT = """
 overlay:
@@ -62,7 +62,7 @@ class House:
         self.write(client, f"lending/customer_centre/customer/{name}", text)
 
     def cli(self, *words: str, fails: bool = False) -> str:
-        done = subprocess.run([sys.executable, "-m", "metaloom", *words], env=self.env, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        done = forked.run(COMMAND_LINE, *words, env=self.env)
         assert (done.returncode != 0) is fails, (words, done.returncode, done.stdout, done.stderr)
         return done.stdout + done.stderr
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from metaloom.base import heap
+
 
 class _Words(click.Group):
     """Finds its commands among the modules of this package, then among the plugins' tools."""
@@ -40,3 +42,4 @@ def _brought() -> Any:
 @click.version_option(package_name="metaloom")
 def main() -> None:
     """metaloom: YAML in, a running application out."""
+    heap.calm()
