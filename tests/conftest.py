@@ -69,6 +69,20 @@ def _without_skip(report: Any) -> Any:
     return report
 
 
+@pytest.fixture(scope="session", autouse=True)
+def without_cost() -> None:
+    """Passwords hashed in no time and commits that do not wait for the disk: a test that dies never takes the machine with it.
+
+    An eighth of the suite's processor time went into hashes of one password. `tests/security/test_costs.py` holds that the product
+    itself, in a process without these lines, saves neither.
+    """
+    from metaloom.command import password
+    from metaloom.storage import sqlite
+
+    password.COST = 2**8
+    sqlite.SYNCHRONOUS = "OFF"
+
+
 @pytest.fixture(scope="session")
 def worker_number(request: pytest.FixtureRequest) -> int:
     """0 for a run in one process, 1, 2 … for the processes of `pytest -n`."""
@@ -88,6 +102,7 @@ def pg_url(worker_number: int) -> Iterator[str]:
     with engine.connect() as connection:
         connection.execute(sa.text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
         connection.execute(sa.text(f'CREATE DATABASE "{name}"'))
+        connection.execute(sa.text(f'ALTER DATABASE "{name}" SET synchronous_commit = off'))
     yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
     with engine.connect() as connection:
         connection.execute(sa.text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))

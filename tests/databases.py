@@ -16,7 +16,8 @@ def own_database(pg_url: str, suffix: str) -> Iterator[str]:
     server = sa.make_url(pg_url)
     name = f"{server.database}_{suffix}"
     engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    for statement in (f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}"'):
+    for statement in (f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}"',
+                      f'ALTER DATABASE "{name}" SET synchronous_commit = off'):
         with engine.connect() as connection:
             connection.execute(sa.text(statement))
     yield server.set(database=name).render_as_string(hide_password=False)

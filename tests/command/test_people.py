@@ -13,6 +13,7 @@ from metaloom.command import (
     create_record,
     file_for,
     move_business_date,
+    password,
     publish,
     revoke_role,
     save_user,
@@ -31,7 +32,8 @@ def person(club, name, **values):
                      password="Secret2026")
 
 
-def test_a_password_is_the_login_library_s_own_kind():
+def test_a_password_is_the_login_library_s_own_kind(monkeypatch):
+    monkeypatch.setattr(password, "COST", 2**15)
     stored = hashed("Geheim-2026")
     assert check_password_hash(stored, "Geheim-2026")
     assert not check_password_hash(stored, "geheim-2026")

@@ -11,25 +11,26 @@ from metaloom.base.errors import Invalid, Problem
 from metaloom.base.messages import message
 
 LENGTH_MIN, LENGTH_MAX = 8, 200
-_N, _R, _P = 2**15, 8, 1
+COST = 2**15                      # scrypt's N: 32 MiB and some 60 ms for each guess
+_R, _P = 8, 1
 _SALT = string.ascii_letters + string.digits
 
 
 def hashed(password: str) -> str:
     """``scrypt:32768:8:1$<salt>$<hex>``: what werkzeug makes and checks (the web framework itself stays outside this floor)."""
     salt = "".join(secrets.choice(_SALT) for _ in range(16))
-    return f"scrypt:{_N}:{_R}:{_P}${salt}${_digest(password, salt)}"
+    return f"scrypt:{COST}:{_R}:{_P}${salt}${_digest(password, salt)}"
 
 
 def matches(stored: str, password: str) -> bool:
     """Whether the password is the stored one; False for hashes of another kind."""
     method, _, rest = stored.partition("$")
     salt, _, digest = rest.partition("$")
-    return method == f"scrypt:{_N}:{_R}:{_P}" and hmac.compare_digest(_digest(password, salt), digest)
+    return method == f"scrypt:{COST}:{_R}:{_P}" and hmac.compare_digest(_digest(password, salt), digest)
 
 
 def _digest(password: str, salt: str) -> str:
-    return hashlib.scrypt(password.encode(), salt=salt.encode(), n=_N, r=_R, p=_P, maxmem=132 * _N * _R * _P).hex()
+    return hashlib.scrypt(password.encode(), salt=salt.encode(), n=COST, r=_R, p=_P, maxmem=132 * COST * _R * _P).hex()
 
 
 def refuse_weak(password: str, username: str) -> None:

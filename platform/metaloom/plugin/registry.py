@@ -78,6 +78,7 @@ class Registry:
         self._owners = {key: plugin for plugin in self.plugins.values() for key in plugin.providers}
         self._made: dict[tuple[str, str, str, str, str], Any] = {}
         self._tools: tuple[tuple[str, Tool], ...] | None = None
+        self._on: dict[str, tuple[CommandDeclaration, ...]] = {}
 
     def command(self, address: str) -> CommandDeclaration | None:
         """The declaration of ``plugin.command``."""
@@ -90,7 +91,10 @@ class Registry:
 
     def commands_on(self, entity: str) -> tuple[CommandDeclaration, ...]:
         """The commands that people may be offered on records of ``entity``."""
-        return tuple(c for c in self.commands() if c.on == entity and not c.internal)
+        found = self._on.get(entity)
+        if found is None:
+            found = self._on[entity] = tuple(c for c in self.commands() if c.on == entity and not c.internal)
+        return found
 
     def hearing(self, topic: str) -> tuple[CommandDeclaration, ...]:
         """The commands that hear signed notices of a topic, in the order of their plugins."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from metaloom.storage.control import TenantRow
 
 WAIT_SECONDS = 5.0
+SYNCHRONOUS = "FULL"              # a commit that was answered is on the disk
 _VERSION_MIN = (3, 37, 0)
 
 
@@ -128,7 +129,7 @@ def _engine(path: Path, begin: str, *, reader: bool, size: int) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, record: object) -> None:
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS}")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA recursive_triggers = ON")
         connection.execute("PRAGMA cache_size = -16000")
