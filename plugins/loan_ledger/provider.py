@@ -15,8 +15,8 @@ def _both(*names: str) -> tuple[str, ...]:
 
 
 PAYOUT = ("principal",)
-REPAYMENT = ("received", "from_suspense", "principal", "principal_overdue", "principal_non_accrual", "interest_accrued", "interest_overdue", "fee_due",
-             "interest", "penalty", "compound", "fee", "surplus", "off_interest")
+REPAYMENT = ("received", "collected", "from_suspense", "principal", "principal_overdue", "principal_non_accrual", "interest_accrued", "interest_overdue",
+             "fee_due", "interest", "penalty", "compound", "fee", "surplus", "off_interest")
 RECEIVABLE = ("normal", "overdue", "non_accrual", "interest", "interest_overdue", "fee")
 HAPPENINGS: Mapping[str, tuple[str, ...]] = {
     "payout": PAYOUT,
@@ -32,11 +32,11 @@ HAPPENINGS: Mapping[str, tuple[str, ...]] = {
     "refund": ("refund",),
     "provision": _both("provision"),
     "write_off": (*RECEIVABLE, "written_off"),
-    "recovery": ("received", "from_suspense", "recovered", "surplus", "written_off"),
+    "recovery": ("received", "collected", "from_suspense", "recovered", "surplus", "written_off"),
     "adjustment": tuple(f"{name}_{way}" for name in (*RECEIVABLE, "suspense", "allowance") for way in ("up", "down")),
 }
 """What may happen to a loan, and the amounts that each of it takes: one accounting event for each (domain specification §6)."""
-_CAME = frozenset({"received", "from_suspense"})
+_CAME = frozenset({"received", "collected", "from_suspense"})
 _BESIDE = frozenset({"off_interest", "written_off"})
 
 

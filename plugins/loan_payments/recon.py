@@ -156,12 +156,28 @@ def recount(work: Work, run: int) -> None:
 
 
 def close(work: Work, run: Values | None, input: Values) -> None:
-    """Finance confirms the day: everything agrees or was handled."""
+    """Finance confirms the day: everything agrees or was handled, and what the channel settles moves to the bank."""
     assert run is not None
     left = work.find(DIFFERENCE, {"recon": run["id"], "status": ["open", "proposed"]})
     work.require(not left, (f"还有 {len(left)} 条差异未处理。", f"{len(left)} differences are not handled yet."))
     work.change(RUN, run["id"], {"closed_by": work.actor.user_id})
+    _settle(work, run)
     work.transition(RUN, run["id"], "close")
+
+
+def _settle(work: Work, run: Values) -> None:
+    """What the channel took, less what it paid and its fees, is in our bank now (or came from there): off 1012, where it stood meanwhile.
+
+    The statement is the truth about the money; an order that it does not have, or has otherwise, stays on 1012 for people to see."""
+    lines = work.find(LINE, {"recon": run["id"], "take": run["takes"], "outcome": "succeeded"})
+    fee = sum((line["fee"] for line in lines), ZERO)
+    net = sum((line["amount"] if line["kind"] == "collect" else -line["amount"] for line in lines), ZERO) - fee
+    if not net and not fee:
+        return
+    entry = work.post("channel_settled", {"to_bank": max(net, ZERO), "from_bank": max(-net, ZERO), "fee": fee},
+                      {"memo": f"{run['recon_no']} {run['day'].isoformat()}"}, run["company"], work.business_date(run["company"]), run["day"],
+                      (RUN, run["id"]))
+    work.change(RUN, run["id"], {"settled_amount": net, "settled": entry})
 
 
 # -- handling ------------------------------------------------------------------------------------------------------------

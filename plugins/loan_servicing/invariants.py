@@ -13,6 +13,7 @@ from .balances import NAMES
 from .cases import ACCOUNTS, CHANGE, CREDIT
 from .limits import LIMIT, TXN
 from .payout import DRAWDOWN
+from .repayment import BY_CHANNEL
 from .replan import ALLOCATION, INSTALMENT, LOAN, PLAN, REPAYMENT, ZERO
 
 ENTRY, LEG = "platform.ledger_entry", "platform.ledger_leg"
@@ -114,6 +115,18 @@ def allocations(survey: Survey) -> Iterator[Breach]:
             if found != (wanted if standing else ZERO):
                 yield Breach(REPAYMENT, row["id"], f"is {row['status']} with {wanted} of {component}, {found} is allocated")
     yield from _lines_paid(survey)
+
+
+def money_in(survey: Survey) -> Iterator[Breach]:
+    """What came through a channel is on 1012 and what came to the bank on 1002, to the cent; a reversed receipt is on neither."""
+    held: dict[tuple[int, str], Decimal] = defaultdict(lambda: ZERO)
+    for (record, account, side), sums in survey.sums(LEG, ("record_id", "account", "side"), ("amount",), {"entity": REPAYMENT}).items():
+        held[record, account] += sums["amount"] if side == "debit" else -sums["amount"]
+    for row in survey.rows(REPAYMENT, ("status", "source", "amount")):
+        wanted = {"1012" if row["source"] in BY_CHANNEL else "1002": ZERO if row["status"] == "reversed" else row["amount"]}
+        for account in ("1002", "1012"):
+            if held[row["id"], account] != wanted.get(account, ZERO):
+                yield Breach(REPAYMENT, row["id"], f"is {row['status']} from {row['source']} with {held[row['id'], account]} on account {account}")
 
 
 def _lines_paid(survey: Survey) -> Iterator[Breach]:

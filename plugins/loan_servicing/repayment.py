@@ -7,13 +7,15 @@ from datetime import date
 
 from metaloom.plugin.command import Values, Work
 
-from .balances import receipt_entry
+from .balances import Entry, receipt_entry
 from .cases import REPAYMENT, SNAPSHOT, Case, book, catch_up, finish, open_case
 from .fold import Life, Txn, settlement
 from .replan import ALLOCATION, ZERO
 from .standing import cents, money
 
-__all__ = ["ALLOCATION", "REPAYMENT", "owed_now", "repay", "settle_quote"]
+BY_CHANNEL = frozenset({"debit", "wechat", "alipay"})
+"""Sources of a receipt (``lending.repay_source``) whose money a payment channel holds first."""
+__all__ = ["ALLOCATION", "BY_CHANNEL", "REPAYMENT", "owed_now", "repay", "settle_quote"]
 
 
 def repay(work: Work, loan: Values | None, input: Values) -> Values:
@@ -36,12 +38,19 @@ def repay(work: Work, loan: Values | None, input: Values) -> Values:
         **{name: money(receipt.of(name)) for name in ("principal", "interest", "penalty", "compound", "fee")},
         "from_suspense": money(receipt.from_suspense), "surplus": money(receipt.surplus)})
     entry, stands = receipt_entry(stands, receipt, before, case.today)
+    entry = by_its_way(entry, input["source"])
     cause = (REPAYMENT, repayment)
     work.change(REPAYMENT, repayment, {"voucher": book(work, case, [entry], on, cause)})
     now = replace(case, repayments={**case.repayments, txn.seq: repayment})
     finish(work, now, [*case.txns, txn], stands, before, "prepay" if txn.kind in ("settle", "prepay") else "replay", f"{repayment}", cause)
     row = work.get(REPAYMENT, repayment)
     return {"repayment": repayment, **{name: row[name] for name in ("receipt_no", "principal", "interest", "penalty", "fee", "surplus")}}
+
+
+def by_its_way(entry: Entry, source: str) -> Entry:
+    """What a channel collected stands with the channel (1012) until it settles the day with our bank; all else is in the bank (1002)."""
+    event, amounts = entry
+    return (event, {"collected" if name == "received" else name: amount for name, amount in amounts.items()}) if source in BY_CHANNEL else entry
 
 
 def _txn(work: Work, case: Case, input: Values) -> Txn:

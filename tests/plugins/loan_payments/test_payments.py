@@ -10,7 +10,7 @@ import pytest
 from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotPossible
 from tests.plugins.lender import Lender
 from tests.plugins.loan_payments import desk
-from tests.plugins.loan_servicing.books import books_agree
+from tests.plugins.loan_servicing.books import books_agree, broken
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +144,7 @@ def test_a_batch_takes_what_is_due_and_books_every_receipt_once(shop: Lender) ->
     made = desk.batch(shop)
     with pytest.raises((NotAllowed, NotPossible)):
         shop.do("finance", "debit_batch", made, "start")
+    before = shop.account("1012"), shop.account("1002")
     shop.do("fincheck", "debit_batch", made, "start")
     assert not shop.rows("repayment", loan_id=good), "nothing is booked before the channel said so"
     shop.settle_outside()
@@ -151,6 +152,7 @@ def test_a_batch_takes_what_is_due_and_books_every_receipt_once(shop: Lender) ->
     receipt = shop.rows("repayment", loan_id=good)
     assert (item["status"], order["status"], len(receipt)) == ("paid", "succeeded", 1)
     assert receipt[0]["amount"] == order["amount"] == item["amount"] and receipt[0]["source"] == "debit"
+    assert (shop.account("1012"), shop.account("1002")) == (before[0] + order["amount"], before[1]), "the channel has it, not yet the bank"
     desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
     assert len(shop.rows("repayment", loan_id=good)) == 1
     waits, stopped = desk.item_of(shop, made, poor), desk.item_of(shop, made, gone)
@@ -187,7 +189,7 @@ def test_a_refund_reverses_the_repayment_and_gives_the_money_back_the_way_it_cam
     loan = desk.running_loan(shop)
     shop.do("fincheck", "debit_batch", desk.batch(shop), "start")
     shop.settle_outside()
-    debit, owed = order_of(shop, loan), shop.account("2241.02")
+    debit, owed, held = order_of(shop, loan), shop.account("2241.02"), shop.account("1012")
     made = shop.create("service", "payment_refund", {"order": debit["id"], "why": "wrong", "note": "客户已转账"})
     with pytest.raises(Invalid):
         shop.create("finance", "payment_refund", {"order": debit["id"], "why": "wrong", "note": "再退一次"})
@@ -200,7 +202,7 @@ def test_a_refund_reverses_the_repayment_and_gives_the_money_back_the_way_it_cam
     shop.settle_outside()
     orders = shop.rows("payment_order", refund_id=made)
     assert shop.row("payment_refund", made)["status"] == "done" and [o["status"] for o in orders] == ["failed", "succeeded"]
-    assert shop.account("2241.02") == owed
+    assert shop.account("2241.02") == owed and shop.account("1012") == held - debit["amount"]
 
 
 # -- receipts ------------------------------------------------------------------------------------------------------------
@@ -269,7 +271,8 @@ def test_every_class_of_difference_is_found_and_none_corrects_itself(shop: Lende
     lines = [{"reference": same["pay_no"], "amount": "20000.00"}, {"reference": other["pay_no"], "amount": "20000.01"},
              {"reference": twice["pay_no"], "amount": "20000.00"}, {"reference": twice["pay_no"], "amount": "20000.00"},
              {"reference": failed["pay_no"], "amount": "20000.00", "outcome": "failed"}, {"reference": lost["pay_no"], "amount": "20000.00"},
-             {"reference": "ZF-NOT-OURS", "amount": "77.00", "kind": "collect"}, {"reference": "ZF-REFUSED", "amount": "1.00", "outcome": "failed"}]
+             {"reference": "ZF-NOT-OURS", "amount": "77.00", "kind": "collect", "fee": "1.50"},
+             {"reference": "ZF-REFUSED", "amount": "1.00", "outcome": "failed"}]
     desk.statement(shop, run, [], outcome="unknown")
     assert shop.row("recon_run", run)["status"] == "open", "a statement that did not come whole is none"
     shop.do("finance", "recon_run", run, "fetch")
@@ -291,8 +294,12 @@ def test_every_class_of_difference_is_found_and_none_corrects_itself(shop: Lende
     standing = [row for row in shop.rows("payment_difference", recon_id=run) if row["status"] == "open"]
     assert {(row["kind"], row["reference"]) for row in standing} == wanted - {("ours_only", shifted["pay_no"])} | {("day_shift", shifted["pay_no"])}
     handle(shop, standing, lost, failed)
+    bank, held = shop.account("1002"), shop.account("1012")
     shop.do("fincheck", "recon_run", run, "close")
-    assert shop.row("recon_run", run)["status"] == "closed"
+    closed = shop.row("recon_run", run)
+    moved = D("77.00") - D("20000.00") * 4 - D("20000.01") - D("1.50")
+    assert (closed["status"], closed["settled_amount"]) == ("closed", moved)
+    assert (shop.account("1002") - bank, shop.account("1012") - held, shop.account("6603")) == (moved, -moved - D("1.50"), D("1.50"))
 
 
 def handle(shop: Lender, standing: list, lost: dict, failed: dict) -> None:
@@ -314,5 +321,10 @@ def handle(shop: Lender, standing: list, lost: dict, failed: dict) -> None:
     assert [row["amount"] for row in shop.rows("bank_receipt", through="channel")] == [D("77.00")]
 
 
-def test_the_books_agree_after_all_of_this(shop: Lender) -> None:
+def test_the_books_agree_after_all_of_this_and_a_day_settled_otherwise_than_stated_is_found(shop: Lender) -> None:
     books_agree(shop)
+    table, closed = shop.tenant.revision().tables.of("lending.recon_run"), shop.rows("recon_run", status="closed")[0]
+    for takes, status in ((closed["takes"], "compared"), (closed["takes"] + 1, "closed")):
+        with shop.tenant.write() as conn:
+            conn.execute(table.update().where(table.c.id == closed["id"]).values(status=status, takes=takes))
+        assert set(broken(shop)) - {"outbox"} == {"loan_payments.settled"}

@@ -70,6 +70,14 @@ PLANTED: tuple[tuple[str, str, str, Any, set[str]], ...] = (
 )
 
 
+def test_a_receipt_whose_money_stands_elsewhere_than_it_came_is_found(worked: Lender) -> None:
+    table = worked.tenant.revision().tables.of("lending.repayment")
+    last = worked.repay(worked.rows("loan")[0]["id"], D(7), source="wechat")
+    assert not broken(worked)
+    with changed(worked, table, last["id"], {"source": "transfer"}):
+        assert set(broken(worked)) == {"loan_servicing.money_in"}
+
+
 @pytest.mark.parametrize(("what", "entity", "column", "more", "seen"), PLANTED, ids=[row[0] for row in PLANTED])
 def test_a_cent_too_many_is_found_wherever_it_lies(worked: Lender, what: str, entity: str, column: str, more: D, seen: set[str]) -> None:
     table = worked.tenant.revision().tables.of(f"lending.{entity}")

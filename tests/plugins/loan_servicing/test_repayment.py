@@ -38,7 +38,7 @@ def picture(shop: Lender, loan: int) -> dict[str, Any]:
     return {**kept, "limit": (limit["used"], limit["available"]), "plan": [
         (r["due_date"], r["principal"], r["interest"], r["paid_principal"], r["paid_interest"], r["status"], r["paid_off_on"])
         for r in shop.rows("instalment", loan_id=loan) if r["status"] != "cancelled"],
-        "accounts": [shop.account(a) for a in ("1002", "1303.01", "2241.01", "6011.01", "6021")]}
+        "accounts": [shop.account(a) for a in ("1002", "1012", "1303.01", "2241.01", "6011.01", "6021")]}
 
 
 def test_what_is_paid_too_much_pays_the_next_bill_when_it_falls_due(shop: Lender, loans: dict[str, int]) -> None:

@@ -1,0 +1,29 @@
+"""What must hold of payments whatever happened; ``metaloom doctor --invariants`` looks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+
+from metaloom.plugin import Breach, Survey
+
+from .recon import LINE, RUN, ZERO
+
+LEG = "platform.ledger_leg"
+
+
+def settled(survey: Survey) -> Iterator[Breach]:
+    """A confirmed day took off the clearing account 1012 what its last statement says, to the cent; any other day nothing."""
+    takes = {row["id"]: row["takes"] for row in survey.rows(RUN, ("takes",))}
+    stated: dict[int, Decimal] = defaultdict(lambda: ZERO)
+    for (recon, take, kind), sums in survey.sums(LINE, ("recon", "take", "kind"), ("amount",), {"outcome": "succeeded"}).items():
+        if take == takes.get(recon):
+            stated[recon] += sums["amount"] if kind == "collect" else -sums["amount"]
+    moved: dict[int, Decimal] = defaultdict(lambda: ZERO)
+    for (record, side), sums in survey.sums(LEG, ("record_id", "side"), ("amount",), {"entity": RUN, "account": "1012"}).items():
+        moved[record] += sums["amount"] if side == "credit" else -sums["amount"]
+    for run in survey.rows(RUN, ("status",)):
+        wanted = stated[run["id"]] if run["status"] == "closed" else ZERO
+        if moved[run["id"]] != wanted:
+            yield Breach(RUN, run["id"], f"is {run['status']}: {moved[run['id']]} was taken off account 1012, {wanted} by the statement")
