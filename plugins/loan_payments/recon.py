@@ -48,10 +48,25 @@ def statement_result(work: Work, run: Values | None, input: Values) -> None:
         work.change(RUN, run["id"], {"fail_text": str(input["text"] or input["code"] or "")[:300]})
         work.transition(RUN, run["id"], "miss")
         return
-    lines = [_line(run, raw) for raw in input["lines"] or ()]
+    lines = _own(work, run, [_line(run, raw) for raw in input["lines"] or ()])
     work.insert_many(LINE, lines)
     work.transition(RUN, run["id"], "compare")
     _compare(work, work.get(RUN, run["id"]), lines)
+
+
+def _own(work: Work, run: Values, lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A provider has one statement, however many channels (of one company or several) use it: each takes the lines of its own orders, the
+    oldest one those of no channel's order, too. No line is compared or settled twice."""
+    channel = work.get(CHANNEL, run["pay_channel"])
+    oldest = work.find(CHANNEL, {"gateway": channel["gateway"]}, order=("id",), limit=1)[0]["id"]
+    home = {order["pay_no"]: order["pay_channel"] for order in _named(work, channel["gateway"], [line["reference"] for line in lines])}
+    return [line for line in lines if (home.get(line["reference"]) or oldest) == channel["id"]]
+
+
+def _named(work: Work, gateway: str, references: Sequence[str]) -> list[Values]:
+    """Our orders with these references at the provider."""
+    names = sorted(set(references))
+    return [order for place in range(0, len(names), 500) for order in work.find(ORDER, {"pay_no": names[place:place + 500], "channel": gateway})]
 
 
 def _line(run: Values, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,10 +141,7 @@ def _orders(work: Work, run: Values, references: Sequence[str]) -> list[Values]:
     """Our orders of the channel that succeeded on the day, and whatever the statement speaks of."""
     channel = work.get(CHANNEL, run["pay_channel"])
     found = {o["id"]: o for o in work.find(ORDER, {"pay_channel": run["pay_channel"], "success_on": run["day"]})}
-    names = sorted(set(references))
-    for place in range(0, len(names), 500):
-        for order in work.find(ORDER, {"pay_no": names[place:place + 500], "channel": channel["gateway"]}):
-            found[order["id"]] = order
+    found |= {order["id"]: order for order in _named(work, channel["gateway"], references)}
     return [found[id] for id in sorted(found)]
 
 

@@ -205,6 +205,21 @@ def test_a_statement_that_is_asked_for_and_comes_twice_is_compared_once(shop: Le
     assert shop.row("recon_run", run["id"])["open_count"] == 1
 
 
+def test_two_channels_of_one_provider_share_its_statement_and_no_line_counts_twice(shop: Lender) -> None:
+    first = shop.rows("payment_channel", code="MAIN")[0]["id"]
+    second = desk.channel(shop, "SECOND", priority=1)
+    shop.day(shop.stage.today + timedelta(days=1))
+    desk.running_loan(shop)
+    (order,) = shop.rows("payment_order", pay_channel_id=second)
+    stated = [{"reference": order["pay_no"], "amount": str(order["amount"])}, {"reference": "ZF-NOBODY", "amount": "5.00", "kind": "collect"}]
+    for way, own in ((second, [order["pay_no"]]), (first, ["ZF-NOBODY"])):
+        run = shop.create("finance", "recon_run", {"pay_channel": way, "day": shop.stage.today})
+        shop.do("finance", "recon_run", run, "fetch")
+        desk.statement(shop, run, stated)
+        assert [line["reference"] for line in shop.rows("recon_line", recon_id=run)] == own
+        assert [row["kind"] for row in shop.rows("payment_difference", recon_id=run)] == (["theirs_only"] if way == first else [])
+
+
 def test_the_books_agree_after_all_of_this(shop: Lender) -> None:
     books_agree(shop)
 
