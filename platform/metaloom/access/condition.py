@@ -7,11 +7,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from metaloom.access.scope import aliased
 from metaloom.compile.scope import entity_scope, implicit_links, link_filter_scope, target_of
 from metaloom.expression import BOOL, Checked, Env, Scope, compile, to_sql
 from metaloom.model import Catalog, Entity
 
 _NO_ENV = Env()
+_LONGEST = 60                        # PostgreSQL cuts a name after 63 bytes
 _OWNER_COLUMNS = {"company": "company_id", "org_unit": "org_unit_id", "owner": "owner_id"}
 
 
@@ -50,23 +52,28 @@ class TableResolver:
         column, target = column_of(self._revision.catalog, self._entity, path[0])
         if len(path) == 1:
             return self._table.c[column]
-        linked = self._revision.tables.of(target).alias()
+        linked = self._alias(target, path[0])
         inner = TableResolver(self._revision, target, linked).column(path[1:])
         return self._linked(inner, linked, column)
 
     def children(self, path: tuple[str, ...], build: Callable[[Any], Any]) -> sa.ColumnElement[Any]:
         if len(path) > 1:
             column, target = column_of(self._revision.catalog, self._entity, path[0])
-            linked = self._revision.tables.of(target).alias()
+            linked = self._alias(target, path[0])
             return self._linked(TableResolver(self._revision, target, linked).children(path[1:], build), linked, column)
         field = self._entity.fields[path[0]]
         child = self._revision.catalog.entities[field.entity]
-        rows = self._revision.tables.of(child.address).alias()
+        rows = self._alias(child.address, path[0])
         parent = child.fields[field.parent_field or child.parent_field].column
         live = [rows.c.archived_at.is_(None)] if "archived_at" in rows.c else []
         value = build(TableResolver(self._revision, child.address, rows))
         return (sa.select(value).select_from(rows).where(rows.c[parent] == self._table.c.id, *live)
                 .correlate_except(rows).scalar_subquery())
+
+    def _alias(self, address: str, name: str) -> Any:
+        """The rows behind a name: an alias that tells the way to them, so that none inside another has the name of the outer one."""
+        table, way = self._revision.tables.of(address), f"{getattr(self._table, 'name', '%')}_{name}"
+        return table.alias() if "%" in way or len(way) > _LONGEST else aliased(table, way)
 
     def _linked(self, inner: Any, linked: Any, column: str) -> sa.ColumnElement[Any]:
         return (sa.select(inner).select_from(linked).where(linked.c.id == self._table.c[column])

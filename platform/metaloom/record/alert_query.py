@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from metaloom.access import aliased
 from metaloom.access.condition import TableResolver
 from metaloom.compile.scope import entity_scope, field_type
 from metaloom.expression import BOOL, DATE, PYTHON, SQL, Checked, Env, Type, compile, to_sql
@@ -55,7 +56,7 @@ class RuleQuery:
         self.catalog: Catalog = revision.catalog
         self.dialect: str = revision.dialect
         self.entity = self.catalog.entities[rule.entity]
-        self.table = revision.tables.of(rule.entity).alias("t")
+        self.table = aliased(revision.tables.of(rule.entity), "t")
         self._names = TableResolver(revision, rule.entity, self.table)
 
     def clause(self, text: str, expect: Type | None = BOOL) -> Clause:
@@ -77,7 +78,7 @@ class RuleQuery:
         """There is a row of the other entity that makes the warning needless."""
         absence = self.rule.missing
         assert absence is not None
-        other = self.revision.tables.of(absence.entity).alias("m")
+        other = aliased(self.revision.tables.of(absence.entity), "m")
         names = TableResolver(self.revision, absence.entity, other)
         conditions = [names.column((absence.field,)) == self.table.c.id]
         if "archived_at" in other.c:

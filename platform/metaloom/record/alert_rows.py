@@ -73,8 +73,16 @@ class AlertRows:
         """Alerts of the records ``ids``: close what is gone, then refresh, raise and (when time passes) escalate."""
         if not self.rule.enabled:
             return self._closed(self._of_rule(ids))
+        if not time_passes and self._is_quiet(ids):
+            return Tally()
         with _sets(self.conn, self.revision.dialect, isinstance(ids, range)):
             return self._evaluated(ids, time_passes)
+
+    def _is_quiet(self, ids: Ids) -> bool:
+        """Neither a cause nor an alert of one that went: what most saved records are, told by one statement instead of six."""
+        cause = sa.exists(sa.select(sa.literal(1)).select_from(self.ask.table).where(*self._records(ids)))
+        alert = sa.exists(sa.select(sa.literal(1)).select_from(self.alert).where(*self._of_rule(ids)))
+        return not self.conn.scalar(sa.select(sa.or_(cause, alert)))
 
     def _evaluated(self, ids: Ids, time_passes: bool) -> Tally:
         tally = self._closed([*self._of_rule(ids), ~self._still_there()])

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
-from metaloom.access import AccessPlan
+from metaloom.access import AccessPlan, aliased
 from metaloom.access.condition import condition_clause, link_filter_clause
 from metaloom.base.errors import Invalid, NotAllowed, NotFound, Problem
 from metaloom.base.messages import message
@@ -497,7 +497,7 @@ class Reader:
 
     def _child_levels_of(self, row: Row, entity: Entity, slots: Sequence[str]) -> dict[str, FieldLevel]:
         rights = self.plan.rights(entity.address)
-        table = self.revision.tables.of(entity.address).alias("t")
+        table = aliased(self.revision.tables.of(entity.address), "t")
         flags = self.conn.execute(sa.select(*(rights.clause(i, table, self.env).label(f"f{i}") for i in range(len(rights.scopes))))
                                   .where(table.c.id == row.id)).one()
         levels = rights.levels(frozenset(i for i, flag in enumerate(flags) if flag))
