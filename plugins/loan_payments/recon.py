@@ -35,7 +35,7 @@ def fetch(work: Work, run: Values | None, input: Values) -> None:
     take = run["takes"] + 1
     work.change(RUN, run["id"], {"takes": take, "fail_text": None})
     work.transition(RUN, run["id"], "fetch")
-    work.send("payment_gateway", channel["gateway"], "statement", {"day": run["day"].isoformat()}, key=f"statement:{run['recon_no']}:{take}",
+    work.send("payment_gateway", channel["gateway"], "statement", {"day": run["day"].isoformat()}, key=f"statement:{run['id']}:{take}",
               on_result="loan_payments.statement_result", subject=(RUN, run["id"]))
 
 
