@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from random import Random
@@ -14,6 +14,7 @@ from metaloom.plugin.demo_data import Person, Size, Stage
 
 from . import people, products
 from .organisation import Team
+from .payments import Payments
 from .plan import BEHAVIOURS, LOANS, Case, cases
 from .products import Product
 
@@ -35,7 +36,7 @@ PURPOSES = {"personal": ("consumption", "decoration", "education", "medical"), "
             "farmer": ("farming", "equipment"), "corporate": ("working_capital", "equipment")}
 LARGE = {"signing": (300, 900), "voting": (1100, 1900), "voted": (1100, 1900)}
 """Fates that need an amount above the reviewer's or the approver's authority, in thousands."""
-SOURCES = ("transfer", "transfer", "transfer", "debit", "wechat", "alipay", "cash")
+SOURCES = ("transfer", "transfer", "transfer", "debit", "debit", "guarantor", "cash")
 
 
 class History:
@@ -46,10 +47,13 @@ class History:
         self.days = working_days(stage.last_day, size.days)
         self.last = len(self.days) - 1
         self.customers = self.loans = self.refused = 0
+        self._payments: list[Payments] = []
+        self._debits: dict[int, set[int]] = defaultdict(set)
         self._agenda: dict[int, list[Life]] = defaultdict(list)
 
     def play(self, teams: list[Team], on_sale: tuple[Product, ...]) -> None:
         self._by_type = {kind: [p for p in on_sale if p.customer_type == kind] for kind in PURPOSES}
+        self._payments = [Payments(self.stage, team) for team in teams]
         desks = [(team, officer) for team in teams for officer in team.officers]
         for case in cases(self.size, self.last):
             self._agenda[case.day].append(self._life(case, *desks[case.number % len(desks)]))
@@ -61,6 +65,12 @@ class History:
                 self.stage.ready()
 
     def _play_day(self, today: int) -> None:
+        for begun in ("debit", "reconcile", "confirm"):
+            for payments in self._payments:
+                if begun == "debit" and payments.company not in self._debits[today]:
+                    continue
+                self._try(lambda payments=payments, begun=begun: getattr(payments, begun)(self.days[today], self.days[max(0, today - 1)]))
+            self.stage.drain()
         ready = self._agenda.pop(today, [])
         while ready:
             waiting = []
@@ -76,8 +86,11 @@ class History:
 
     def _go_on(self, life: Life) -> int | None:
         """A refusal ends this life only: people who work at the same time may have changed what it stands on."""
+        return self._try(lambda: next(life, None))
+
+    def _try(self, work: Callable[[], int | None]) -> int | None:
         try:
-            return next(life, None)
+            return work()
         except (Invalid, NotAllowed, NotPossible):
             self.refused += 1
             return None
@@ -239,13 +252,18 @@ class History:
         loan = finance.read(DRAWDOWN, drawdown)["loan"]
         if loan:
             self.loans += 1
-            yield from self._repayments(key, rng, team, int(loan))
+            yield from self._repayments(key, rng, team, int(loan), officer, account)
 
-    def _repayments(self, key: str, rng: Random, team: Team, loan: int) -> Life:
+    def _repayments(self, key: str, rng: Random, team: Team, loan: int, officer: Person, account: int) -> Life:
         """Pays what is due on the first working day after it is due, in the manner of this borrower."""
         manner = rng.choices(tuple(BEHAVIOURS), tuple(BEHAVIOURS.values()))[0]
         turn, source = rng.randrange(1, 4), rng.choice(SOURCES)
         finance = self.stage.as_user(team.finance)
+        debited = source == "debit" and manner in ("regular", "late", "settles")
+        if debited:
+            officer.create(f"{key}:agree", "lending.debit_agreement", {
+                "customer": finance.read(LOAN, loan)["customer"], "account": account, "gateway": "sandbox", "protocol_no": f"XY{loan:08d}"})
+        source = "transfer" if source == "debit" else source    # where the debit fails, or nobody agreed to one
         tried: dict[date, int] = defaultdict(int)
         while True:
             row = finance.read(LOAN, loan)
@@ -255,7 +273,11 @@ class History:
             day = bisect_left(self.days, due) + (2 if manner == "late" else 0)
             if day > self.last:
                 return
+            if debited:
+                self._debits[day].add(team.company)
             yield day
+            if finance.read(LOAN, loan)["next_due_on"] != due:    # the day's debit has paid it
+                continue
             now = row["paid_periods"] == turn and not tried[due]
             mark = f"{key}:{due}" + (f":{tried[due]}" if tried[due] else "")  # a late receipt leaves the penalty for another one
             tried[due] += 1
@@ -269,6 +291,8 @@ class History:
                 self._pay(finance, f"{mark}:part", loan, _half(owed), due, source)
                 yield day + 1
                 owed = finance.read(LOAN, loan)["next_due_amount"]
+                if finance.read(LOAN, loan)["next_due_on"] != due:
+                    continue
                 self._pay(finance, f"{mark}:rest", loan, owed, self.days[min(day + 1, self.last)], source)
                 continue
             extra = Decimal(rng.randrange(1, 6) * 100) if now and manner == "overpays" else Decimal(0)

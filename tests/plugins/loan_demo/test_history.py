@@ -67,14 +67,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     plugins = registry.load()
     tenancy = Tenancy(settings, manifest=plugins.manifest())
     publish(tenancy.create("played", "演示"), tenant_sources(ROOT / "metadata", ROOT / "tenants", "demo"))
-    assert demo.make(tenancy, "played", size=SMALL, first_only=True, registry=plugins)
+    assert demo.make(tenancy, "played", size=SMALL, first_only=True, registry=registry.load())
 
     def stop(done: int, total: int, text: str) -> None:
         if done > total // 2:
             raise Stopped
 
     with pytest.raises(Stopped):
-        demo.make(tenancy, "played", size=SMALL, registry=plugins, progress=stop)
+        demo.make(tenancy, "played", size=SMALL, registry=registry.load(), progress=stop)
     assert demo.make(tenancy, "played", size=SMALL, registry=plugins)
     assert not demo.make(tenancy, "played", size=SMALL, registry=plugins)
     lender = Lender.__new__(Lender)
@@ -97,6 +97,17 @@ def test_its_books_agree_and_nothing_hangs(played: Lender) -> None:
     books_agree(played)
     assert all(one.holds for one in examine(played.tenant, played.plugins))
     assert not [row for row in played.outbox() if row["state"] in ("failed", "dead", "running")]
+
+
+def test_debits_are_taken_and_every_day_that_agrees_is_settled_with_the_channel(played: Lender) -> None:
+    orders = [row for row in played.rows("payment_order", biz_type="collect") if row["status"] == "succeeded"]
+    assert orders and all(row["repayment_id"] for row in orders)
+    runs = played.rows("recon_run")
+    assert len(runs) > 10 and {row["status"] for row in runs} == {"closed"} and all(row["settled_id"] for row in runs)
+    last = max(row["success_on"] for row in played.rows("payment_order", status="succeeded"))
+    waits = [row for row in played.rows("payment_order", status="succeeded") if row["success_on"] == last]
+    held = sum(row["amount"] if row["biz_type"] == "collect" else -row["amount"] for row in waits)
+    assert played.account("1012") in (0, held), "only the last day stands with the channel still"
 
 
 def test_everything_was_done_by_a_person_who_may_or_by_the_engine(played: Lender) -> None:
