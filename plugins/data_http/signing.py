@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from metaloom.plugin.keys import own_rsa_key
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,11 @@ def by_hmac(key: str) -> Signer:
 
 
 def by_rsa(private_key: str, service_key: str) -> Signer:
-    """Ours signs the question, the service's the answer. Keys in PEM, 2048 bits at least."""
-    mine, theirs = load_pem_private_key(private_key.encode(), None), load_pem_public_key(service_key.encode())
-    if not isinstance(mine, rsa.RSAPrivateKey) or not isinstance(theirs, rsa.RSAPublicKey) or min(mine.key_size, theirs.key_size) < 2048:
-        raise ValueError("keys: RSA with 2048 bits or more is needed")
+    """Ours signs the question, the service's the answer. Keys in PEM, 2048 bits at least; OSError for what is no such key: nothing can be
+    asked, and the fault names the key, never its text."""
+    mine, theirs = own_rsa_key(private_key), _service_key(service_key)
+    if min(mine.key_size, theirs.key_size) < 2048:
+        raise OSError("RSA keys of 2048 bits or more are needed")
 
     def sign(words: Sequence[str], body: bytes) -> str:
         return base64.b64encode(mine.sign(_signed(words, body), padding.PKCS1v15(), SHA256())).decode()
@@ -55,6 +58,16 @@ def by_rsa(private_key: str, service_key: str) -> Signer:
         return True
 
     return Signer(sign, holds)
+
+
+def _service_key(pem: str) -> rsa.RSAPublicKey:
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, TypeError) as error:
+        raise OSError("the service_key that was set cannot be read") from error
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise OSError("the service_key that was set is no RSA key")
+    return key
 
 
 def _signed(words: Sequence[str], body: bytes) -> bytes:

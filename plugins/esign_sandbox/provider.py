@@ -10,18 +10,17 @@ import base64
 import binascii
 import hashlib
 import hmac
-import http.client
 import json
 import secrets
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from metaloom.plugin import Environment
 from metaloom.plugin.e_signature import Envelope, EnvelopeReply, Notice, SignedFile
+from metaloom.plugin.wire import exchange
 
 from .simulator import Signatures
 
@@ -29,7 +28,6 @@ Transport = Callable[[str, str, Mapping[str, str], bytes], tuple[int, Mapping[st
 OUTCOME_OF_STATE: Final = {"SIGNING": "signing", "PARTLY": "partly_signed", "SIGNED": "signed", "REJECTED": "rejected", "EXPIRED": "expired",
                            "REVOKED": "revoked"}
 SKEW_SECONDS: Final = 300
-ANSWER_MAX: Final = 16 * 1024 * 1024
 
 
 class NoProof(Exception):
@@ -95,7 +93,7 @@ class SandboxSignatures:
             return _judged(status, said, reference)
         except NoProof as wrong:
             return EnvelopeReply(outcome="unknown", reference=reference, code=wrong.code, text=str(wrong))
-        except (OSError, http.client.HTTPException) as silence:
+        except OSError as silence:
             return EnvelopeReply(outcome="unknown", reference=reference, code="no_answer", text=str(silence)[:200])
 
     def _ask(self, method: str, path: str, asked: Mapping[str, Any] | None) -> tuple[int, dict[str, Any]]:
@@ -165,29 +163,8 @@ def _in_process(service: Signatures) -> Transport:
 
 def _over_http(base_url: str, timeout: float) -> Transport:
     """One connection per call, the whole of it within the time however slowly it drips."""
-    parts = urlsplit(base_url)
-    connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-
     def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        deadline = time.monotonic() + timeout
-        connection = connect(parts.netloc, timeout=timeout)
-        try:
-            connection.request(method, parts.path.rstrip("/") + path, body=body or None, headers=dict(headers))
-            response = connection.getresponse()
-            return response.status, dict(response.getheaders()), _read(response, deadline)
-        finally:
-            connection.close()
+        answer = exchange(base_url, method, path, body, headers, seconds=timeout)
+        return answer.status, answer.headers, answer.body
 
     return send
-
-
-def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
-    parts, size = [], 0
-    while part := response.read1(65536):
-        parts.append(part)
-        size += len(part)
-        if time.monotonic() > deadline:
-            raise TimeoutError("the answer came too slowly")
-        if size > ANSWER_MAX:
-            raise NoProof("answer_too_long", "the answer is too long to be one")
-    return b"".join(parts)

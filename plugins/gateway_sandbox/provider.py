@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import http.client
 import json
 import secrets
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from metaloom.plugin import Environment
 from metaloom.plugin.payment_gateway import PayReply, PayRequest, StatementLine
 from metaloom.plugin.signed_notice import Notice, NoticeAnswer, NoticeRefused, SignedCall
+from metaloom.plugin.wire import exchange
 
 from .simulator import GatewaySimulator
 
@@ -126,7 +125,7 @@ class SandboxGateway:
             return _judged(status, content, reference)
         except GatewayProblem as problem:
             return PayReply(outcome="unknown", reference=reference, code=problem.code, text=str(problem))
-        except (OSError, http.client.HTTPException) as silence:
+        except OSError as silence:
             return PayReply(outcome="unknown", reference=reference, code="no_answer", text=str(silence)[:200])
 
     def _ask(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
@@ -166,32 +165,12 @@ def in_process(gateway: GatewaySimulator) -> Transport:
 
 def over_http(base_url: str, timeout_seconds: float) -> Transport:
     """The wire over HTTP(S), one connection per call, `timeout_seconds` for the whole call however slowly it drips."""
-    parts = urlsplit(base_url)
-    connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
 
     def send(method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        deadline = time.monotonic() + timeout_seconds
-        connection = connect(parts.hostname or "", parts.port, timeout=timeout_seconds)
-        try:
-            connection.request(method, parts.path.rstrip("/") + path, body=body or None, headers=dict(headers))
-            response = connection.getresponse()
-            return response.status, dict(response.headers.items()), _read(response, deadline)
-        finally:
-            connection.close()
+        answer = exchange(base_url, method, path, body, headers, seconds=timeout_seconds, most=ANSWER_MAX)
+        return answer.status, answer.headers, answer.body
 
     return send
-
-
-def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
-    chunks, size = [], 0
-    while chunk := response.read1(65536):
-        chunks.append(chunk)
-        size += len(chunk)
-        if time.monotonic() > deadline:
-            raise TimeoutError("the answer came too slowly")
-        if size > ANSWER_MAX:
-            raise GatewayProblem("answer_too_long", "the answer is too long to be one")
-    return b"".join(chunks)
 
 
 def _judged(status: int, content: dict[str, Any], reference: str) -> PayReply:

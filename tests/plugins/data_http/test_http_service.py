@@ -32,10 +32,10 @@ def service(place):
 class Client:
     """The provider as the engine hands it out, behind the engine's checks."""
 
-    def __init__(self, service, address, **settings):
+    def __init__(self, service, address, private_key="", **settings):
         self.clock = FixedClock(datetime(2025, 1, 15, 2, tzinfo=UTC))
         self.service = service
-        secrets = {"data_http.hmac_key": KEY, "data_http.private_key": service.client_pem}
+        secrets = {"data_http.hmac_key": KEY, "data_http.private_key": private_key or service.client_pem}
         environment = Environment(tenant=f"t{id(self)}", clock=self.clock, secret=secrets.__getitem__,
                                   settings={"data_http": {"base_url": address, "app_id": APP, "timeout_seconds": 0.4, **settings}})
         self.provider = registry.load().provider("data_provider", "http", environment)
@@ -72,6 +72,16 @@ def test_with_rsa_both_sides_are_sure_of_each_other(service, place):
     assert Client(service, place[1], algorithm="rsa", service_key=service.public_pem).ask().outcome == "found"
     service.faults = ["tampered"]
     assert Client(service, place[1], algorithm="rsa", service_key=service.public_pem).ask(reference="CX2").outcome == "unavailable"
+
+
+@pytest.mark.parametrize(("ours", "theirs", "why"), [("no key", "", "private key"), ("", "no key", "service_key"), ("", "ours", "service_key")])
+def test_a_key_that_is_none_asks_nothing_and_is_named_without_its_text(service, place, ours, theirs, why):
+    service.rsa = True
+    theirs = {"ours": service.client_pem, "": service.public_pem}.get(theirs, theirs)
+    made = Client(service, place[1], private_key=ours, algorithm="rsa", service_key=theirs)
+    before, reply = len(service.asked), made.ask()
+    assert (reply.outcome, reply.values, len(service.asked)) == ("unavailable", {}, before)
+    assert why in reply.text and "no key" not in reply.text and "BEGIN" not in reply.text, reply.text
 
 
 @pytest.mark.parametrize("fault", ["html", "list", "twice", "nan", "float", "negative", "tampered", "unsigned", "old_answer", "other_person",
