@@ -214,7 +214,8 @@ def test_seven_missed_days_are_as_seven_daily_runs(hall):
 
 def test_kill_9_at_every_point_of_a_part_and_the_next_worker_makes_it_whole(hall):
     members = hall.members(6)
-    points = ("mass.after_begin", "mass.after_take", "mass.before_commit", "mass.after_part", "write.before_commit")
+    points = ("mass.after_begin", "mass.after_take", "mass.after_lock", "mass.after_write", "mass.after_post", "mass.before_commit", "mass.after_part",
+              "write.before_commit")
     for number, point in enumerate(points, start=1):
         hall.next_day()
         process = hall.child(point=f"{point}@{hall.tenant.settings.home}/died-{number}")

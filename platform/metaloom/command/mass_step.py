@@ -22,7 +22,7 @@ from metaloom.command.context import ActionDone
 from metaloom.command.crash import crash_point
 from metaloom.command.going import Going, Tried, env_of, read_again, unit_of, wanted_records, write_run
 from metaloom.command.handle_call import system_context
-from metaloom.command.run_mass import Done, digest_of, hold_mass, mass_of, run_mass
+from metaloom.command.run_mass import Done, digest_of, mass_of, run_mass
 from metaloom.command.schedule_jobs import job_of
 from metaloom.command.unit import Unit, perform
 from metaloom.job import LeaseLost, parts
@@ -146,7 +146,6 @@ def _perform(going: Going, step: JobStep, part: Part) -> None:
     job, run, kept = going.job, going.run, []
 
     def work(unit: Unit) -> ActionDone:
-        hold_mass(unit, step.entity, run.company_id, alone=False)
         asked, env, _ = wanted_records(going, step, unit.conn)
         clauses = rows.mass_clauses(unit, step.entity, asked, env, above=part.from_id, until=part.until_id,
                                     without=None if part.held else parts.held_ids(step.name, step.entity))

@@ -261,7 +261,7 @@ def _act(going: Going, unit: Unit, step: JobStep, record_id: int) -> ActionDone:
     action = unit.catalog.actions.get(f"{step.entity}/{step.name}")
     if action is not None:
         return action_in(unit, action, record_id, given, stored["row_version"])
-    declared = next(c for c in unit.ctx.plugins.commands_on(step.entity) if c.name == step.name)
+    declared = next(c for c in unit.ctx.plugins.commands() if c.on == step.entity and c.name == step.name)
     return command_in(unit, declared, record_id, given, stored["row_version"])
 
 

@@ -12,15 +12,18 @@ from typing import Any
 from metaloom import ledger
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import Message, message, register, words
-from metaloom.command import rows
+from metaloom.command import evaluate, rows
+from metaloom.command.crash import crash_point
+from metaloom.command.live import Live
 from metaloom.command.providers import environment_for
 from metaloom.command.unit import Unit
+from metaloom.compile import entity_scope
 from metaloom.job import parts
-from metaloom.model import Entity
+from metaloom.model import Entity, Field
 from metaloom.plugin import PluginFault
 from metaloom.plugin.declaration import MassDeclaration
 from metaloom.plugin.doors import DOORS
-from metaloom.plugin.mass import Mass, Outcome
+from metaloom.plugin.mass import Mass, Outcome, Posting
 from metaloom.plugin.registry import Registry
 from metaloom.record import mass
 
@@ -44,9 +47,10 @@ class Done:
 class PluginChunk:
     """Implements :class:`metaloom.plugin.mass.Chunk`."""
 
-    def __init__(self, unit: Unit, declared: MassDeclaration, columns: Mapping[str, list[Any]], day: date, company_id: int | None) -> None:
+    def __init__(self, unit: Unit, declared: MassDeclaration, columns: Mapping[str, list[Any]], day: date, company_id: int | None,
+                 cause: tuple[str, int]) -> None:
         self._unit, self._declared = unit, declared
-        self.ids, self.columns, self.day, self.company_id = columns["id"], columns, day, company_id
+        self.ids, self.columns, self.day, self.company_id, self.cause = columns["id"], columns, day, company_id, cause
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -54,12 +58,12 @@ class PluginChunk:
         return self._unit.ctx.plugins.settings(self._declared.plugin, given)
 
     def rows(self, entity: str, link: str, fields: Sequence[str], ids: Sequence[int] | None = None,
-             where: Mapping[str, object] | None = None) -> Mapping[str, list[Any]]:
+             where: Mapping[str, object] | None = None, between: Mapping[str, tuple[int, int]] | None = None) -> Mapping[str, list[Any]]:
         unit, found = self._unit, self._unit.entity(entity)
         place = mass.column(unit.revision, found, link)[0]
         near = [mass.among(unit.revision, place, ids)] if ids is not None else [place >= self.ids[0], place <= self.ids[-1]]
-        read = mass.read(unit.conn, unit.revision, found, tuple(dict.fromkeys(("id", link, *fields))), [*near, *mass.equal(unit.revision, found, where or {})],
-                         order=(link, "id"))
+        clauses = [*near, *mass.equal(unit.revision, found, where or {}), *mass.between(unit.revision, found, between or {})]
+        read = mass.read(unit.conn, unit.revision, found, tuple(dict.fromkeys(("id", link, *fields))), clauses, order=(link, "id"))
         return read if ids is not None else mass.kept(read, link, self.ids)
 
     def linked(self, entity: str, fields: Sequence[str], ids: Sequence[int]) -> Mapping[int, tuple[Any, ...]]:
@@ -81,34 +85,33 @@ def mass_of(plugins: Registry, name: str) -> tuple[MassDeclaration, Mass]:
     return found
 
 
-def hold_mass(unit: Unit, entity: str, company_id: int | None, *, alone: bool) -> None:
-    """Ranges of an entity are worked on side by side; a single record that is brought up to date by a command waits for them and lets none begin."""
-    mass.hold(unit.conn, unit.revision, f"{entity}/{company_id or 0}", alone=alone)
-
-
 def run_mass(unit: Unit, name: str, clauses: Sequence[Any], *, day: date, company_id: int | None, cause: tuple[str, int]) -> Done:
-    """Runs the function on the records for which the clauses hold and writes what it says."""
+    """Runs the function on the records for which the clauses hold and writes what it says. The records are locked until the end: a command
+    that is at one of them is waited for, and whoever comes later waits for this."""
     declared, function = mass_of(unit.ctx.plugins, name)
     entity = unit.entity(declared.on)
-    columns = mass.read(unit.conn, unit.revision, entity, ("id", *declared.read), clauses)
+    columns = mass.read(unit.conn, unit.revision, entity, ("id", *declared.read), clauses, lock=True)
     if not columns["id"]:
         return Done((), {}, {}, ())
+    crash_point("mass.after_lock")
     try:
-        outcome = function(PluginChunk(unit, declared, columns, day, company_id))
+        outcome = function(PluginChunk(unit, declared, columns, day, company_id, cause))
         _check(unit, declared, columns["id"], outcome)
     except mass.NoColumn as error:
         raise PluginFault(declared.plugin, f"{declared.address}: {error}") from error
-    written = _write(unit, declared, outcome)
-    for posting in outcome.post:
-        _post(unit, declared, posting, day, company_id, cause)
+    written = _write(unit, declared, outcome, company_id)
+    crash_point("mass.after_write")
+    _post_all(unit, declared, outcome.post, day, company_id, cause)
+    crash_point("mass.after_post")
     return Done(columns["id"], {one: words(said) for one, said in outcome.held.items()}, outcome.figures, written)
 
 
 def bring_up(unit: Unit, name: str, record_id: int, *, day: date, company_id: int | None) -> None:
     """The function on one record inside a command; NotPossible with the reason when the record cannot be done. Held back before, it is no more."""
     declared, _ = mass_of(unit.ctx.plugins, name)
-    hold_mass(unit, declared.on, company_id, alone=True)
     entity = unit.entity(declared.on)
+    if "company" in entity.ownership.owned_by and (stored := rows.fetch(unit, declared.on, record_id)) is not None:
+        company_id = stored["company"]    # a command on another record may belong to none
     done = run_mass(unit, name, mass.equal(unit.revision, entity, {"id": record_id}), day=day, company_id=company_id, cause=(declared.on, record_id))
     rows.forget(unit, declared.on, record_id)
     if record_id in done.held:
@@ -120,8 +123,8 @@ def _check(unit: Unit, declared: MassDeclaration, ids: Sequence[int], outcome: A
     """Entities and fields as declared, columns of one length, held records of the chunk."""
     if not isinstance(outcome, Outcome):
         raise PluginFault(declared.plugin, f"{declared.address} returned no Outcome")
-    for what, said, allowed in (("change", outcome.change, declared.change), ("add", outcome.add, declared.add)):
-        for address, columns in said.items():
+    for what, said, allowed in (("change", _changes(outcome), declared.change), ("add", outcome.add.items(), declared.add)):
+        for address, columns in said:
             fields = set(columns) - ({"id"} if what == "change" else set())
             if not fields <= set(allowed.get(address, ())) or (what == "change" and "id" not in columns):
                 raise PluginFault(declared.plugin, f"{declared.address} may not {what} {sorted(fields)} of {address}")
@@ -133,6 +136,11 @@ def _check(unit: Unit, declared: MassDeclaration, ids: Sequence[int], outcome: A
         raise PluginFault(declared.plugin, f"{declared.address} holds back what is not in its chunk")
 
 
+def _changes(outcome: Outcome) -> list[tuple[str, Mapping[str, list[Any]]]]:
+    """Entity and columns, one pair for each statement."""
+    return [(address, columns) for address, said in outcome.change.items() for columns in ([said] if isinstance(said, Mapping) else said)]
+
+
 def _refuse_what_is_not_its_own(unit: Unit, declared: MassDeclaration, entity: Entity, fields: set[str]) -> None:
     """States are written by transitions, computed fields by their formula."""
     lifecycle = unit.catalog.lifecycles.get(entity.address)
@@ -141,23 +149,65 @@ def _refuse_what_is_not_its_own(unit: Unit, declared: MassDeclaration, entity: E
             raise PluginFault(declared.plugin, f"{declared.address} may not set {entity.address}.{name}")
 
 
-def _write(unit: Unit, declared: MassDeclaration, outcome: Outcome) -> list[Any]:
+def _write(unit: Unit, declared: MassDeclaration, outcome: Outcome, company_id: int | None) -> list[Any]:
     user = unit.ctx.actor.user_id
-    for address, columns in outcome.change.items():
+    for address, columns in _changes(outcome):
         there = mass.update(unit.conn, unit.revision, unit.entity(address), columns, now=unit.now, user_id=user)
         if there != len(columns["id"]):
             raise PluginFault(declared.plugin, f"{declared.address} changes {len(columns['id'])} rows of {address}; {there} are there")
+        _compute(unit, unit.entity(address), columns, company_id)
+        for one in columns["id"] if unit.memory else ():
+            rows.forget(unit, address, one)
     for address, columns in outcome.add.items():
         mass.insert(unit.conn, unit.revision, unit.entity(address), columns, now=unit.now, user_id=user)
-    return [*outcome.change.values(), *outcome.add.values()]
+    return [*(columns for _, columns in _changes(outcome)), *outcome.add.values()]
 
 
-def _post(unit: Unit, declared: MassDeclaration, posting: Any, day: date, company_id: int | None, cause: tuple[str, int]) -> None:
-    amounts = {name: Decimal(cents).scaleb(-CENT_PLACES) for name, cents in posting.amounts.items()}
+def _compute(unit: Unit, entity: Entity, columns: Mapping[str, list[Any]], company_id: int | None) -> None:
+    """Computed fields that read what was changed follow it."""
+    follows = _following(unit, entity, set(columns) - {"id"})
+    if not follows or not columns["id"]:
+        return
+    env = unit.env(company_id)
+    found: dict[str, list[Any]] = {"id": [], **{field.name: [] for field in follows}}
+    for row in rows.find(unit, entity.address, {"id": columns["id"]}):
+        live = Live(unit, entity, row)
+        found["id"].append(row["id"])
+        for field in [field for _ in follows for field in follows]:    # as often as there are fields: one may read another
+            row[field.name] = evaluate.fitted(field, evaluate.value(unit, entity, field.computed, live, env))
+        for field in follows:
+            found[field.name].append(mass.bare(row[field.name]))
+    mass.update(unit.conn, unit.revision, entity, found, now=unit.now, user_id=unit.ctx.actor.user_id)
+
+
+def _following(unit: Unit, entity: Entity, changed: set[str]) -> list[Field]:
+    """Computed fields that read one of these, or one that does."""
+    scope, found = entity_scope(unit.catalog, entity.address), list[Field]()
+    computed = {field.name: {path[0] for path in evaluate.checked(scope, field.computed).paths} for field in entity.fields.values() if field.computed}
+    while more := [name for name, reads in computed.items() if name not in {one.name for one in found} and reads & changed]:
+        changed |= set(more)
+        found += [entity.fields[name] for name in more]
+    return found
+
+
+def _post_all(unit: Unit, declared: MassDeclaration, postings: Sequence[Posting], day: date, company_id: int | None, cause: tuple[str, int]) -> None:
+    """Books the entries, none into a month that is closed: what belongs there is booked on the first day after it."""
+    if not postings:
+        return
     if company_id is None:
         raise PluginFault(declared.plugin, f"{declared.address} posts without a company: its job runs per company")
+    opened = ledger.open_from(unit.conn, unit.tables, company_id)
+    for posting in postings:
+        on = posting.on or day
+        if on > day:
+            raise PluginFault(declared.plugin, f"{declared.address} books on {on}, after {day}")
+        _post(unit, declared, posting, max(on, opened) if opened is not None else on, on, company_id, cause)
+
+
+def _post(unit: Unit, declared: MassDeclaration, posting: Posting, booking: date, value: date, company_id: int, cause: tuple[str, int]) -> None:
+    amounts = {name: Decimal(cents).scaleb(-CENT_PLACES) for name, cents in posting.amounts.items()}
     entry = ledger.Entry(
-        event=posting.event, amounts=amounts, facts=dict(posting.facts), company_id=company_id, booking_date=day, value_date=day,
+        event=posting.event, amounts=amounts, facts=dict(posting.facts), company_id=company_id, booking_date=booking, value_date=value,
         cause=ledger.Cause(cause[0], cause[1], declared.address, unit.revision.number, unit.revision.digest, unit.ctx.actor.user_id))
     try:
         ledger.post(unit.conn, unit.revision, entry, now=unit.now)
@@ -174,4 +224,4 @@ def digest_of(done: Done) -> str:
     return found.hexdigest()
 
 
-__all__ = ["Done", "bring_up", "digest_of", "hold_mass", "mass_of", "run_mass"]
+__all__ = ["Done", "bring_up", "digest_of", "mass_of", "run_mass"]

@@ -7,9 +7,9 @@ one per entry.
 
 from metaloom.ledger.balance import AccountBalance, account_balance, entries_of, trial_balance
 from metaloom.ledger.chain import head, seal, verify
-from metaloom.ledger.period import Closed, Month, close, lock_books, next_to_close
+from metaloom.ledger.period import Closed, Month, close, lock_books, next_to_close, open_from
 from metaloom.ledger.post import Cause, Entry, Leg, legs_of, post, rule_for
 from metaloom.ledger.vouchers import Line, Voucher, vouchers
 
 __all__ = ["AccountBalance", "Cause", "Closed", "Entry", "Leg", "Line", "Month", "Voucher", "account_balance", "close", "entries_of", "head", "legs_of",
-           "lock_books", "next_to_close", "post", "rule_for", "seal", "trial_balance", "verify", "vouchers"]
+           "lock_books", "next_to_close", "open_from", "post", "rule_for", "seal", "trial_balance", "verify", "vouchers"]

@@ -88,6 +88,15 @@ def next_to_close(conn: sa.Connection, tables: Any, company_id: int) -> Month | 
     return Month.of(first) if first else None
 
 
+def open_from(conn: sa.Connection, tables: Any, company_id: int) -> date | None:
+    """The first day that takes entries; None while no month was closed."""
+    last = conn.scalar(sa.select(sa.func.max(tables.engine.ledger_period.c.month)).where(tables.engine.ledger_period.c.company_id == company_id))
+    if not last:
+        return None
+    month = Month.read(last).next
+    return date(month.year, month.month, 1)
+
+
 def close(conn: sa.Connection, revision: Any, company_id: int, month: Month, cause: Cause, *, now: datetime) -> Closed:
     """Hands balances over and tells what the month holds; the caller writes the period row, which shuts it.
 

@@ -121,8 +121,8 @@ class Work(Protocol):
         check and allowed states; its output. The record is locked first. At most eight deep."""
 
     def bring_up(self, name: str, id: int, day: date) -> None:
-        """The plugin's own mass function ``name`` on one record as of ``day``, in this command's transaction; ranges of a job that
-        are under way over the same records are waited for. NotPossible with the reason when the record cannot be done."""
+        """The plugin's own mass function ``name`` on one record as of ``day``, in this command's transaction; a range of a job
+        that is at the same record is waited for. NotPossible with the reason when the record cannot be done."""
 
     def provider(self, door: str, name: str = "") -> Any:
         """The checked provider of a door; without a name the only one there is. Calculation and ledger_posting only: the

@@ -41,12 +41,17 @@ class Chunk(Protocol):
     @property
     def company_id(self) -> int | None: ...
     @property
+    def cause(self) -> tuple[str, int]:
+        """Why it is done, as entity and id: the run of a job, or the one record that a command brings up to date."""
+
+    @property
     def settings(self) -> Mapping[str, Any]: ...
 
     def rows(self, entity: str, link: str, fields: Sequence[str], ids: Sequence[int] | None = None,
-             where: Mapping[str, object] | None = None) -> Columns:
+             where: Mapping[str, object] | None = None, between: Mapping[str, tuple[int, int]] | None = None) -> Columns:
         """Rows of another entity whose ``link`` points to one of ``ids`` (default: all of the chunk), as columns with ``id`` and the
-        link itself, by link and id. ``where``: equality of other fields, a list for one of them, as column values."""
+        link itself, by link and id. ``where``: equality of other fields, a list for one of them, as column values; ``between``: from
+        and up to, both included."""
 
     def linked(self, entity: str, fields: Sequence[str], ids: Sequence[int]) -> Mapping[int, tuple[Any, ...]]:
         """Rows of another entity by their id, as tuples of ``fields``."""
@@ -57,19 +62,22 @@ class Chunk(Protocol):
 
 @dataclass(frozen=True)
 class Posting:
-    """One entry of the books for the whole chunk: ``amounts`` in cents, by the names of the accounting rule's legs."""
+    """One entry of the books for the whole chunk: ``amounts`` in cents, by the names of the accounting rule's legs. ``on``: the business
+    date it is booked on, never after that of the chunk (default: that one); where its month is closed, the first day that is open."""
 
     event: str
     amounts: Mapping[str, int]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    on: date | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """``change``: entity → columns with ``id``; ``add``: entity → columns, where a value that is no list stands for every row;
-    ``post``: entries; ``held``: records held back, and why; ``figures``: what is counted, told on the page of the run."""
+    """``change``: entity → columns with ``id``, or several such where different rows get different fields; ``add``: entity → columns, where a
+    value that is no list stands for every row; ``post``: entries; ``held``: records held back, and why; ``figures``: what is
+    counted, told on the page of the run."""
 
-    change: Mapping[str, Columns] = field(default_factory=dict)
+    change: Mapping[str, Columns | Sequence[Columns]] = field(default_factory=dict)
     add: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     post: Sequence[Posting] = ()
     held: Mapping[int, Text] = field(default_factory=dict)

@@ -41,8 +41,10 @@ def column(revision: Any, entity: Entity, name: str) -> tuple[sa.Column[Any], st
     return place, kind
 
 
-def read(conn: sa.Connection, revision: Any, entity: Entity, names: Sequence[str], clauses: Sequence[Any], *, order: Sequence[str] = ("id",)) -> Columns:
-    """The rows for which the clauses hold, as columns."""
+def read(conn: sa.Connection, revision: Any, entity: Entity, names: Sequence[str], clauses: Sequence[Any], *, order: Sequence[str] = ("id",),
+         lock: bool = False) -> Columns:
+    """The rows for which the clauses hold, as columns. ``lock``: nobody else changes them until the transaction ends; rows that somebody
+    is changing are waited for and looked at again (SQLite has one writer anyway)."""
     expressions = [_out(*column(revision, entity, name), revision.dialect).label(f"c{place}") for place, name in enumerate(names)]
     by = [column(revision, entity, name)[0] for name in order]
     table = revision.tables.of(entity.address)
@@ -50,7 +52,7 @@ def read(conn: sa.Connection, revision: Any, entity: Entity, names: Sequence[str
     if revision.dialect != "postgresql":
         found = conn.execute(query).all()
         return dict(zip(names, map(list, zip(*found, strict=True)), strict=True)) if found else {name: [] for name in names}
-    inner = query.subquery()
+    inner = (query.with_for_update(of=table) if lock else query).subquery()
     row = conn.execute(sa.select(*(sa.func.array_agg(one, type_=sa.ARRAY(sa.Integer)) for one in inner.c))).one()
     return {name: values or [] for name, values in zip(names, row, strict=True)}
 
@@ -130,6 +132,15 @@ def array(values: Sequence[Any], kind: str) -> str:
     return "{" + ",".join("NULL" if one is None else '"' + one.replace("\\", "\\\\").replace('"', '\\"') + '"' for one in values) + "}"
 
 
+def bare(value: Any) -> Any:
+    """A stored value as a column holds it."""
+    if isinstance(value, Decimal):
+        return int(value.scaleb(-int(value.as_tuple().exponent)))
+    if isinstance(value, date):
+        return value.toordinal()
+    return int(value) if isinstance(value, bool) else value
+
+
 def _side_by_side(places: Sequence[tuple[Any, str, list[Any]]]) -> Any:
     """Columns side by side as rows ``u`` with c0, c1 …"""
     arrays = [sa.cast(sa.literal(array(one, kind), sa.Text), sa.ARRAY(sa.Text if kind == "text" else sa.BigInteger)) for _, kind, one in places]
@@ -171,12 +182,14 @@ def equal(revision: Any, entity: Entity, where: Mapping[str, object]) -> list[An
     return found
 
 
-def hold(conn: sa.Connection, revision: Any, what: str, *, alone: bool) -> None:
-    """Many may do ``what`` side by side, or one alone, until the transaction ends. SQLite has one writer anyway."""
-    if revision.dialect == "postgresql":
-        lock = sa.func.pg_advisory_xact_lock if alone else sa.func.pg_advisory_xact_lock_shared
-        conn.execute(sa.select(lock(sa.func.hashtext(sa.func.current_schema() + f"/mass/{what}"))))
-
+def between(revision: Any, entity: Entity, bounds: Mapping[str, tuple[int, int]]) -> list[Any]:
+    """Clauses for fields that lie between two values, both included."""
+    found = []
+    for name, ends in bounds.items():
+        place, kind = column(revision, entity, name)
+        low, high = (date.fromordinal(one) if kind == "date" else one for one in ends)
+        found.append(place.between(low, high))
+    return found
 
 
 def kept(found: Columns, link: str, ids: Sequence[int]) -> Columns:
