@@ -4,19 +4,20 @@ the difference, store. The ordinary receipt is a replay with nothing to correct 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 
 from metaloom.plugin.command import Values, Work
 
 from . import books as ledger
-from .balances import NAMES, Books, Entry, Uneven, books_of, entries
+from .balances import NAMES, Books, Entry, Uneven, books_of, difference, entries
+from .day import DAY_COLUMNS, class_of, snapshot_of, worse
 from .fold import Agreement, Life, Txn, fold
 from .limits import restore, take_back
 from .replan import ALLOCATION, INSTALMENT, LOAN, REPAYMENT, ZERO, store
 from .standing import agreement_of, book_columns, books_standing, cents, money, txns_of
 
-SNAPSHOT, CHANGE = "lending.term_snapshot", "lending.loan_change"
+SNAPSHOT, CHANGE, LOAN_DAY = "lending.term_snapshot", "lending.loan_change", "lending.loan_day"
 LEG = "platform.ledger_leg"
 ACCOUNTS = {"1303.01": "normal", "1303.02": "overdue", "1303.03": "non_accrual", "1132.01": "interest", "1132.02": "interest_overdue", "1221": "fee",
             "2241.01": "suspense", "6011.01": "income_interest", "6011.02": "income_penalty", "6011.03": "income_compound", "6021": "income_fee",
@@ -61,11 +62,53 @@ def standing_books(work: Work, loan: Values) -> Books:
 
 
 def catch_up(work: Work, case: Case) -> tuple[Life, Books]:
-    """The loan and its books today, before anything new happens to it; a loan that was brought to the day's end stays there."""
-    life = fold(case.agreement, case.txns, case.today, closing=case.loan["accrued_through"] == case.today)
+    """The loan and its books today, before anything new happens to it: days that no day end did are made up for first, one by one.
+    A loan to which something happened today already is at the day's end, where 溢缴款 has paid what fell due."""
+    loan = bring_to(work, case.loan["id"], case.today)
+    stands = standing_books(work, loan)
+    life = fold(case.agreement, case.txns, case.today, closing=False)
+    if loan["accrued_through"] == case.today and life.suspense != stands.suspense:
+        life = fold(case.agreement, case.txns, case.today)
     wanted = books_of(life, case.today)
-    book(work, case, _steps(work, standing_books(work, case.loan), wanted), case.today)
+    book(work, case, _steps(work, stands, wanted), case.today)
     return life, wanted
+
+
+def bring_to(work: Work, loan_id: int, day: date) -> Values:
+    """The loan on the morning of ``day``, with a row for every day on the way; days on which an overpayment pays a bill are done one by one."""
+    while True:
+        loan = work.get(LOAN, loan_id)
+        through = loan["accrued_through"]
+        if through is None or through >= day:
+            return loan
+        pays = loan["next_due_on"] if loan["suspense"] > 0 else None
+        if pays is None or pays >= day:
+            work.bring_up("day_end", loan_id, day)
+        elif through < pays:
+            work.bring_up("day_end", loan_id, pays)
+        else:
+            _roll(work, loan, through + timedelta(days=1))
+
+
+def _roll(work: Work, loan: Values, morning: date) -> None:
+    """账单结转: the overpayment pays what fell due the day before; booked in the morning, or on the first day after what is closed."""
+    closed = [date.fromisoformat(f"{row['month']}-01") for row in work.find("platform.ledger_period", {"company": loan["company"]}, order=("-month",), limit=1)]
+    opened = [(month + timedelta(days=31)).replace(day=1) for month in closed]
+    case = replace(open_case(work, loan), today=max([morning, *opened]))
+    books, life = books_standing(loan), fold(case.agreement, case.txns, morning, closing=False)
+    wanted = books_of(life, morning)
+    book(work, case, _steps(work, books, wanted), morning)
+    store(work, loan, life, morning, case.repayments, "replay")
+    told, moved = snapshot_of(life, morning), difference(books, wanted)
+    risk = worse(loan["risk_class"], class_of(told["dpd"], work.settings["class_days"]))
+    work.change(LOAN, loan["id"], {**book_columns(wanted), **({"risk_class": risk, "classified_on": morning} if risk != loan["risk_class"] else {})})
+    work.insert_many(LOAN_DAY, [{
+        "loan": loan["id"], "business_date": morning, "dpd": told["dpd"], "dpd_bucket": told["dpd_bucket"], "risk_class": risk,
+        **{name: money(told[name]) for name in ("principal_balance", "accrued_interest", "penalty_balance")},
+        **{f"moved_{name}": money(moved[name]) for name in DAY_COLUMNS if name in moved}}])
+    repaid = loan["principal_balance"] - money(told["principal_balance"])
+    if repaid:
+        restore(work, loan, repaid, case.today, key=f"restore:roll:{loan['id']}:{morning}")
 
 
 def _steps(work: Work, stands: Books, wanted: Books) -> list[Entry]:
@@ -118,5 +161,5 @@ def mirrored(work: Work, books: Books, voucher: int) -> Books:
     return Books(**amounts)
 
 
-__all__ = ["CHANGE", "INSTALMENT", "LOAN", "REPAYMENT", "SNAPSHOT", "ZERO", "Case", "book", "catch_up", "finish", "mirrored", "open_case",
-           "standing_books"]
+__all__ = ["CHANGE", "INSTALMENT", "LOAN", "LOAN_DAY", "REPAYMENT", "SNAPSHOT", "ZERO", "Case", "book", "bring_to", "catch_up", "finish", "mirrored",
+           "open_case", "standing_books"]

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 from metaloom.plugin import Breach, Survey
 
 from .balances import NAMES
-from .cases import ACCOUNTS, CHANGE, CREDIT
+from .cases import ACCOUNTS, CHANGE, CREDIT, LOAN_DAY
+from .day import DAY_COLUMNS
 from .limits import LIMIT, TXN
 from .payout import DRAWDOWN
 from .repayment import BY_CHANNEL
 from .replan import ALLOCATION, INSTALMENT, LOAN, PLAN, REPAYMENT, ZERO
 
-ENTRY, LEG = "platform.ledger_entry", "platform.ledger_leg"
+ENTRY, LEG, RUN = "platform.ledger_entry", "platform.ledger_leg", "platform.scheduled_run"
 ORDER = "lending.payment_order"
 CASE, TASK = "platform.approval_case", "platform.approval_task"
 NUMBERS = {name: account for account, name in ACCOUNTS.items()}
@@ -29,15 +31,19 @@ def sub_ledger(survey: Survey) -> Iterator[Breach]:
     loan_of = {REPAYMENT: {row["id"]: row["loan"] for row in survey.rows(REPAYMENT, ("loan",))},
                CHANGE: {row["id"]: row["loan"] for row in survey.rows(CHANGE, ("loan",))}}
     books: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
+    ran: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
     for (account, entity, record, side), sums in survey.sums(LEG, ("account", "entity", "record_id", "side"), ("amount",)).items():
         name = ACCOUNTS.get(account)
         if name is None:
             continue
         loan = record if entity == LOAN else loan_of.get(entity, {}).get(record)
-        if loan is None:
+        if entity == RUN:
+            ran[record][name] += sums["amount"] if (side == "credit") == (name in CREDIT) else -sums["amount"]
+        elif loan is None:
             yield Breach(entity or ENTRY, record, f"account {account} has {sums['amount']} of no loan")
         else:
             books[loan][name] += sums["amount"] if (side == "credit") == (name in CREDIT) else -sums["amount"]
+    yield from _runs(survey, books, ran)
     owed = ("principal_balance", "suspense", "accrued_through")
     for row in survey.rows(LOAN, (*owed, "status", *(f"book_{name}" for name in NAMES))):
         found = books[row["id"]]
@@ -50,6 +56,34 @@ def sub_ledger(survey: Survey) -> Iterator[Breach]:
             claimed = row["status"] == "written_off" and what != NUMBERS["suspense"]  # owed still, and off the books
             if ours != theirs and not claimed:
                 yield Breach(LOAN, row["id"], f"{ours} by the loan, {theirs} by account {what}")
+
+
+def _runs(survey: Survey, books: dict[int, dict[str, Decimal]], ran: dict[int, dict[str, Decimal]]) -> Iterator[Breach]:
+    """What a day end booked for many loans at once is what its rows say of each; added to the books of the loans."""
+    told: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
+    for (loan, run), sums in survey.sums(LOAN_DAY, ("loan", "run"), tuple(f"moved_{name}" for name in DAY_COLUMNS)).items():
+        for name in DAY_COLUMNS if run is not None else ():
+            amount = sums[f"moved_{name}"] or ZERO
+            told[run][name] += amount
+            books[loan][name] += amount
+    for run in sorted({*told, *ran}):
+        for name in NAMES:
+            if told[run][name] != ran[run][name]:
+                yield Breach(RUN, run, f"{told[run][name]} by the days of the loans, {ran[run][name]} by account {NUMBERS[name]}")
+
+
+def days(survey: Survey) -> Iterator[Breach]:
+    """One row for each day of a loan, in order and without a gap, up to the day that the loan says."""
+    last: dict[int, date] = {}
+    for row in survey.rows(LOAN_DAY, ("loan", "business_date")):
+        before, day = last.get(row["loan"]), row["business_date"]
+        if before is not None and day != before + timedelta(days=1):
+            yield Breach(LOAN_DAY, row["id"], f"{day} follows {before}")
+        last[row["loan"]] = day
+    for loan in survey.rows(LOAN, ("accrued_through",)):
+        found = last.get(loan["id"])
+        if found is not None and found != loan["accrued_through"]:
+            yield Breach(LOAN, loan["id"], f"accrued through {loan['accrued_through']}, its last day is {found}")
 
 
 def lent(survey: Survey) -> Iterator[Breach]:

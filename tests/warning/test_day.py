@@ -51,8 +51,8 @@ def test_a_day_that_moves_becomes_alerts_messages_and_a_number_at_the_bell(lende
     loop = threading.Thread(target=work, args=(lender.tenant.tenancy, lender.plugins), kwargs={"stopping": stopping, "clock": lender.real})
     loop.start()
     try:
-        assert until(lambda: any(row["job"] == "lending.warnings" for row in rows(lender, "scheduled_job")))
-        job = next(row["id"] for row in rows(lender, "scheduled_job") if row["job"] == "lending.warnings")
+        assert until(lambda: any(row["job"] == "lending.day_end" for row in rows(lender, "scheduled_job")))
+        job = next(row["id"] for row in rows(lender, "scheduled_job") if row["job"] == "lending.day_end")
         before = unread(lender, "officer")
         lender.day(first + timedelta(days=4))
         assert until(lambda: any(row["status"] == "done" for row in rows(lender, "scheduled_run") if row["job_id"] == job)), rows(lender, "scheduled_run")

@@ -1,0 +1,336 @@
+"""日终: every loan is brought to the business date, day by day, range by range of ids (docs/servicing.md).
+
+On the morning of a business date a loan stands as :func:`fold` says before anything happens on that day: interest and penalty ran up to
+it, what was due yesterday and is unpaid is late. A day leaves one row of ``lending.loan_day``, which is the sub-ledger of what the run books
+for all loans of a range in one entry for each event and day. A loan that lags is brought up by every day that it missed.
+
+Loans that pay as agreed take the short way of ``accrual.py``; the others are folded. Where 溢缴款 pays a bill, states change, and the loan goes
+through :func:`roll_over` by itself, before the ranges.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+from metaloom.base.text import Text
+from metaloom.plugin.command import Values, Work
+from metaloom.plugin.ledger_posting import Happening
+from metaloom.plugin.mass import Chunk, Outcome, Posting
+
+from .accrual import Running, quick
+from .balances import NAMES, Books
+from .cases import CHANGE, LOAN, LOAN_DAY, REPAYMENT, SNAPSHOT, bring_to
+from .day import DAY_COLUMNS, a_day, class_of, mark, snapshot_of, worse
+from .fold import Agreement, Life, Txn, fold
+from .replan import INSTALMENT
+from .standing import (
+    agreement_of,
+    book_columns,
+    cents,
+    line_columns,
+    line_state,
+    loan_columns,
+    money,
+    planned_columns,
+    txns_of,
+)
+
+FULL: Final = ("penalty_balance", "compound_balance", "dpd", "max_dpd", "dpd_bucket", "overdue_since", "overdue_amount", "overdue_principal",
+               "overdue_interest", "accrued_interest", "accrued_through", "non_accrual", "annual_rate", "next_due_on", "next_due_amount", "risk_class",
+               "classified_on", *(f"book_{name}" for name in NAMES))
+"""What a day may change of a loan."""
+BILL: Final = ("penalty", "compound", "dpd")
+"""What a day may change of a bill."""
+TERMS: Final = ("amount", "annual_rate", "repay_method", "term_months", "due_day", "day_count", "penalty_rate", "penalty_base", "grace_days",
+                "grace_chargeback", "compound_interest", "npl_allocation_rule", "allocation_rule", "prepay_fee_rate")
+RATES: Final = ("annual_rate", "penalty_rate", "prepay_fee_rate", "new_rate")
+RATE_SCALE: Final = 8
+_RECEIPT: Final = ("seq", "kind", "value_date", "amount", "prepaid_principal", "plan_change", "status")
+_CHANGED: Final = ("seq", "kind", "effective_on", "amount", "component", "period_no", "new_rate", "rate_effect", "more_periods", "until_date", "new_method",
+                   "status")
+_BILL_ROW: Final = ("period_no", "seq", "start_date", "due_date", "principal", "interest", "balance", "penalty", "compound", "dpd", "status")
+BY_DAY_UP_TO: Final = 10
+"""Missed days of one loan up to which each is booked by itself."""
+LAGS_TOO_LONG: Final = 4000
+"""Days that one run makes up for at most; more is a mistake in a date."""
+
+
+class HeldBack(Exception):  # noqa: N818 - not an error: the reason why a loan waits
+    """The loan cannot be done; its argument is the reason."""
+
+    def __init__(self, zh: str, en: str) -> None:
+        super().__init__(en)
+        self.said = Text(zh, en)
+
+
+@dataclass
+class Found:
+    """What a chunk comes to. ``posts``: (day, event) → amounts."""
+
+    short: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    full: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    bills: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    days: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    posts: dict[tuple[int, str], dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
+    held: dict[int, Text] = field(default_factory=dict)
+    figures: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def day_row(self, loan: int, day: int, told: Mapping[str, Any], moved: Mapping[str, int]) -> None:
+        self.days["loan"].append(loan)
+        self.days["business_date"].append(day)
+        for name in ("principal_balance", "accrued_interest", "penalty_balance", "dpd", "dpd_bucket", "risk_class"):
+            self.days[name].append(told[name])
+        for name in DAY_COLUMNS:
+            self.days[f"moved_{name}"].append(moved.get(name))
+
+    def post(self, day: int, event: str, amounts: Mapping[str, int]) -> None:
+        total = self.posts[day, event]
+        for name, amount in amounts.items():
+            total[name] += amount
+
+
+def day_end(chunk: Chunk) -> Outcome:
+    """Brings every loan of the chunk to its day."""
+    found, until = Found(), chunk.day.toordinal()
+    columns = chunk.columns
+    lagging = [place for place, through in enumerate(columns["accrued_through"]) if through is not None and through < until]
+    rest = _short_way(chunk, lagging, until, found)
+    _long_way(chunk, rest, until, found)
+    change: dict[str, Any] = {LOAN: [one for one in (found.short, found.full) if one]}
+    if found.bills:
+        change[INSTALMENT] = found.bills
+    run = chunk.cause[1] if chunk.cause[0] != LOAN else None
+    found.figures["loans"] = len(lagging) - len(found.held)
+    return Outcome(change=change, add={LOAN_DAY: {**found.days, "run": run}} if found.days else {}, post=list(_postings(chunk, found, by_month=run is None)),
+                   held=found.held, figures=dict(found.figures))
+
+
+def _postings(chunk: Chunk, found: Found, *, by_month: bool) -> Iterator[Posting]:
+    """An entry for each day and event. Where one loan is made up for by itself and missed more than ten days, the entry stands at the last missed
+    day of each month: month ends are as if no day had been missed, and a loan that was away for a year does not leave a thousand entries."""
+    posts = found.posts
+    if by_month and len({day for day, _ in posts}) > BY_DAY_UP_TO:
+        last: dict[tuple[int, int], int] = {}
+        for day, _ in posts:
+            month = date.fromordinal(day).timetuple()[:2]
+            last[month] = max(day, last.get(month, 0))
+        posts = defaultdict(lambda: defaultdict(int))
+        for (day, event), amounts in found.posts.items():
+            total = posts[last[date.fromordinal(day).timetuple()[:2]], event]
+            for name, amount in amounts.items():
+                total[name] += amount
+    provider = chunk.provider("ledger_posting", "loan_ledger")
+    for day, event in sorted(posts, key=lambda key: key[0]):
+        amounts = {name: money(amount) for name, amount in posts[day, event].items() if amount}
+        if not amounts:
+            continue
+        memo = f"日终 {date.fromordinal(day)}"
+        for one in provider.postings(Happening(name=event, amounts=amounts, facts={"memo": memo})):
+            yield Posting(one.event, {name: cents(amount) for name, amount in one.amounts.items()}, one.facts, date.fromordinal(day))
+
+
+# -- the short way: loans that pay as agreed
+
+
+def _short_way(chunk: Chunk, places: Sequence[int], until: int, found: Found) -> list[int]:
+    """Does what can be done in whole numbers from the running bill alone; gives back the places of the others."""
+    columns, ids = chunk.columns, chunk.ids
+    asked = [place for place in places if _as_agreed(columns, place, until)]
+    if not asked:
+        return list(places)
+    changed = {*chunk.rows(CHANGE, "loan", ["status"], where={"status": "applied"})["loan"],
+               *chunk.rows(REPAYMENT, "loan", ["kind"], where={"kind": ["prepay", "settle"], "status": "posted"})["loan"]}
+    since = min(columns["accrued_through"][place] for place in asked)
+    bills = chunk.rows(INSTALMENT, "loan", ("start_date", "due_date", "principal", "interest", "balance", "paid_interest", "waived_interest"),
+                       where={"status": ["not_due", "partial", "paid"]}, between={"due_date": (since, 10**6), "start_date": (1, until)})
+    running: dict[int, list[Running]] = defaultdict(list)
+    for loan, start, due, principal, interest, balance, paid, waived in zip(*(bills[name] for name in (
+            "loan", "start_date", "due_date", "principal", "interest", "balance", "paid_interest", "waived_interest")), strict=True):
+        running[loan].append(Running(start, due, principal + balance, interest, paid + (waived or 0)))
+    terms = chunk.linked(SNAPSHOT, ("day_count",), [columns["snapshot"][place] for place in asked])
+    done = set()
+    for place in asked:
+        if ids[place] not in changed and _quick(chunk, place, until, running[ids[place]], terms[columns["snapshot"][place]][0], found):
+            done.add(place)
+    found.figures["accrued"] += len(done)
+    return [place for place in places if place not in done]
+
+
+def _as_agreed(columns: Mapping[str, Sequence[Any]], place: int, until: int) -> bool:
+    """Whether nothing of the loan is late by the day, was late, or stands in the books otherwise than as principal and running interest."""
+    due = columns["next_due_on"][place]
+    return columns["status"][place] == "normal" and due is not None and due >= until and not any(columns[name][place] for name in (
+        "dpd", "non_accrual", "overdue_amount", "penalty_balance", "compound_balance", "book_overdue", "book_non_accrual", "book_interest_overdue",
+        "book_off_interest"))
+
+
+def _quick(chunk: Chunk, place: int, until: int, bills: Sequence[Running], day_count: str, found: Found) -> bool:
+    columns, loan = chunk.columns, chunk.ids[place]
+    base = columns["principal_amount"][place] if columns["repay_method"][place] == "FLAT" else 0
+    through = columns["accrued_through"][place]
+    stood, *daily = quick(bills, columns["annual_rate"][place], day_count, through, until, flat_base=base)
+    if stood != columns["book_interest"][place]:
+        return False
+    before = stood
+    for day, owed in enumerate(daily, through + 1):
+        moved = owed - before
+        told = {"principal_balance": columns["principal_balance"][place], "accrued_interest": owed, "penalty_balance": 0, "dpd": 0, "dpd_bucket": "current",
+                "risk_class": columns["risk_class"][place]}
+        found.day_row(loan, day, told, {"interest": moved, "income_interest": moved})
+        if moved:
+            found.post(day, "accrual", {"interest": moved} if moved > 0 else {"interest_back": -moved})
+        found.figures["days"] += 1
+        before = owed
+    for name, value in (("id", loan), ("accrued_through", until), ("accrued_interest", before), ("book_interest", before),
+                        ("book_income_interest", columns["book_income_interest"][place] + before - stood)):
+        found.short[name].append(value)
+    return True
+
+
+# -- the long way: the whole history
+
+
+@dataclass(frozen=True)
+class History:
+    """A loan as it is stored, in the values that the fold reads."""
+
+    loan: Mapping[str, Any]
+    agreement: Agreement
+    txns: Sequence[Txn]
+    bills: Sequence[Mapping[str, Any]]
+
+
+def _long_way(chunk: Chunk, places: Sequence[int], until: int, found: Found) -> None:
+    if not places:
+        return
+    limits = chunk.settings["class_days"]
+    for place, history in _histories(chunk, places):
+        try:
+            _days(history, until, limits, found)
+        except HeldBack as reason:
+            found.held[chunk.ids[place]] = reason.said
+        except (ValueError, AssertionError) as error:
+            found.held[chunk.ids[place]] = Text(f"该贷款的账面余额与交易记录不符，或条款有误（{error}）",
+                                                f"The books of this loan do not agree with its transactions, or its terms make no sense ({error})")
+
+
+def _histories(chunk: Chunk, places: Sequence[int]) -> Iterator[tuple[int, History]]:
+    columns = chunk.columns
+    ids = [chunk.ids[place] for place in places]
+    terms = chunk.linked(SNAPSHOT, TERMS, [columns["snapshot"][place] for place in places])
+    receipts = _by_loan(chunk.rows(REPAYMENT, "loan", _RECEIPT, ids, {"status": "posted"}))
+    changes = _by_loan(chunk.rows(CHANGE, "loan", _CHANGED, ids, {"status": "applied"}))
+    bills = _by_loan(chunk.rows(INSTALMENT, "loan", _BILL_ROW, ids))
+    for place, loan in zip(places, ids, strict=True):
+        snapshot = _values(dict(zip(TERMS, terms[columns["snapshot"][place]], strict=True)))
+        snapshot |= {name: bool(snapshot[name]) if snapshot[name] is not None else None for name in ("grace_chargeback", "compound_interest")}
+        row = {name: values[place] for name, values in columns.items()} | {"id": loan}
+        agreement = agreement_of(snapshot, date.fromordinal(row["disbursed_on"]))
+        yield place, History(row, agreement, txns_of(map(_values, receipts[loan]), map(_values, changes[loan])), bills[loan])
+
+
+def _by_loan(columns: Mapping[str, Sequence[Any]]) -> Mapping[int, list[dict[str, Any]]]:
+    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in zip(*columns.values(), strict=True):
+        one = dict(zip(columns, row, strict=True))
+        found[one["loan"]].append(one)
+    return found
+
+
+_MONEY: Final = frozenset({"amount", "prepaid_principal"})
+_DATES: Final = frozenset({"value_date", "effective_on", "until_date"})
+
+
+def _values(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Whole numbers of a chunk as the values that commands work with."""
+    found = dict(row)
+    for name, value in row.items():
+        if value is None:
+            continue
+        if name in _MONEY:
+            found[name] = money(value)
+        elif name in RATES:
+            found[name] = Decimal(value).scaleb(-RATE_SCALE)
+        elif name in _DATES:
+            found[name] = date.fromordinal(value)
+    return found
+
+
+def _days(history: History, until: int, limits: Sequence[int], found: Found) -> None:
+    """All missed days of one loan. Nothing of it is kept when the loan is held back on the way."""
+    loan, through = history.loan, history.loan["accrued_through"]
+    if until - through > LAGS_TOO_LONG:
+        raise HeldBack(f"计提至 {date.fromordinal(through)}，落后过久", f"Accrued through {date.fromordinal(through)}, too long ago")
+    life = fold(history.agreement, history.txns, date.fromordinal(until), closing=False)
+    books = Books(**{name: loan[f"book_{name}"] or 0 for name in NAMES})
+    if life.suspense != books.suspense:
+        raise HeldBack("溢缴款须先抵扣已到期的期次", "The overpayment pays a bill first")
+    life.non_accrual, life.max_dpd = bool(loan["non_accrual"]), loan["max_dpd"] or 0
+    rows, posts, risk, classified = [], [], loan["risk_class"], loan["classified_on"]
+    for ordinal in range(through + 1, until + 1):
+        day = date.fromordinal(ordinal)
+        mark(life, day)
+        if (now := worse(risk, class_of(life.dpd(day), limits))) != risk:
+            risk, classified = now, ordinal
+        books, moved, posted = a_day(life, books, day)
+        rows.append((ordinal, {**snapshot_of(life, day), "risk_class": risk}, moved))
+        posts += [(ordinal, event, amounts) for event, amounts in posted]
+    day = date.fromordinal(until)
+    bills = list(_bills(history, life, day))
+    for ordinal, told, moved in rows:
+        found.day_row(loan["id"], ordinal, told, moved)
+    for ordinal, event, amounts in posts:
+        found.post(ordinal, event, amounts)
+    for bill in bills:
+        for name, value in bill.items():
+            found.bills[name].append(value)
+    columns = {**loan_columns(life, day), **book_columns(books), "risk_class": risk}
+    found.full["id"].append(loan["id"])
+    for name in FULL:
+        found.full[name].append(classified if name == "classified_on" else _bare(name, columns[name]))
+    _count(found, loan, columns, len(rows), classified == until)
+
+
+def _count(found: Found, loan: Mapping[str, Any], columns: Mapping[str, Any], days: int, classed: bool) -> None:
+    for name, count in (("days", days), ("overdue", columns["dpd"] > 0), ("new_overdue", columns["dpd"] > 0 and not loan["dpd"]),
+                        ("stopped", columns["non_accrual"] and not loan["non_accrual"]), ("classed", classed)):
+        found.figures[name] += int(count)
+
+
+def _bills(history: History, life: Life, day: date) -> Iterator[dict[str, Any]]:
+    """Bills whose penalty or lateness is another one now; their states follow money, not time."""
+    stored = {_identity(row): row for row in sorted(history.bills, key=lambda row: (row["status"] != "cancelled", row["id"]))}
+    for line in life.lines:
+        planned = planned_columns(line)
+        amounts = (cents(planned[name]) for name in ("principal", "interest", "balance"))
+        row = stored.get((line.seq, line.no, line.start.toordinal(), line.due.toordinal(), *amounts))
+        if row is None or row["status"] != line_state(life, line, day):
+            raise HeldBack(f"第 {line.no} 期与交易记录不符", f"Period {line.no} does not agree with the transactions")
+        columns = line_columns(life, line, day)
+        now = {name: columns[name] if name == "dpd" else cents(columns[name]) for name in BILL}
+        if any((row[name] or 0) != value for name, value in now.items()):
+            yield {"id": row["id"], **now}
+
+
+def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return row["seq"] or 0, *(row[name] for name in ("period_no", "start_date", "due_date", "principal", "interest", "balance"))
+
+
+def _bare(name: str, value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value.scaleb(RATE_SCALE)) if name == "annual_rate" else cents(value)
+    return value.toordinal() if isinstance(value, date) else int(value) if isinstance(value, bool) else value
+
+
+# -- one loan by itself
+
+
+def roll_over(work: Work, loan: Values | None, input: Values) -> None:
+    """账单结转 of a loan whose overpayment pays a bill that fell due."""
+    assert loan is not None
+    bring_to(work, loan["id"], work.business_date(loan["company"]))

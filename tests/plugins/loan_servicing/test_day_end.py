@@ -1,0 +1,178 @@
+"""The day end: every loan by the day, to the cent as the fold says, once, whatever was missed, whoever died (domain specification §6)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal as D
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from metaloom.command import start_job, system_context
+from metaloom_plugins.loan_servicing import accrual
+from metaloom_plugins.loan_servicing.accrual import Running, quick
+from metaloom_plugins.loan_servicing.arithmetic import PRESETS, Penalty, Terms, contract_of
+from metaloom_plugins.loan_servicing.balances import books_of
+from metaloom_plugins.loan_servicing.day import mark
+from metaloom_plugins.loan_servicing.fold import Agreement, Txn, fold, ran
+from tests.plugins.lender import START, Lender, open_lender
+from tests.plugins.loan_servicing.books import books_agree
+from tests.plugins.loan_servicing.days import as_the_fold_says, end_day, errors, ledger, runs, tick, work
+
+METHODS = ("EQUAL_INSTALMENT", "EQUAL_PRINCIPAL", "INTEREST_ONLY", "BULLET", "FLAT")
+
+
+def an_agreement(dice: Random) -> Agreement:
+    terms = Terms(principal=D(dice.randrange(100_00, 90_000_00)).scaleb(-2), annual_rate=D(dice.randrange(1, 2400)).scaleb(-4), method=dice.choice(METHODS),
+                  periods=dice.randrange(1, 25), start_date=START + timedelta(days=dice.randrange(0, 400)), due_day=dice.choice([None, 1, 15, 31]),
+                  day_count=dice.choice(["30/360", "ACT/360", "ACT/365"]))
+    penalty = Penalty(Fraction(18, 100), grace_days=dice.choice([0, 0, 3]), compound=dice.random() < 0.3)
+    return Agreement(replace(contract_of(terms), penalty=penalty, allocation=PRESETS["BY_PERIOD"]))
+
+
+def short_way(agreement: Agreement, day: date) -> int:
+    """Accrued and unpaid interest of a loan that owes nothing that is due, as accrual.py finds it from its bills."""
+    life = fold(agreement, [], agreement.contract.start_date)
+    bills = [Running(line.start.toordinal(), line.due.toordinal(), line.agreed["principal"] + line.balance, line.agreed["interest"],
+                     line.agreed["interest"] if line.due < day else 0) for line in life.lines]
+    flat = agreement.contract.principal if agreement.contract.method == "FLAT" else 0
+    rate = int(D(agreement.contract.annual_rate.numerator) / D(agreement.contract.annual_rate.denominator) * accrual.RATE_ONE)
+    found, = quick(bills, rate, agreement.contract.day_count, day.toordinal(), day.toordinal(), flat_base=flat)
+    return found
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_short_way_says_what_the_fold_says(seed: int) -> None:
+    dice = Random(seed)
+    agreement = an_agreement(dice)
+    last = fold(agreement, [], agreement.contract.start_date).lines[-1].due
+    for _ in range(20):
+        day = agreement.contract.start_date + timedelta(days=dice.randrange(0, (last - agreement.contract.start_date).days + 1))
+        life = fold(agreement, [], day)
+        wanted = sum(ran(life, line, day) for line in life.lines if line.due >= day)
+        assert short_way(agreement, day) == wanted, (seed, day)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_days_one_after_another_come_to_what_the_fold_says_of_the_last(seed: int) -> None:
+    """Marks of lateness day by day are those of the fold, which looks on the days of transactions only."""
+    dice = Random(f"marks {seed}")
+    agreement = an_agreement(dice)
+    start = agreement.contract.start_date
+    txns = [Txn(seq, "due", start + timedelta(days=dice.randrange(1, 300)), dice.randrange(100, 2_000_000)) for seq in range(1, dice.randrange(1, 5))]
+    first = max([txn.on for txn in txns], default=start)
+    here = fold(agreement, txns, first, closing=False)
+    until = first + timedelta(days=dice.randrange(1, 250))
+    life = fold(agreement, txns, until, closing=False)
+    life.non_accrual, life.max_dpd = here.non_accrual, here.max_dpd
+    for n in range(1, (until - first).days + 1):
+        mark(life, first + timedelta(days=n))
+    wanted = fold(agreement, txns, until, closing=False)
+    assert (life.non_accrual, life.max_dpd) == (wanted.non_accrual, wanted.max_dpd)
+    assert books_of(life, until) == books_of(wanted, until)
+
+
+@pytest.fixture(scope="module")
+def shop(both_lenders: Lender) -> Lender:
+    """Loans that pay, stop, overpay and are changed; the scheduler has seen the jobs."""
+    tick(both_lenders)
+    product = both_lenders.product(grace_days=3, compound_interest=True)
+    both_lenders.good, both_lenders.stops, both_lenders.over = (both_lenders.loan(product) for _ in range(3))  # type: ignore[attr-defined]
+    both_lenders.daily = both_lenders.loan(both_lenders.product(day_count="ACT/365"), method="INTEREST_ONLY")  # type: ignore[attr-defined]
+    return both_lenders
+
+
+def test_a_year_of_days_agrees_with_the_fold_and_the_books(shop: Lender) -> None:
+    """Days, weeks and months at a time; on each morning everything stored is what the history says."""
+    dice, seen = Random(5), set()
+    for step in (1, 1, 5, 20, 4, 1, 28, 3, 30, 27, 45, 1, 60):
+        day = end_day(shop, step)
+        as_the_fold_says(shop)
+        for name in ("good", "daily", "over"):
+            loan = shop.row("loan", getattr(shop, name))
+            if loan["status"] == "normal" and loan["next_due_on"] <= day:
+                shop.repay(loan["id"], loan["next_due_amount"] + (dice.choice([0, 5000]) if name == "over" else 0), on=day)
+        row = shop.row("loan", shop.stops)
+        seen.add((row["dpd_bucket"], row["risk_class"], row["non_accrual"]))
+    assert seen == {("current", "normal", False), *((bucket, "attention", False) for bucket in ("m1", "m2", "m3")), ("m4", "substandard", True)}, seen
+    assert {run["status"] for run in runs(shop)} == {"done"}, [errors(shop, run["id"]) for run in runs(shop)]
+    assert not as_the_fold_says(shop) < 4
+    books_agree(shop)
+    assert any(row["run_id"] for row in shop.rows("loan_day")) and any(not row["run_id"] for row in shop.rows("loan_day"))
+
+
+def test_twice_is_once(shop: Lender) -> None:
+    before, days = ledger(shop), len(shop.rows("loan_day"))
+    job = shop.tenant.revision().tables.engine.scheduled_job
+    with shop.tenant.read() as conn:
+        number = conn.scalar(sa.select(job.c.id).where(job.c.job == "lending.day_end"))
+    start_job(system_context(shop.tenant, plugins=shop.plugins, clock=shop.real), number, company=shop.company)
+    work(shop)
+    assert (ledger(shop), len(shop.rows("loan_day"))) == (before, days)
+    assert runs(shop)[-1]["status"] == "done"
+
+
+def test_a_write_to_a_loan_that_lags_makes_up_for_its_days_first(shop: Lender) -> None:
+    loan = shop.row("loan", shop.stops)
+    day = shop.stage.today + timedelta(days=3)
+    shop.day(day)
+    shop.repay(loan["id"], "100.00", on=day)
+    rows = shop.rows("loan_day", loan_id=loan["id"])[-3:]
+    assert [(row["business_date"], row["run_id"], row["dpd"]) for row in rows] == [
+        (day - timedelta(days=2 - n), None, loan["dpd"] + n + 1 if loan["dpd"] else 0) for n in range(3)]
+    books_agree(shop)
+    tick(shop)
+    work(shop)
+    as_the_fold_says(shop)
+    books_agree(shop)
+
+
+def test_a_broken_loan_is_held_back_with_its_reason_and_the_others_go_on(shop: Lender) -> None:
+    table = shop.tenant.revision().tables.of("lending.loan")
+    broken = shop.row("loan", shop.stops)
+    with shop.tenant.write() as conn:
+        conn.execute(table.update().where(table.c.id == broken["id"]).values(book_interest=broken["book_interest"] + 7))
+    day = end_day(shop)
+    run = runs(shop)[-1]
+    assert (run["status"], run["failed"]) == ("partial", 1)
+    error, = errors(shop, run["id"])
+    assert error["record_id"] == broken["id"] and "账面余额" in error["sentence"]
+    assert shop.row("loan", broken["id"])["accrued_through"] == day - timedelta(days=1)
+    assert shop.row("loan", shop.daily)["accrued_through"] == day
+    with shop.tenant.write() as conn:
+        conn.execute(table.update().where(table.c.id == broken["id"]).values(book_interest=broken["book_interest"]))
+    end_day(shop)
+    assert runs(shop)[-1]["status"] == "done"
+    as_the_fold_says(shop)
+    books_agree(shop)
+
+
+def _played(shop: Lender, daily: bool) -> dict[str, Any]:
+    tick(shop)
+    product = shop.product(grace_days=2)
+    loans = [shop.loan(product) for _ in range(2)]
+    end_day(shop, 31)
+    shop.repay(loans[0], "9300.00", on=shop.stage.today)
+    end_day(shop, 25)
+    for _ in range(8 if daily else 1):
+        end_day(shop, 1 if daily else 8)
+    shop.repay(loans[0], "500.00", on=shop.stage.today)
+    rows = [{name: row[name] for name in row if name.startswith("moved_") or name in ("loan_id", "business_date", "dpd", "principal_balance", "risk_class")}
+            for row in sorted(shop.rows("loan_day"), key=lambda row: (row["loan_id"], row["business_date"]))]
+    books_agree(shop)
+    return {"days": rows, "ledger": ledger(shop), "loans": [{name: row[name] for name in row if name.startswith("book_") or name in ("dpd", "suspense")}
+                                                            for row in shop.rows("loan")]}
+
+
+def test_eight_missed_days_are_eight_daily_runs(tmp_path: Any) -> None:
+    """An overpayment pays a bill and another bill becomes late among them."""
+    found = []
+    for daily in (True, False):
+        with open_lender(tmp_path / str(daily), f"t_missed_{daily}".lower()) as shop:
+            found.append(_played(shop, daily))
+    assert found[0] == found[1]
+    assert {row["dpd"] for row in found[0]["days"]} > {0, 3}
