@@ -28,6 +28,7 @@ from metaloom.base.messages import message
 from metaloom.job.redis_queue import ring_through
 from metaloom.plugin.registry import installed
 from metaloom.storage import Settings, Tenancy
+from metaloom.storage.settings import templates_root
 from metaloom.web import register_web
 from metaloom.web.assets import Assets
 from metaloom.web.current import Current, locale
@@ -87,17 +88,6 @@ def create_app(
     app.wsgi_app = _outside(app.wsgi_app, site)  # type: ignore[method-assign]
     _reach_workers(site, embedded=worker)
     return app
-
-
-def templates_root() -> Path:
-    """``templates/`` of a checkout, or the folder that was installed as ``metaloom_templates``."""
-    given = os.environ.get("METALOOM_TEMPLATES")
-    if given:
-        return Path(given).resolve()
-    spec = find_spec("metaloom_templates")
-    if spec is not None and spec.submodule_search_locations:
-        return Path(next(iter(spec.submodule_search_locations))).resolve()
-    return (Path(__file__).resolve().parents[3] / "templates").resolve()
 
 
 def _refuse_weak_key(key: str) -> None:

@@ -38,6 +38,7 @@ from metaloom.model.job import Job, JobStep
 from metaloom.model.ledger import Account, AccountingRule, LedgerLeg
 from metaloom.model.lifecycle import Lifecycle, State, Transition
 from metaloom.model.message import ChannelText, HookIn, HookOut, MessageTemplate, Webhook
+from metaloom.model.printing import PrintBlock, PrintTemplate
 from metaloom.model.process import ByHand, Process, ProcessStep, Retry, Way
 from metaloom.model.screen import Column, Form, ListView, Menu, MenuItem, QuickLink, Section, Tab
 from metaloom.model.series import NumberSeries
@@ -51,7 +52,7 @@ __all__ = [
     "Entity",
     "Escalation", "Expectation", "Field", "FieldLevel", "FieldType", "Fork", "Form", "HookIn", "HookOut", "Index", "Input",
     "Job", "JobStep", "LedgerLeg", "LevelRule", "Lifecycle", "Limit", "ListView", "Measure", "Menu", "MenuItem", "MessageTemplate", "Move", "NumberSeries",
-    "Ownership", "Pack", "Person", "Process", "ProcessStep", "QuickLink", "Receiver", "Retry", "ReturnRule",
+    "Ownership", "Pack", "Person", "PrintBlock", "PrintTemplate", "Process", "ProcessStep", "QuickLink", "Receiver", "Retry", "ReturnRule",
     "Role", "Rows", "Rule", "Section", "StartRule", "State", "Step",
     "SubChain", "Tab", "Transition", "Trial", "UniqueRule", "WaitFor", "WarningRule", "Way", "Webhook", "Who", "Widget",
 ]

