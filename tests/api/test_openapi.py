@@ -40,6 +40,8 @@ def test_every_person_gets_the_document_of_the_own_rights(people):
     assert "post /depot.sale/{id}/pay" in paths["cashier"] and "post /depot.sale/{id}/pay" not in paths["chief"]
     assert "post /depot.sale/{id}/finish" in paths["chief"] and "post /depot.sale/{id}/finish" not in paths["clerk"]
     assert "get /depot.sale/export" in paths["chief"] and "get /depot.sale/export" not in paths["reader"]
+    assert "get /depot.sale/print" in paths["chief"] and "get /depot.sale/print" not in paths["reader"]
+    assert "get /depot.buyer/{id}/print/{template}" in paths["reader"] and "get /depot.buyer/{id}/print/{template}" not in paths["clerk"]
     assert "post /depot.sale" not in paths["reader"] and "delete /depot.sale/{id}" not in paths["clerk"]
     assert not any("depot" in p for p in paths["nobody"])
     schemas = {role: doc["components"]["schemas"] for role, doc in found.items()}
@@ -59,7 +61,7 @@ def test_what_the_document_offers_is_granted_and_what_it_leaves_out_is_refused(p
         for method in paths["chief"].get(path, {}).keys() | paths["cashier"].get(path, {}).keys():
             if path.endswith("/bulk"):
                 continue
-            where = path.replace("{id}", "999999999").replace("{entry}", "1")
+            where = path.replace("{id}", "999999999").replace("{entry}", "1").replace("{template}", "main")
             answer = people[role].call(method.upper(), where, {} if method != "get" else None, If_Match='"1"', Idempotency_Key=f"cell-{cells}")
             if method not in offered:
                 assert answer.status_code in (403, 404), (role, method, path, answer.status_code)

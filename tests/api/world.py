@@ -72,8 +72,8 @@ entity:
 list: {columns: [code, name], search: [name], sort: [code]}
 access:
   clerk: {scope: self, actions: [list, read, create, edit, history], fields: {"*": write, secret: hidden}}
-  chief: {scope: company, actions: [list, read, create, edit, delete, restore, export, history, transfer], fields: {"*": write}}
-  reader: {scope: company, actions: [list, read], fields: {"*": read, secret: hidden, mobile: masked, photo: hidden, name: read}}
+  chief: {scope: company, actions: [list, read, create, edit, delete, restore, export, history, transfer, print], fields: {"*": write}}
+  reader: {scope: company, actions: [list, read, print], fields: {"*": read, secret: hidden, mobile: masked, photo: hidden, name: read}}
   cashier: {scope: company, actions: [list, read], fields: {"*": read, secret: hidden, mobile: masked, name: read}}
   packer: {scope: company, actions: [list, read, edit], fields: {"*": write, name: masked, secret: hidden}}
 """
@@ -146,6 +146,22 @@ approval:
         who: [{role: chief}]
         outputs: {grade: {type: integer, min: 1, max: 5, required: true, label: {zh: 评分, en: Grade}}}
         fields: {note: write}
+prints:
+  slip:
+    label: {zh: 出货单, en: Slip}
+    title: {zh: "出货单 {order_no}", en: "Slip {order_no}"}
+    reference: {zh: "买家 {buyer.name}", en: "Buyer {buyer.name}"}
+    blocks:
+      facts: {fields: [buyer, buyer.mobile, buyer.secret, amount, note]}
+      words: {text: {zh: "备注：{note}；评语：{buyer.secret}。", en: "Note: {note}; verdict: {buyer.secret}."}}
+      lines: {label: {zh: 货物, en: Goods}, rows: lines, columns: [what, quantity], totals: [quantity]}
+      said: {label: {zh: 复核意见, en: Opinions}, opinions: review}
+      signed: {sign: [{zh: 收货人, en: Receiver}]}
+  done:
+    label: {zh: 完成单, en: Done}
+    when: "status == 'done'"
+    message: {zh: 订单完成后才能打印, en: Print it when the sale is done}
+    blocks: {facts: {fields: [order_no]}}
 lists:
   urgent: {label: {zh: 加急, en: Urgent}, filter: "urgent == true", columns: [order_no, amount], sort: [order_no]}
 access:

@@ -37,7 +37,26 @@ def board(*widgets: str) -> dict[str, str]:
     return {BASICS: f"{SHOP[BASICS]}dashboards:\n  desk:\n    label: {{zh: 台, en: Desk}}\n    roles: [clerk]\n    widgets:\n{lines}"}
 
 
+def paper(block: str, more: str = "") -> dict[str, str]:
+    """The order form with a print template of one block, on a line of its own."""
+    return {SCREENS: f"{SHOP[SCREENS]}prints:\n  slip:\n    label: {{zh: 单, en: Slip}}\n{more}    blocks:\n      one: {block}\n"}
+
+
 CASES: dict[str, dict[str, str]] = {
+    # -- prints
+    "print: a field that is not there": paper("{fields: [order_on]}  # ← ML-REF-002"),
+    "print: a field that cannot be said": paper("{fields: [lines]}  # ← ML-MSG-003"),
+    "print: a slot that is not there": paper("{text: {zh: '{gone}', en: '{gone}'}}  # ← ML-REF-002"),
+    "print: a title of nothing known": {SCREENS: f"{SHOP[SCREENS]}prints:\n  slip:  # ← ML-REF-002\n    label: {{zh: 单, en: Slip}}\n    title: {{zh: '{{gone}}', en: '{{gone}}'}}\n    blocks: {{one: {{fields: [order_no]}}}}\n"},
+    "print: rows of neither child nor tab": paper("{rows: line, columns: [quantity]}  # ← ML-PRINT-001"),
+    "print: child rows sorted": paper("{rows: lines, columns: [quantity], sort: [quantity]}  # ← ML-PRINT-002"),
+    "print: child rows of elsewhere": paper("{rows: lines, columns: [product.name]}  # ← ML-PRINT-003"),
+    "print: a sum of what is no column": paper("{rows: lines, columns: [quantity], totals: [price]}  # ← ML-PRINT-004"),
+    "print: a sum of words": paper("{rows: lines, columns: [product], totals: [product]}  # ← ML-PRINT-004"),
+    "print: opinions of no chain": paper("{opinions: revue}  # ← ML-REF-001"),
+    "print: a block of two things": paper("{fields: [order_no], sign: [{zh: 甲, en: A}]}  # ← ML-SCHEMA-006"),
+    "print: a condition that is none": paper("{fields: [order_no], when: total}  # ← ML-EXPR-003"),
+    "print: a paper nobody makes": paper("{fields: [order_no]}", "    paper: A9  # ← ML-SCHEMA-004\n"),
     # -- dashboards
     "dashboard: a number of nothing": board("{type: number}  # ← ML-DASH-001"),
     "dashboard: a trend without a date": board("{type: trend, entity: order_form, period: this_month}  # ← ML-DASH-001"),

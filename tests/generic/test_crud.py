@@ -224,3 +224,23 @@ def test_a_field_that_the_role_may_only_read_is_refused_as_input(sandbox: World)
             assert stored(sandbox, address, saved.id) == before, (address, field.name)
     print(f"read-only by grant: {cells} fields")
     assert cells >= 1
+
+
+def test_every_record_of_every_entity_prints_for_those_who_may_read_it(world: World) -> None:
+    """One row of each entity on its default paper, and on every template that its pack has; nobody else gets a paper."""
+    browser, printed, refused = world.browser(), 0, 0
+    for role in ("platform.auditor", "lending.fin_check", "workshop.technician"):
+        world.assume(role)
+        oracle = Oracle(world.alpha, "alice", [role])
+        for address, rows in world.alpha.rows.items():
+            seen = next((row for row in rows if oracle.holds(address, row, "read")), None)
+            if seen is None:
+                refused += 1
+                assert browser.http.get(f"/alpha/e/{address}/{rows[0].id}/print").status_code in (403, 404), (role, address)
+            elif role == "platform.auditor" or world.catalog.prints_of(address):
+                for name in ("main", *(one.name for one in world.catalog.prints_of(address))):
+                    answer = browser.http.get(f"/alpha/e/{address}/{seen.id}/print/{name}")
+                    assert answer.status_code == 200 and answer.data.startswith(b"%PDF-"), (role, address, name, answer.status_code)
+                    printed += 1
+    print(f"printed: {printed} papers, {refused} refused")
+    assert printed >= 60 and refused >= 20

@@ -21,7 +21,9 @@ from tests.generic.world import Seed, World
 METHODS = ("GET", "POST", "PATCH", "DELETE", "PUT")
 # endpoint → the right that it needs on the entity (of the row, where the address has an id); "action": that of the action
 NEEDS = {
-    "api.list": "list", "api.create": "create", "api.bulk": "create", "api.lookup": "look", "api.export": "export", "api.read": "read",
+    "api.list": "list", "api.create": "create", "api.bulk": "create", "api.lookup": "look",
+    "api.export": "export", "api.print_list": "export", "api.print": "read", "print.print_one": "read", "print.print_all": "export",
+    "api.read": "read",
     "api.change": "edit", "api.delete": "delete", "api.restore": "restore", "api.transfer": "transfer", "api.history": "history",
     "api.actions": "read", "api.related": "read", "api.act": "action", "api.act_on_list": "nothing",
     "api.start_approval": "nothing", "api.start_process": "nothing", "process.standing": "nothing", "process.start": "nothing",
@@ -202,7 +204,7 @@ def send(world: World, browser: Any, api: Any, rule: Any, method: str, entity: s
     action = an_action(world, entity)
     tab = next(iter(world.catalog.entities[entity].related), "none")
     name = {"list": "main", "action": action.name if action else "none", "detail": tab, "form": "none"}.get(rule.endpoint.partition(".")[0], "main")
-    path = address_of(rule, entity=entity, id=row.id if row else 0, name=name, action=action.name if action else "none", tab=tab)
+    path = address_of(rule, entity=entity, id=row.id if row else 0, name=name, action=action.name if action else "none", tab=tab, template="main")
     if path.startswith("/api/v1"):
         body = None if method == "GET" else {}
         return api.call(method, path.removeprefix("/api/v1") + ("?format=csv" if path.endswith("/export") else ""), body, If_Match='"999999"')

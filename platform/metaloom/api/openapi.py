@@ -39,16 +39,19 @@ from metaloom.command.import_records import MODES as MODES_OF_IMPORT
 from metaloom.command.import_records import ROWS_MAX
 from metaloom.command.move_case import CASE_MOVES, DATA, PEOPLE_MAX, WHOLE
 from metaloom.command.opinion_files import FILES_MAX
+from metaloom.command.print_records import may_print_some
 from metaloom.command.run_action import moves_money
 from metaloom.command.run_command import ADMIN
 from metaloom.command.saved_lists import COLUMNS_MAX, KEYS_MAX, NAME_MAX
 from metaloom.command.simulate_chain import LIMIT, ONLINE_MAX
 from metaloom.model import Entity, Field, FieldLevel
 from metaloom.model.dashboard import PERIODS
+from metaloom.model.printing import MAIN
 from metaloom.plugin.registry import Registry
 from metaloom.record import implicit_fields, operators
 
 KEPT = 200
+PAPER: dict[str, Any] = {"description": "OK", "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}
 _DOCUMENTS: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
 _LOCK = threading.Lock()
 
@@ -274,6 +277,9 @@ class Book:
             self._add(f"/{address}/export", "get", Operation(
                 f"{address}.export", f"Export · {say(entity.label)}", {"200": file, **_refusals("400", "401", "403", "404")},
                 (*self._list_parameters(entity), _p("format"))), tag=address)
+            self._add(f"/{address}/print", "get", Operation(
+                f"{address}.print_list", f"Print the list · {say(entity.label)}", {"200": PAPER, **_refusals("400", "401", "403", "404", "409", "429")},
+                self._list_parameters(entity)), tag=address)
 
     def _list_parameters(self, entity: Entity) -> tuple[Schema, ...]:
         lists = [view.name for view in self.catalog.lists.values() if view.entity == entity.address]
@@ -299,6 +305,8 @@ class Book:
         self._add(f"/{address}/{{id}}/actions", "get", Operation(
             f"{address}.actions", f"What is possible now · {say(entity.label)}",
             {"200": _json(_items(_ref("Offered"))), **_refusals("400", "401", "403", "404")}, (_p("id"),)), tag=address)
+        if may_print_some(self.plan, entity):
+            self._papers(entity)
         if with_history:
             self._add(f"/{address}/{{id}}/history", "get", Operation(
                 f"{address}.history", f"History · {say(entity.label)}",
@@ -312,6 +320,12 @@ class Book:
                     f"{address}.related.{tab}", f"{say(entity.related_labels.get(tab)) or tab} · {say(entity.label)}",
                     {"200": _json(_page(_ref(other))), **_refusals("400", "401", "403", "404")},
                     (_p("id"), *(_p(n) for n in ("q", "sort", "fields", "include", "filter", "cursor", "page", "limit", "archived")))), tag=address)
+
+    def _papers(self, entity: Entity) -> None:
+        names = list(dict.fromkeys((*(one.name for one in self.catalog.prints_of(entity.address)), MAIN)))
+        self._add(f"/{entity.address}/{{id}}/print/{{template}}", "get", Operation(
+            f"{entity.address}.print", f"Print · {say(entity.label)}", {"200": PAPER, **_refusals("400", "401", "403", "404", "409", "429")},
+            (_p("id"), {"name": "template", "in": "path", "required": True, "schema": {"type": "string", "enum": names}})), tag=entity.address)
 
     def _versions(self, entity: Entity) -> None:
         entries = {"type": "integer", "minimum": 1, "maximum": 10**12}

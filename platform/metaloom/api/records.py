@@ -67,7 +67,7 @@ def list_page(source: Reader, entity: Entity, asked: Question) -> dict[str, Any]
         page = source.list(entity.address, sort=asked.sort, cursor=asked.cursor, page=asked.page, limit=asked.limit,
                            paths=asked.columns, **asked.asked)
     except Invalid as wrong:
-        raise _renamed(wrong) from None
+        raise renamed(wrong) from None
     out = page_out(page)
     if asked.count:
         count = source.count(entity.address, **asked.asked)
@@ -97,7 +97,7 @@ def page_out(page: Page) -> dict[str, Any]:
             "has_more": page.has_more, "narrowed": page.narrowed}
 
 
-def _renamed(wrong: Invalid) -> Invalid:
+def renamed(wrong: Invalid) -> Invalid:
     """The reader calls them columns; here they are fields."""
     return Invalid([Problem("fields" if p.field == "columns" else p.field, p.message) for p in wrong.problems])
 
@@ -164,7 +164,7 @@ def related(entity: str, id: str, tab: str) -> Response:
         page = reader().related(found.address, key, tab, sort=asked.sort, cursor=asked.cursor, page=asked.page, limit=asked.limit,
                                 paths=asked.columns, **rows)
     except Invalid as wrong:
-        raise _renamed(wrong) from None
+        raise renamed(wrong) from None
     body = page_out(page)
     _note(other, asked, body)
     return answer(body)
@@ -190,7 +190,7 @@ def export(entity: str) -> Response:
     try:
         export_records(pinned(), found.address, format=format, file=file, sort=asked.sort, paths=asked.columns, locale=locale(), **asked.asked)
     except Invalid as wrong:
-        raise _renamed(wrong) from None
+        raise renamed(wrong) from None
     file.seek(0)
     made: Response = send_file(file, mimetype=EXPORT_TYPES[format], as_attachment=True,
                                download_name=f"{found.address}.{format}", etag=False)

@@ -40,6 +40,7 @@ from metaloom.command.move_case import move_case
 from metaloom.command.move_process import continue_by_hand, give_up_process, retry_process, start_process
 from metaloom.command.my_messages import Wish, my_message, my_messages, prefer_messages, read_messages, wishes
 from metaloom.command.opinion_files import case_files
+from metaloom.command.print_records import print_offers
 from metaloom.command.process_run import words_of
 from metaloom.command.process_shown import (
     RunShown,
@@ -93,7 +94,7 @@ __all__ = [
     "handle_call", "handle_evaluation", "handle_message", "handle_part", "handle_process", "handle_run", "handle_sub_done",
     "my_message",
     "my_messages", "names_in_case", "names_in_run", "older_texts", "open_by_step", "output_defaults", "pause_job", "people_to_choose",
-    "prefer_messages", "preview_change", "preview_move", "publish", "read_messages", "redeliver_webhook",
+    "prefer_messages", "preview_change", "preview_move", "print_offers", "publish", "read_messages", "redeliver_webhook",
     "refuse_unless_admin", "rerun_failed", "resend_message", "restore_record", "retry_process", "revoke_role",
     "roll_back", "run_action", "run_command", "run_log", "run_shown", "runs_shown", "save_list", "save_user", "saved_list", "saved_lists", "schedule_jobs",
     "refuse_password", "set_password", "set_substitute", "simulate_chain", "start_approval", "start_job", "start_process", "startable",

@@ -34,13 +34,13 @@ def export_records(pinned: Pinned, entity: str, *, format: str, file: Any, paths
     reader.locale = locale or reader.locale
     columns = reader.columns(entity, asked.get("view"), paths)
     rows = reader.export(entity, format=format, file=file, paths=paths, sort=sort, most=limit(pinned.catalog, "export_rows_max"), **asked)
-    _write(pinned.context(), EXPORT, entity, {"format": format, "rows": rows, "columns": list(columns), **_question(pinned.revision, entity, asked)})
+    write_down(pinned.context(), EXPORT, entity, {"format": format, "rows": rows, "columns": list(columns), **question_told(pinned.revision, entity, asked)})
     return rows
 
 
 def note_export(pinned: Pinned, entity: str, format: str, rows: int, asked: Mapping[str, Any]) -> None:
     """Writes down an export of sums over an entity: who, what was asked for, how many lines."""
-    _write(pinned.context(), EXPORT, entity, {"format": format, "rows": rows, **asked})
+    write_down(pinned.context(), EXPORT, entity, {"format": format, "rows": rows, **asked})
 
 
 def note_read(pinned: Pinned, entity: str, rows: int, asked: Mapping[str, Any]) -> None:
@@ -51,18 +51,19 @@ def note_read(pinned: Pinned, entity: str, rows: int, asked: Mapping[str, Any]) 
     with ctx.tenant.write() as conn:
         total = rate.count(conn, counter, ctx.clock.now(), WINDOW, hits=rows).hits
     if total // step > (total - rows) // step:
-        _write(ctx, BULK_READ, entity, {"rows_within_the_hour": total, **_question(pinned.revision, entity, asked)})
+        write_down(ctx, BULK_READ, entity, {"rows_within_the_hour": total, **question_told(pinned.revision, entity, asked)})
 
 
-def _write(ctx: Context, command: str, entity: str, facts: Mapping[str, Any]) -> None:
+def write_down(ctx: Context, command: str, entity: str, facts: Mapping[str, Any], id: int | None = None) -> None:
+    """One line of the audit about what left the house: of a list, or of the record ``id``."""
     def work(unit: Unit) -> ActionDone:
-        unit.log(unit.entity(entity), None, None, {command: facts})
+        unit.log(unit.entity(entity), id, None, {command: facts})
         return ActionDone(entity, None, None, message("export.noted"))
 
     perform(ctx.with_key(None), command, [], work)
 
 
-def _question(revision: Any, entity: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+def question_told(revision: Any, entity: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     """What was asked for, without values of masked or encrypted fields."""
     view = asked.get("view")
     found = {"list": view.address if view is not None else "", "tab": asked.get("tab") or "", "archived": bool(asked.get("archived")),

@@ -9,6 +9,8 @@ from metaloom.model import Catalog
 
 LIMITS: Mapping[str, int] = MappingProxyType({
     "export_rows_max": 100_000,
+    "print_rows_max": 2_000,
+    "prints_per_hour": 300,
     "bulk_read_rows": 1_000,
     "masked_searches_per_hour": 60,
     "unique_refusals_per_hour": 20,

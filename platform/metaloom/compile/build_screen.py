@@ -34,7 +34,7 @@ def build_list(context: Context, entity: Entity, name: str, node: Node) -> ListV
         return want(context, of.get("filter"), address, lambda catalog: entity_scope(catalog, entity.address), targets=QUERY)
 
     columns = node.get("columns")
-    shown = _columns(columns) if columns else {path: Column(path) for path in generated_columns(entity)}
+    shown = build_columns(columns) if columns else {path: Column(path) for path in generated_columns(entity)}
     tabs = {tab: Tab(tab, words(n.get("label")), condition(n)) for tab, n in entries(node.get("tabs"))}
     page_size = node.get("page_size")
     return ListView(
@@ -44,7 +44,8 @@ def build_list(context: Context, entity: Entity, name: str, node: Node) -> ListV
         page_size=int(page_size.value) if page_size else 20, empty=text(node.get("empty")), position=node.key)
 
 
-def _columns(node: Node) -> Mapping[str, Column]:
+def build_columns(node: Node) -> Mapping[str, Column]:
+    """A list of paths, or a map path → settings."""
     if node.is_list:
         return {n.value: Column(n.value) for n in node.value}
     return {path: Column(path, text(n.get("label")), int(w.value) if (w := n.get("width")) else None, flag(n.get("hidden")))

@@ -269,6 +269,10 @@ CODES: dict[str, Code] = {
     "ML-JOB-009": Code("the command {name} works on {entity}", "write action: with where:"),
     "ML-JOB-011": Code("nobody can be told: {why}"),
     "ML-JOB-010": Code("the command {name} works without a record, which no role may do", "leave run_as out"),
+    "ML-PRINT-001": Code("{name} is neither a child field nor a tab of related records of {entity}"),
+    "ML-PRINT-002": Code("{name} is a child field: all its rows are printed, in their order", "take filter: and sort: out, or print related records"),
+    "ML-PRINT-003": Code("{path} leads away from the row, which a table of child rows cannot", "name a field of the child"),
+    "ML-PRINT-004": Code("{path} cannot be added up: it is no number column of this table"),
     "ML-TEXT-001": Code("braces in this sentence must hold the path of a field, such as {{amount}}", "write {{{{ and }}}} for braces themselves"),
     "ML-TEXT-002": Code("the sentence speaks of {name}, which is not known here"),
 }

@@ -24,6 +24,7 @@ from metaloom.compile.build_pack import (
     build_role,
     build_series,
 )
+from metaloom.compile.build_print import build_print
 from metaloom.compile.build_process import build_process
 from metaloom.compile.build_screen import build_form, build_lists, build_menu, build_quick_link
 from metaloom.compile.build_trial import build_trial
@@ -121,7 +122,7 @@ def _build(context: Context) -> Catalog:
     context.names = _names(effective)
     folders = [f for _, f in sorted(effective.entities.items(), key=lambda item: _rank(effective, item[1]))]
     entities = {f.address: build_entity(context, f) for f in folders}
-    lists, actions, chains, processes, warnings = {}, {}, {}, {}, {}
+    lists, actions, chains, processes, warnings, prints = {}, {}, {}, {}, {}, {}
     for folder in folders:
         lists.update(build_lists(context, folder, entities[folder.address]))
         for name, node in entries(folder.kinds.get("actions")):
@@ -130,6 +131,8 @@ def _build(context: Context) -> Catalog:
             chains[f"{folder.address}/{name}"] = build_chain(context, folder, name, node)
         for name, node in entries(folder.kinds.get("processes")):
             processes[f"{folder.address}/{name}"] = build_process(context, folder, name, node)
+        for name, node in entries(folder.kinds.get("prints")):
+            prints[f"{folder.address}/{name}"] = build_print(context, folder, entities[folder.address], name, node)
         for name, node in entries(folder.kinds.get("warnings")):
             warnings[f"{folder.address}/{name}"] = build_warning(context, folder, name, node)
     return Catalog(
@@ -138,7 +141,7 @@ def _build(context: Context) -> Catalog:
         entities=_frozen(entities), lists=_frozen(lists),
         forms=_frozen({f.address: build_form(context, f, entities[f.address]) for f in folders}),
         lifecycles=_frozen({f.address: build_lifecycle(context, f) for f in folders if "lifecycle" in f.kinds}),
-        actions=_frozen(actions), chains=_frozen(chains), processes=_frozen(processes), warning_rules=_frozen(warnings),
+        actions=_frozen(actions), chains=_frozen(chains), processes=_frozen(processes), warning_rules=_frozen(warnings), prints=_frozen(prints),
         choices=_frozen(_each(effective, "choices", build_choices)),
         roles=_frozen(_each(effective, "roles", build_role)),
         grants=_frozen({f.address: build_grants(context, f) for f in folders}),

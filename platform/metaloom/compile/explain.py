@@ -17,7 +17,7 @@ from metaloom.compile.schema import _did_you_mean
 from metaloom.compile.source import Source
 
 SHORT = {"field": ("entity", "fields"), "rule": ("entity", "rules"), "action": ("actions",), "chain": ("approval",), "process": ("processes",),
-         "transition": ("lifecycle", "transitions"),
+         "print": ("prints",), "transition": ("lifecycle", "transitions"),
          "state": ("lifecycle", "states")}
 
 
@@ -36,7 +36,7 @@ class Explanation:
 
 def explain(sources: Iterable[Source], address_path: str) -> Explanation:
     """The effective value at ``sales.customer/entity/fields/name/label/zh`` (the kind ``entity`` may be left out; ``field``,
-    ``action``, ``process``, ``rule``, ``state``, ``transition`` are short forms), ``sales/choices/gender`` or ``tenant/settings``.
+    ``action``, ``print``, ``process``, ``rule``, ``state``, ``transition`` are short forms), ``sales/choices/gender`` or ``tenant/settings``.
 
     Raises MetadataRefused when the sources cannot be merged or nothing stands there. Values that the engine fills in where
     metadata is silent (generated lists and forms, defaults) are no metadata and are not found here.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 TENANT_KINDS = ("tenant",)
 PACK_KINDS = ("roles", "choices", "menu", "quick_links", "number_series", "accounts", "accounting_rules",
               "messages", "webhooks", "tests", "jobs", "dashboards")  # maps by name, pack-wide
-ENTITY_KINDS = ("entity", "lifecycle", "actions", "approval", "processes", "list", "lists", "form", "access", "warnings")
-ENTITY_MAPS = ("actions", "approval", "processes", "lists", "access", "warnings")  # of the entity kinds those that a higher layer may extend by name
+ENTITY_KINDS = ("entity", "lifecycle", "actions", "approval", "processes", "list", "lists", "form", "prints", "access", "warnings")
+ENTITY_MAPS = ("actions", "approval", "processes", "lists", "prints", "access", "warnings")  # of the entity kinds those that a higher layer may extend by name
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}", re.ASCII)
 
 

@@ -264,15 +264,15 @@ PRESENTATION = frozenset({"label", "help", "unit", "icon", "colour", "order", "s
 EXTENSIBLE = (("entity", "fields"), ("entity", "rules"), ("entity", "unique"), ("entity", "indexes"), ("entity", "related"),
               ("access",), ("actions",), ("approval",), ("processes",), ("roles",), ("choices",), ("menu",), ("quick_links",), ("number_series",),
               ("accounts",), ("accounting_rules",), ("messages",), ("webhooks",), ("tests",), ("warnings",), ("jobs",),
-              ("dashboards",))
+              ("dashboards",), ("prints",))
 
 
 ITEMS = (("menu", "items"), ("choices", "items"), ("dashboards", "widgets"))
 
 
 def _check_lock(effective: Effective, folder: Folder, op: Op) -> None:
-    """What a locked pack or entity protects: everything but words and looks, its lists and form, and names added to its maps."""
-    if op.node.layer == folder.layer or not effective.is_locked(folder) or op.path[0] in ("list", "lists", "form"):
+    """What a locked pack or entity protects: everything but words and looks, its lists, form and prints, and names added to its maps."""
+    if op.node.layer == folder.layer or not effective.is_locked(folder) or op.path[0] in ("list", "lists", "form", "prints"):
         return
     if _is_presentation(op.path):
         return

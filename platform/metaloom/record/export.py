@@ -48,6 +48,16 @@ def export_rows(
     """
     if format not in FORMATS:
         raise Invalid([Problem("format", message("record.bad_format", format=str(format)[:20]))])
+    columns, rows = exportable_rows(reader, entity, view=view, filters=filters, q=q, sort=sort, paths=paths, tab=tab, archived=archived, most=most)
+    headers = column_titles(columns, view, reader.locale)
+    return (_write_csv if format == "csv" else _write_xlsx)(reader, columns, headers, rows, file)
+
+
+def exportable_rows(
+    reader: Reader, entity: str, *, view: ListView | None = None, filters: Sequence[Filter] = (), q: str | None = None, sort: Sequence[str] = (),
+    paths: Sequence[str] | None = None, tab: str | None = None, archived: bool = False, most: int | None = None,
+) -> tuple[Sequence[Path], Iterator[Row]]:
+    """The columns and rows of the list that may leave the house; NotPossible when there are more than ``most``."""
     verdict = reader.plan.may(entity, "export")
     if not verdict:
         raise NotAllowed(verdict.reason)
@@ -56,12 +66,10 @@ def export_rows(
     if most is not None and not (found := reader.count(entity, cap=most, view=view, filters=filters, q=q, tab=tab, archived=archived,
                                                        where=exportable)).exact:
         raise NotPossible(message("record.export_too_large", limit=f"{found.number:,}"))
-    columns, rows = reader.stream(asked, paths, sort)
-    headers = _headers(columns, view, reader.locale)
-    return (_write_csv if format == "csv" else _write_xlsx)(reader, columns, headers, rows, file)
+    return reader.stream(asked, paths, sort)
 
 
-def _headers(columns: Sequence[Path], view: ListView | None, locale: str) -> list[str]:
+def column_titles(columns: Sequence[Path], view: ListView | None, locale: str) -> list[str]:
     """Column titles; a repeated title gets its path, so that columns stay apart."""
     found: list[str] = []
     for path in columns:

@@ -22,7 +22,7 @@ PARTS: Mapping[str, tuple[str, str]] = {
     "choices": ("choices", "choices"), "series": ("number series", "number_series"), "menus": ("menu", "menu"), "quick_links": ("quick link", "quick_links"),
     "accounts": ("account", "accounts"), "accounting_rules": ("accounting rule", "accounting_rules"), "messages": ("message", "messages"),
     "webhooks": ("webhook", "webhooks"), "dashboards": ("dashboard", "dashboards"),
-    "jobs": ("job", "jobs"), "processes": ("process", "processes"),
+    "jobs": ("job", "jobs"), "processes": ("process", "processes"), "prints": ("print", "prints"),
     "trials": ("test", "tests"), "packs": ("pack", ""), "settings": ("setting", ""),
 }
 # Said by another line already, or no meaning of its own.

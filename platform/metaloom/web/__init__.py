@@ -22,6 +22,7 @@ from metaloom.web import (
     lookup,
     many_page,
     message_page,
+    print_page,
     process_page,
     saved_page,
     settings_page,
@@ -49,5 +50,6 @@ def register_web(app: Flask) -> None:
     frame.get("/theme.css")(theme_css)
     app.register_blueprint(frame)
     for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, many_page, saved_page, settings_page, message_page,
-                 inbox_page, case_page, chain_page, changed_page, start_page, process_page, tool_page, version_page, ledger_page, access_page):
+                 inbox_page, case_page, chain_page, changed_page, start_page, process_page, tool_page, version_page, ledger_page, access_page,
+                 print_page):
         app.register_blueprint(page.blueprint)

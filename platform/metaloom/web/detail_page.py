@@ -179,6 +179,7 @@ def _buttons(pinned: Current, definition: Entity, row: Any) -> dict[str, Any]:
     first = [o for o in ready if o.style == "primary"][:2] or [o for o in ready if o.style != "danger"][:1]
     may = row.actions
     return {
+        "prints": command.print_offers(ctx, pinned.entity(definition.address), row, pinned.conn),
         "first": first, "others": [o for o in ready if o not in first], "grey": [o for o in offered if not o.enabled],
         "edit_url": record_url(definition.address, row.id, "/edit") if command.may_edit(ctx, definition.address, row) or
                     (own.change is not None and "edit" in row.actions and not row.archived) else "",

@@ -89,7 +89,7 @@ def _answered(pinned: Current, state: ListState, page: Any, problems: list[str],
     if part:
         return filled
     around = kept("page", lambda: pieces("list/page.html", zone_html=hole("zone"), fields=search_fields(pinned, state), bulk=bulk, together=together,
-                                         crumbs=[(_title(pinned, state), "")],
+                                         crumbs=[(list_title(pinned, state), "")],
                                          aim=_aim_words(pinned, state), **_names(pinned, state), **_toolbar(pinned, state)))
     return framed(around, zone=filled)
 
@@ -103,7 +103,7 @@ def _aim_words(pinned: Current, state: ListState) -> str:
 
 
 def _names(pinned: Current, state: ListState) -> dict[str, Any]:
-    return {"state": state, "view": state.view, "entity": state.entity, "title": _title(pinned, state)}
+    return {"state": state, "view": state.view, "entity": state.entity, "title": list_title(pinned, state)}
 
 
 def _zone_names(pinned: Current, state: ListState, page: Any, columns: list[Head], problems: list[str]) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _row_words() -> dict[str, str]:
     return {"view": t("list.view"), "edit": t("list.edit"), "more": t("list.row_more"), "select": t("list.select")}
 
 
-def _title(pinned: Current, state: ListState) -> str:
+def list_title(pinned: Current, state: ListState) -> str:
     """The list's own label, or what the menu calls it: the page answers the click in the same words."""
     here = (state.view.address, state.view.address.removesuffix("/main"))
     called = (item.label for menu in pinned.catalog.menus.values() for item in menu.items.values() if item.list in here)
@@ -131,7 +131,7 @@ def _title(pinned: Current, state: ListState) -> str:
     return say(own or next(called, None) or state.entity.label)
 
 
-def _paths(pinned: Current, state: ListState) -> list[str] | None:
+def own_columns(pinned: Current, state: ListState) -> list[str] | None:
     """The person's own choice of columns, as far as it is still readable; else the list's."""
     if not state.columns:
         return None
@@ -154,14 +154,14 @@ def _hints(pinned: Current, state: ListState) -> dict[str, str]:
 
 
 def _shown_paths(pinned: Current, state: ListState) -> tuple[str, ...]:
-    return pinned.reader.columns(state.entity.address, state.view, _paths(pinned, state))
+    return pinned.reader.columns(state.entity.address, state.view, own_columns(pinned, state))
 
 
 def _read_paths(pinned: Current, state: ListState) -> list[str] | None:
     """The columns, and what their hints say."""
     hints = _hints(pinned, state)
     if not hints:
-        return _paths(pinned, state)
+        return own_columns(pinned, state)
     shown = _shown_paths(pinned, state)
     return list(dict.fromkeys((*shown, *(hints[path] for path in shown if path in hints))))
 
@@ -269,7 +269,7 @@ def export_list(entity: str, name: str = "main") -> Any:
         raise NotAllowed(verdict.reason)
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the answer closes it when it is sent
     try:
-        export_records(pinned, entity, format=kind, file=file, sort=state.sort, paths=_paths(pinned, state), **state.asked())
+        export_records(pinned, entity, format=kind, file=file, sort=state.sort, paths=own_columns(pinned, state), **state.asked())
     except BaseException:
         file.close()
         raise
