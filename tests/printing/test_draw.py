@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-import sys
 
 import pypdf
 import pytest
 
 from metaloom.base.errors import NotPossible
-from metaloom.printing import Facts, Head, Line, Sheet, Signs, Table, Words, draw
+from metaloom.printing import Facts, Head, Line, Sheet, Signs, Table, Words, draw, pdf
 from metaloom.printing.font import printable, width
 from metaloom.printing.wrap import NEVER_FIRST, lines
 
@@ -116,7 +115,7 @@ def test_columns_keep_numbers_whole_before_words() -> None:
 def test_five_thousand_rows_are_drawn_and_more_pages_than_anybody_reads_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     sheet = Sheet("大表", (Table("", HEADS, [(str(i), "2026-12-10", f"{i:,}.00") for i in range(5_000)]),))
     assert len(read(draw(sheet)).pages) > 100
-    monkeypatch.setattr(sys.modules["metaloom.printing.draw"], "PAGES_MAX", 20)
+    monkeypatch.setattr(pdf, "PAGES_MAX", 20)
     with pytest.raises(NotPossible) as refused:
         draw(sheet)
     assert "20" in refused.value.message.say("zh")

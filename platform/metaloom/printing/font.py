@@ -34,7 +34,7 @@ class Font(TTFont):  # type: ignore[misc]
 
 @cache
 def font() -> Font:
-    """The font, read once for each process (0.2 s, 40 MB)."""
+    """The font, read once for each process (0.2 s)."""
     made = Font(NAME, str(templates_root() / FILE))
     pdfmetrics.registerFont(made)
     return made
