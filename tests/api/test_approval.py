@@ -1,8 +1,11 @@
 """Approval over REST: the inbox, decisions, moves, what strangers get."""
 
 import io
+from hashlib import sha256
 
 import pytest
+
+from tests.pen import SIGNED, png, text
 
 
 def started(people, clerk="clerk"):
@@ -56,7 +59,7 @@ def test_the_wrong_person_the_wrong_version_and_the_wrong_words_are_refused(peop
     assert chief.post(f"/task/{task}/decide", {**good, "record_version": version + 1}).status_code in (409, 412)
     for wrong in ({"decision": "perhaps"}, {"record_version": None}, {"record_version": "1"}, {"outputs": {"grade": 9}}, {"outputs": []}, {"more": 1},
                   {"attachments": ["x"]}, {"attachments": [True]}, {"attachments": [987654]}, {"fields": {"amount": "1"}}, {"opinion": 5},
-                  {"opinion": "x" * 5000}, {"to": 5}):
+                  {"opinion": "x" * 5000}, {"to": 5}, {"signature": 5}, {"signature": "x"}, {"signature": "A" * 400_000}):
         answer = chief.post(f"/task/{task}/decide", {**good, **wrong})
         assert answer.status_code == 400, (wrong, answer.json)
     assert chief.post(f"/task/{task}/decide", {**good, "decision": "reject"}).status_code in (400, 409), "a rejection says why"
@@ -116,3 +119,22 @@ def test_the_document_tells_of_approval(people):
     assert {"/task", "/task/decide", "/task/{id}/decide", "/task/{id}/transfer", "/case/{id}", "/case/{id}/withdraw",
             "/depot.sale/{id}/approval/review"} <= set(paths)
     assert "/depot.sale/{id}/approval/review" in people["chief"].get("/openapi.json").json["paths"]
+
+
+def test_a_step_that_is_signed_by_hand_takes_a_picture_and_the_log_names_it(people):
+    clerk, chief = people["clerk"], people["chief"]
+    sale = clerk.sale()
+    case = clerk.post(f"/depot.sale/{sale}/approval/hand", {}, If_Match='"1"').json["results"]["case"]
+    shown = chief.get(f"/case/{case}").json
+    (task,) = [t["id"] for t in shown["tasks"] if t["status"] == "open"]
+    given = {"decision": "pass", "record_version": shown["record_version"]}
+    refused = chief.post(f"/task/{task}/decide", given)
+    assert (refused.status_code, refused.json["code"]) == (409, "approval.needs_signature")
+    for picture, said in ((text(png(lines=0)), "blank"), ("R0lGODlhAQABAAAAACw=", "is a PNG picture")):
+        answer = chief.post(f"/task/{task}/decide", {**given, "signature": picture})
+        assert answer.status_code == 400 and said in answer.json["problems"][0]["message"], answer.json
+    assert chief.post(f"/task/{task}/decide", {**given, "signature": SIGNED}).status_code == 200
+    (decided,) = [e["data"] for e in clerk.get(f"/case/{case}/events").json["items"] if e["kind"] == "decided"]
+    assert decided["signature"]["digest"] == sha256(png()).hexdigest()
+    assert clerk.get(f"/files/{decided['signature']['file']}").data == png()
+    assert people["reader"].get(f"/files/{decided['signature']['file']}").status_code == 404

@@ -146,6 +146,11 @@ approval:
         who: [{role: chief}]
         outputs: {grade: {type: integer, min: 1, max: 5, required: true, label: {zh: 评分, en: Grade}}}
         fields: {note: write}
+  hand:
+    label: {zh: 手写签名, en: By hand}
+    subject: {zh: "{order_no}", en: "{order_no}"}
+    start: {roles: [clerk]}
+    steps: {look: {label: {zh: 复核, en: Look}, who: [{role: chief}], signature: drawn}}
 prints:
   slip:
     label: {zh: 出货单, en: Slip}

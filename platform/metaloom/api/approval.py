@@ -34,7 +34,7 @@ from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.command.move_case import DATA
 
 BOX_KEYS = ("box", "filter", "q", "sort", "cursor", "page", "limit", "fields", "include", "count")
-DECIDE_KEYS = ("decision", "opinion", "outputs", "fields", "attachments", "record_version", "to", "then", "password")
+DECIDE_KEYS = ("decision", "opinion", "outputs", "fields", "attachments", "record_version", "to", "then", "password", "signature")
 BULK_KEYS = ("decision", "opinion", "items")
 
 
@@ -59,7 +59,8 @@ def decide(id: str) -> Response:
     body = json_object()
     only(body, DECIDE_KEYS)
     return done(decide_task(context(), record_id(id), _decision(body), _opinion(body), _map(body, "outputs"), _map(body, "fields"),
-                            _ids(body, "attachments"), _version(body), _name(body, "to"), _name(body, "then"), _text(body, "password")[:256]))
+                            _ids(body, "attachments"), _version(body), _name(body, "to"), _name(body, "then"), _text(body, "password")[:256],
+                            _text(body, "signature")))
 
 
 def decide_many() -> Response:

@@ -35,6 +35,7 @@ from metaloom.command.chains_open import SHOWN as CASES_MAX
 from metaloom.command.change_case_chain import MODES
 from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.command.draft_chain import TEXT_MAX
+from metaloom.command.drawing import TEXT_MAX as DRAWING_MAX
 from metaloom.command.import_records import MODES as MODES_OF_IMPORT
 from metaloom.command.import_records import ROWS_MAX
 from metaloom.command.move_case import CASE_MOVES, DATA, PEOPLE_MAX, WHOLE
@@ -573,7 +574,8 @@ COMMON_SCHEMAS: dict[str, Schema] = {
     "Decide": {"type": "object", "required": ["decision", "record_version"], "additionalProperties": False, "properties": {
         "decision": {"type": "string", "enum": list(DECISIONS)}, "opinion": {"type": "string", "maxLength": OPINION_MAX}, "outputs": {"type": "object"},
         "fields": {"type": "object"}, "attachments": {"type": "array", "items": ID}, "record_version": _INT, "to": _TEXT,
-        "then": {"type": "string", "enum": ["rerun", "resume"]}, "password": {"type": "string", "maxLength": 256, "format": "password"}}},
+        "then": {"type": "string", "enum": ["rerun", "resume"]}, "password": {"type": "string", "maxLength": 256, "format": "password"},
+        "signature": {"type": "string", "maxLength": DRAWING_MAX, "description": "A drawn signature: PNG in base64."}}},
     "Simulate": {"type": "object", "required": ["chain"], "additionalProperties": False, "properties": {
         "chain": {"type": "string", "minLength": 1, "maxLength": 200}, "source": {"type": "string", "enum": list(SOURCES), "default": "published"},
         "draft": {"type": "string", "maxLength": TEXT_MAX}, "where": {"type": "string", "maxLength": WHERE_MAX},

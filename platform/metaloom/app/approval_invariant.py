@@ -1,4 +1,4 @@
-"""Approval: the case rebuilt from its log is the stored one, and the rows of its tasks say the same."""
+"""Approval: the case rebuilt from its log is the stored one, the rows of its tasks say the same, and signatures are those drawn."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def unlike_log(conn: sa.Connection, tables: Any, survey: Survey, clock: Clock) -
                                  .order_by(tasks.c.case_id, tasks.c.task_no)))
     for case in conn.execute(sa.select(*columns).order_by(cases.c.id)):
         survey.looked += 1
-        yield from _compared(case, logs.of(case.id), rows.of(case.id))
+        events = logs.of(case.id)
+        yield from _compared(case, events, rows.of(case.id))
+        yield from _signed(conn, tables, case, events)
 
 
 def _compared(case: Any, events: list[Any], tasks: list[Any]) -> Iterator[str]:
@@ -42,6 +44,16 @@ def _compared(case: Any, events: list[Any], tasks: list[Any]) -> Iterator[str]:
         yield f"case {case.id}: the rows of its tasks are not what its log says"
     if not state.finished and not state.active_steps() and not state.live_tasks():
         yield f"case {case.id} is running and nobody can go on with it"
+
+
+def _signed(conn: sa.Connection, tables: Any, case: Any, events: list[Any]) -> Iterator[str]:
+    """Every drawn signature is the picture whose digest stands in the log."""
+    file = tables.engine.file
+    for row in events:
+        if drawn := row.data.get("signature"):
+            kept = conn.scalar(sa.select(file.c.digest).where(file.c.id == drawn["file"]))
+            if kept != drawn["digest"]:
+                yield f"case {case.id}: the signature of event {row.seq} is not the picture that its log names"
 
 
 def _said(state: CaseState) -> list[tuple[Any, ...]]:

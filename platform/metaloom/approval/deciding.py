@@ -48,8 +48,9 @@ def _say(story: Story, move: Move, task: Task, decision: str) -> None:
     files = list(move.data.get("attachments") or ())
     if isinstance(step, Decide):
         _is_complete(step, task, decision, opinion, outputs, files)
+        _is_drawn(step, move.data.get("signature"))
     people = persons(story, move.by, task.assignee, task.principal)
-    signed = {"signed": True} if move.data.get("signed") else {}
+    signed = {name: move.data[name] for name in ("signed", "signature") if move.data.get(name)}
     story.tell("decided", task=task.no, by=move.by, on_behalf_of=_principal(task, move.by), people=sorted(people), decision=decision,
                opinion=opinion, outputs=outputs, attachments=files, why="", **signed)
     if story.chain.forbid_repeat == "chain":
@@ -75,6 +76,14 @@ def _is_complete(step: Decide, task: Task, decision: str, opinion: str, outputs:
     missing = [f.name for f in step.outputs.values() if f.required and outputs.get(f.name) in (None, "", [])]
     if decision == "pass" and task.kind != "added" and missing:
         no("needs_output", fields=", ".join(missing))
+
+
+def _is_drawn(step: Decide, signature: object) -> None:
+    """Whoever decides signs by hand where the step asks for it, and nowhere else."""
+    if step.signature and not signature:
+        no("needs_signature")
+    if signature and not step.signature:
+        no("no_signature")
 
 
 # -- 驳回 --------------------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ class Event:
     * ``returned`` step by to then closed reset · ``resubmitted`` task by opinion (makers) · ``resumed`` from steps · ``taken_back`` task by people reset
     * ``transferred`` ``delegated`` task by to why · ``added`` task by to where why · ``removed`` task by to · ``claimed`` ``unclaimed`` task by
     * ``asked`` task by to question · ``answered`` task by opinion · ``copied`` step by to dropped · ``read`` task by · ``held`` task by draft
+    * ``decided`` where it was signed: ``signed`` (the password was given), ``signature`` (``file``: its id, ``digest``: SHA-256 of the drawing)
     * files that came with words: ``attachments`` (ids) in every event that holds words; absent without files, but for ``decided``
     * ``urged`` by tasks · ``timer_set`` task due at_each · ``expired`` task n do · ``reminded`` task to · ``paused`` task by why ·
       ``woken`` task by (step where a step was woken)

@@ -128,13 +128,13 @@ def _files(step: object) -> list[int]:
 
 
 def _lenient(steps: Mapping[str, ChainStep]) -> dict[str, ChainStep]:
-    """The steps with no output required: nobody knows what people would answer."""
+    """The steps with no output required and no signature: nobody knows what people would answer, and nobody signs."""
     return {name: _asks_less(step) for name, step in steps.items()}
 
 
 def _asks_less(step: ChainStep) -> ChainStep:
     if isinstance(step, Decide):
-        return replace(step, outputs={name: replace(f, required=False) for name, f in step.outputs.items()})
+        return replace(step, signature="", outputs={name: replace(f, required=False) for name, f in step.outputs.items()})
     if isinstance(step, Fork):
         return replace(step, branches={name: replace(b, steps=_lenient(b.steps)) for name, b in step.branches.items()})
     return step

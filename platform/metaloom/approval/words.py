@@ -39,6 +39,8 @@ register({
     "approval.needs_reason": ("请填写原因。", "Give a reason."),
     "approval.needs_files": ("请上传附件。", "Attach a file."),
     "approval.too_many_files": ("一次最多上传 {limit} 个附件。", "At most {limit} files at once."),
+    "approval.needs_signature": ("本环节须手写签名，请签名后再提交。", "This step is signed by hand: sign in the box, then decide."),
+    "approval.no_signature": ("本环节不需要手写签名。", "This step takes no drawn signature."),
     "approval.no_files": ("本环节不接受附件。", "This step takes no files."),
     "approval.needs_output": ("请填写：{fields}。", "Fill in: {fields}."),
     "approval.unknown_output": ("本环节没有这些结果项：{fields}。", "This step has no such results: {fields}."),

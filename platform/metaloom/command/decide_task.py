@@ -19,11 +19,13 @@ from metaloom.command.approval_people import keys_of
 from metaloom.command.approval_words import KINDS
 from metaloom.command.bulk import BULK_MAX, Outcome
 from metaloom.command.context import ActionDone, Context
+from metaloom.command.drawing import Drawing, read_drawing
 from metaloom.command.inputs import read_fields
 from metaloom.command.opinion_files import columns_for, read_files, take_files
 from metaloom.command.sign import confirm_identity
 from metaloom.command.store import change_stored, check_version
 from metaloom.command.unit import Unit, perform
+from metaloom.command.upload_file import store_file
 from metaloom.model import Decide, Field, FieldLevel
 
 OPINION_MAX = 4_000
@@ -43,23 +45,31 @@ class Given:
     to: str | None = None
     then: str | None = None
     signed: bool = False
+    drawing: Drawing | None = None
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What makes a repeated request the same one."""
+        return {**self.__dict__, "drawing": self.drawing.digest if self.drawing is not None else None}
 
 
 def decide_task(ctx: Context, task_id: int, decision: str, opinion: str = "", outputs: Mapping[str, Any] | None = None,
                 fields: Mapping[str, Any] | None = None, attachments: Sequence[int] = (), record_version: int | None = None,
-                to: str | None = None, then: str | None = None, password: str = "") -> ActionDone:
+                to: str | None = None, then: str | None = None, password: str = "", signature: str = "") -> ActionDone:
     """Decides a task: pass, reject, return (``to`` a step, ``then`` rerun or resume); resolve for a delegated one.
 
     ``fields``: values of record fields that the step gives ``write`` on; they are stored in the same transaction, by the rules of
     any change. ``outputs``: what the step asks for on passing. Stale unless ``record_version`` is the record's present version.
     ``password``: the person's own, for a step that is signed; Invalid where it is wrong or missing there, TooMany after too many tries.
+    ``signature``: a PNG in base64, drawn by hand, for a step that asks for one; Invalid for what is no PNG, too large or blank.
     NotFound for a task of a case in which the person has no part, NotAllowed for somebody else's task, NotPossible when it was
     decided already.
     """
     if password:
         confirm_identity(ctx, password)
-    given = Given(decision, opinion, outputs, fields, tuple(attachments), record_version, to, then, bool(password))
-    return perform(ctx, "decide_task", [task_id, given.__dict__], lambda unit: decide_in(unit, task_id, given))
+    given = Given(decision, opinion, outputs, fields, tuple(attachments), record_version, to, then, bool(password),
+                  read_drawing(signature) if signature else None)
+    return perform(ctx, "decide_task", [task_id, given.body], lambda unit: decide_in(unit, task_id, given))
 
 
 def decide_tasks(ctx: Context, tasks: Mapping[int, int | None], decision: str, opinion: str = "") -> tuple[Outcome, ...]:
@@ -91,13 +101,21 @@ def decide_in(unit: Unit, task_id: int, given: Given) -> ActionDone:
     _write_fields(case, task, given.fields or {}, complete=given.decision == "pass")
     files = read_files(unit, given.attachments)
     data["attachments"] = files
-    more = {"record_version": case.record["row_version"], **columns_for(unit, task_id, files)}
+    drawn = [_kept(unit, task_id, given.drawing, data)] if given.drawing is not None else []
+    more = {"record_version": case.record["row_version"], **columns_for(unit, task_id, [*files, *drawn])}
     make_move(case, given.decision, unit.ctx.actor.user_id or 0, no, data, more)
     step = _step(case, task)
     if step is not None and step.sign and not given.signed and not unit.ctx.system:
         raise Invalid([Problem("password", message("sign.needed"))])       # after who may not, and takes back what was made
-    take_files(unit, task_id, files)
+    take_files(unit, task_id, [*files, *drawn])
     return done(case, message("approval.decided", decision=Text(*KINDS[given.decision])), task=task_id)
+
+
+def _kept(unit: Unit, task_id: int, drawing: Drawing, data: dict[str, Any]) -> int:
+    """The drawing as a file; the decision names it with its digest, so that the log says which picture was drawn."""
+    file_id = store_file(unit, f"signature-{task_id}.png", drawing.png)
+    data["signature"] = {"file": file_id, "digest": drawing.digest}
+    return file_id
 
 
 def task_of(unit: Unit, task_id: int) -> tuple[Case, int]:

@@ -108,7 +108,7 @@ class _Builder:
             empty="who" if others else string(empty, "admin"), empty_who=self._people(empty.get("who"), name) if empty is not None and others else (),
             initiator=string(get("initiator"), "forbid"), auto_pass=self._want(_below(node, "auto", "pass"), name),
             auto_reject=self._want(_below(node, "auto", "reject"), name), limit=self._limit(get("limit"), name),
-            sign=flag(get("sign"), False))
+            sign=flag(get("sign"), False), signature=string(get("signature")))
 
     def _hooks(self, name: str, node: Node) -> dict[str, Any]:
         """What the record undergoes at this step, as steps of an action."""

@@ -81,6 +81,7 @@ class Decide(ChainStep):
     ``fields``: field of the record → read | write | required | hidden while this step decides; it never widens what a person may read.
     ``empty`` (nobody found): admin | fail | skip | who (→ ``empty_who``). ``initiator``: forbid | skip | superior | allow.
     ``auto_pass``, ``auto_reject``: expressions; not true = people decide. ``sign``: whoever decides gives the account's password again.
+    ``signature``: drawn (手写签名): whoever decides draws a signature, kept as a picture whose digest stands in the log.
     """
 
     who: tuple[Who, ...] = ()
@@ -102,6 +103,7 @@ class Decide(ChainStep):
     auto_reject: str = ""
     limit: Limit | None = None
     sign: bool = False
+    signature: str = ""                 # drawn
 
 
 @dataclass(frozen=True)

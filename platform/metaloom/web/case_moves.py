@@ -18,7 +18,7 @@ from metaloom.command.move_case import DATA
 from metaloom.model import Decide
 from metaloom.web.case_facts import names_of, step_of, subject_of
 from metaloom.web.current import Current, locale, say, url
-from metaloom.web.decision_form import ASKED_FILES, FILES, files_field, sent_files
+from metaloom.web.decision_form import ASKED_FILES, FILES, files_field, sent_drawing, sent_files
 from metaloom.web.form_model import FormField
 from metaloom.web.words import form_ids
 from metaloom.web.words import t as _t
@@ -88,7 +88,8 @@ def dialog(pinned: Current, shown: CaseShown, kind: str, task_id: int | None, pr
         "approval/ask.html", kind=kind, verb=verb, label=_t(f"approval.move.{kind}"), subject=subject_of(shown), text=_text_name(verb),
         post=f"{where}/decide" if kind == "return" else f"{where}/{kind}", targets=_targets(shown, offer), then=_then(shown, task_id),
         people=_people_offered(pinned, shown, kind, task_id),
-        sign=kind == "return" and _signed(shown, task_id), lookup=url(f"/lookup/{USER}"), version=shown.record_version,
+        sign=kind == "return" and _signed(shown, task_id), draw=kind == "return" and _drawn(shown, task_id),
+        drawn=sent_drawing(request.form), lookup=url(f"/lookup/{USER}"), version=shown.record_version,
         files=_files(pinned, shown, kind, task_id, problems), key=secrets.token_hex(16),
         given=request.form, opinion=request.args.get("opinion", "")[:OPINION_MAX],
         problems=[p.message.say(locale()) for p in problems]), status)
@@ -110,6 +111,11 @@ def _text_name(verb: Verb) -> str:
 def _signed(shown: CaseShown, task_id: int | None) -> bool:
     step = _step_at(shown, task_id)
     return step is not None and step.sign
+
+
+def _drawn(shown: CaseShown, task_id: int | None) -> bool:
+    step = _step_at(shown, task_id)
+    return step is not None and step.signature == "drawn"
 
 
 def _step_at(shown: CaseShown, task_id: int | None) -> Decide | None:

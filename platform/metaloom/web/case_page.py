@@ -125,7 +125,7 @@ def decide(id: str) -> Any:
         own = sent_own_values(pinned, shown, step) if wanted == "pass" else {}
         ctx = pinned.context().with_key(form.get("_key") or None)
         done = command.decide_task(ctx, key, wanted, form.get("opinion", "")[:OPINION_MAX + 1], outputs, own, sent_files(), shown_version(),
-                                   form.get("to") or None, form.get("then") or None, form.get("password", "")[:256])
+                                   form.get("to") or None, form.get("then") or None, form.get("password", "")[:256], form.get("signature", ""))
     except Invalid as wrong:
         pinned.release()
         if wants_fragment():

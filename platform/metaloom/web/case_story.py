@@ -21,6 +21,15 @@ GOOD, BAD, BACK = frozenset({"pass", "approved", "answer", "resolve"}), frozense
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """A signature drawn by hand. ``true``: the picture is the one whose digest stands in the log."""
+
+    file: int
+    digest: str
+    true: bool
+
+
+@dataclass(frozen=True)
 class Moment:
     """``tone``: '' | good | bad | back; ``said``: an opinion, question or reason in the person's own words."""
 
@@ -35,6 +44,7 @@ class Moment:
     facts: tuple[tuple[str, str], ...] = ()
     signed: bool = False
     files: tuple[FileShown, ...] = ()
+    drawn: Drawn | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,14 @@ class Story:
         return Moment("" if kind == "finished" and not by else self._name(by), self._name(behalf) if behalf and behalf != by else "", what,
                       self._step(data), self._when(data.get("at")), self._said(data), _tone(kind, word), _ICONS.get(word or kind, "circle-dot"),
                       self._outputs(data), bool(data.get("signed")),
-                      tuple(self.files[one] for one in data.get("attachments") or () if one in self.files))
+                      tuple(self.files[one] for one in data.get("attachments") or () if one in self.files),
+                      self._drawn(data.get("signature")))
+
+    def _drawn(self, signature: Any) -> Drawn | None:
+        if not signature:
+            return None
+        kept = self.files.get(signature["file"])
+        return Drawn(signature["file"], signature["digest"], kept is not None and kept.digest == signature["digest"])
 
     def _said(self, data: Mapping[str, Any]) -> str:
         """What the person wrote; else the machine's reason, where the words know it."""

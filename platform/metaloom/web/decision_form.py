@@ -16,6 +16,7 @@ from metaloom.approval import Task
 from metaloom.base.errors import Invalid, Problem
 from metaloom.base.text import Text
 from metaloom.command import CaseShown
+from metaloom.command.drawing import FIELD, PREFIX, TEXT_MAX
 from metaloom.model import Decide, Entity, Field, FieldLevel, FieldType
 from metaloom.record.schema import schema_of
 from metaloom.web.case_facts import names_of, step_of
@@ -37,7 +38,7 @@ def decision_form(pinned: Current, shown: CaseShown, mine: Task | None, sent: Mu
     return {
         "mine": mine, "mine_id": shown.tasks.get(mine.no) if mine is not None else None, "step": step, "decisions": decisions,
         "step_label": say(step.label) if step is not None else "", "opinion_rule": step.opinion if step is not None else "optional",
-        "sign": step is not None and step.sign,
+        "sign": step is not None and step.sign, "draw": step is not None and step.signature == "drawn", "drawn": sent_drawing(sent),
         "can_hold": "hold" in offers,
         "record_version": shown.record_version, "key": (sent or {}).get("_key") or secrets.token_hex(16), "due": _due(pinned, mine),
         "behalf": _behalf(pinned, shown, mine), "question": _question(shown, mine),
@@ -168,6 +169,12 @@ def sent_own_values(pinned: Current, shown: CaseShown, step: Decide | None) -> d
 def sent_files() -> list[int]:
     """The files that came with the form."""
     return form_ids((request.form.get(ASKED_FILES) or request.form.get(FILES.name, "")).split(","))
+
+
+def sent_drawing(sent: Mapping[str, str] | None) -> str:
+    """The drawing that came with the form, to be shown on its pad again; '' for what is none."""
+    text = (sent or {}).get(FIELD, "")
+    return text if text.startswith(PREFIX) and len(text) <= TEXT_MAX else ""
 
 
 def shown_version() -> int | None:

@@ -18,8 +18,8 @@ from metaloom.model.approval import HOOKS
 
 _COMMON = frozenset({"type", "label", "when", *HOOKS})
 _KEYS: Mapping[str, frozenset[str]] = {
-    "decide": _COMMON | {"who", "mode", "pass", "weights", "veto", "decisions", "opinion", "attachments", "sign", "outputs", "fields", "return", "may",
-                         "empty", "initiator", "auto", "limit"},
+    "decide": _COMMON | {"who", "mode", "pass", "weights", "veto", "decisions", "opinion", "attachments", "sign", "signature", "outputs", "fields", "return",
+                         "may", "empty", "initiator", "auto", "limit"},
     "branch": _COMMON | {"branches"}, "parallel": _COMMON | {"branches"}, "inclusive": _COMMON | {"branches"},
     "sub": _COMMON | {"chain", "on", "wait"}, "copy": _COMMON | {"who"}, "wait": _COMMON | {"for"},
 }

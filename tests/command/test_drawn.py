@@ -1,0 +1,142 @@
+"""A decision that is signed by hand (A06): what is taken for a signature, what is kept of it, what is refused."""
+
+from base64 import b64encode
+from hashlib import sha256
+
+import pytest
+import sqlalchemy as sa
+
+from metaloom.app.invariants import examine
+from metaloom.base.errors import Invalid, NotAllowed, NotFound, NotPossible, Unprocessable
+from metaloom.command import case_files, decide_task, decide_tasks, file_for
+from metaloom.command.drawing import BYTES_MAX, read_drawing
+from tests.pen import SIGNED, chunk, png, text
+
+
+@pytest.fixture
+def drawn(guild):
+    """A case that waits for the checker's hand: (case, task, record version)."""
+    case = guild.start("by_hand")
+    return case, guild.open_task(case, "checker"), guild.version(guild.case(case)["record_id"])
+
+
+def decided(guild, case):
+    return next(row["data"] for row in guild.rows("approval_event", case_id=case) if row["kind"] == "decided")
+
+
+@pytest.mark.parametrize("decision", ["pass", "reject", "return"])
+def test_no_decision_of_such_a_step_goes_without_a_drawing(guild, drawn, decision):
+    case, task, version = drawn
+    before, more = guild.log(case), {"to": "initiator"} if decision == "return" else {}
+    with pytest.raises(NotPossible) as refused:
+        decide_task(guild.ctx("checker"), task, decision, "可", record_version=version, **more)
+    assert "手写签名" in refused.value.message.say("zh") and "by hand" in refused.value.message.say("en")
+    assert guild.log(case) == before
+    decide_task(guild.ctx("checker"), task, decision, "可", record_version=version, signature=SIGNED, **more)
+    told = decided(guild, case)
+    assert told["signature"]["digest"] == sha256(png()).hexdigest() and told["attachments"] == [], "no paper, and none was asked for"
+    guild.check(case)
+
+
+def test_the_drawing_is_a_file_of_the_opinion_for_whoever_sees_the_case(guild, drawn):
+    case, task, version = drawn
+    decide_task(guild.ctx("checker"), task, "pass", "可", record_version=version, signature=b64encode(png()).decode())
+    kept = decided(guild, case)["signature"]
+    assert next(t for t in guild.tasks(case) if t["id"] == task)["attachments"] == [kept["file"]]
+    for person in ("clerk", "checker", "master"):
+        assert file_for(guild.ctx(person), kept["file"]).digest == kept["digest"] == case_files(guild.ctx(person), case)[kept["file"]].digest
+    for stranger in ("blind", "clerk2", "judge1"):
+        with pytest.raises(NotFound):
+            file_for(guild.ctx(stranger), kept["file"])
+    with guild.tenant.files.open(kept["digest"]) as stored:
+        assert stored.read() == png()
+
+
+def test_a_step_that_asks_for_none_takes_none_and_several_at_once_are_not_signed(guild, drawn):
+    case, task, version = drawn
+    other = guild.start("three")
+    with pytest.raises(NotPossible, match="takes no drawn"):
+        decide_task(guild.ctx("checker"), guild.open_task(other, "checker"), "pass", record_version=guild.version(guild.case(other)["record_id"]),
+                    signature=SIGNED)
+    (outcome,) = decide_tasks(guild.ctx("checker"), {task: version}, "pass", "可")
+    assert isinstance(outcome.error, NotPossible)
+    with pytest.raises((NotAllowed, NotPossible)):
+        decide_task(guild.ctx("clerk"), task, "pass", record_version=version, signature=SIGNED)
+    assert guild.rows("file") == [row for row in guild.rows("file") if row["state"] == "attached"], "what was refused left no file"
+
+
+def test_the_same_request_again_is_one_decision_and_another_drawing_is_another_request(guild, drawn):
+    case, task, version = drawn
+    ctx = guild.ctx("checker").with_key("hand-1")
+    for _ in range(2):
+        decide_task(ctx, task, "pass", "可", record_version=version, signature=SIGNED)
+    with pytest.raises(Unprocessable):
+        decide_task(ctx, task, "pass", "可", record_version=version, signature=text(png(lines=5)))
+    assert guild.log(case).count("decided") == 1
+
+
+def test_a_picture_that_is_not_the_one_in_the_log_is_found(guild, drawn):
+    case, task, version = drawn
+    decide_task(guild.ctx("checker"), task, "pass", "可", record_version=version, signature=SIGNED)
+    kept = decided(guild, case)["signature"]
+    table = guild.tenant.revision().tables.engine.file
+
+    def broken():
+        return [line for looked in examine(guild.tenant, clock=guild.clock) for line in looked.first if f"case {case}:" in str(line)]
+
+    assert broken() == []
+    with guild.tenant.write() as conn:
+        conn.execute(sa.update(table).where(table.c.id == kept["file"]).values(digest="0" * 64))
+    try:
+        assert any("signature" in str(line) for line in broken())
+    finally:
+        with guild.tenant.write() as conn:
+            conn.execute(sa.update(table).where(table.c.id == kept["file"]).values(digest=kept["digest"]))
+
+
+TAKEN = {
+    "as a pad sends it": png(), "grey": png(colour=0), "grey with density": png(colour=4), "colour without density": png(colour=2),
+    **{f"filter {kind}": png(colour=colour, filters=kind) for kind in range(1, 5) for colour in (2, 6)},
+    "with a harmless part": png(more=chunk(b"sRGB", b"\0")), "as large as a pad draws": png(600, 180),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_line_is_seen_in_every_picture_that_a_pad_makes(name):
+    assert read_drawing(text(TAKEN[name])).png == TAKEN[name]
+
+
+REFUSED = {
+    "no base64": ("data:image/png;base64,§", "not_png"), "words": ("ann", "not_png"), "another picture": ("data:image/jpeg;base64,/9j/4AAQ", "not_png"),
+    "nothing behind the head": (text(png()[:8]), "not_png"), "cut": (text(png()[:-20]), "not_png"),
+    "a page behind the picture": (text(png(behind=b"<html><script>1</script>")), "not_png"),
+    "words inside": (text(png(more=chunk(b"tEXt", b"a\0b"))), "not_png"),
+    "an unknown part": (text(png(more=chunk(b"zzZz", b"1"))), "not_png"), "a wrong check sum": (text(png()[:-6] + b"\0\0\0\0\0\0"), "not_png"),
+    "a palette": (text(png(colour=3)), "not_png"), "interlaced": (text(png(interlace=1)), "not_png"), "one bit": (text(png(depth=1)), "not_png"),
+    "no width": (text(png(0, 4, raw=b"\0" * 4)), "not_png"), "an unknown filter": (text(png(raw=b"\x09" * (40 * (120 * 4 + 1)))), "not_png"),
+    "too few pixels": (text(png(raw=b"\0" * 40)), "not_png"), "a bomb": (text(png(raw=b"\0" * 4_000_000)), "not_png"),
+    "a sheet too large": (text(png(3_000, 120, raw=b"")), "too_large"), "a height that is a lie": (text(png(1, 2**31, raw=b"")), "too_large"),
+    "too long": ("A" * (BYTES_MAX * 2), "too_large"),
+    "blank": (text(png(lines=0)), "blank"), "all ink": (text(png(raw=(b"\0" + b"\x10" * 480) * 40)), "blank"),
+    "clear": (text(png(raw=b"\0" * (481 * 40))), "blank"),
+    "a dot": (text(png(dot=True)), "blank"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_signature_is_refused_in_words(name):
+    given, why = REFUSED[name]
+    with pytest.raises(Invalid) as refused:
+        read_drawing(given)
+    (problem,) = refused.value.problems
+    assert (problem.field, problem.message.code) == ("signature", f"drawing.{why}")
+    assert all(problem.message.say(language) for language in ("zh", "en"))
+
+
+def test_noise_of_any_kind_is_refused_in_words_or_taken_as_it_is():
+    """Any bit of a right picture turned over: a refusal, never another error."""
+    right = png(40, 20)
+    for place in range(0, len(right), 3):
+        broken = right[:place] + bytes([right[place] ^ 0x41]) + right[place + 1:]
+        with pytest.raises(Invalid):
+            read_drawing(text(broken))
