@@ -38,25 +38,26 @@ def path(chain: ApprovalChain, state: CaseState) -> tuple[Node, ...]:
     return _nodes(chain.steps, state)
 
 
-def _nodes(steps: Mapping[str, ChainStep], state: CaseState) -> tuple[Node, ...]:
-    return tuple(_node(step, state) for step in steps.values())
+def _nodes(steps: Mapping[str, ChainStep], state: CaseState, passed_by: bool = False) -> tuple[Node, ...]:
+    return tuple(_node(step, state, passed_by) for step in steps.values())
 
 
-def _node(step: ChainStep, state: CaseState) -> Node:
+def _node(step: ChainStep, state: CaseState, passed_by: bool) -> Node:
+    """``passed_by``: it lies on a way that its fork did not take."""
     run = state.runs.get(step.name)
-    status = _STATUS.get(run.status, "ahead") if run else "skipped" if state.finished else "ahead"
-    ways = tuple(_way(branch, run, state) for branch in step.inner)
+    status = _STATUS.get(run.status, "ahead") if run else "skipped" if state.finished or passed_by else "ahead"
+    ways = tuple(_way(branch, run, state, passed_by) for branch in step.inner)
     if run is None:
         return Node(step.name, _kind(step), step.label, status, children=ways)
     return Node(step.name, _kind(step), step.label, status, _who(run, state), run.since, run.until, run.outcome, run.why, run.round, ways)
 
 
-def _way(branch: Branch, fork: StepRun | None, state: CaseState) -> Node:
-    """A branch is skipped when its fork took others."""
-    status = "ahead"
+def _way(branch: Branch, fork: StepRun | None, state: CaseState, passed_by: bool) -> Node:
+    """A branch is skipped when its fork took others, and what lies on it is, too."""
+    status = "skipped" if passed_by else "ahead"
     if fork is not None and fork.status in ("active", "done"):
         status = "skipped" if branch.name not in fork.taken else "done" if branch.name in fork.done else "now"
-    return Node(branch.name, "way", branch.label, status, children=_nodes(branch.steps, state))
+    return Node(branch.name, "way", branch.label, status, children=_nodes(branch.steps, state, status == "skipped"))
 
 
 def _kind(step: ChainStep) -> str:
