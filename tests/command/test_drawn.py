@@ -8,8 +8,11 @@ import sqlalchemy as sa
 
 from metaloom.app.invariants import examine
 from metaloom.base.errors import Invalid, NotAllowed, NotFound, NotPossible, Unprocessable
-from metaloom.command import case_files, decide_task, decide_tasks, file_for
+from metaloom.command import case_files, decide_task, decide_tasks, file_for, rows
 from metaloom.command.drawing import BYTES_MAX, read_drawing
+from metaloom.command.print_opinions import opinions
+from metaloom.command.unit import Unit
+from tests.command.guild import REQUEST
 from tests.pen import SIGNED, chunk, png, text
 
 
@@ -50,6 +53,18 @@ def test_the_drawing_is_a_file_of_the_opinion_for_whoever_sees_the_case(guild, d
             file_for(guild.ctx(stranger), kept["file"])
     with guild.tenant.files.open(kept["digest"]) as stored:
         assert stored.read() == png()
+
+
+def test_opinions_on_paper_say_that_it_was_signed_by_hand(guild, drawn):
+    case, task, version = drawn
+    decide_task(guild.ctx("checker"), task, "pass", "可", record_version=version, signature=SIGNED)
+    guild.decide(case, "master", opinion="同意")
+    ctx = guild.ctx("clerk")
+    with guild.tenant.read() as conn:
+        unit = Unit(ctx, conn, "look", guild.clock.now())
+        table = opinions(ctx, rows.reader(unit), conn, unit.entity(REQUEST), guild.case(case)["record_id"], "by_hand", "意见", guild.tenant.zone)
+    said = [line[3] for line in table.rows]
+    assert said == ["", f"可\n已手写签名（SHA-256 {decided(guild, case)['signature']['digest'][:16]}）", "同意"]
 
 
 def test_a_step_that_asks_for_none_takes_none_and_several_at_once_are_not_signed(guild, drawn):

@@ -25,6 +25,7 @@ CASES_MAX = 20
 register({
     "print.step": ("环节", "Step"), "print.who": ("审批人", "Who"), "print.what": ("结论", "Decision"), "print.opinion": ("意见", "Opinion"),
     "print.when": ("时间", "When"), "print.behalf": ("{who}（代 {whom}）", "{who} for {whom}"), "print.started": ("发起", "Started"),
+    "print.signed": ("已签名（密码确认）", "Signed (by password)"), "print.drawn": ("已手写签名（SHA-256 {digest}）", "Signed by hand (SHA-256 {digest})"),
     "print.no_opinions": ("尚无审批意见", "No opinion yet"),
 })
 
@@ -66,7 +67,16 @@ def _line(ctx: Context, kind: str, data: Mapping[str, Any], step_of: Mapping[int
     else:
         decision = str(data.get("decision") or "return")
         what = Text(*KINDS[decision]).say(ctx.locale) if decision in KINDS else decision
-    return step_of.get(data.get("task") or 0, ""), who, what, str(data.get("opinion") or data.get("reason") or ""), _when(data.get("at"), zone)
+    said = "\n".join(filter(None, (str(data.get("opinion") or data.get("reason") or ""), *_signed(ctx, data))))
+    return step_of.get(data.get("task") or 0, ""), who, what, said, _when(data.get("at"), zone)
+
+
+def _signed(ctx: Context, data: Mapping[str, Any]) -> list[str]:
+    """How a decision was signed, in words: paper made of text names a drawing by its digest, the approval form of the case shows it."""
+    found = [message("print.signed")] if data.get("signed") else []
+    if drawn := data.get("signature"):
+        found.append(message("print.drawn", digest=drawn["digest"][:16]))
+    return [one.say(ctx.locale) for one in found]
 
 
 def _when(at: Any, zone: tzinfo) -> str:
