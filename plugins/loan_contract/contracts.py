@@ -8,7 +8,6 @@ import hashlib
 
 from metaloom.plugin.command import Values, Work
 
-from .paper import pdf
 from .templates import text_for
 
 DRAWDOWN, CONTRACT, SIGNER = "lending.drawdown", "lending.contract", "lending.contract_signer"
@@ -54,7 +53,7 @@ def _make(work: Work, drawdown: Values, mode: str) -> int:
                     {"party": "lender", "name": lender, "sign_order": 2, "sign_status": "waiting"}]})
     number = work.get(CONTRACT, made)["contract_no"]
     text = text_for(work, drawdown, snapshot, customer, lender, number)
-    content = pdf(f"借款合同 {number}", text.body)
+    content = _drawn(work, number, text.body)
     work.change(CONTRACT, made, {"template": text.template, "template_version": text.version, "document_digest": hashlib.sha256(content).hexdigest(),
                                  "document": [work.file(f"{number}.pdf", content)]})
     work.change(DRAWDOWN, drawdown["id"], {"contract": made})
@@ -78,7 +77,21 @@ def _content(work: Work, contract: Values) -> bytes:
     snapshot, customer = work.get("lending.term_snapshot", drawdown["snapshot"]), work.get("lending.customer", drawdown["customer"])
     lender = work.get("platform.company", drawdown["company"])["name"]
     text = text_for(work, drawdown, snapshot, customer, lender, contract["contract_no"], template=contract["template"])
-    return pdf(f"借款合同 {contract['contract_no']}", text.body)
+    return _drawn(work, contract["contract_no"], text.body)
+
+
+def _drawn(work: Work, number: str, body: str) -> bytes:
+    return work.pdf(f"借款合同 {number}", body, [line for line in map(str.strip, body.splitlines()) if line.startswith("第") and "条" in line[:6]])
+
+
+def _for_the_service(work: Work, contract: Values) -> bytes:
+    """The document of a contract that the service has never seen. Where it is drawn otherwise than at first, what the service gets is
+    what is kept: its digest must be the document's."""
+    content = _content(work, contract)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != contract["document_digest"]:
+        work.change(CONTRACT, contract["id"], {"document_digest": digest, "document": [work.file(f"{contract['contract_no']}.pdf", content)]})
+    return content
 
 
 def _send(work: Work, contract: Values, content: bytes, again: int = 0) -> None:
@@ -134,7 +147,7 @@ def result(work: Work, contract: Values | None, input: Values) -> None:
     elif outcome == "revoked":
         work.transition(CONTRACT, contract["id"], "void")
     elif outcome == "never_seen" and contract["questions"] % NEVER_SEEN_BEFORE_RESEND == 0:
-        _send(work, contract, _content(work, contract), again=contract["questions"])
+        _send(work, contract, _for_the_service(work, contract), again=contract["questions"])
     else:
         _ask_later(work, contract)
 

@@ -66,7 +66,6 @@ register({
     "print.no_rows": ("无", "None"),
     "print.rows": ("共 {number} 行", "{number} rows"),
     "print.capitals": ("{words}（大写：{capitals}）", "{words}"),
-    "print.missing": ("〓 处为本字体没有的字符，请以系统中的记录为准。", "〓 stands for a character that the font lacks; the record itself has it."),
 })
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from metaloom import expression, ledger
+from metaloom import expression, ledger, printing
 from metaloom.base.errors import Conflict, NotPossible
 from metaloom.base.messages import message, words
 from metaloom.base.text import Text
@@ -182,6 +182,11 @@ class PluginWork:
     @final
     def file(self, name: str, content: bytes | str) -> int:
         return store_file(self._unit, name, content)
+
+    @final
+    def pdf(self, title: str, body: str, headings: Sequence[str] = ()) -> bytes:
+        return printing.draw(printing.Sheet(title, (printing.Words("", body.strip(), tuple(headings), large=True),), pages="第 {page} 页 共 {pages} 页",
+                                            missing=message("print.missing").say("zh")))
 
     @final
     def run(self, command: str, id: int | None = None, input: Mapping[str, Any] | None = None) -> Mapping[str, Any]:

@@ -116,6 +116,11 @@ class Work(Protocol):
         """Stores a file and returns its id, for an attachment field of a record that this command creates or changes. ``content``: the
         bytes of a made document, or the SHA-256 of bytes that a door's reply brought. Checked as an upload is, type by content."""
 
+    def pdf(self, title: str, body: str, headings: Sequence[str] = ()) -> bytes:
+        """Words as A4 pages, in a Chinese font that travels with the file: each line of ``body`` is a paragraph, one that begins with one
+        of ``headings`` is bold. The same words give the same bytes, as long as the engine's own drawing stays the same. NotPossible
+        beyond 400 pages."""
+
     def run(self, command: str, id: int | None = None, input: Values | None = None) -> Values:
         """Another plugin's command (``plugin.command``) inside this one's transaction and under this one's right, with its own input
         check and allowed states; its output. The record is locked first. At most eight deep."""

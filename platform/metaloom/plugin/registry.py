@@ -38,7 +38,7 @@ from metaloom.plugin.invariant import Invariant
 from metaloom.plugin.mass import Mass
 from metaloom.plugin.tools import Tool
 
-DOORS_VERSION = "1.3"  # raised when a door changes; `engine:` in plugin.yaml speaks of it
+DOORS_VERSION = "1.4"  # raised when a door changes; `engine:` in plugin.yaml speaks of it
 log = logging.getLogger("metaloom.plugin")
 PACKAGE = "metaloom_plugins"
 GROUP = "metaloom.plugins"

@@ -298,7 +298,7 @@ class _Layout:
     # -- strokes -----------------------------------------------------------------------------------------------------
 
     def _text(self, text: str, x: float, y: float, size: float, *, bold: bool = False, soft: bool = False) -> None:
-        ink = SOFT if soft else INK
+        ink, bold = SOFT if soft else INK, bold and size >= SMALL  # an outline would fill the gaps of small characters
 
         def write(canvas: Canvas) -> None:
             canvas.setFillGray(ink)

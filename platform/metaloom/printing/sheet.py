@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from metaloom.base.messages import register
+
+register({
+    "print.missing": ("〓 处为本字体没有的字符，请以系统中的记录为准。", "〓 stands for a character that the font lacks; the record itself has it."),
+})
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
