@@ -212,6 +212,26 @@ def test_seven_missed_days_are_as_seven_daily_runs(hall):
     assert len([row for row in hall.runs("club.day", company_id=hall.north) if row["status"] == "done"]) == 7
 
 
+@pytest.mark.parametrize("hall", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
+def test_what_a_command_changes_meanwhile_is_not_lost(hall):
+    """Not on SQLite, where there is one writer: the range waits for the command that is at one of its records, and reckons with what it left."""
+    members = hall.members(6)
+    hall.next_day()
+    table = hall.tenant.revision().tables.of("club.member")
+    with hall.tenant.write() as conn:
+        conn.execute(table.update().where(table.c.id == members[2]).values(balance=5000))
+        worker = threading.Thread(target=hall.finish)
+        worker.start()
+        deadline = time.monotonic() + 20
+        waiting = sa.text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        while not conn.scalar(waiting) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert hall.charged() in ({}, dict.fromkeys(members[4:], 1))
+    worker.join(60)
+    assert hall.balances()[members[2]] == 5100
+    assert hall.charged() == dict.fromkeys(members, 1)
+
+
 def test_kill_9_at_every_point_of_a_part_and_the_next_worker_makes_it_whole(hall):
     members = hall.members(6)
     points = ("mass.after_begin", "mass.after_take", "mass.after_lock", "mass.after_write", "mass.after_post", "mass.before_commit", "mass.after_part",
