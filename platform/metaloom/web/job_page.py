@@ -81,7 +81,8 @@ def step_words(pinned: Current, step: JobStep) -> str:
     """A step of a job in words of its reader."""
     catalog = pinned.catalog
     if step.verb == "action":
-        action = catalog.actions.get(f"{step.entity}/{step.name}")
+        command = next((one for one in (site().registry or installed()).commands() if one.on == step.entity and one.name == step.name), None)
+        action = catalog.actions.get(f"{step.entity}/{step.name}") or command
         return f"{say(catalog.entities[step.entity].label)} · {say(action.label) if action else step.name}"
     if step.verb == "notify":
         about = [say(catalog.entities[step.entity].label)] if step.entity else []
