@@ -187,6 +187,28 @@ def test_a_field_that_the_role_may_not_read_stands_nowhere_on_the_page(guild, vi
     assert "ZZ-sentinel-9" in page_of(visit("clerk"), f"/case/{case}")
 
 
+def test_a_field_that_the_step_hides_stands_nowhere_while_it_decides(guild, visit):
+    """Hidden by the step, not by the role: whoever decides weighs without it, on paper too; for everybody else it is there."""
+    case = guild.start("blindfold", guild.request(name="盲审", purpose="ZZ-purpose-9"))
+    checker, task = visit("checker"), guild.open_task(case, "checker")
+    for path in (f"/task/{task}", f"/case/{case}", f"/case/{case}/print", f"/case/{case}/record"):
+        assert "ZZ-purpose-9" not in page_of(checker, path), path
+    for path in (f"/case/{case}", f"/case/{case}/print", f"/case/{case}/record"):
+        assert "ZZ-purpose-9" in page_of(visit("clerk"), path), path
+    assert decide(guild, checker, case, "checker", "pass", opinion="同意").status_code == 303
+    assert "ZZ-purpose-9" in page_of(checker, f"/case/{case}"), "afterwards the person reads what the role reads"
+    assert "ZZ-purpose-9" in page_of(visit("master"), f"/task/{guild.open_task(case, 'master')}")
+
+
+def test_a_decision_is_written_down_with_who_and_from_where(guild, visit):
+    case = guild.start("three", guild.request(name="审计留痕"))
+    assert decide(guild, visit("checker"), case, "checker", "pass", opinion="同意").status_code == 303
+    (row,) = guild.rows("approval_event", case_id=case, kind="decided")
+    assert (row["actor_id"], row["address"]) == (guild.people["checker"], "127.0.0.1") and row["request_id"]
+    audited = [one for one in guild.rows("audit", entity="platform.approval_case", record_id=case) if one["command"] == "decide_task"]
+    assert [one["actor_id"] for one in audited] == [guild.people["checker"]]
+
+
 def test_the_initiator_picks_people_and_the_record_shows_its_approvals(guild, visit):
     record = guild.request(name="自选审批人")
     clerk = visit("clerk")

@@ -69,7 +69,7 @@ def record_of(pinned: Current, shown: CaseShown, mine: Task | None) -> dict[str,
         row = titled(pinned, entity, pinned.reader.get(entity.address, shown.row["record_id"]))
     except MetaloomError:
         return {"entity": entity, "record": None, "facts": (), "blocks": (), "record_href": "", "tabs": ()}
-    step = step_of(shown, mine)
+    step = step_of(shown, mine) if mine is not None and mine.live else None
     row = without(row, [name for name, level in step.fields.items() if level == "hidden"] if step is not None else ())
     tabs = [tab for tab in detail_page.tabs_of(pinned, entity, row) if tab.name not in ("info", "approval")]
     return {"entity": entity, "record": row, "facts": detail_page.facts_of(pinned, entity, row), "blocks": detail_page.blocks_of(pinned, entity, row),

@@ -84,8 +84,8 @@ def print_form(id: str) -> Any:
     """The approval form for paper: the record and every opinion, without anything to press."""
     pinned = current()
     shown = command.case_shown(pinned.looking(), case_key(id), pinned.conn)
-    return render_template("approval/print.html", **facts_of(pinned, shown), **record_of(pinned, shown, None), **way_of(pinned, shown),
-                           printed=moment(pinned, pinned.clock.now()), number=shown.id)
+    return render_template("approval/print.html", **facts_of(pinned, shown), **record_of(pinned, shown, _mine(pinned, shown, None)),
+                           **way_of(pinned, shown), printed=moment(pinned, pinned.clock.now()), number=shown.id)
 
 
 # --------------------------------------------------------------------------------------------------------- the dialogs
