@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, make_response, redirect, render_template, request
@@ -33,7 +32,7 @@ from metaloom.web.form_model import FormField, Source, make_field, raw_values
 from metaloom.web.frame import after, record_url
 from metaloom.web.frame import refused as say_refused
 from metaloom.web.own import Own, register
-from metaloom.web.words import t
+from metaloom.web.words import moment, t
 
 blueprint = Blueprint("process", __name__)
 BELL_TICKS = 10          # every half second: the page waits five seconds for the result
@@ -89,22 +88,19 @@ def _strip(pinned: Current, run: RunShown) -> dict[str, Any]:
     return {
         "id": run.id, "href": url(f"/process/{run.id}"), "label": say(run.process.label), "status": say(STATUS[state.status]),
         "colour": COLOURS.get(state.status, "blue"), "ended": state.ended, "busy": state.status in BUSY,
-        "steps": [(one.standing, say(one.label), one.type) for one in steps], "since": _moment(pinned, row["since"]),
+        "steps": [(one.standing, say(one.label), one.type) for one in steps], "since": moment(pinned, row["since"], seconds=True),
         "step": say(step.label) if step is not None else "",
         "help": say(step.help) if step is not None and step.help and state.status in ("manual", "task") else "",
-        "people": "、".join(people) if state.status in ("manual", "task") else "", "due": _moment(pinned, row["due_at"]) if not state.ended else "",
-        "next": _moment(pinned, row["wake_at"]) if state.status == "again" else "", "tries": state.attempt,
-        "why": (row["error"] if locale() == "zh" else row["error_en"]) or "", "started": _moment(pinned, row["started_at"]),
-        "finished": _moment(pinned, row["finished_at"]), "reference": state.reference,
+        "people": "、".join(people) if state.status in ("manual", "task") else "",
+        "due": moment(pinned, row["due_at"], seconds=True) if not state.ended else "",
+        "next": moment(pinned, row["wake_at"], seconds=True) if state.status == "again" else "", "tries": state.attempt,
+        "why": (row["error"] if locale() == "zh" else row["error_en"]) or "", "started": moment(pinned, row["started_at"], seconds=True),
+        "finished": moment(pinned, row["finished_at"], seconds=True), "reference": state.reference,
         "buttons": [(url(f"/process/{run.id}/ask/{verb}"), say(_label(run, verb)), ICONS[verb], verb) for verb in run.may]}
 
 
 def _label(run: RunShown, verb: str) -> Text:
     return Text("办理", "Do it") if verb == "submit" and run.state.status == "task" else LABELS[verb]
-
-
-def _moment(pinned: Current, at: datetime | None) -> str:
-    return at.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M:%S") if at is not None else ""
 
 
 @blueprint.post("/e/<entity>/<int:id>/process/<name>")
@@ -156,7 +152,7 @@ def _line(pinned: Current, run: RunShown, event: Mapping[str, Any], people: Mapp
     outcome = str(data.get("outcome") or "")
     if outcome in run.process.steps:
         outcome = say(run.process.steps[outcome].label)
-    return {"at": _moment(pinned, event["at"]), "step": say(step.label) if step is not None else "", "kind": event["kind"],
+    return {"at": moment(pinned, event["at"], seconds=True), "step": say(step.label) if step is not None else "", "kind": event["kind"],
             "who": people.get(event["actor"], ""),
             "note": " · ".join(filter(None, (note, outcome, str(data.get("code") or ""), str(data.get("reference") or "")))),
             "status": say(STATUS[data["status"]]) if event["kind"] == "ended" else ""}

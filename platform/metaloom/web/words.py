@@ -14,9 +14,9 @@ def t(key: str, **slots: object) -> str:
     return translate(site().templates, locale(), key, **slots)
 
 
-def moment(pinned: Current, at: datetime | None) -> str:
-    """An instant to the minute in the tenant's zone; empty for none."""
-    return at.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M") if at is not None else ""
+def moment(pinned: Current, at: datetime | None, *, seconds: bool = False) -> str:
+    """An instant to the minute, or to the second, in the tenant's zone; empty for none."""
+    return at.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M:%S" if seconds else "%Y-%m-%d %H:%M") if at is not None else ""
 
 
 def age(since: datetime | str | None, until: datetime) -> str:
