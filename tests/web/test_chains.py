@@ -83,6 +83,10 @@ def test_a_chain_is_drawn_with_its_people_conditions_and_lines(guild, visit):
     assert re.search(r"快审 审核 · 或签", shown) and "其他情况" in shown and re.search(r"风险 评委 · 或签", shown)
     assert "2/3" in words(page_of(visit("admin"), f"/approval/chains/{REQUEST}/committee"))
     assert "8 个工作小时" in words(page_of(visit("admin"), f"/approval/chains/{REQUEST}/timed"))
+    assert "须手写签名" in words(page_of(visit("admin"), f"/approval/chains/{REQUEST}/by_hand"))
+    assert "须输入登录密码签名" in words(page_of(visit("admin"), f"/approval/chains/{REQUEST}/signed"))
+    made = words(page_of(visit("admin"), f"/approval/chains/{REQUEST}/made"))
+    assert "经办人（须回避） 发起人 · created_by · reviewer · paper.created_by" in made and "须手写签名" not in made
     assert visit("admin").get(f"/approval/chains/{REQUEST}/none").status_code == 404
 
 

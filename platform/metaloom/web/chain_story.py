@@ -92,6 +92,7 @@ def _notes(catalog: Catalog, step: ChainStep) -> tuple[str, ...]:
     found = [_t("chain.note.limit", within=_duration(step.limit.within), then=_listed(_t(f"chain.do.{one.do}") for one in step.limit.then))
              if step.limit is not None else "",
              _t("chain.note.outputs", names=_listed(say(one.label) for one in step.outputs.values())) if step.outputs else "",
+             _t("chain.note.password") if step.sign else "", _t("chain.note.drawn") if step.signature else "",
              _t("chain.note.auto_pass", when=step.auto_pass) if step.auto_pass else "",
              _t("chain.note.auto_reject", when=step.auto_reject) if step.auto_reject else ""]
     return tuple(filter(None, found))
