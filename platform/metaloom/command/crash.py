@@ -12,6 +12,7 @@ POINTS = (
     "run.before_end", "mass.after_begin", "mass.after_take", "mass.before_commit", "mass.after_part",
     "process.claimed", "process.acted", "process.asking", "process.answered", "process.stored",
     "call.after_claim", "call.after_send", "call.before_result", "call.after_result",
+    "notice.read", "notice.taken",
 )
 
 

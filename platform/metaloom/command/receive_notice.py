@@ -13,6 +13,7 @@ from typing import Any
 
 from metaloom.base.errors import MetaloomError
 from metaloom.command.context import Context
+from metaloom.command.crash import crash_point
 from metaloom.command.handle_call import system_context
 from metaloom.command.providers import environment_for
 from metaloom.command.run_command import command_in
@@ -45,7 +46,10 @@ def receive_notice(tenant: Tenant, name: str, call: SignedCall, *, plugins: Regi
         log.warning("notice for %s of %s refused: %s", name[:60], tenant.name, type(refusal).__name__)
         _count_unsigned(ctx, name, address)
         return UNSIGNED
-    answer: NoticeAnswer = provider.answer(_told(ctx, name, notice))
+    crash_point("notice.read")
+    taken = _told(ctx, name, notice)
+    crash_point("notice.taken")
+    answer: NoticeAnswer = provider.answer(taken)
     return answer
 
 
