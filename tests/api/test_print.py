@@ -2,11 +2,17 @@
 
 import io
 import re
+from decimal import Decimal
+from types import SimpleNamespace
 
 import pypdf
 import pytest
 import sqlalchemy as sa
 
+from metaloom.command.print_records import _totals
+from metaloom.model import FieldLevel
+from metaloom.record import Row
+from metaloom.record.paths import PATHS
 from metaloom.storage import rate
 from tests.api.world import PEOPLE
 
@@ -124,3 +130,18 @@ def test_whatever_somebody_typed_is_printed_as_words(people, sale, text):
             said = re.sub(r"\s", "", text_of(ask(people["chief"], f"/depot.sale/{made.json['id']}/print/{name}")))
             plain = re.sub(r"[\s\u202e\u200b\ufeff]", "", text).replace("😀", "〓")
             assert plain in said
+
+
+def test_a_sum_tells_nothing_of_a_value_that_is_masked(world):
+    """Where one summand is masked or hidden for the reader, the sum would give it away."""
+    revision = world.tenants["one"].revision()
+    paths = [PATHS.of(revision).path("depot.sale", name) for name in ("order_no", "amount")]
+    pinned = SimpleNamespace(catalog=revision.catalog)
+
+    def row(amount, level):
+        values = {"order_no": "x"} if level is FieldLevel.HIDDEN else {"order_no": "x", "amount": amount}
+        return Row("depot.sale", 1, 1, "x", values, {"amount": level}, {}, frozenset())
+
+    seen, masked, hidden = row(Decimal("2.50"), FieldLevel.READ), row("******", FieldLevel.MASKED), row(None, FieldLevel.HIDDEN)
+    told = {len(rows): _totals(pinned, paths, rows, ("amount",), "zh") for rows in ([seen], [seen, seen], [seen, masked, seen], [seen, hidden, seen, seen])}
+    assert told == {1: ("合计", "2.50"), 2: ("合计", "5.00"), 3: ("合计", "-"), 4: ("合计", "-")}
