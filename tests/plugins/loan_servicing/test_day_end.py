@@ -20,8 +20,9 @@ from metaloom_plugins.loan_servicing.balances import books_of
 from metaloom_plugins.loan_servicing.day import mark
 from metaloom_plugins.loan_servicing.fold import Agreement, Txn, fold, ran
 from tests.plugins.lender import START, Lender, open_lender
-from tests.plugins.loan_servicing.books import books_agree
+from tests.plugins.loan_servicing.books import books_agree, broken
 from tests.plugins.loan_servicing.days import as_the_fold_says, end_day, errors, ledger, runs, tick, work
+from tests.plugins.loan_servicing.test_invariants import changed
 
 METHODS = ("EQUAL_INSTALMENT", "EQUAL_PRINCIPAL", "INTEREST_ONLY", "BULLET", "FLAT")
 
@@ -70,7 +71,10 @@ def test_days_one_after_another_come_to_what_the_fold_says_of_the_last(seed: int
     life = fold(agreement, txns, until, closing=False)
     life.non_accrual, life.max_dpd = here.non_accrual, here.max_dpd
     for n in range(1, (until - first).days + 1):
-        mark(life, first + timedelta(days=n))
+        day = first + timedelta(days=n)
+        mark(life, day)
+        if 88 <= life.dpd(day) <= 93:
+            assert life.non_accrual == fold(agreement, txns, day, closing=False).non_accrual, (seed, day)
     wanted = fold(agreement, txns, until, closing=False)
     assert (life.non_accrual, life.max_dpd) == (wanted.non_accrual, wanted.max_dpd)
     assert books_of(life, until) == books_of(wanted, until)
@@ -133,21 +137,34 @@ def test_a_write_to_a_loan_that_lags_makes_up_for_its_days_first(shop: Lender) -
 
 def test_a_broken_loan_is_held_back_with_its_reason_and_the_others_go_on(shop: Lender) -> None:
     table = shop.tenant.revision().tables.of("lending.loan")
-    broken = shop.row("loan", shop.stops)
+    ill = shop.row("loan", shop.stops)
     with shop.tenant.write() as conn:
-        conn.execute(table.update().where(table.c.id == broken["id"]).values(book_interest=broken["book_interest"] + 7))
+        conn.execute(table.update().where(table.c.id == ill["id"]).values(book_interest=ill["book_interest"] + 7))
     day = end_day(shop)
     run = runs(shop)[-1]
     assert (run["status"], run["failed"]) == ("partial", 1)
     error, = errors(shop, run["id"])
-    assert error["record_id"] == broken["id"] and "账面余额" in error["sentence"]
-    assert shop.row("loan", broken["id"])["accrued_through"] == day - timedelta(days=1)
+    assert error["record_id"] == ill["id"] and "账面余额" in error["sentence"]
+    assert shop.row("loan", ill["id"])["accrued_through"] == day - timedelta(days=1)
     assert shop.row("loan", shop.daily)["accrued_through"] == day
     with shop.tenant.write() as conn:
-        conn.execute(table.update().where(table.c.id == broken["id"]).values(book_interest=broken["book_interest"]))
+        conn.execute(table.update().where(table.c.id == ill["id"]).values(book_interest=ill["book_interest"]))
     end_day(shop)
     assert runs(shop)[-1]["status"] == "done"
     as_the_fold_says(shop)
+    books_agree(shop)
+
+
+def test_a_cent_or_a_day_that_is_missing_is_found(shop: Lender) -> None:
+    """I5 over what a run booked in sums, I11 over the days of a loan."""
+    table, loans = shop.tenant.revision().tables.of("lending.loan_day"), shop.tenant.revision().tables.of("lending.loan")
+    row = next(row for row in shop.rows("loan_day") if row["run_id"] and row["moved_interest"])
+    with changed(shop, table, row["id"], {"moved_interest": row["moved_interest"] + D("0.01")}):
+        assert "loan_servicing.sub_ledger" in broken(shop)
+    with changed(shop, table, row["id"], {"business_date": row["business_date"] - timedelta(days=500)}):
+        assert "loan_servicing.days" in broken(shop)
+    with changed(shop, loans, row["loan_id"], {"accrued_through": shop.stage.today + timedelta(days=1)}):
+        assert "loan_servicing.days" in broken(shop)
     books_agree(shop)
 
 
