@@ -36,7 +36,10 @@ def versions_of(reader: Reader, entity: str, id: int) -> tuple[Row, tuple[Versio
     """The record and its versions, newest first, as far as the reader may see them. NotAllowed without the right to the history."""
     row = reader.get(entity, id)
     if "history" not in row.actions:
-        raise NotAllowed(reader.plan.may(entity, "history").reason)
+        verdict = reader.plan.may(entity, "history")
+        if not verdict:
+            raise NotAllowed(verdict.reason)
+        raise NotFound  # the right covers other rows than this one
     return row, versions(row, reader.history(entity, id, limit=ENTRIES_MAX))
 
 
