@@ -33,7 +33,8 @@ OF_TASK = ("step_label", "kind", "due_at", "principal", "decision", "opinion", "
 
 @dataclass(frozen=True)
 class Line:
-    """One row of a box, in the reader's words. ``late``: past its time; ``pick``: what a bulk decision names."""
+    """One row of a box, in the reader's words. ``late``: past its time; ``pick``: what a bulk decision names, the task and the version of its
+    record that stands on the screen."""
 
     href: str
     subject: str
@@ -59,7 +60,8 @@ def inbox() -> Any:
     box = BOXES.get(request.args.get("box", ""), BOXES["todo"])
     g.menu_here = "page:tasks"
     page, problems = _page(pinned, box)
-    lines = [_line(pinned, box, row) for row in page.rows] if page else []
+    versions = _versions(pinned, page.rows) if page and box.name == "todo" else {}
+    lines = [_line(pinned, box, row, versions.get(row.id)) for row in page.rows] if page else []
     context = {"box": box, "boxes": list(_boxes(pinned)), "lines": lines, "page": page, "asked": request.args, "problems": problems,
                "chains": sorted(((c.address, say(c.label)) for c in pinned.catalog.chains.values()), key=lambda c: c[1]),
                "place": url("/task/"), "link": _link, "filtered": any(request.args.get(n) for n in ("chain", "initiator", "q", "from", "to"))}
@@ -115,7 +117,7 @@ def _link(**changed: Any) -> str:
     return "?" + urlencode({k: v for k, v in kept.items() if v})
 
 
-def _line(pinned: Current, box: Box, row: Row) -> Line:
+def _line(pinned: Current, box: Box, row: Row, version: int | None = None) -> Line:
     def of_case(name: str) -> Any:
         return row.id if name == "id" and not box.case else row[f"{box.case}{name}"]
 
@@ -130,7 +132,8 @@ def _line(pinned: Current, box: Box, row: Row) -> Line:
         chain=chain_label(pinned, of_case("entity"), of_case("chain")), step=step, initiator=row.titles.get(f"{box.case}initiator", ""),
         at=moment(pinned, at), age=age(at, now) if box.name == "todo" else "", due=moment(pinned, due), late=due is not None and due < now,
         status=status, colour=colour, decision=_coded(pinned, "platform.approval_decision", row["decision"])[0] if task else "",
-        principal=row.titles.get("principal", "") if task else "", unread=row["read_at"] is None and box.entity in (TASK, COPY), pick=str(row.id))
+        principal=row.titles.get("principal", "") if task else "", unread=row["read_at"] is None and box.entity in (TASK, COPY),
+        pick=f"{row.id}.{version or ''}")
 
 
 def chain_label(pinned: Current, entity: str | None, name: str | None) -> str:
@@ -184,15 +187,16 @@ def waiting_lines(pinned: Current, limit: int) -> tuple[list[Line], bool]:
 
 @blueprint.post("/task/decide")
 def decide_several() -> Any:
-    """The same decision on the tasks that were picked, each by itself; what was refused says why."""
+    """The same decision on the tasks that were picked, each by itself; what was refused says why. A record that somebody changed since
+    the list was shown is refused as it is on its own page."""
     pinned = current()
-    picked = form_ids(request.form.getlist("ids"))
+    picked = _picked(request.form.getlist("ids"))
     if not picked:
         raise Invalid([], message("approval.nothing_picked"))
     if len(picked) > BULK_MAX:
         raise NotPossible(message("command.bulk_limit", limit=BULK_MAX))
-    subjects, versions = _of_tasks(pinned, picked)
-    outcomes = command.decide_tasks(pinned.context(), versions, request.form.get("decision", "pass"), request.form.get("opinion", ""))
+    subjects = _subjects(pinned, list(picked))
+    outcomes = command.decide_tasks(pinned.context(), picked, request.form.get("decision", "pass"), request.form.get("opinion", ""))
     failed = [(subjects.get(o.id, f"#{o.id}"), o.message.say(locale())) for o in outcomes if o.error is not None]
     said = _t("approval.bulk_done", done=len(outcomes) - len(failed), failed=len(failed))
     if failed:
@@ -200,13 +204,21 @@ def decide_several() -> Any:
     return after(said, url("/task/"))
 
 
-def _of_tasks(pinned: Current, ids: Sequence[int]) -> tuple[dict[int, str], dict[int, int | None]]:
-    """Subjects for the answer, and the version of each record as it stands: what the person picked is what is on the screen now."""
-    page = pinned.reader.list(TASK, filters=[Filter("id", "in", list(ids))], paths=["case.subject", "case.entity", "case.record_id"], limit=BULK_MAX)
+def _picked(values: Sequence[str]) -> dict[int, int | None]:
+    """Task → version of its record, of what the list sent; without one the command says why it refuses."""
+    pairs = (value.partition(".") for value in values)
+    return {task: next(iter(form_ids([version])), None) for id, _, version in pairs for task in form_ids([id])}
+
+
+def _subjects(pinned: Current, ids: Sequence[int]) -> dict[int, str]:
+    page = pinned.reader.list(TASK, filters=[Filter("id", "in", list(ids))], paths=["case.subject"], limit=BULK_MAX)
+    return {row.id: _said(row["case.subject"]) for row in page.rows}
+
+
+def _versions(pinned: Current, rows: Sequence[Row]) -> dict[int, int | None]:
+    """Task → version of its record as it stands while the list is made: one statement for each entity."""
     records: dict[str, list[int]] = {}
-    for row in page.rows:
+    for row in rows:
         records.setdefault(row["case.entity"], []).append(row["case.record_id"])
     seen = {entity: pinned.reader.versions(entity, of_it) for entity, of_it in records.items()}
-    versions: dict[int, int | None] = dict.fromkeys(ids)        # without one the command says why
-    versions.update({row.id: seen[row["case.entity"]].get(row["case.record_id"]) for row in page.rows})
-    return {row.id: _said(row["case.subject"]) for row in page.rows}, versions
+    return {row.id: seen[row["case.entity"]].get(row["case.record_id"]) for row in rows}
