@@ -123,6 +123,7 @@ def serve(door: socket.socket) -> None:
     heap.calm()
     for name in PRELOADED:
         import_module(name)
+    import_module("metaloom.plugin.registry").load()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         message, handed, *_ = socket.recv_fds(door, _MESSAGE, 4)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tests import forked
 from tests.plugins.lender import ROOT, Lender
 from tests.plugins.loan_servicing.books import books_agree
 from tests.plugins.loan_servicing.days import as_the_fold_says, end_day, runs, tick, work
@@ -49,10 +48,8 @@ def expire(lender: Lender) -> None:
 
 def dies(lender: Lender, point: str, folder: Path) -> None:
     settings = lender.tenant.settings
-    process = subprocess.run(
-        [sys.executable, "-c", CHILD.format(root=str(ROOT)), str(settings.home), settings.database_url or "", lender.tenant.name, lender.real.at.isoformat()],
-        cwd=ROOT, env={**os.environ, "METALOOM_CRASH_POINT": f"{point}@{folder}/{point}", "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120,
-        check=False)
+    process = forked.run(CHILD.format(root=str(ROOT)), settings.home, settings.database_url or "", lender.tenant.name, lender.real.at.isoformat(),
+                         env={**os.environ, "METALOOM_CRASH_POINT": f"{point}@{folder}/{point}"})  # fmt: skip
     assert process.returncode == -signal.SIGKILL, (point, process.stderr[-1500:])
 
 
