@@ -115,7 +115,7 @@ def _without_secret(world):
         text = source.text
         if source.path.endswith("buyer/entity.yaml"):
             text = re.sub(r"    secret: \{type[^\n]*\n", "", text)
-        text = re.sub(r", secret: hidden|secret: hidden, ", "", text)
+        text = re.sub(r", secret: hidden|secret: hidden, |, buyer\.secret|；评语：\{buyer\.secret\}|; verdict: \{buyer\.secret\}", "", text)
         found.append(Source(source.layer, source.path, text))
     return found
 

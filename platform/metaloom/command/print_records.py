@@ -65,7 +65,7 @@ register({
     "print.total": ("合计", "Total"),
     "print.no_rows": ("无", "None"),
     "print.rows": ("共 {number} 行", "{number} rows"),
-    "print.capitals": ("{words}（大写：{capitals}）", "{words}"),
+    "print.capitals": ("{words}（大写：{capitals}）", "{words} ({capitals})"),
 })
 
 
@@ -221,7 +221,7 @@ class _Paper:
     def _said(self, path: Path, row: Row) -> str:
         said = _said(self.pinned.catalog, path, self.locale, self.pinned.zone)(row)
         value = row.values.get(path.text)
-        if path.field.in_capitals and isinstance(value, Decimal) and row.levels.get(path.text, FieldLevel.READ) >= FieldLevel.READ:
+        if self.locale == "zh" and path.field.in_capitals and isinstance(value, Decimal) and row.levels.get(path.text, FieldLevel.READ) >= FieldLevel.READ:
             return message("print.capitals", words=said, capitals=in_capitals(value)).say(self.locale)
         return said
 

@@ -121,7 +121,8 @@ def test_e17_a_new_rate_makes_the_next_plan_and_leaves_what_fell_due(shop: Lende
     assert after["bills"][5]["interest"] < before["bills"][5]["interest"]
     assert [plan["reason"] for plan in shop.rows("repayment_plan", loan_id=loan)] == ["origin", "change"]
     books_agree(shop)
-    shop.do("fincheck", "loan_change", made, "reverse_change", {}, "协议未签")
+    for done in (made, fee):
+        shop.do("fincheck", "loan_change", done, "reverse_change", {}, "协议未签")
     assert state(shop, loan) == before, "the old plan is back, as it was"
     books_agree(shop)
 
@@ -134,7 +135,7 @@ def test_customer_and_officer_hear_of_a_new_rate_when_it_is_in_force_and_of_noth
         number = str(shop.row("loan", loan)["loan_no"])
         return [row for row in shop.rows("platform.message", kind="lending.rate_changed") if number in row["subject"] + row["body"]]
 
-    change(shop, loan, "fee", amount=D("10.00"))
+    fee = change(shop, loan, "fee", amount=D("10.00"))
     made = propose(shop, loan, "rate", new_rate=D("0.096"), rate_effect="next_period")
     assert told() == [], "a fee is no new rate, and an application is none yet"
     shop.do("fincheck", "loan_change", made, "apply_change", {})
