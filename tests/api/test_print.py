@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from metaloom.command.print_records import _totals
 from metaloom.model import FieldLevel
 from metaloom.record import Row
+from metaloom.record.export import exportable_rows
 from metaloom.record.paths import PATHS
 from metaloom.storage import rate
 from tests.api.world import PEOPLE
@@ -121,15 +122,28 @@ def test_more_rows_than_fit_on_paper_are_refused_in_words(people, sale, monkeypa
         assert refused.status_code == 409 and "超过 1 行" in refused.get_data(as_text=True), path
 
 
+def test_more_cells_than_fit_on_paper_and_no_column_at_all_are_refused_in_words(people, sale, monkeypatch):
+    chief, path = people["chief"], "/depot.sale/print"
+    chief.sale()
+    with monkeypatch.context() as small:
+        small.setattr("metaloom.printing.CELLS_MAX", 1)
+        small.setattr("metaloom.printing.pdf.CELLS_MAX", 1)
+        refused = ask(chief, path)
+    assert refused.status_code == 409 and "超过 1 格" in refused.get_data(as_text=True)
+    monkeypatch.setattr("metaloom.command.print_records.exportable_rows", lambda *given, paths, **more: exportable_rows(*given, paths=(), **more))
+    refused = ask(chief, path)
+    assert refused.status_code == 409 and "没有可打印的列" in refused.get_data(as_text=True), "a list of which the person sees no column"
+
+
 @pytest.mark.parametrize("text", ["=1+1", "{order_no} {{x}} {0.__class__}", "<script>alert(1)</script>&amp;", "a\u202eb\u200b\ufeff", "😀" * 20,
                                   "(\\)<>" * 30, "字" * 200])
 def test_whatever_somebody_typed_is_printed_as_words(people, sale, text):
     made = people["chief"].post("/depot.sale", {"buyer": sale["buyer"], "amount": "1.00", "note": text})
-    if made.status_code == 201:
-        for name in ("slip", "main"):
-            said = re.sub(r"\s", "", text_of(ask(people["chief"], f"/depot.sale/{made.json['id']}/print/{name}")))
-            plain = re.sub(r"[\s\u202e\u200b\ufeff]", "", text).replace("😀", "〓")
-            assert plain in said
+    assert made.status_code == 201, made.get_data(as_text=True)
+    for name in ("slip", "main"):
+        said = re.sub(r"\s", "", text_of(ask(people["chief"], f"/depot.sale/{made.json['id']}/print/{name}")))
+        plain = re.sub(r"[\s\u202e\u200b\ufeff]", "", text).replace("😀", "〓")
+        assert plain in said
 
 
 def test_a_sum_tells_nothing_of_a_value_that_is_masked(world):

@@ -112,6 +112,40 @@ def test_columns_keep_numbers_whole_before_words() -> None:
     assert "12,345,678.00" in text_of(content) and text_of(content).count("2026-12-10") == 8
 
 
+def refusal(table: Table, **about: object) -> str:
+    with pytest.raises(NotPossible) as refused:
+        draw(Sheet("表", (table,), landscape=True, **about))  # type: ignore[arg-type]
+    assert refused.value.message.say("zh") != refused.value.message.say("en")
+    return refused.value.message.code
+
+
+def numbers(columns: int, rows: int = 2) -> Table:
+    return Table("", tuple(Head(f"第{i}列", True) for i in range(columns)), [("1,234,567.89",) * columns] * rows)
+
+
+def test_columns_that_nobody_could_read_are_refused_and_as_many_as_fit_are_not() -> None:
+    assert refusal(numbers(80)) == "printing.too_wide"
+    assert text_of(draw(Sheet("表", (numbers(16),), landscape=True))).count("1,234,567.89") == 32
+    words = Table("", tuple(Head(f"第{i}列") for i in range(14)), [("W" * 40, *["字" * 60] * 13)])
+    assert squeezed(draw(Sheet("表", (words,), landscape=True))).count("W") == 40, "a long word may be torn before a list is refused"
+    assert refusal(Table("", (), [()])) == "printing.no_columns" == refusal(Table("", (), []))
+
+
+def test_more_cells_than_a_paper_holds_are_refused_before_they_are_laid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "_Layout", None)
+    assert refusal(numbers(20, 2_001)) == "printing.too_many_cells"
+    with pytest.raises(NotPossible):
+        draw(Sheet("表", (numbers(10, 2_001), numbers(10, 2_001))))
+
+
+def test_a_number_is_never_cut_and_one_beyond_the_measured_rows_counts() -> None:
+    heads = (*(Head(f"第{i}列") for i in range(9)), Head("金额", True))
+    table = Table("", heads, [*[(*["字" * 90] * 9, "1.00")] * 2, *[(*["字"] * 9, "1.00")] * 300, (*["字"] * 9, "123,456,789,012.00")])
+    assert "123,456,789,012.00" in text_of(draw(Sheet("表", (table,), landscape=True))), "in one line"
+    long = squeezed(draw(Sheet("表", (Table("", (Head("数", True), *heads), [("9" * 900, *["字" * 90] * 9, "1.00")]),), landscape=True)))
+    assert long.count("9") == 900, "a number longer than its column goes on in the next line"
+
+
 def test_five_thousand_rows_are_drawn_and_more_pages_than_anybody_reads_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     sheet = Sheet("大表", (Table("", HEADS, [(str(i), "2026-12-10", f"{i:,}.00") for i in range(5_000)]),))
     assert len(read(draw(sheet)).pages) > 100

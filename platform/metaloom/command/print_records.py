@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from metaloom import printing
@@ -291,7 +292,7 @@ class _Paper:
 
 def print_list(pinned: Pinned, entity: Entity, *, locale: str, title: str, paths: Sequence[str] | None = None, sort: Sequence[str] = (),
                **asked: Any) -> Printed:
-    """The whole filter as a table, landscape. NotAllowed without the right to export; NotPossible with too many rows."""
+    """The whole filter as a table, landscape. NotAllowed without the right to export; NotPossible with too many rows or columns, or none."""
     verdict = pinned.plan.may(entity.address, "export")
     if not verdict:
         raise NotAllowed(verdict.reason)
@@ -303,7 +304,7 @@ def print_list(pinned: Pinned, entity: Entity, *, locale: str, title: str, paths
         columns, streamed = exportable_rows(reader, entity.address, paths=paths, sort=sort, most=top, **asked)
     except NotPossible:
         raise NotPossible(message("print.too_large", limit=f"{top:,}")) from None
-    rows = list(streamed)
+    rows = list(islice(streamed, printing.CELLS_MAX // max(len(columns), 1) + 1))  # one too many is refused below, and no more are read
     totals = tuple(text for text in (view.totals if view is not None else ()) if any(path.text == text for path in columns))
     table = _table(pinned, "", list(columns), rows, view, locale, totals)
     right = message("print.rows", number=f"{len(rows):,}").say(locale)

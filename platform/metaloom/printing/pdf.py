@@ -17,7 +17,7 @@ from reportlab.pdfgen.canvas import Canvas
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message, register
 from metaloom.printing.font import GETA, NAME, font, printable, width
-from metaloom.printing.sheet import Block, Facts, Sheet, Signs, Table, Words
+from metaloom.printing.sheet import CELLS_MAX, Block, Facts, Sheet, Signs, Table, Words
 from metaloom.printing.wrap import lines, longest_word
 
 SIZES = {"A3": A3, "A4": A4, "A5": A5}
@@ -26,14 +26,20 @@ TITLE, HEADING, BODY, SMALL = 17.0, 11.0, 9.5, 8.0
 LEADING = 1.5                       # of the size
 PAD_X, PAD_SMALL, PAD_Y = 5.0, 2.5, 3.6
 READABLE = 4.2                      # ems that a column of breakable words keeps at least
+WHOLE = 8.0                         # ems up to which a day or a code stays whole in the smallest letters
 TABLE_SIZES = (BODY, 9.0, SMALL, 7.2, 6.5, 5.8)
 INK, SOFT, LINE, SHADE = 0.12, 0.42, 0.72, 0.955
 BOLD = 0.032                        # outline that makes a stroke bold, in ems
 MEASURED = 300                      # rows that say how wide the columns want to be
-CELL_LINES = 12                     # of a row of a table: the rest of a long text is cut
+CELL_LINES = 12                     # of a row of a table: the rest of a long text is cut, never a number
 
 register({
     "printing.too_long": ("打印内容超过 {limit} 页，请缩小范围后再打印。", "This would be more than {limit} pages; please narrow it down and print again."),
+    "printing.too_many_cells": ("打印内容超过 {limit} 格（行数×列数），请减少列数或缩小范围，或改用导出。",
+                                "This is more than {limit} cells (rows × columns); please show fewer columns or rows, or export it as a file instead."),
+    "printing.too_wide": ("{columns} 列在纸上排不下，请减少列数后再打印，或改用导出。",
+                          "{columns} columns do not fit on the paper; please show fewer of them, or export it as a file instead."),
+    "printing.no_columns": ("没有可打印的列，请至少选择一列。", "There is no column to print; please choose at least one."),
 })
 _one_at_a_time = threading.Lock()  # the library's font keeps its place in the file while it is cut
 
@@ -41,7 +47,9 @@ Drawing = Callable[[Canvas], None]
 
 
 def draw(sheet: Sheet) -> bytes:
-    """The PDF. NotPossible when it would have more than ``PAGES_MAX`` pages."""
+    """The PDF. NotPossible when it would have more than ``PAGES_MAX`` pages or ``CELLS_MAX`` cells of tables, and for a table without
+    columns or with more of them than can be read on the paper."""
+    _refuse_unless_small(sheet)
     font()
     layout = _Layout(sheet)
     layout.whole()
@@ -58,6 +66,15 @@ def draw(sheet: Sheet) -> bytes:
             canvas.showPage()
         canvas.save()
     return out.getvalue()
+
+
+def _refuse_unless_small(sheet: Sheet) -> None:
+    """Before anything is laid on pages."""
+    tables = [block for block in sheet.blocks if isinstance(block, Table)]
+    if not all(table.heads for table in tables):
+        raise NotPossible(message("printing.no_columns"))
+    if sum(len(table.rows) * len(table.heads) for table in tables) > CELLS_MAX:
+        raise NotPossible(message("printing.too_many_cells", limit=f"{CELLS_MAX:,}"))
 
 
 @dataclass
@@ -190,7 +207,7 @@ class _Layout:
         lefts, pad = [self.left + sum(rooms[:place]) for place in range(len(rooms))], PAD_X if size >= SMALL else PAD_SMALL
 
         def cells(texts: Sequence[str], *, bold: bool = False, shade: bool = False) -> list[_Cell]:
-            return [_Cell(lines(printable(text), size, room - 2 * pad + 0.1, CELL_LINES), x, room, head.number, bold, shade, pad=pad)
+            return [_Cell(lines(printable(text), size, room - 2 * pad + 0.1, None if head.number else CELL_LINES), x, room, head.number, bold, shade, pad=pad)
                     for text, x, room, head in zip(texts, lefts, rooms, block.heads, strict=True)]
 
         head = cells([one.label for one in block.heads], bold=True, shade=True)
@@ -212,19 +229,22 @@ class _Layout:
 
     def _columns(self, block: Table) -> tuple[float, list[float]]:
         """The size of the letters, and the room of each column: the largest size at which no number, day or word is torn; what is
-        left over goes to the columns whose words would break."""
+        left over goes to the columns whose words would break. In the smallest letters a long word may be torn, a number never:
+        NotPossible where that does not fit, too."""
         texts = [[printable(head.label), *(printable(row[place][:80]).split("\n")[0] for row in islice(block.rows, MEASURED)),
+                  *((printable(max((row[place] for row in block.rows), key=len)),) if head.number and block.rows else ()),
                   *([block.totals[place]] if block.totals else ())]
                  for place, head in enumerate(block.heads)]
         whole = [max(width(text, 1) for text in column) for column in texts]
         narrow = [max(max(map(longest_word, column)), min(most, READABLE)) for column, most in zip(texts, whole, strict=True)]
-        for size in TABLE_SIZES:
+        torn = [one if head.number else min(one, WHOLE) for head, one in zip(block.heads, narrow, strict=True)]
+        for size, ems in (*((one, narrow) for one in TABLE_SIZES), (TABLE_SIZES[-1], torn)):
             pad = 2 * (PAD_X if size >= SMALL else PAD_SMALL)
-            least = [one * size * 1.02 + pad for one in narrow]
+            least = [one * size * 1.02 + pad for one in ems]
             if sum(least) <= self.room:
                 break
         else:
-            least = [one * self.room / sum(least) for one in least]
+            raise NotPossible(message("printing.too_wide", columns=len(block.heads)))
         wanted = [max(min(one * size * 1.02 + pad, self.room * 0.5), low) for one, low in zip(whole, least, strict=True)]
         if sum(wanted) <= self.room:
             return size, [one * self.room / sum(wanted) for one in wanted]

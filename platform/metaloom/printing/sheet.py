@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from metaloom.base.messages import register
 
+CELLS_MAX = 40_000                  # of the tables of one paper, rows × columns
+
 register({
     "print.missing": ("〓 处为本字体没有的字符，请以系统中的记录为准。", "〓 stands for a character that the font lacks; the record itself has it."),
 })
