@@ -109,7 +109,20 @@ def test_a_picture_that_is_not_the_one_in_the_log_is_found(guild, drawn):
             conn.execute(sa.update(table).where(table.c.id == kept["file"]).values(digest=kept["digest"]))
 
 
+def stroke(ink: bytes, paper: bytes, colour: int) -> bytes:
+    """A sheet of ``paper`` with three strokes of ``ink``, pixel by pixel as they are stored."""
+    rows = [b"\0" + b"".join(ink if 10 <= y < 13 and 5 <= x < 115 else paper for x in range(120)) for y in range(40)]
+    return png(colour=colour, raw=b"".join(rows))
+
+
+def gamma(value: int) -> bytes:
+    return chunk(b"gAMA", value.to_bytes(4))
+
+
 TAKEN = {
+    "ink on clear paper": stroke(b"\x10\x18\x2b\xff", bytes(4), 6), "grey ink on clear paper": stroke(b"\0\xff", b"\xff\0", 4),
+    "half dense ink": stroke(b"\0\0\0\x80", b"\xff\xff\xff\xff", 6), "light ink on dark paper": stroke(b"\xff\0", b"\0\xff", 4),
+    "the common gamma": png(more=gamma(45455)),
     "as a pad sends it": png(), "grey": png(colour=0), "grey with density": png(colour=4), "colour without density": png(colour=2),
     **{f"filter {kind}": png(colour=colour, filters=kind) for kind in range(1, 5) for colour in (2, 6)},
     "with a harmless part": png(more=chunk(b"sRGB", b"\0")), "as large as a pad draws": png(600, 180),
@@ -135,6 +148,13 @@ REFUSED = {
     "blank": (text(png(lines=0)), "blank"), "all ink": (text(png(raw=(b"\0" + b"\x10" * 480) * 40)), "blank"),
     "clear": (text(png(raw=b"\0" * (481 * 40))), "blank"),
     "a dot": (text(png(dot=True)), "blank"),
+    "white ink on clear paper": (text(stroke(b"\xff" * 4, bytes(4), 6)), "blank"),
+    "white ink on white": (text(stroke(b"\xff" * 4, b"\xff\xff\xff\0", 6)), "blank"),
+    "black ink without any density": (text(stroke(bytes(4), b"\xff" * 4, 6)), "blank"), "the same in grey": (text(stroke(b"\0\0", b"\xff\xff", 4)), "blank"),
+    "ink too thin to be seen": (text(stroke(b"\0\0\0\x20", b"\xff" * 4, 6)), "blank"),
+    "grey white ink": (text(stroke(b"\xff\xff", b"\0\0", 4)), "blank"),
+    "a gamma that bleaches": (text(png(more=gamma(1))), "not_png"), "other colours": (text(png(more=chunk(b"cHRM", b"\0" * 32))), "not_png"),
+    "more pixels than a pad has": (text(png(500, 301)), "too_large"),
 }  # fmt: skip
 
 

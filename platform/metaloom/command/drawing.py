@@ -1,7 +1,7 @@
 """A signature drawn by hand (手写签名): the picture that comes with a decision, believed only after it was read.
 
 A picture is what a drawing pad makes: a PNG of eight bits a channel, not interlaced, with nothing in it besides its pixels, and with a
-line on it. Everything else is refused before the case is locked, so that whoever sends rubbish costs nobody anything.
+line that is seen on white paper. Everything else is refused before the case is locked, so that whoever sends rubbish costs nobody anything.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ from metaloom.base.messages import message, register
 
 FIELD = "signature"
 PREFIX = "data:image/png;base64,"
-BYTES_MAX, PIXELS_MAX, SIDE_MAX = 96 * 1024, 400_000, 2_000
+BYTES_MAX, PIXELS_MAX, SIDE_MAX = 96 * 1024, 150_000, 2_000         # a pad has 600 × 180 pixels on every screen
 TEXT_MAX = len(PREFIX) + (BYTES_MAX + 2) // 3 * 4
 INK_MIN, SPAN_MIN, CONTRAST = 60, 24, 64
 """A line has so many pixels unlike the paper, and is so long in one direction: a dot or a grain of dust is none."""
 
 _HEAD = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}          # by the colour type of the format: grey, colour, both with transparency
-_ASKED = {0: (0,), 2: (1,), 4: (0, 1), 6: (1, 3)}       # channels in which ink shows: grey or green, and how dense it is
+_ASKED = {0: (0,), 2: (1,), 4: (0, 1), 6: (1, 3)}       # the channel in which ink shows (grey or green), and how dense it is
 _HARMLESS = frozenset({b"IHDR", b"IDAT", b"IEND", b"sRGB", b"gAMA", b"pHYs", b"cHRM", b"sBIT"})
+_COMMON = {b"gAMA": (45455).to_bytes(4), b"cHRM": b"".join(one.to_bytes(4) for one in (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))}
+"""What these parts say of a screen's common colours; with anything else a screen might show the ink as paper."""
 
 register({
     "drawing.not_png": ("手写签名须为签名板生成的 PNG 图片。", "A drawn signature is a PNG picture as the drawing pad makes it."),
@@ -80,6 +82,8 @@ def _opened(png: bytes) -> tuple[int, int, int, bytes]:
     head = chunks[0][1] if chunks else b""
     if not chunks or kinds[0] != b"IHDR" or kinds[-1] != b"IEND" or kinds.count(b"IHDR") != 1 or len(head) != 13 or not set(kinds) <= _HARMLESS:
         raise _NoPicture
+    if any(body != _COMMON[kind] for kind, body in chunks if kind in _COMMON):
+        raise _NoPicture
     width, height, (depth, colour, packing, filtering, interlace) = int.from_bytes(head[:4]), int.from_bytes(head[4:8]), tuple(head[8:])
     if not width or not height or depth != 8 or colour not in _CHANNELS or packing or filtering or interlace:
         raise _NoPicture
@@ -115,8 +119,16 @@ def _unpacked(packed: bytes, size: int) -> bytes:
 
 
 def _has_line(raw: bytes, width: int, height: int, colour: int) -> bool:
-    """Whether enough pixels differ from the corner, and far enough apart."""
-    return any(_is_line(_channel(raw, width, height, _CHANNELS[colour], channel)) for channel in _ASKED[colour])
+    """Whether enough pixels differ from the corner, and far enough apart, as the picture is seen on white paper."""
+    ink, *dense = [_channel(raw, width, height, _CHANNELS[colour], channel) for channel in _ASKED[colour]]
+    return _is_line(map(_on_paper, ink, *dense) if dense else ink)
+
+
+def _on_paper(line: bytes, dense: bytes) -> bytes:
+    """What is seen of a line's ink: all of it where it is dense, white paper where it is not."""
+    if dense.count(255) == len(dense):
+        return line
+    return bytes([255 - (255 - value) * density // 255 for value, density in zip(line, dense, strict=True)])
 
 
 def _is_line(lines: Iterator[bytes]) -> bool:
