@@ -47,3 +47,7 @@ def _voucher(finance: Desk, customer: str) -> None:
     assert "1002 银行存款" in said and "6011.01 利息收入-利息" in said and "借贷平衡" in said and "捌仟捌佰捌拾肆元捌角捌分" in said
     assert [cells[2:] for cells in finance.table(".voucher table.sheet")] == [["8,884.88", ""], ["", "7,884.88"], ["", "1,000.00"]]
     assert finance.page.locator(".voucher .about a", has_text="DK").count() == 1
+    finance.page.locator(".voucher .about a", has_text="HK").click()
+    finance.page.wait_for_url("**/e/lending.repayment/**")
+    link = finance.page.locator("main a[href*='platform.ledger_entry']").first
+    assert link.inner_text() == "还款", "a link to a voucher says its event in words"

@@ -235,9 +235,12 @@ def _link_for(pinned: Current, path: Path) -> Callable[[Any, Any], Cell]:
     target, text = target_of(path.field), path.text
     opens = target in pinned.catalog.entities and bool(pinned.plan.may(target, "read"))
     before = record_url(target, "")
+    codes = CODES.get((target, pinned.catalog.entities[target].title)) if target in pinned.catalog.entities else None
+    called = dict(codes(pinned)) if codes is not None else {}        # a title that is a code is said in words here, too
 
     def link(row: Any, value: Any) -> Cell:
         words, struck = row.titles.get(text) or "-", "gone" if text in row.struck else ""
+        words = called.get(words, words)
         return Cell("link", words, struck, f"{before}{value}") if opens and words != "-" else Cell("text", words, struck)
 
     return link
