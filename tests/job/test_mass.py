@@ -18,6 +18,7 @@ from metaloom.compile import Source
 from metaloom.job import parts, run_due
 from metaloom.plugin import PluginFault
 from metaloom.plugin.registry import Place
+from metaloom.record import mass
 from tests.command.club import TODAY, sources
 from tests.forked import Forked
 from tests.job.hall import Hall, end_sleepers
@@ -230,6 +231,37 @@ def test_what_a_command_changes_meanwhile_is_not_lost(hall):
     worker.join(60)
     assert hall.balances()[members[2]] == 5100
     assert hall.charged() == dict.fromkeys(members, 1)
+
+
+def test_a_month_closed_while_a_part_runs_holds_nobody_back(hall, monkeypatch):
+    """The part saw the month open, its entry came too late: everything of it is undone, and the next try books on the first open day."""
+    members = hall.members(5)
+    day = hall.next_day()
+    with hall.tenant.write() as conn:
+        period = hall.tenant.revision().tables.engine.ledger_period
+        conn.execute(period.insert().values(company_id=hall.north, month=f"{day:%Y-%m}", entries=0))
+    ledger = sys.modules["metaloom.command.run_mass"].ledger
+    looks, truth = [], ledger.open_from
+    monkeypatch.setattr(ledger, "open_from", lambda *given: looks.append(given) or (truth(*given) if len(looks) > 1 else None))
+    hall.finish()
+    run, = hall.runs("club.day", company_id=hall.north)
+    assert (run["status"], run["failed"]) == ("done", 0), hall.errors(run["id"])
+    assert len(looks) == 3 and {booked for _, _, booked in hall.books()} == {(day.replace(day=1) + timedelta(days=31)).replace(day=1)}
+    right(hall, members, 1)
+
+
+@pytest.mark.parametrize("hall", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
+def test_rows_that_point_to_a_locked_record_may_come_meanwhile(hall):
+    """Not on SQLite, which locks no rows: the keys of a range are left free, as those of a record in a command are."""
+    first, *_ = hall.members(2)
+    revision = hall.tenant.revision()
+    with hall.tenant.write() as conn:
+        assert first in mass.read(conn, revision, revision.catalog.entities["club.member"], ("id",), (), lock=True)["id"]
+        with hall.tenant.write() as other:
+            other.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
+            mass.insert(other, revision, revision.catalog.entities["club.fee"], {"member": [first], "amount": [100], "memo": "meanwhile"},
+                        now=hall.clock.now(), user_id=None)
+    assert hall.charged() == {first: 1}
 
 
 def test_kill_9_at_every_point_of_a_part_and_the_next_worker_makes_it_whole(hall):

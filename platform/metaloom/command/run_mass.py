@@ -9,8 +9,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import sqlalchemy as sa
+
 from metaloom import ledger
-from metaloom.base.errors import NotPossible
+from metaloom.base.errors import Busy, NotPossible
 from metaloom.base.messages import Message, message, register, words
 from metaloom.command import evaluate, rows
 from metaloom.command.crash import crash_point
@@ -26,6 +28,7 @@ from metaloom.plugin.doors import DOORS
 from metaloom.plugin.mass import Mass, Outcome, Posting
 from metaloom.plugin.registry import Registry
 from metaloom.record import mass
+from metaloom.storage import violation
 
 register({
     "mass.unknown": ("没有名为“{name}”的批量处理。", "There is no mass function called {name}."),
@@ -213,6 +216,11 @@ def _post(unit: Unit, declared: MassDeclaration, posting: Posting, booking: date
         ledger.post(unit.conn, unit.revision, entry, now=unit.now)
     except ValueError as error:
         raise PluginFault(declared.plugin, str(error)) from error
+    except sa.exc.DBAPIError as error:
+        found = violation(error)
+        if found is not None and found.kind == "closed":    # the month was closed after its first open day was read: the next try reads it anew
+            raise Busy() from error
+        raise
 
 
 def digest_of(done: Done) -> str:

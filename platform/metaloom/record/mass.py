@@ -52,7 +52,7 @@ def read(conn: sa.Connection, revision: Any, entity: Entity, names: Sequence[str
     if revision.dialect != "postgresql":
         found = conn.execute(query).all()
         return dict(zip(names, map(list, zip(*found, strict=True)), strict=True)) if found else {name: [] for name in names}
-    inner = (query.with_for_update(of=table) if lock else query).subquery()
+    inner = (query.with_for_update(of=table, key_share=True) if lock else query).subquery()
     row = conn.execute(sa.select(*(sa.func.array_agg(one, type_=sa.ARRAY(sa.Integer)) for one in inner.c))).one()
     return {name: values or [] for name, values in zip(names, row, strict=True)}
 
