@@ -18,7 +18,9 @@ from .payout import DRAWDOWN
 from .repayment import BY_CHANNEL
 from .replan import ALLOCATION, INSTALMENT, LOAN, PLAN, REPAYMENT, ZERO
 
-ENTRY, LEG, RUN = "platform.ledger_entry", "platform.ledger_leg", "platform.scheduled_run"
+ENTRY, LEG, RUN, COMPANY = "platform.ledger_entry", "platform.ledger_leg", "platform.scheduled_run", "platform.company"
+CARRIED = "close_month"
+"""The event of entries that hand income and expense over when a month is closed; they take nothing from what a loan earned."""
 ORDER = "lending.payment_order"
 CASE, TASK = "platform.approval_case", "platform.approval_task"
 NUMBERS = {name: account for account, name in ACCOUNTS.items()}
@@ -34,7 +36,7 @@ def sub_ledger(survey: Survey) -> Iterator[Breach]:
     ran: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
     for (account, entity, record, side), sums in survey.sums(LEG, ("account", "entity", "record_id", "side"), ("amount",)).items():
         name = ACCOUNTS.get(account)
-        if name is None:
+        if name is None or entity == COMPANY:
             continue
         loan = record if entity == LOAN else loan_of.get(entity, {}).get(record)
         if entity == RUN:
@@ -43,6 +45,7 @@ def sub_ledger(survey: Survey) -> Iterator[Breach]:
             yield Breach(entity or ENTRY, record, f"account {account} has {sums['amount']} of no loan")
         else:
             books[loan][name] += sums["amount"] if (side == "credit") == (name in CREDIT) else -sums["amount"]
+    yield from _of_a_company(survey)
     yield from _runs(survey, books, ran)
     owed = ("principal_balance", "suspense", "accrued_through")
     for row in survey.rows(LOAN, (*owed, "status", *(f"book_{name}" for name in NAMES))):
@@ -56,6 +59,14 @@ def sub_ledger(survey: Survey) -> Iterator[Breach]:
             claimed = row["status"] == "written_off" and what != NUMBERS["suspense"]  # owed still, and off the books
             if ours != theirs and not claimed:
                 yield Breach(LOAN, row["id"], f"{ours} by the loan, {theirs} by account {what}")
+
+
+def _of_a_company(survey: Survey) -> Iterator[Breach]:
+    """What is booked in the name of a company alone hands balances over; anything else would be of a loan."""
+    carried = {row["id"] for row in survey.rows(ENTRY, (), {"event": CARRIED})}
+    for (account, entry), sums in survey.sums(LEG, ("account", "entry"), ("amount",), {"entity": COMPANY}).items():
+        if account in ACCOUNTS and entry not in carried:
+            yield Breach(ENTRY, entry, f"account {account} has {sums['amount']} of no loan")
 
 
 def _runs(survey: Survey, books: dict[int, dict[str, Decimal]], ran: dict[int, dict[str, Decimal]]) -> Iterator[Breach]:
@@ -73,17 +84,28 @@ def _runs(survey: Survey, books: dict[int, dict[str, Decimal]], ran: dict[int, d
 
 
 def days(survey: Survey) -> Iterator[Breach]:
-    """One row for each day of a loan, in order and without a gap, up to the day that the loan says."""
+    """One row for each day of a loan, from the day after its payout, in order and without a gap, up to the day that the loan says. A loan
+    from before its days were kept (no ``accrued_through``) has them from the day after the first transaction since then."""
     last: dict[int, date] = {}
+    first: dict[int, tuple[int, date]] = {}
     for row in survey.rows(LOAN_DAY, ("loan", "business_date")):
         before, day = last.get(row["loan"]), row["business_date"]
         if before is not None and day != before + timedelta(days=1):
             yield Breach(LOAN_DAY, row["id"], f"{day} follows {before}")
         last[row["loan"]] = day
-    for loan in survey.rows(LOAN, ("accrued_through",)):
-        found = last.get(loan["id"])
-        if found is not None and found != loan["accrued_through"]:
-            yield Breach(LOAN, loan["id"], f"accrued through {loan['accrued_through']}, its last day is {found}")
+        first.setdefault(row["loan"], (row["id"], day))
+    booked: dict[int, set[date | None]] = defaultdict(set)
+    for entity, name in ((REPAYMENT, "booking_date"), (CHANGE, "booked_on")):
+        for row in survey.rows(entity, ("loan", name, "reversed_on")):
+            booked[row["loan"]] |= {row[name], row["reversed_on"]}
+    for loan in survey.rows(LOAN, ("accrued_through", "disbursed_on")):
+        through, found = loan["accrued_through"], last.get(loan["id"])
+        since = first[loan["id"]][1] - timedelta(days=1) if found is not None else through
+        if found is not None and found != through:
+            yield Breach(LOAN, loan["id"], f"accrued through {through}, its last day is {found}")
+        elif since is not None and since not in {loan["disbursed_on"], *booked[loan["id"]]}:
+            what = f"its first day is {first[loan['id']][1]}" if found is not None else f"accrued through {through} without a day"
+            yield Breach(LOAN, loan["id"], f"paid out on {loan['disbursed_on']}, {what}")
 
 
 def lent(survey: Survey) -> Iterator[Breach]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from metaloom.command import start_job, system_context
+from metaloom.command import close_month, start_job, system_context
 from metaloom_plugins.loan_servicing import accrual
 from metaloom_plugins.loan_servicing.accrual import Running, quick
 from metaloom_plugins.loan_servicing.arithmetic import PRESETS, Penalty, Terms, contract_of
@@ -166,6 +166,49 @@ def test_a_cent_or_a_day_that_is_missing_is_found(shop: Lender) -> None:
     with changed(shop, loans, row["loan_id"], {"accrued_through": shop.stage.today + timedelta(days=1)}):
         assert "loan_servicing.days" in broken(shop)
     books_agree(shop)
+
+
+def test_the_first_days_of_a_loan_or_all_of_them_missing_is_found(shop: Lender) -> None:
+    """I11: a loan has its rows from the day after its payout on."""
+    loans, fresh = shop.tenant.revision().tables.of("lending.loan"), shop.loan()
+    assert not shop.rows("loan_day", loan_id=fresh)
+    books_agree(shop)
+    for loan in (shop.stops, fresh):  # type: ignore[attr-defined]
+        with changed(shop, loans, loan, {"disbursed_on": shop.row("loan", loan)["disbursed_on"] - timedelta(days=2)}):
+            assert any(f"lending.loan {loan}: paid out on" in text for text in broken(shop)["loan_servicing.days"].first), loan
+    books_agree(shop)
+
+
+def test_days_that_belong_into_a_closed_month_are_booked_on_the_first_open_day(shop: Lender) -> None:
+    """Loans lag over a month that is closed meanwhile, one of them with an overpayment that pays a bill in it."""
+    loan = shop.loan()
+    shop.repay(loan, shop.row("loan", loan)["next_due_amount"] + 100, on=shop.stage.today)
+    books_agree(shop)
+    since = shop.stage.today
+    shop.day((since.replace(day=1) + timedelta(days=70)).replace(day=5))
+    opened, finance = shop.stage.today.replace(day=1), shop.stage.as_user("fincheck")
+    for month in months(START, opened - timedelta(days=1)):
+        close_month(finance._context(f"close {month}"), month)
+    books_agree(shop)
+    entry = shop.tenant.revision().tables.engine.ledger_entry
+    with changed(shop, entry, shop.rows("platform.ledger_entry", event="close_month")[0]["id"], {"event": "accrual"}):
+        assert "loan_servicing.sub_ledger" in broken(shop), "what takes from a loan's income in a company's name is a closing, or a fault"
+    last = shop.rows("platform.ledger_leg")[-1]["id"]
+    tick(shop)
+    work(shop)
+    assert runs(shop)[-1]["status"] == "done", errors(shop, runs(shop)[-1]["id"])
+    booked = [leg for leg in shop.rows("platform.ledger_leg") if leg["id"] > last]
+    assert min(leg["value_date"] for leg in booked) == since + timedelta(days=1) < opened == min(leg["booking_date"] for leg in booked)
+    as_the_fold_says(shop)
+    books_agree(shop)
+    shop.repay(loan, shop.row("loan", loan)["next_due_amount"], on=shop.stage.today)
+    end_day(shop)
+    as_the_fold_says(shop)
+    books_agree(shop)
+
+
+def months(since: date, until: date) -> list[str]:
+    return [f"{n // 12:04d}-{n % 12 + 1:02d}" for n in range(since.year * 12 + since.month - 1, until.year * 12 + until.month)]
 
 
 def _played(shop: Lender, daily: bool) -> dict[str, Any]:
