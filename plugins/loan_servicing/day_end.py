@@ -303,13 +303,13 @@ def _count(found: Found, loan: Mapping[str, Any], columns: Mapping[str, Any], da
 
 
 def _bills(history: History, life: Life, day: date) -> Iterator[dict[str, Any]]:
-    """Bills whose penalty or lateness is another one now; their states follow money, not time."""
+    """Bills whose penalty or lateness is another one now; their states follow money, not time. A bill of nothing may have been stored as not due."""
     stored = {_identity(row): row for row in sorted(history.bills, key=lambda row: (row["status"] != "cancelled", row["id"]))}
     for line in life.lines:
         planned = planned_columns(line)
         amounts = (cents(planned[name]) for name in ("principal", "interest", "balance"))
         row = stored.get((line.seq, line.no, line.start.toordinal(), line.due.toordinal(), *amounts))
-        if row is None or row["status"] != line_state(life, line, day):
+        if row is None or (row["status"] != line_state(life, line, day) and any(line.agreed.values())):
             raise HeldBack(f"第 {line.no} 期与交易记录不符", f"Period {line.no} does not agree with the transactions")
         columns = line_columns(life, line, day)
         now = {name: columns[name] if name == "dpd" else cents(columns[name]) for name in BILL}

@@ -179,6 +179,33 @@ def test_the_first_days_of_a_loan_or_all_of_them_missing_is_found(shop: Lender) 
     books_agree(shop)
 
 
+def test_a_loan_without_interest_owes_nothing_until_its_last_day(shop: Lender) -> None:
+    """Bills of 0.00 are paid from the beginning; one that was stored as not due does not stop the day end."""
+    product = shop.product(annual_rate_min=D(0))
+    one, other = (shop.loan(product, amount=D(30000), term=3, rate=D(0), method="INTEREST_ONLY") for _ in range(2))
+    loan, bills = shop.row("loan", one), shop.rows("instalment", loan_id=one)
+    assert [(bill["principal"] + bill["interest"], bill["status"]) for bill in bills] == [(0, "paid"), (0, "paid"), (D(30000), "not_due")]
+    assert (loan["next_due_on"], loan["next_due_amount"], loan["paid_periods"]) == (bills[2]["due_date"], D(30000), 2)
+    table, loans = (shop.tenant.revision().tables.of(f"lending.{name}") for name in ("instalment", "loan"))
+    first = shop.rows("instalment", loan_id=other)[0]["id"]
+    with changed(shop, table, first, {"status": "not_due"}), changed(shop, loans, other, {"next_due_on": bills[0]["due_date"]}):
+        end_day(shop, (bills[0]["due_date"] - shop.stage.today).days + 1)
+        assert runs(shop)[-1]["status"] == "done", errors(shop, runs(shop)[-1]["id"])
+    end_day(shop, (bills[2]["due_date"] - shop.stage.today).days)
+    assert runs(shop)[-1]["status"] == "done", errors(shop, runs(shop)[-1]["id"])
+    as_the_fold_says(shop)
+    assert [shop.row("loan", loan)["dpd"] for loan in (one, other)] == [0, 0]
+    shop.repay(one, "30000.00", on=shop.stage.today)
+    assert shop.row("loan", one)["status"] == "settled"
+    books_agree(shop)
+    end_day(shop, 5)
+    late = shop.row("loan", other)
+    assert (late["dpd"], late["overdue_amount"]) == (5, D(30000) + late["penalty_balance"])
+    shop.repay(other, late["next_due_amount"], on=shop.stage.today)
+    assert shop.row("loan", other)["status"] == "settled"
+    books_agree(shop)
+
+
 def test_days_that_belong_into_a_closed_month_are_booked_on_the_first_open_day(shop: Lender) -> None:
     """Loans lag over a month that is closed meanwhile, one of them with an overpayment that pays a bill in it."""
     loan = shop.loan()
