@@ -16,6 +16,8 @@ from .orders import DIFFERENCE, ORDER, UNDECIDED, Word, take_back, told
 RUN, LINE, CHANNEL, RECEIPT = "lending.recon_run", "lending.recon_line", "lending.payment_channel", "lending.bank_receipt"
 ZERO = Decimal("0.00")
 NEAR = timedelta(days=1)
+PAGE = 5_000
+"""Rows (or names) of one look into the database."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,49 @@ def statement_result(work: Work, run: Values | None, input: Values) -> None:
 
 
 def _own(work: Work, run: Values, lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A provider has one statement, however many channels (of one company or several) use it: each takes the lines of its own orders, the
-    oldest one those of no channel's order, too. No line is compared or settled twice."""
+    """A provider has one statement, however many channels (of one company or several) use it. A line of our order is its channel's; of an order
+    without channel, the oldest active one's of the order's company; of no order, the first one's that reads the day. None is compared or settled twice."""
     channel = work.get(CHANNEL, run["pay_channel"])
-    oldest = work.find(CHANNEL, {"gateway": channel["gateway"]}, order=("id",), limit=1)[0]["id"]
-    home = {order["pay_no"]: order["pay_channel"] for order in _named(work, channel["gateway"], [line["reference"] for line in lines])}
-    return [line for line in lines if (home.get(line["reference"]) or oldest) == channel["id"]]
+    sharing = every(work, CHANNEL, {"gateway": channel["gateway"]}, lock=True)        # two that read the day at once do it one after the other
+    orders = {order["pay_no"]: order for order in _named(work, channel["gateway"], [line["reference"] for line in lines])}
+    homeless = {line["reference"] for line in lines} - {number for number, order in orders.items() if order["pay_channel"]}
+    others = [row["id"] for row in every(work, RUN, {"pay_channel": [row["id"] for row in sharing], "day": run["day"]}) if row["id"] != run["id"]]
+    taken = {(row["reference"], row["channel_no"] or "") for names in _parts(sorted(homeless)) if others
+             for row in every(work, LINE, {"recon": others, "reference": names})}
+
+    def mine(line: Mapping[str, Any]) -> bool:
+        order = orders.get(line["reference"])
+        if order is not None and order["pay_channel"]:
+            return bool(order["pay_channel"] == channel["id"])
+        return (order is None or _is_home(channel, order["company"], sharing)) and (line["reference"], line["channel_no"]) not in taken
+
+    return [line for line in lines if mine(line)]
+
+
+def _is_home(channel: Values, company: int, sharing: Sequence[Values]) -> bool:
+    """Whether orders of the company that were sent without a channel are reconciled by this one."""
+    active = [row["id"] for row in sharing if row["company"] == company and row["status"] == "active" and row["archived_at"] is None]
+    return bool(active) and min(active) == channel["id"]
 
 
 def _named(work: Work, gateway: str, references: Sequence[str]) -> list[Values]:
     """Our orders with these references at the provider."""
-    names = sorted(set(references))
-    return [order for place in range(0, len(names), 500) for order in work.find(ORDER, {"pay_no": names[place:place + 500], "channel": gateway})]
+    return [order for names in _parts(sorted(set(references))) for order in work.find(ORDER, {"pay_no": names, "channel": gateway})]
+
+
+def _parts(names: Sequence[str]) -> list[list[str]]:
+    return [list(names[place:place + PAGE]) for place in range(0, len(names), PAGE)]
+
+
+def every(work: Work, entity: str, where: Values, lock: bool = False) -> list[Values]:
+    """All rows by rising id, however many: a single look of ``work.find`` ends after 10,000."""
+    found = work.find(entity, where, order=() if lock else ("id",), limit=PAGE, lock=lock)
+    if len(found) < PAGE:
+        return found
+    last = work.find(entity, where, order=("-id",), limit=1)[0]["id"]
+    for place in range(found[-1]["id"] + 1, last + 1, PAGE):
+        found += work.find(entity, {**where, "id": list(range(place, min(place + PAGE, last + 1)))}, order=() if lock else ("id",), lock=lock)
+    return found
 
 
 def _line(run: Values, raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,8 +114,8 @@ def _compare(work: Work, run: Values, lines: Sequence[Mapping[str, Any]]) -> Non
     for order_id in matched:
         work.change(ORDER, order_id, {"recon": "matched"})
     standing = {(row["kind"], row["reference"], row["channel_no"]): row
-                for row in work.find(DIFFERENCE, {"recon": run["id"], "status": ["open", "proposed"]}, lock=True)}
-    handled = {(row["kind"], row["reference"], row["channel_no"]) for row in work.find(DIFFERENCE, {"recon": run["id"], "status": "handled"})}
+                for row in every(work, DIFFERENCE, {"recon": run["id"], "status": ["open", "proposed"]}, lock=True)}
+    handled = {(row["kind"], row["reference"], row["channel_no"]) for row in every(work, DIFFERENCE, {"recon": run["id"], "status": "handled"})}
     for one in found:
         key = (one.kind, one.reference, _channel_no(one))
         if one.order is not None and one.order["recon"] != "different":
@@ -138,16 +171,20 @@ def _kind(day: date, order: Values | None, line: Mapping[str, Any]) -> str:
 
 
 def _orders(work: Work, run: Values, references: Sequence[str]) -> list[Values]:
-    """Our orders of the channel that succeeded on the day, and whatever the statement speaks of."""
+    """Our orders of the channel that succeeded on the day (of its company without channel, too, where it is their home), and whatever the
+    statement speaks of."""
     channel = work.get(CHANNEL, run["pay_channel"])
-    found = {o["id"]: o for o in work.find(ORDER, {"pay_channel": run["pay_channel"], "success_on": run["day"]})}
+    found = {o["id"]: o for o in every(work, ORDER, {"pay_channel": run["pay_channel"], "success_on": run["day"]})}
+    if _is_home(channel, channel["company"], every(work, CHANNEL, {"gateway": channel["gateway"], "company": channel["company"]})):
+        alone = {"pay_channel": None, "channel": channel["gateway"], "company": channel["company"], "success_on": run["day"]}
+        found |= {o["id"]: o for o in every(work, ORDER, alone)}
     found |= {order["id"]: order for order in _named(work, channel["gateway"], references)}
     return [found[id] for id in sorted(found)]
 
 
 def _lines_near(work: Work, run: Values) -> frozenset[str]:
     beside = work.find(RUN, {"pay_channel": run["pay_channel"], "day": [run["day"] - NEAR, run["day"] + NEAR]})
-    return frozenset(line["reference"] for one in beside for line in work.find(LINE, {"recon": one["id"], "take": one["takes"], "outcome": "succeeded"}))
+    return frozenset(line["reference"] for one in beside for line in every(work, LINE, {"recon": one["id"], "take": one["takes"], "outcome": "succeeded"}))
 
 
 def _channel_no(one: Found) -> str | None:
@@ -164,13 +201,13 @@ def _tell(work: Work, run: Values, one: Found) -> None:
 
 def recount(work: Work, run: int) -> None:
     """How many differences of a run wait for somebody."""
-    work.change(RUN, run, {"open_count": len(work.find(DIFFERENCE, {"recon": run, "status": ["open", "proposed"]}))})
+    work.change(RUN, run, {"open_count": len(every(work, DIFFERENCE, {"recon": run, "status": ["open", "proposed"]}))})
 
 
 def close(work: Work, run: Values | None, input: Values) -> None:
     """Finance confirms the day: everything agrees or was handled, and what the channel settles moves to the bank."""
     assert run is not None
-    left = work.find(DIFFERENCE, {"recon": run["id"], "status": ["open", "proposed"]})
+    left = every(work, DIFFERENCE, {"recon": run["id"], "status": ["open", "proposed"]})
     work.require(not left, (f"还有 {len(left)} 条差异未处理。", f"{len(left)} differences are not handled yet."))
     work.change(RUN, run["id"], {"closed_by": work.actor.user_id})
     _settle(work, run)
@@ -181,8 +218,11 @@ def _settle(work: Work, run: Values) -> None:
     """What the channel took, less what it paid and its fees, is in our bank now (or came from there): off 1012, where it stood meanwhile.
 
     The statement is the truth about the money; an order that it does not have, or has otherwise, stays on 1012 for people to see."""
-    lines = work.find(LINE, {"recon": run["id"], "take": run["takes"], "outcome": "succeeded"})
+    lines = every(work, LINE, {"recon": run["id"], "take": run["takes"], "outcome": "succeeded"})
     fee = sum((line["fee"] for line in lines), ZERO)
+    amount = sum((line["amount"] for line in lines), ZERO)
+    work.require((len(lines), amount, fee) == (run["their_count"], run["their_amount"], run["fee_amount"]),
+                 ("渠道明细与取单时的合计不符，请重新取对账单。", "The lines do not add up to what the channel told; fetch the statement again."))
     net = sum((line["amount"] if line["kind"] == "collect" else -line["amount"] for line in lines), ZERO) - fee
     if not net and not fee:
         return

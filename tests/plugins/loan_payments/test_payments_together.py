@@ -15,11 +15,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from metaloom.base.errors import MetaloomError
+from metaloom.base.errors import MetaloomError, NotPossible
+from metaloom.command import work
 from metaloom.job import run_due
+from metaloom_plugins.loan_payments import recon
 from tests.plugins.lender import Lender
 from tests.plugins.loan_payments import desk
 from tests.plugins.loan_servicing.books import books_agree
+from tests.plugins.loan_servicing.test_invariants import changed
 
 SETTLED_NOTHING = {"applied", "no_change", "contradicts", "amount_differs", "unknown_order"}
 
@@ -205,6 +208,14 @@ def test_a_statement_that_is_asked_for_and_comes_twice_is_compared_once(shop: Le
     assert shop.row("recon_run", run["id"])["open_count"] == 1
 
 
+def read_day(shop: Lender, way: int, back: int, stated: list[dict[str, Any]]) -> list[str]:
+    """References of the lines that the channel's reconciliation of ``back`` days ago keeps of that statement."""
+    run = shop.create("finance", "recon_run", {"pay_channel": way, "day": shop.stage.today - timedelta(days=back)})
+    shop.do("finance", "recon_run", run, "fetch")
+    desk.statement(shop, run, stated)
+    return [line["reference"] for line in shop.rows("recon_line", recon_id=run)]
+
+
 def test_two_channels_of_one_provider_share_its_statement_and_no_line_counts_twice(shop: Lender) -> None:
     first = shop.rows("payment_channel", code="MAIN")[0]["id"]
     second = desk.channel(shop, "SECOND", priority=1)
@@ -212,12 +223,62 @@ def test_two_channels_of_one_provider_share_its_statement_and_no_line_counts_twi
     desk.running_loan(shop)
     (order,) = shop.rows("payment_order", pay_channel_id=second)
     stated = [{"reference": order["pay_no"], "amount": str(order["amount"])}, {"reference": "ZF-NOBODY", "amount": "5.00", "kind": "collect"}]
-    for way, own in ((second, [order["pay_no"]]), (first, ["ZF-NOBODY"])):
-        run = shop.create("finance", "recon_run", {"pay_channel": way, "day": shop.stage.today})
+    assert read_day(shop, second, 0, stated) == [order["pay_no"], "ZF-NOBODY"], "nobody's line is the first one's that reads the day"
+    assert read_day(shop, first, 0, [*stated, {"reference": "ZF-NOBODY", "amount": "5.00", "kind": "collect"}]) == ["ZF-NOBODY"], "another number"
+    runs = [shop.rows("recon_run", pay_channel_id=way, day=shop.stage.today)[0]["id"] for way in (second, first)]
+    assert [[row["kind"] for row in shop.rows("payment_difference", recon_id=run)] for run in runs] == [["theirs_only"]] * 2
+    shop.do("finance", "recon_run", runs[0], "fetch")
+    desk.statement(shop, runs[0], stated)
+    assert len(shop.rows("recon_line", recon_id=runs[0], take=2)) == 2, "a second fetch gives the same"
+
+
+def test_two_channels_that_read_nobodys_line_at_once_take_it_once(shop: Lender) -> None:
+    ways = [shop.rows("payment_channel", code=code)[0]["id"] for code in ("MAIN", "SECOND")]
+    runs = [shop.create("finance", "recon_run", {"pay_channel": way, "day": shop.stage.today - timedelta(days=10)}) for way in ways]
+    for run in runs:
         shop.do("finance", "recon_run", run, "fetch")
-        desk.statement(shop, run, stated)
-        assert [line["reference"] for line in shop.rows("recon_line", recon_id=run)] == own
-        assert [row["kind"] for row in shop.rows("payment_difference", recon_id=run)] == (["theirs_only"] if way == first else [])
+    came = at_once(*[lambda run=run: desk.statement(shop, run, [{"reference": "ZF-ONCE", "amount": "5.00", "kind": "collect"}]) for run in runs])
+    assert came == ["done"] * 2 and len(shop.rows("recon_line", reference="ZF-ONCE")) == 1
+
+
+def test_a_line_of_an_order_without_channel_stays_in_the_books_of_its_company(shop: Lender) -> None:
+    first, second = (shop.rows("payment_channel", code=code)[0]["id"] for code in ("MAIN", "SECOND"))
+    other = shop.stage.company("YF09", {"name": "别家小额贷款有限公司"})
+    (order,) = shop.rows("payment_order", pay_channel_id=second)
+    stated, orders = [{"reference": order["pay_no"], "amount": str(order["amount"])}], shop.tenant.revision().tables.of("lending.payment_order")
+    with changed(shop, orders, order["id"], {"pay_channel_id": None, "company_id": other}):
+        assert [read_day(shop, way, 3, stated) for way in (first, second)] == [[], []], "another company without channel: nobody's"
+    with changed(shop, orders, order["id"], {"pay_channel_id": None}):
+        assert [read_day(shop, way, 4, stated) for way in (second, first)] == [[], [order["pay_no"]]], "the oldest active channel of the company"
+        assert not shop.rows("payment_difference", order_id=order["id"], kind="ours_only")
+        shop.do("finance", "payment_channel", first, "pause", reason="测试")
+        assert [read_day(shop, way, 5, stated) for way in (first, second)] == [[], [order["pay_no"]]]
+        nobody = [{"reference": "ZF-PAUSED", "amount": "5.00", "kind": "collect"}]
+        assert [read_day(shop, way, 6, nobody) for way in (second, first)] == [["ZF-PAUSED"], []]
+    shop.do("fincheck", "payment_channel", first, "enable")
+
+
+def test_a_day_of_more_lines_than_one_look_finds_is_settled_whole_or_not_at_all(shop: Lender, monkeypatch: pytest.MonkeyPatch) -> None:
+    way = shop.rows("payment_channel", code="MAIN")[0]["id"]
+    day, bank = shop.stage.today - timedelta(days=7), shop.account("1002")
+    monkeypatch.setattr(work, "FIND_MAX", 4)
+    monkeypatch.setattr(recon, "PAGE", 4)
+    orders = shop.rows("payment_order", biz_type="payout", pay_channel_id=way)
+    assert len(orders) >= 3
+    theirs = [{"reference": f"ZF-MANY-{n}", "amount": "2.00", "kind": "collect", "fee": "0.10"} for n in range(6)]
+    mine = [{"reference": order["pay_no"], "amount": "1.00", "fee": "0.10"} for order in orders[:3]]
+    read_day(shop, way, 7, [*theirs, *mine])
+    run = shop.rows("recon_run", pay_channel_id=way, day=day)[0]
+    assert (run["their_count"], run["open_count"]) == (9, 9)
+    for row in shop.rows("payment_difference", recon_id=run["id"]):
+        shop.do("finance", "payment_difference", row["id"], "propose", {"treatment": "none", "note": "核实"})
+        shop.do("fincheck", "payment_difference", row["id"], "confirm")
+    line = shop.rows("recon_line", recon_id=run["id"])[-1]
+    with changed(shop, shop.tenant.revision().tables.of("lending.recon_line"), line["id"], {"amount": D("1.01")}), pytest.raises(NotPossible) as refused:
+        shop.do("fincheck", "recon_run", run["id"], "close")
+    assert "合计不符" in refused.value.message.say("zh") and shop.account("1002") == bank
+    shop.do("fincheck", "recon_run", run["id"], "close")
+    assert shop.row("recon_run", run["id"])["settled_amount"] == D("8.10") == shop.account("1002") - bank
 
 
 def test_the_books_agree_after_all_of_this(shop: Lender) -> None:
