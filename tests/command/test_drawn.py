@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from hashlib import sha256
+from importlib import import_module
 
 import pytest
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from metaloom.command.drawing import BYTES_MAX, read_drawing
 from metaloom.command.print_opinions import opinions
 from metaloom.command.unit import Unit
 from tests.command.guild import REQUEST
-from tests.pen import SIGNED, chunk, png, text
+from tests.pen import chunk, fresh, png, signed, text
 
 
 @pytest.fixture
@@ -35,15 +36,17 @@ def test_no_decision_of_such_a_step_goes_without_a_drawing(guild, drawn, decisio
         decide_task(guild.ctx("checker"), task, decision, "可", record_version=version, **more)
     assert "手写签名" in refused.value.message.say("zh") and "by hand" in refused.value.message.say("en")
     assert guild.log(case) == before
-    decide_task(guild.ctx("checker"), task, decision, "可", record_version=version, signature=SIGNED, **more)
+    picture = fresh()
+    decide_task(guild.ctx("checker"), task, decision, "可", record_version=version, signature=text(picture), **more)
     told = decided(guild, case)
-    assert told["signature"]["digest"] == sha256(png()).hexdigest() and told["attachments"] == [], "no paper, and none was asked for"
+    assert told["signature"]["digest"] == sha256(picture).hexdigest() and told["attachments"] == [], "no paper, and none was asked for"
     guild.check(case)
 
 
 def test_the_drawing_is_a_file_of_the_opinion_for_whoever_sees_the_case(guild, drawn):
     case, task, version = drawn
-    decide_task(guild.ctx("checker"), task, "pass", "可", record_version=version, signature=b64encode(png()).decode())
+    picture = fresh()
+    decide_task(guild.ctx("checker"), task, "pass", "可", record_version=version, signature=b64encode(picture).decode())
     kept = decided(guild, case)["signature"]
     assert next(t for t in guild.tasks(case) if t["id"] == task)["attachments"] == [kept["file"]]
     for person in ("clerk", "checker", "master"):
@@ -52,12 +55,12 @@ def test_the_drawing_is_a_file_of_the_opinion_for_whoever_sees_the_case(guild, d
         with pytest.raises(NotFound):
             file_for(guild.ctx(stranger), kept["file"])
     with guild.tenant.files.open(kept["digest"]) as stored:
-        assert stored.read() == png()
+        assert stored.read() == picture
 
 
 def test_opinions_on_paper_say_that_it_was_signed_by_hand(guild, drawn):
     case, task, version = drawn
-    decide_task(guild.ctx("checker"), task, "pass", "可", record_version=version, signature=SIGNED)
+    decide_task(guild.ctx("checker"), task, "pass", "可", record_version=version, signature=signed())
     guild.decide(case, "master", opinion="同意")
     ctx = guild.ctx("clerk")
     with guild.tenant.read() as conn:
@@ -72,27 +75,70 @@ def test_a_step_that_asks_for_none_takes_none_and_several_at_once_are_not_signed
     other = guild.start("three")
     with pytest.raises(NotPossible, match="takes no drawn"):
         decide_task(guild.ctx("checker"), guild.open_task(other, "checker"), "pass", record_version=guild.version(guild.case(other)["record_id"]),
-                    signature=SIGNED)
+                    signature=signed())
     (outcome,) = decide_tasks(guild.ctx("checker"), {task: version}, "pass", "可")
     assert isinstance(outcome.error, NotPossible)
     with pytest.raises((NotAllowed, NotPossible)):
-        decide_task(guild.ctx("clerk"), task, "pass", record_version=version, signature=SIGNED)
+        decide_task(guild.ctx("clerk"), task, "pass", record_version=version, signature=signed())
     assert guild.rows("file") == [row for row in guild.rows("file") if row["state"] == "attached"], "what was refused left no file"
+
+
+def test_a_delegate_answers_and_does_not_sign(guild, drawn):
+    case, task, version = drawn
+    guild.move(case, "checker", "delegate", task, to=guild.people["master"])
+    files = guild.rows("file")
+    with pytest.raises(NotPossible) as refused:
+        guild.decide(case, "master", "resolve", "看过", step="hand", signature=signed())
+    assert "委派" in refused.value.message.say("zh") and "delegate" in refused.value.message.say("en") and guild.rows("file") == files
+    guild.decide(case, "master", "resolve", "看过", step="hand")
+    with pytest.raises(NotPossible, match="signed by hand"):
+        guild.decide(case, "checker", step="hand")
+    guild.decide(case, "checker", step="hand", signature=signed())
+    assert "signature" in decided(guild, case)
+    guild.check(case)
 
 
 def test_the_same_request_again_is_one_decision_and_another_drawing_is_another_request(guild, drawn):
     case, task, version = drawn
-    ctx = guild.ctx("checker").with_key("hand-1")
+    ctx, same = guild.ctx("checker").with_key("hand-1"), signed()
     for _ in range(2):
-        decide_task(ctx, task, "pass", "可", record_version=version, signature=SIGNED)
+        decide_task(ctx, task, "pass", "可", record_version=version, signature=same)
     with pytest.raises(Unprocessable):
-        decide_task(ctx, task, "pass", "可", record_version=version, signature=text(png(lines=5)))
+        decide_task(ctx, task, "pass", "可", record_version=version, signature=signed())
     assert guild.log(case).count("decided") == 1
+
+
+def test_a_picture_that_came_with_another_task_signs_nothing(guild, drawn):
+    case, task, version = drawn
+    picture = signed()
+    decide_task(guild.ctx("checker"), task, "pass", "可", record_version=version, signature=picture)
+    other = guild.start("by_hand")
+    files, before = guild.rows("file"), guild.log(other)
+    with pytest.raises(Invalid) as refused:
+        guild.decide(other, "checker", signature=picture)
+    (problem,) = refused.value.problems
+    assert problem.field == "signature" and "重新手写" in problem.message.say("zh") and "again" in problem.message.say("en")
+    assert (guild.rows("file"), guild.log(other)) == (files, before)
+    guild.decide(other, "checker", signature=signed())
+    guild.check(other)
+
+
+def test_a_picture_is_read_only_for_who_may_see_the_task(guild, drawn, monkeypatch):
+    _, task, version = drawn
+    read = []
+    monkeypatch.setattr(import_module("metaloom.command.decide_task"), "read_drawing", lambda given: read.append(given))
+    for person, id in (("clerk2", task), ("judge1", task), ("checker", 987_654)):
+        with pytest.raises(NotFound):
+            decide_task(guild.ctx(person), id, "pass", "可", record_version=version, signature="rubbish")
+    assert read == []
+    with pytest.raises(NotPossible, match="signed by hand"):
+        decide_task(guild.ctx("checker"), task, "pass", "可", record_version=version, signature="rubbish")
+    assert read == ["rubbish"]
 
 
 def test_a_picture_that_is_not_the_one_in_the_log_is_found(guild, drawn):
     case, task, version = drawn
-    decide_task(guild.ctx("checker"), task, "pass", "可", record_version=version, signature=SIGNED)
+    decide_task(guild.ctx("checker"), task, "pass", "可", record_version=version, signature=signed())
     kept = decided(guild, case)["signature"]
     table = guild.tenant.revision().tables.engine.file
 

@@ -60,6 +60,16 @@ def test_the_password_of_somebody_else_signs_nothing_and_strangers_stay_out(guil
     assert guild.case(case)["current_steps"] == "签字"
 
 
+def test_a_delegate_answers_without_a_password(guild, signed):
+    case, task, version = signed
+    guild.move(case, "checker", "delegate", task, to=guild.people["master"])
+    guild.decide(case, "master", "resolve", "看过", step="sign")
+    with pytest.raises(Invalid):
+        guild.decide(case, "checker", step="sign")
+    guild.decide(case, "checker", step="sign", password=PASSWORD)
+    guild.check(case)
+
+
 def test_tries_are_limited_and_a_right_password_begins_them_anew(guild, signed):
     case, task, version = signed
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from werkzeug.serving import make_server
 
-from tests.pen import SIGNED, png, text
+from tests.pen import fresh, png, signed, text
 from tests.web import hall
 from tests.web.conftest import Visitor
 
@@ -53,22 +53,38 @@ def test_what_is_no_signature_comes_back_in_words_with_everything_that_was_typed
     for signature, status, said in (("", 409, "须手写签名"), (text(png(lines=0)), 400, "签名为空"), ("x", 400, "PNG"), ("A" * 200_000, 400, "过大")):
         answer = checker.post(f"/task/{task}/decide", {**given, "signature": signature})
         assert answer.status_code == status and said in answer.text and "同意手签" in answer.text, (status, answer.status_code)
-    again = checker.post(f"/task/{task}/decide", {**given, "_version": "1000", "signature": SIGNED})
-    assert again.status_code == 409 and f'name="signature" value="{SIGNED}"' in again.text, "what was drawn stands on the pad again"
-    assert checker.post(f"/task/{task}/decide", {**given, "signature": SIGNED}).status_code == 303
+    own = signed()
+    again = checker.post(f"/task/{task}/decide", {**given, "_version": "1000", "signature": own})
+    assert again.status_code == 409 and f'name="signature" value="{own}"' in again.text, "what was drawn stands on the pad again"
+    assert checker.post(f"/task/{task}/decide", {**given, "signature": own}).status_code == 303
     other = guild.start("three", guild.request(name="不用手签"))
     assert "data-signpad" not in checker.get(f"/task/{guild.open_task(other, 'checker')}").text
 
 
+def test_a_delegate_sees_neither_a_pad_nor_a_field_for_the_password(guild: Any) -> None:
+    for chain, step, mark in (("by_hand", "hand", "data-signpad"), ("signed", "sign", "sign-password")):
+        case = guild.start(chain, guild.request(name=f"委派{chain}"))
+        task = guild.open_task(case, "checker")
+        assert mark in visitor(guild, "checker").get(f"/task/{task}").text
+        guild.move(case, "checker", "delegate", task, to=guild.people["master"])
+        master, own = visitor(guild, "master"), guild.open_task(case, "master")
+        page = master.get(f"/task/{own}").text
+        assert 'value="resolve"' in page and mark not in page, chain
+        given = {"decision": "resolve", "opinion": "看过", "_version": str(guild.version(guild.case(case)["record_id"]))}
+        assert master.post(f"/task/{own}/decide", given).status_code == 303
+        assert mark in visitor(guild, "checker").get(f"/task/{guild.open_task(case, 'checker', step)}").text, "who delegated it signs"
+
+
 def test_a_signature_is_drawn_on_the_page_and_stands_in_the_story_and_on_paper(guild: Any) -> None:
     case = guild.start("by_hand", guild.request(name="看手签"))
-    guild.decide(case, "checker", signature=SIGNED)
+    picture = fresh()
+    guild.decide(case, "checker", signature=text(picture))
     kept, clerk = drawn(guild, case), visitor(guild, "clerk")
     for path in (f"/case/{case}", f"/case/{case}/way", f"/case/{case}/print"):
         shown = clerk.get(path).text
         assert re.search(rf'<img src="[^"]*/file/{kept["file"]}" alt="李初审的手写签名"', shown) and kept["digest"][:12] in shown, path
     answer = clerk.get(f"/file/{kept['file']}")
-    assert (answer.data, answer.mimetype) == (png(), "image/png")
+    assert (answer.data, answer.mimetype) == (picture, "image/png")
     table = guild.tenant.revision().tables.engine.file
     with guild.tenant.write() as conn:
         conn.execute(table.update().where(table.c.id == kept["file"]).values(digest="0" * 64))

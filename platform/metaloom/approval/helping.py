@@ -51,6 +51,8 @@ def may_resolve(story: Story, by: int, task: Task | None) -> Task:
 def resolve(story: Story, move: Move, task: Task) -> None:
     """The delegate's words; the task goes back to who delegated it. Whoever helped decide has acted."""
     opinion = written(move.data.get("opinion"), "needs_opinion")
+    if move.data.get("signature"):
+        no("signs_later")
     people = persons(story, move.by, task.assignee)
     story.tell("resolved", task=task.no, by=move.by, people=sorted(people), opinion=opinion, **brought(story, move, task))
     if story.chain.forbid_repeat == "chain":

@@ -41,6 +41,8 @@ register({
     "approval.too_many_files": ("一次最多上传 {limit} 个附件。", "At most {limit} files at once."),
     "approval.needs_signature": ("本环节须手写签名，请签名后再提交。", "This step is signed by hand: sign in the box, then decide."),
     "approval.no_signature": ("本环节不需要手写签名。", "This step takes no drawn signature."),
+    "approval.signs_later": ("委派任务只提交处理意见，由委派人决定时签名。",
+                              "A delegate gives an opinion and does not sign; whoever delegated the task signs and decides."),
     "approval.no_files": ("本环节不接受附件。", "This step takes no files."),
     "approval.needs_output": ("请填写：{fields}。", "Fill in: {fields}."),
     "approval.unknown_output": ("本环节没有这些结果项：{fields}。", "This step has no such results: {fields}."),

@@ -253,6 +253,13 @@ def files_of_case(unit: Unit, case_id: int, entity: str, field: str) -> Sequence
     return unit.conn.execute(wanted.join(task, own).where(task.c.case_id == case_id)).mappings().all()
 
 
+def came_with_another(unit: Unit, digest: str, entity: str, task_id: int) -> bool:
+    """Whether a file of these bytes belongs to another task."""
+    file = unit.tables.engine.file
+    same = sa.and_(file.c.digest == digest, file.c.state == "attached", file.c.entity == entity, file.c.record_id != task_id)
+    return unit.conn.scalar(sa.select(file.c.id).where(same).limit(1)) is not None
+
+
 def parties(unit: Unit, case_id: int) -> Mapping[int, str]:
     """Whoever takes or took part in a case, and whose accounts they are. Nobody ever leaves."""
     key = ("parties", case_id)

@@ -14,12 +14,13 @@ from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, N
 from metaloom.base.messages import Message, message
 from metaloom.base.text import Text
 from metaloom.command import approval_rows, check, rows
-from metaloom.command.approval_case import Case, done, locked_case, make_move
+from metaloom.command.approval_case import TASK, Case, done, locked_case, make_move
 from metaloom.command.approval_people import keys_of
 from metaloom.command.approval_words import KINDS
 from metaloom.command.bulk import BULK_MAX, Outcome
+from metaloom.command.case_shown import refuse_unseen
 from metaloom.command.context import ActionDone, Context
-from metaloom.command.drawing import Drawing, read_drawing
+from metaloom.command.drawing import FIELD, Drawing, read_drawing
 from metaloom.command.inputs import read_fields
 from metaloom.command.opinion_files import columns_for, read_files, take_files
 from metaloom.command.sign import confirm_identity
@@ -61,15 +62,29 @@ def decide_task(ctx: Context, task_id: int, decision: str, opinion: str = "", ou
     ``fields``: values of record fields that the step gives ``write`` on; they are stored in the same transaction, by the rules of
     any change. ``outputs``: what the step asks for on passing. Stale unless ``record_version`` is the record's present version.
     ``password``: the person's own, for a step that is signed; Invalid where it is wrong or missing there, TooMany after too many tries.
-    ``signature``: a PNG in base64, drawn by hand, for a step that asks for one; Invalid for what is no PNG, too large or blank.
+    ``signature``: a PNG in base64, drawn by hand, for a step that asks for one; Invalid for what is no PNG, too large, blank
+    or drawn for another task.
     NotFound for a task of a case in which the person has no part, NotAllowed for somebody else's task, NotPossible when it was
     decided already.
     """
+    if signature:
+        _refuse_strangers_to(ctx, task_id)
     if password:
         confirm_identity(ctx, password)
     given = Given(decision, opinion, outputs, fields, tuple(attachments), record_version, to, then, bool(password),
                   read_drawing(signature) if signature else None)
     return perform(ctx, "decide_task", [task_id, given.body], lambda unit: decide_in(unit, task_id, given))
+
+
+def _refuse_strangers_to(ctx: Context, task_id: int) -> None:
+    """NotFound, before a picture is read, for who has no part in the case and does not see it."""
+    with ctx.tenant.read() as conn:
+        unit = Unit(ctx, conn, "look", ctx.clock.now())
+        place = approval_rows.case_of_task(unit, task_id)
+        if place is None:
+            raise NotFound
+        if ctx.actor.user_id not in approval_rows.parties(unit, place[0]):
+            refuse_unseen(unit, place[0])
 
 
 def decide_tasks(ctx: Context, tasks: Mapping[int, int | None], decision: str, opinion: str = "") -> tuple[Outcome, ...]:
@@ -105,14 +120,17 @@ def decide_in(unit: Unit, task_id: int, given: Given) -> ActionDone:
     more = {"record_version": case.record["row_version"], **columns_for(unit, task_id, [*files, *drawn])}
     make_move(case, given.decision, unit.ctx.actor.user_id or 0, no, data, more)
     step = _step(case, task)
-    if step is not None and step.sign and not given.signed and not unit.ctx.system:
+    if step is not None and step.sign and given.decision != "resolve" and not given.signed and not unit.ctx.system:
         raise Invalid([Problem("password", message("sign.needed"))])       # after who may not, and takes back what was made
     take_files(unit, task_id, [*files, *drawn])
     return done(case, message("approval.decided", decision=Text(*KINDS[given.decision])), task=task_id)
 
 
 def _kept(unit: Unit, task_id: int, drawing: Drawing, data: dict[str, Any]) -> int:
-    """The drawing as a file; the decision names it with its digest, so that the log says which picture was drawn."""
+    """The drawing as a file; the decision names it with its digest, so that the log says which picture was drawn. No hand draws the
+    same twice: Invalid for a picture that came with another task."""
+    if approval_rows.came_with_another(unit, drawing.digest, TASK, task_id):
+        raise Invalid([Problem(FIELD, message("drawing.used"))])
     file_id = store_file(unit, f"signature-{task_id}.png", drawing.png)
     data["signature"] = {"file": file_id, "digest": drawing.digest}
     return file_id

@@ -36,6 +36,7 @@ register({
     "drawing.too_large": ("手写签名图片过大：最多 {kilobytes} KB、{pixels} 像素。",
                           "The drawn signature is too large: at most {kilobytes} KB and {pixels} pixels."),
     "drawing.blank": ("签名为空，请在签名框内手写签名。", "The signature is blank; please sign by hand in the box."),
+    "drawing.used": ("该签名图片已用于其他审批任务，请重新手写签名。", "This drawing was used for another task; please sign by hand again."),
 })
 
 

@@ -35,10 +35,11 @@ def decision_form(pinned: Current, shown: CaseShown, mine: Task | None, sent: Mu
     offers = {o.kind: o for o in shown.offers if mine is not None and o.task == mine.no}
     decisions = [kind for kind in ("pass", "resolve", "reject", "return") if kind in offers]
     step = step_of(shown, mine)
+    signs = step is not None and decisions != ["resolve"]       # a delegate answers; whoever delegated the task signs
     return {
         "mine": mine, "mine_id": shown.tasks.get(mine.no) if mine is not None else None, "step": step, "decisions": decisions,
         "step_label": say(step.label) if step is not None else "", "opinion_rule": step.opinion if step is not None else "optional",
-        "sign": step is not None and step.sign, "draw": step is not None and step.signature == "drawn", "drawn": sent_drawing(sent),
+        "sign": signs and step.sign, "draw": signs and step.signature == "drawn", "drawn": sent_drawing(sent),
         "can_hold": "hold" in offers,
         "record_version": shown.record_version, "key": (sent or {}).get("_key") or secrets.token_hex(16), "due": _due(pinned, mine),
         "behalf": _behalf(pinned, shown, mine), "question": _question(shown, mine),
