@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from metaloom.plugin.command import Values, Work
 
-from .orders import ITEM, LOAN, finish_batch
+from .orders import ITEM, LOAN, finish_batch, unbooked
 
 BATCH, AGREEMENT, INSTALMENT = "lending.debit_batch", "lending.debit_agreement", "lending.instalment"
 LOANS_MAX, FOUND_MAX = 2_000, 10_000
@@ -17,7 +17,8 @@ ZERO = Decimal("0.00")
 
 
 def prepare(work: Work, batch: Values | None, input: Values) -> Values:
-    """One line for each loan with something due; without an active agreement, or while another debit of it is open, it is left out."""
+    """One line for each loan with something due; without an active agreement, or while another debit of it is open or not booked yet, it is
+    left out."""
     assert batch is not None
     when = f"date('{batch['due_until'].isoformat()}')"
     due = f"due_date <= {when}" if batch["with_overdue"] else f"due_date == {when}"
@@ -29,7 +30,7 @@ def prepare(work: Work, batch: Values | None, input: Values) -> Values:
     for row in rows:
         owed[row["loan"]] += row["unpaid"]
     loans = _locked(work, list(owed))             # two batches that are prepared at once never hold the same loan
-    busy = {row["loan"] for row in _open_items(work, list(owed))}
+    busy = {row["loan"] for row in _open_items(work, list(owed))} | unbooked(work, list(owed))
     items, left_out = [], 0
     for loan_id in sorted(owed):
         loan = loans[loan_id]
@@ -96,8 +97,10 @@ def _debit(work: Work, item: Values, batch: Values) -> None:
     until = max(batch["due_until"], work.business_date(batch["company"]))
     rows = work.find(INSTALMENT, {"loan": item["loan"]})
     owed = sum((row["unpaid"] for row in rows if row["due_date"] <= until and row["status"] not in ("paid", "cancelled")), ZERO) - loan["suspense"]
-    if agreement["status"] != "active" or loan["status"] == "settled" or owed < item["amount"]:
-        work.change(ITEM, item["id"], {"fail_text": "协议已停扣" if agreement["status"] != "active" else "欠款已减少，请重新生成批次", "next_on": None})
+    waits = bool(unbooked(work, [loan["id"]]))
+    if agreement["status"] != "active" or loan["status"] == "settled" or owed < item["amount"] or waits:
+        why = "协议已停扣" if agreement["status"] != "active" else "已有扣款成功但未入账" if waits else "欠款已减少，请重新生成批次"
+        work.change(ITEM, item["id"], {"fail_text": why, "next_on": None})
         work.transition(ITEM, item["id"], "skip")
         finish_batch(work, batch["id"])
         return

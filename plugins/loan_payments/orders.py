@@ -6,7 +6,7 @@ with the order locked: whoever comes first decides, whoever comes later changes 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -18,6 +18,7 @@ from . import routing
 
 ORDER, CHANNEL, DRAWDOWN, LOAN = "lending.payment_order", "lending.payment_channel", "lending.drawdown", "lending.loan"
 DIFFERENCE, REFUND, ITEM = "lending.payment_difference", "lending.payment_refund", "lending.debit_item"
+DAY_END = "lending.day_end"
 METHOD = {"payout": "pay", "collect": "collect", "refund": "refund"}
 QUERY_AFTER = (10, 30, 60, 300, 1800)
 """Seconds before the next question (domain specification §7.1); the last one repeats hourly."""
@@ -214,14 +215,14 @@ def _amount_differs(work: Work, order: Values, word: Word) -> None:
     differ(work, order, "amount", word)
 
 
-def differ(work: Work, order: Values, kind: str, word: Word, recon: int | None = None) -> None:
+def differ(work: Work, order: Values, kind: str, word: Word, note: str = "") -> None:
     """A difference for people to handle; the same one is not told twice while it is open."""
     if work.find(DIFFERENCE, {"order": order["id"], "kind": kind, "status": ["open", "proposed"]}, limit=1):
         return
     work.create(DIFFERENCE, {
-        "kind": kind, "reference": order["pay_no"], "order": order["id"], "channel_no": word.gateway_no or order["channel_trade_no"], "recon": recon,
+        "kind": kind, "reference": order["pay_no"], "order": order["id"], "channel_no": word.gateway_no or order["channel_trade_no"],
         "our_amount": order["amount"], "their_amount": word.amount, "our_state": order["status"], "their_state": word.outcome,
-        "company": order["company"],
+        "note": note[:300] or None, "company": order["company"],
     })
 
 
@@ -252,10 +253,11 @@ def _not_paid_out(work: Work, order: Values, word: Word) -> None:
 
 
 def _collected(work: Work, order: Values) -> None:
-    """Books the receipt. A loan that was settled meanwhile takes no more: the money is parked, and people see it."""
+    """Books the receipt. A loan that was settled meanwhile, or that the day end holds back, takes none: the money is parked, and people see why."""
     loan = work.lock(LOAN, order["loan"])
-    if loan["status"] == "settled":
-        _park(work, order)
+    held = "" if loan["status"] == "settled" else _held_back(work, loan)
+    if loan["status"] == "settled" or held:
+        _park(work, order, f"该贷款在日终中被隔离：{held}" if held else "该贷款已结清")
     else:
         booked = work.run("loan_servicing.repay", loan["id"], {
             "kind": "due", "amount": order["amount"], "value_date": work.business_date(order["company"]), "source": "debit",
@@ -265,11 +267,33 @@ def _collected(work: Work, order: Values) -> None:
         _item_paid(work, order)
 
 
-def _park(work: Work, order: Values) -> None:
+def _held_back(work: Work, loan: Values) -> str:
+    """Why the day end left the loan behind; empty when it did not. Such a loan takes no receipt before somebody mended it."""
+    through = loan["accrued_through"]
+    if through is None or through >= work.business_date(loan["company"]):
+        return ""
+    for error in work.find("platform.run_error", {"entity": LOAN, "record_id": loan["id"]}, order=("-id",), limit=20):
+        run = work.get("platform.scheduled_run", error["run"])
+        if work.get("platform.scheduled_job", run["job"])["job"] == DAY_END and run["business_date"] is not None and run["business_date"] > through:
+            return str(error["sentence"])
+    return ""
+
+
+def _park(work: Work, order: Values, why: str) -> None:
     today = work.business_date(order["company"])
     work.post("receipt_parked", {"channel": order["amount"], "bank": Decimal("0.00"), "received": order["amount"]}, about(work, order), order["company"],
               today, today, (ORDER, order["id"]))
-    differ(work, order, "unallocated", Word("succeeded", amount=order["amount"]))
+    differ(work, order, "unallocated", Word("succeeded", amount=order["amount"]), note=why)
+
+
+def unbooked(work: Work, loans: Sequence[int]) -> set[int]:
+    """Those of the loans with a debit that succeeded, stands on 2241.02 and waits for people: they are not debited once more meanwhile."""
+    ids = sorted(set(loans))
+    parked = {row["id"]: row["loan"] for place in range(0, len(ids), 500)
+              for row in work.find(ORDER, {"loan": ids[place:place + 500], "biz_type": "collect", "status": "succeeded", "repayment": None})}
+    names = sorted(parked)
+    return {parked[row["order"]] for place in range(0, len(names), 500)
+            for row in work.find(DIFFERENCE, {"order": names[place:place + 500], "kind": "unallocated", "status": ["open", "proposed"]})}
 
 
 def about(work: Work, order: Values) -> dict[str, object]:

@@ -7,10 +7,13 @@ from decimal import Decimal as D
 
 import pytest
 
+from metaloom import command
 from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotPossible
 from tests.plugins.lender import Lender
 from tests.plugins.loan_payments import desk
 from tests.plugins.loan_servicing.books import books_agree, broken
+from tests.plugins.loan_servicing.days import end_day, tick
+from tests.plugins.loan_servicing.test_invariants import changed
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +188,33 @@ def test_a_loan_that_was_settled_while_the_debit_ran_has_its_money_parked(shop: 
     assert [row["kind"] for row in shop.rows("payment_difference", order_id=order["id"])] == ["unallocated"]
 
 
+def test_a_debit_of_a_loan_that_the_day_end_holds_back_is_parked_with_the_reason(shop: Lender) -> None:
+    ill = desk.running_loan(shop, card_ending="9995")
+    table = shop.tenant.revision().tables.of("lending.loan")
+    tick(shop)
+    shop.do("fincheck", "debit_batch", desk.batch(shop), "start")
+    desk.one_call(shop)
+    with changed(shop, table, ill, {"book_interest": shop.row("loan", ill)["book_interest"] + 7}):
+        end_day(shop)
+        order, before = order_of(shop, ill), (shop.account("1012"), shop.account("2241.02"))
+        desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
+        assert shop.row("payment_order", order["id"])["status"] == "succeeded" and not shop.rows("repayment", loan_id=ill)
+        assert (shop.account("1012"), shop.account("2241.02")) == (before[0] + order["amount"], before[1] - order["amount"])
+    (told,) = shop.rows("payment_difference", order_id=order["id"])
+    assert told["kind"] == "unallocated" and "隔离" in told["note"] and "账面余额" in told["note"]
+    with pytest.raises(NotPossible):
+        desk.batch(shop)                               # nothing else is due, and what stands parked is not taken once more
+    shop.do("finance", "payment_difference", told["id"], "propose", {"treatment": "by_hand", "note": "退回客户"})
+    shop.do("fincheck", "payment_difference", told["id"], "confirm")
+    end_day(shop)                                      # the loan is mended
+    shop.day(shop.stage.today + timedelta(days=1))     # behind for a day, but held back no more
+    shop.do("fincheck", "debit_batch", desk.batch(shop), "start")
+    desk.one_call(shop)
+    again = order_of(shop, ill)
+    desk.said(shop, again["id"], outcome="succeeded", amount=again["amount"])
+    assert [(row["amount"], row["source"]) for row in shop.rows("repayment", loan_id=ill)] == [(again["amount"], "debit")]
+
+
 def test_a_refund_reverses_the_repayment_and_gives_the_money_back_the_way_it_came(shop: Lender) -> None:
     loan = desk.running_loan(shop)
     shop.do("fincheck", "debit_batch", desk.batch(shop), "start")
@@ -300,6 +330,16 @@ def test_every_class_of_difference_is_found_and_none_corrects_itself(shop: Lende
     moved = D("77.00") - D("20000.00") * 4 - D("20000.01") - D("1.50")
     assert (closed["status"], closed["settled_amount"]) == ("closed", moved)
     assert (shop.account("1002") - bank, shop.account("1012") - held, shop.account("6603")) == (moved, -moved - D("1.50"), D("1.50"))
+
+
+def test_a_channel_is_reconciled_in_its_own_company(shop: Lender) -> None:
+    other = shop.stage.company("YF08", {"name": "又一家小额贷款有限公司"})
+    way = shop.rows("payment_channel", code="RECON")[0]["id"]
+    ctx = command.system_context(shop.tenant, plugins=shop.plugins, clock=shop.stage.clock)
+    with pytest.raises(Invalid) as refused:
+        command.create_record(ctx, "lending.recon_run", {"pay_channel": way, "day": shop.stage.today - timedelta(days=9), "company": other})
+    assert [problem.field for problem in refused.value.problems] == ["pay_channel"]
+    assert "须属于对账单的公司" in refused.value.problems[0].message.say("zh")
 
 
 def handle(shop: Lender, standing: list, lost: dict, failed: dict) -> None:
