@@ -153,6 +153,14 @@ def test_a_picture_that_is_not_the_one_in_the_log_is_found(guild, drawn):
     finally:
         with guild.tenant.write() as conn:
             conn.execute(sa.update(table).where(table.c.id == kept["file"]).values(digest=kept["digest"]))
+    assert broken() == []
+    path = guild.tenant.files.path(kept["digest"])
+    right = path.read_bytes()
+    for wrong in (fresh(), right + b"\0", b"", None):
+        path.unlink(missing_ok=True) if wrong is None else path.write_bytes(wrong)
+        assert any("signature" in str(line) for line in broken()), "the bytes are others, or gone"
+    path.write_bytes(right)
+    assert broken() == []
 
 
 def stroke(ink: bytes, paper: bytes, colour: int) -> bytes:

@@ -85,6 +85,13 @@ def test_a_signature_is_drawn_on_the_page_and_stands_in_the_story_and_on_paper(g
         assert re.search(rf'<img src="[^"]*/file/{kept["file"]}" alt="李初审的手写签名"', shown) and kept["digest"][:12] in shown, path
     answer = clerk.get(f"/file/{kept['file']}")
     assert (answer.data, answer.mimetype) == (picture, "image/png")
+    path = guild.tenant.files.path(kept["digest"])
+    for wrong in (fresh(), None):
+        path.unlink() if wrong is None else path.write_bytes(wrong)
+        shown = clerk.get(f"/case/{case}").text
+        assert "签名图片与审批记录不符" in shown and "的手写签名" not in shown, "bytes that are not the signature's, or none"
+    path.write_bytes(picture)
+    assert "的手写签名" in clerk.get(f"/case/{case}").text
     table = guild.tenant.revision().tables.engine.file
     with guild.tenant.write() as conn:
         conn.execute(table.update().where(table.c.id == kept["file"]).values(digest="0" * 64))

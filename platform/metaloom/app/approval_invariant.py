@@ -10,10 +10,12 @@ import sqlalchemy as sa
 
 from metaloom.approval import CaseState, Event, codec, replay
 from metaloom.base.clock import Clock
+from metaloom.command.drawing import BYTES_MAX
 from metaloom.record import Survey
+from metaloom.storage import FileStore
 
 
-def unlike_log(conn: sa.Connection, tables: Any, survey: Survey, clock: Clock) -> Iterator[str]:
+def unlike_log(conn: sa.Connection, tables: Any, survey: Survey, clock: Clock, files: FileStore) -> Iterator[str]:
     """A sentence for each case that is not what its log says. Cases, events and tasks are read side by side, once."""
     cases, log, tasks = tables.engine.approval_case, tables.engine.approval_event, tables.engine.approval_task
     columns = (cases.c.id, cases.c.state, cases.c.status, cases.c.seq, cases.c.finished_at, cases.c.chain_digest)
@@ -24,7 +26,7 @@ def unlike_log(conn: sa.Connection, tables: Any, survey: Survey, clock: Clock) -
         survey.looked += 1
         events = logs.of(case.id)
         yield from _compared(case, events, rows.of(case.id))
-        yield from _signed(conn, tables, case, events)
+        yield from _signed(conn, tables, files, case, events)
 
 
 def _compared(case: Any, events: list[Any], tasks: list[Any]) -> Iterator[str]:
@@ -46,13 +48,13 @@ def _compared(case: Any, events: list[Any], tasks: list[Any]) -> Iterator[str]:
         yield f"case {case.id} is running and nobody can go on with it"
 
 
-def _signed(conn: sa.Connection, tables: Any, case: Any, events: list[Any]) -> Iterator[str]:
-    """Every drawn signature is the picture whose digest stands in the log."""
+def _signed(conn: sa.Connection, tables: Any, files: FileStore, case: Any, events: list[Any]) -> Iterator[str]:
+    """Every drawn signature is the picture whose digest stands in the log: its row says so, and its bytes are there and those."""
     file = tables.engine.file
     for row in events:
         if drawn := row.data.get("signature"):
             kept = conn.scalar(sa.select(file.c.digest).where(file.c.id == drawn["file"]))
-            if kept != drawn["digest"]:
+            if kept != drawn["digest"] or not files.intact(kept, BYTES_MAX):
                 yield f"case {case.id}: the signature of event {row.seq} is not the picture that its log names"
 
 

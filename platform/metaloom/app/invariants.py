@@ -53,7 +53,8 @@ class _Own:
     code: str
     name: str
     label: Text
-    look: Callable[[Any, Any, Survey, Clock], Iterable[str]]
+    look: Callable[..., Iterable[str]]      # (connection, tables, survey, clock), and the store of files where it reads them
+    files: bool = False
 
 
 def examine(tenant: Tenant, plugins: Registry = EMPTY, clock: Clock | None = None) -> tuple[Looked, ...]:
@@ -63,7 +64,8 @@ def examine(tenant: Tenant, plugins: Registry = EMPTY, clock: Clock | None = Non
     for own in ENGINE:
         with tenant.read() as conn:
             survey = Survey(conn, revision)
-            looked.append(_tell(own.code, own.name, own.label, survey, own.look(conn, revision.tables, survey, now)))
+            found = own.look(conn, revision.tables, survey, now, *([tenant.files] if own.files else []))
+            looked.append(_tell(own.code, own.name, own.label, survey, found))
     for said, invariant in plugins.invariants():
         if said.on not in revision.catalog.entities:
             continue
@@ -181,7 +183,7 @@ ENGINE = (
     _Own("I4", "ledger.trial_balance", Text("试算平衡", "The trial balance is zero"), _off_balance),
     _Own("I12", "ledger.reversals", Text("红字与原凭证相抵", "A reversal mirrors its original"), _unlike_original),
     _Own("I16", "ledger.causes", Text("凭证均有来源", "Every ledger entry names its cause"), _without_cause),
-    _Own("I23", "approval.log", Text("审批单与其记录一致", "Every approval case is what its log says"), unlike_log),
+    _Own("I23", "approval.log", Text("审批单与其记录一致", "Every approval case is what its log says"), unlike_log, files=True),
     _Own("", "process.log", Text("流程运行与其记录一致", "Every run of a process is what its log says, and somebody goes on with it"), process_unlike_log),
     _Own("I22", "outbox", Text("待发事项无积压", "Nothing hangs in the outbox"), _lost),
 )

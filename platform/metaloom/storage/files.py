@@ -74,6 +74,15 @@ class FileStore:
         except FileNotFoundError:
             raise NotFound() from None
 
+    def intact(self, digest: str, size_max: int) -> bool:
+        """Whether the bytes are there, no more than ``size_max``, and still those of the digest."""
+        try:
+            with self.open(digest) as kept:
+                content = kept.read(size_max + 1)
+        except (NotFound, OSError):
+            return False
+        return len(content) <= size_max and sha256(content).hexdigest() == digest
+
     def path(self, digest: str) -> Path:
         """Where the bytes lie, for a server that sends files by path; NotFound when there are none."""
         found = self._path(digest)

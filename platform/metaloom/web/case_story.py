@@ -9,6 +9,7 @@ from typing import Any
 
 from metaloom.approval import CaseState, Event, Node
 from metaloom.command import FileShown
+from metaloom.command.drawing import BYTES_MAX
 from metaloom.model import ApprovalChain, ChainStep
 from metaloom.web.current import Current, locale, say
 from metaloom.web.words import age, moment
@@ -111,7 +112,8 @@ class Story:
         if not signature:
             return None
         kept = self.files.get(signature["file"])
-        return Drawn(signature["file"], signature["digest"], kept is not None and kept.digest == signature["digest"])
+        true = kept is not None and kept.digest == signature["digest"] and self.pinned.tenant.files.intact(kept.digest, BYTES_MAX)
+        return Drawn(signature["file"], signature["digest"], true)
 
     def _said(self, data: Mapping[str, Any]) -> str:
         """What the person wrote; else the machine's reason, where the words know it."""
