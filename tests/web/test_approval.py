@@ -453,3 +453,12 @@ def test_cells_that_are_kept_end_with_the_right_that_they_show(guild, visit):
     (held,) = guild.rows("role_assignment", user_id=guild.people[person], role=role)
     command.revoke_role(guild.system, held["id"])
     assert link not in page_of(visitor, detail) and hall.NAMES["judge1"] in page_of(visitor, detail)
+
+
+def test_the_administrator_prints_a_case_and_a_task_and_somebody_without_part_does_not(guild: Any, visit: Any) -> None:
+    case = guild.start("three", guild.request(name="打印审批单"))
+    paths = (f"/e/platform.approval_case/{case}/print", f"/e/platform.approval_task/{guild.open_task(case, 'checker')}/print")
+    for person, status in (("admin", 200), ("clerk", 200), ("judge1", 404)):
+        for path in paths:
+            answer = visit(person).get(path)
+            assert answer.status_code == status and (status != 200 or answer.mimetype == "application/pdf"), (person, path)
