@@ -58,14 +58,36 @@ def test_the_drawing_is_a_file_of_the_opinion_for_whoever_sees_the_case(guild, d
         assert stored.read() == picture
 
 
+def opinions_of(guild, person, case):
+    """The opinions of the case's record as the person would print them."""
+    ctx, shown = guild.ctx(person), guild.case(case)
+    with guild.tenant.read() as conn:
+        unit = Unit(ctx, conn, "look", guild.clock.now())
+        return opinions(ctx, rows.reader(unit), conn, unit.entity(REQUEST), shown["record_id"], shown["chain"], "意见", guild.tenant.zone)
+
+
+def test_a_case_that_cannot_be_shown_is_left_out_of_the_paper(guild, monkeypatch):
+    first = guild.start("three")
+    guild.decide(first, "checker", "reject", "不同意")
+    guild.decide(guild.start("three", guild.case(first)["record_id"]), "checker", "pass", "这次可以")
+    assert [line[3] for line in opinions_of(guild, "clerk", first).rows] == ["", "不同意", "", "这次可以"]
+    place = import_module("metaloom.command.print_opinions")
+    real = place.case_shown
+
+    def gone(ctx, case, conn):
+        if case == first:
+            raise NotFound
+        return real(ctx, case, conn)
+
+    monkeypatch.setattr(place, "case_shown", gone)
+    assert [line[3] for line in opinions_of(guild, "clerk", first).rows] == ["", "这次可以"]
+
+
 def test_opinions_on_paper_say_that_it_was_signed_by_hand(guild, drawn):
     case, task, version = drawn
     decide_task(guild.ctx("checker"), task, "pass", "可", record_version=version, signature=signed())
     guild.decide(case, "master", opinion="同意")
-    ctx = guild.ctx("clerk")
-    with guild.tenant.read() as conn:
-        unit = Unit(ctx, conn, "look", guild.clock.now())
-        table = opinions(ctx, rows.reader(unit), conn, unit.entity(REQUEST), guild.case(case)["record_id"], "by_hand", "意见", guild.tenant.zone)
+    table = opinions_of(guild, "clerk", case)
     said = [line[3] for line in table.rows]
     assert said == ["", f"可\n已手写签名（SHA-256 {decided(guild, case)['signature']['digest'][:16]}）", "同意"]
 

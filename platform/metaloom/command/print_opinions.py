@@ -37,9 +37,17 @@ def opinions(ctx: Context, reader: Reader, conn: sa.Connection, entity: Entity, 
                            sort=["-started_at"], paths=["chain", "started_at"], limit=CASES_MAX)
     except MetaloomError:
         return None
-    rows = [line for case in reversed(page.rows) for line in _case(ctx, conn, case.id, zone)]
+    rows = [line for case in reversed(page.rows) for line in _case_if_shown(ctx, conn, case.id, zone)]
     heads = tuple(printing.Head(message(f"print.{name}").say(ctx.locale)) for name in ("step", "who", "what", "opinion", "when"))
     return printing.Table(label, heads, rows, empty=message("print.no_opinions").say(ctx.locale))
+
+
+def _case_if_shown(ctx: Context, conn: sa.Connection, case_id: int, zone: tzinfo) -> list[tuple[str, ...]]:
+    """Nothing of a case that cannot be shown: the others are printed all the same."""
+    try:
+        return _case(ctx, conn, case_id, zone)
+    except MetaloomError:
+        return []
 
 
 def _case(ctx: Context, conn: sa.Connection, case_id: int, zone: tzinfo) -> list[tuple[str, ...]]:
