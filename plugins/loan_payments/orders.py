@@ -289,11 +289,16 @@ def _park(work: Work, order: Values, why: str) -> None:
 def unbooked(work: Work, loans: Sequence[int]) -> set[int]:
     """Those of the loans with a debit that succeeded, stands on 2241.02 and waits for people: they are not debited once more meanwhile."""
     ids = sorted(set(loans))
-    parked = {row["id"]: row["loan"] for place in range(0, len(ids), 500)
-              for row in work.find(ORDER, {"loan": ids[place:place + 500], "biz_type": "collect", "status": "succeeded", "repayment": None})}
-    names = sorted(parked)
-    return {parked[row["order"]] for place in range(0, len(names), 500)
-            for row in work.find(DIFFERENCE, {"order": names[place:place + 500], "kind": "unallocated", "status": ["open", "proposed"]})}
+    parked = [row for place in range(0, len(ids), 500)
+              for row in work.find(ORDER, {"loan": ids[place:place + 500], "biz_type": "collect", "status": "succeeded", "repayment": None})]
+    waiting: set[int] = set()
+    for place in range(0, len(parked), 500):
+        some = parked[place:place + 500]
+        told = work.find(DIFFERENCE, {"order": [row["id"] for row in some], "kind": "unallocated", "status": ["open", "proposed"]})
+        lines = work.find("lending.bank_receipt", {"bank_serial_no": [row["pay_no"] for row in some], "status": ["unclaimed", "proposed", "claimed"]})
+        open_ones, to_claim = {row["order"] for row in told}, {row["bank_serial_no"] for row in lines}
+        waiting |= {row["loan"] for row in some if row["id"] in open_ones or row["pay_no"] in to_claim}
+    return waiting
 
 
 def about(work: Work, order: Values) -> dict[str, object]:

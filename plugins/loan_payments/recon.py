@@ -11,7 +11,7 @@ from typing import Any
 
 from metaloom.plugin.command import Values, Work
 
-from .orders import DIFFERENCE, ORDER, UNDECIDED, Word, take_back, told
+from .orders import DIFFERENCE, LOAN, ORDER, REFUND, UNDECIDED, Word, take_back, told
 
 RUN, LINE, CHANNEL, RECEIPT = "lending.recon_run", "lending.recon_line", "lending.payment_channel", "lending.bank_receipt"
 ZERO = Decimal("0.00")
@@ -241,9 +241,12 @@ def propose(work: Work, difference: Values | None, input: Values) -> None:
     if input["treatment"] == "adopt":
         work.require(_adoptable(work, difference), ("只有状态不符、且渠道已有明确结果的支付单可以以渠道为准。",
                                                     "The channel's word can be taken only where the states differ and it has a definite one."))
-    if input["treatment"] == "suspense":
+    if input["treatment"] == "suspense" and difference["kind"] == "unallocated":
+        _parked_debit(work, difference)
+    elif input["treatment"] == "suspense":
         work.require(difference["kind"] == "theirs_only" and difference["their_state"] == "succeeded" and difference["their_amount"],
-                     ("只有渠道单边的收款可以转入待认领。", "Only money that the channel alone has can be parked."))
+                     ("只有渠道单边或未入账的收款可以转入待认领。",
+                      "Only money that the channel alone has, or that was not booked, can be parked for claiming."))
         work.require(_is_receipt(work, difference), ("渠道明细不是收款，不能转入待认领。", "The channel's line is no receipt; it cannot be parked."))
     work.change(DIFFERENCE, difference["id"], {"treatment": input["treatment"], "note": input["note"], "proposed_by": work.actor.user_id})
     work.transition(DIFFERENCE, difference["id"], "propose")
@@ -286,6 +289,8 @@ def confirm(work: Work, difference: Values | None, input: Values) -> None:
             work.require(told(work, order, word) == "applied", ("无法采纳渠道结果：该笔付款已由另一支付单完成。",
                                                               "The channel's word cannot be taken: another order has made this payment."))
         work.change(ORDER, order["id"], {"recon": "matched"})
+    elif difference["treatment"] == "suspense" and difference["kind"] == "unallocated":
+        _debit_to_claim(work, difference)
     elif difference["treatment"] == "suspense":
         _to_claim(work, difference)
     work.change(DIFFERENCE, difference["id"], {"confirmed_by": work.actor.user_id})
@@ -302,4 +307,24 @@ def _to_claim(work: Work, difference: Values) -> None:
         "our_account": work.get(CHANNEL, run["pay_channel"])["code"],
         "payer_name": "渠道收款", "amount": difference["their_amount"], "value_date": run["day"], "postscript": difference["reference"],
         "through": "channel", "company": difference["company"]})
+    work.run("loan_payments.find_loan", receipt)
+
+
+def _parked_debit(work: Work, difference: Values) -> tuple[Values, Values]:
+    """The locked debit whose money stands parked, and the entry that parked it; refused once it is given back."""
+    order = work.lock(ORDER, difference["order"])
+    entries = work.find("platform.ledger_entry", {"entity": ORDER, "record_id": order["id"], "event": "receipt_parked"}, order=("id",), limit=1)
+    work.require(order["status"] == "succeeded" and not order["repayment"] and entries, ("该笔扣款没有待认领的款项。", "Nothing of this debit is parked."))
+    refunds = work.find(REFUND, {"order": order["id"]})
+    work.require(all(refund["status"] == "cancelled" for refund in refunds), ("该笔扣款已有退款。", "This debit has a refund."))
+    return order, entries[0]
+
+
+def _debit_to_claim(work: Work, difference: Values) -> None:
+    """A debit that no loan could take is claimed like a line of the bank: for its loan once that was mended, or for another one."""
+    order, entry = _parked_debit(work, difference)
+    receipt = work.create(RECEIPT, {
+        "bank_serial_no": order["pay_no"], "our_account": order["channel"], "payer_name": order["payee_name"], "amount": order["amount"],
+        "value_date": order["success_on"], "postscript": work.get(LOAN, order["loan"])["loan_no"], "through": "channel", "parked": entry["id"],
+        "company": order["company"]})
     work.run("loan_payments.find_loan", receipt)

@@ -8,6 +8,7 @@ from metaloom.plugin.command import Values, Work
 
 from .orders import ORDER, REFUND, about
 
+RECEIPT = "lending.bank_receipt"
 ZERO = Decimal("0.00")
 
 
@@ -17,7 +18,9 @@ def pay_back(work: Work, refund: Values | None, input: Values) -> Values:
     After a refund that failed for good the same again, without the booking that stands already.
     """
     assert refund is not None
-    debit = work.get(ORDER, refund["order"])
+    debit = work.lock(ORDER, refund["order"])
+    work.require(not work.find(RECEIPT, {"bank_serial_no": debit["pay_no"]}, limit=1), ("该笔扣款已转入待认领，请在银行流水中处理。",
+                                                                                       "This debit waits to be claimed; handle it among the bank lines."))
     work.require(debit["status"] == "succeeded", ("原支付单不是成功状态。", "The debit has not succeeded."))
     if not refund["parked"]:
         _owe(work, refund, debit)

@@ -204,15 +204,30 @@ def test_a_debit_of_a_loan_that_the_day_end_holds_back_is_parked_with_the_reason
     assert told["kind"] == "unallocated" and "隔离" in told["note"] and "账面余额" in told["note"]
     with pytest.raises(NotPossible):
         desk.batch(shop)                               # nothing else is due, and what stands parked is not taken once more
-    shop.do("finance", "payment_difference", told["id"], "propose", {"treatment": "by_hand", "note": "退回客户"})
+    refund = shop.create("service", "payment_refund", {"order": order["id"], "why": "wrong", "note": "先不退"})
+    with pytest.raises(NotPossible):
+        shop.do("finance", "payment_difference", told["id"], "propose", {"treatment": "suspense", "note": "等贷款修复"})
+    shop.do("service", "payment_refund", refund, "cancel", reason="改为认领")
+    shop.do("finance", "payment_difference", told["id"], "propose", {"treatment": "suspense", "note": "等贷款修复"})
     shop.do("fincheck", "payment_difference", told["id"], "confirm")
+    (line,) = shop.rows("bank_receipt", bank_serial_no=order["pay_no"])
+    assert (line["status"], line["loan_id"], shop.account("2241.02")) == ("proposed", ill, before[1] - order["amount"]), "parked once"
+    refund = shop.create("service", "payment_refund", {"order": order["id"], "why": "wrong", "note": "再退"})
+    with pytest.raises(NotPossible):
+        shop.do("fincheck", "payment_refund", refund, "pay_back")
+    with pytest.raises(NotPossible):
+        desk.batch(shop)
     end_day(shop)                                      # the loan is mended
+    shop.do("officer", "bank_receipt", line["id"], "claim", {"loan": ill})
+    shop.do("fincheck", "bank_receipt", line["id"], "post", {"kind": "due"})
+    assert [(row["amount"], row["source"]) for row in shop.rows("repayment", loan_id=ill)] == [(order["amount"], "debit")]
+    assert (shop.account("1012"), shop.account("2241.02")) == (before[0] + order["amount"], before[1])
     shop.day(shop.stage.today + timedelta(days=1))     # behind for a day, but held back no more
-    shop.do("fincheck", "debit_batch", desk.batch(shop), "start")
+    shop.do("fincheck", "debit_batch", desk.batch(shop, shop.stage.today + timedelta(days=60)), "start")
     desk.one_call(shop)
     again = order_of(shop, ill)
     desk.said(shop, again["id"], outcome="succeeded", amount=again["amount"])
-    assert [(row["amount"], row["source"]) for row in shop.rows("repayment", loan_id=ill)] == [(again["amount"], "debit")]
+    assert shop.row("payment_order", again["id"])["repayment_id"] and again["id"] != order["id"]
 
 
 def test_a_refund_reverses_the_repayment_and_gives_the_money_back_the_way_it_came(shop: Lender) -> None:
@@ -358,7 +373,7 @@ def handle(shop: Lender, standing: list, lost: dict, failed: dict) -> None:
             assert shop.row("payment_order", lost["id"])["status"] == "sending", "a proposal does nothing"
         shop.do("fincheck", "payment_difference", row["id"], "confirm")
     assert shop.row("payment_order", lost["id"])["status"] == "succeeded" and len(shop.rows("loan", drawdown_id=lost["drawdown_id"])) == 1
-    assert [row["amount"] for row in shop.rows("bank_receipt", through="channel")] == [D("77.00")]
+    assert [row["amount"] for row in shop.rows("bank_receipt", through="channel", postscript="ZF-NOT-OURS")] == [D("77.00")]
 
 
 def test_the_books_agree_after_all_of_this_and_a_day_settled_otherwise_than_stated_is_found(shop: Lender) -> None:
