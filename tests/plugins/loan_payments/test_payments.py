@@ -349,7 +349,7 @@ def test_every_class_of_difference_is_found_and_none_corrects_itself(shop: Lende
 
 def test_a_channel_is_reconciled_in_its_own_company(shop: Lender) -> None:
     other = shop.stage.company("YF08", {"name": "又一家小额贷款有限公司"})
-    way = shop.rows("payment_channel", code="RECON")[0]["id"]
+    way = shop.create("finance", "payment_channel", {**desk.CHANNEL, "code": "FAR", "name": "本公司的"})
     ctx = command.system_context(shop.tenant, plugins=shop.plugins, clock=shop.stage.clock)
     with pytest.raises(Invalid) as refused:
         command.create_record(ctx, "lending.recon_run", {"pay_channel": way, "day": shop.stage.today - timedelta(days=9), "company": other})
