@@ -14,7 +14,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +25,7 @@ PRELOADED = ("metaloom.app", "metaloom.cli", "metaloom.command", "metaloom.job",
              "metaloom.storage", "metaloom.worker", "alembic.operations", "psycopg", "pytest", "redis", "sqlalchemy.dialects.postgresql",
              "sqlalchemy.dialects.sqlite")  # fmt: skip
 _MESSAGE = 1 << 20
+KILLED_SECONDS = 10.0               # a killed child is gone long before
 _server: tuple[int, socket.socket] | None = None
 
 
@@ -64,17 +67,30 @@ class Forked:
         return code
 
     def _ended(self, seconds: float | None) -> int | None:
-        if self.returncode is None and select.select([self._status], [], [], seconds)[0]:
-            self.returncode = self._told()
-            os.close(self._status)
+        if self.returncode is None and self._status >= 0 and select.select([self._status], [], [], seconds)[0]:
+            try:
+                self.returncode = self._told()
+            finally:
+                self._close()
         return self.returncode
+
+    def _close(self) -> None:
+        number, self._status = self._status, -1
+        if number >= 0:
+            os.close(number)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_status"):
+            self._close()
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
+        """And waits until it is gone."""
         self.send_signal(signal.SIGKILL)
+        self._ended(KILLED_SECONDS)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
@@ -86,14 +102,27 @@ class Forked:
 
 
 def run(script: str, *words: object, env: Mapping[str, str] | None = None, cwd: Path = ROOT, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    """A child to its end, its streams caught."""
-    child = Forked(script, *words, env=env, cwd=cwd)
-    child.stdin.close()
+    """A child to its end, its streams caught. TimeoutExpired, and the child is killed, when that takes longer than ``timeout`` seconds."""
+    child, late = Forked(script, *words, env=env, cwd=cwd), threading.Event()
+
+    def stop() -> None:
+        late.set()
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
+
+    timer = threading.Timer(timeout, stop)
+    timer.daemon = True
+    timer.start()
     try:
+        child.stdin.close()
         said = child.stdout.read()
-        child.wait(timeout)
+        child.wait()
     finally:
+        timer.cancel()
+        timer.join()
         child.kill()
+    if late.is_set():
+        raise subprocess.TimeoutExpired("forked", timeout, said)
     return subprocess.CompletedProcess(["forked", *map(str, words)], child.returncode or 0, said, child.errors())
 
 
