@@ -174,7 +174,7 @@ class DemoStage:
             return 0
         self._waiting, total, give_up = False, 0, time.monotonic() + WAIT_SECONDS
         while True:
-            total += run_due(self.tenant, self._handlers)
+            total += self._patiently(lambda: run_due(self.tenant, self._handlers))
             if not self._under_way() or time.monotonic() > give_up:
                 return total
             time.sleep(0.05)                      # another worker has it in hand
@@ -189,7 +189,7 @@ class DemoStage:
         self.clock.begin(day)
         for code, company in self._companies.items():
             self._once(f"day:{code}:{day}", "", lambda ctx, company=company: _move(ctx, company, day))
-        run_due(self.tenant, self._limits, at=self.clock.now())
+        self._patiently(lambda: run_due(self.tenant, self._limits, at=self.clock.now()))
 
     def ready(self) -> None:
         self.drain()
@@ -217,15 +217,20 @@ class DemoStage:
         return replace(ctx, channel="cli")
 
     def attempt(self, work: Callable[[], Any]) -> Any:
-        """Tries again while the database is busy with other people's work."""
+        """One step of the story; whoever else waits gets a turn after it."""
+        begun = time.monotonic()
+        found = self._patiently(work)
+        self.done += 1
+        if self._gently:                          # SQLite has one writer
+            time.sleep(min(max(time.monotonic() - begun, PAUSE_MIN) / 2, PAUSE_MAX))
+        return found
+
+    @staticmethod
+    def _patiently(work: Callable[[], Any]) -> Any:
+        """Tries again while the database is busy with other people's work: a server that is used beside may be at its day end."""
         for turn in range(TRIES):
-            begun = time.monotonic()
             try:
-                found = work()
-                self.done += 1
-                if self._gently:                  # SQLite has one writer: whoever waits gets a turn
-                    time.sleep(min(max(time.monotonic() - begun, PAUSE_MIN) / 2, PAUSE_MAX))
-                return found
+                return work()
             except Busy:
                 if turn == TRIES - 1:
                     raise

@@ -12,7 +12,7 @@ from metaloom import command
 from metaloom.app import demo
 from metaloom.app.invariants import examine
 from metaloom.base.clock import FixedClock
-from metaloom.base.errors import NotPossible
+from metaloom.base.errors import Busy, NotPossible
 from metaloom.base.identity import is_bank_card, is_credit_code, is_id_card, is_mobile
 from metaloom.compile import tenant_sources
 from metaloom.plugin import registry
@@ -38,6 +38,26 @@ def test_identifiers_are_valid_and_differ() -> None:
         for ending in plan.CARD_ENDINGS.values():
             assert people.card(rng, ending).number.endswith(ending) and is_bank_card(people.card(rng, ending).number)
     assert len(seen) == 500
+
+
+def test_a_writer_that_is_busy_elsewhere_delays_the_story_and_does_not_end_it(lender: Lender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server of `make run` works beside the fill; on a slow machine its turn outlasts the lock's patience."""
+    real, refused = demo.run_due, []
+
+    def busy(*given: Any, **more: Any) -> int:
+        if len(refused) < 3:
+            refused.append(given)
+            raise Busy
+        return real(*given, **more)
+
+    monkeypatch.setattr(demo, "run_due", busy)
+    monkeypatch.setattr(demo.time, "sleep", lambda seconds: None)
+    lender.stage._waiting = True
+    lender.stage.drain()
+    assert len(refused) == 3
+    refused.clear()
+    lender.stage.next_day(lender.stage.today)
+    assert len(refused) == 3
 
 
 def test_the_default_plan_has_every_fate_and_exactly_the_loans_asked_for() -> None:
