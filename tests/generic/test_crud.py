@@ -238,8 +238,12 @@ def test_every_record_of_every_entity_prints_for_those_who_may_read_it(world: Wo
                 refused += 1
                 assert browser.http.get(f"/alpha/e/{address}/{rows[0].id}/print").status_code in (403, 404), (role, address)
             elif role == "platform.auditor" or world.catalog.prints_of(address):
-                for name in ("main", *(one.name for one in world.catalog.prints_of(address))):
+                whens = {one.name: one.when for one in world.catalog.prints_of(address)}
+                for name in ("main", *whens):
                     answer = browser.http.get(f"/alpha/e/{address}/{seen.id}/print/{name}")
+                    if answer.status_code == 409 and whens.get(name):       # rows stand in any state, a paper asks for one
+                        refused += 1
+                        continue
                     assert answer.status_code == 200 and answer.data.startswith(b"%PDF-"), (role, address, name, answer.status_code)
                     printed += 1
     print(f"printed: {printed} papers, {refused} refused")
