@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,21 @@ def fails(unit: Unit, entity: Entity, text: str, record: Mapping[str, Any], env:
 def value(unit: Unit, entity: Entity, text: str, record: Mapping[str, Any], env: Env) -> Any:
     """What an expression of the entity gives for the record."""
     return run(checked(entity_scope(unit.catalog, entity.address), text), record, env)
+
+
+def computed_of(entity: Entity) -> list[Field]:
+    return [field for field in entity.fields.values() if field.computed]
+
+
+def compute(unit: Unit, entity: Entity, fields: Sequence[Field], values: dict[str, Any], record: Mapping[str, Any], env: Env) -> None:
+    """Sets these computed fields in ``values``, the row behind ``record``, until they rest: one may read another, circles were refused
+    by the compiler."""
+    for _ in fields:
+        before = [values[field.name] for field in fields]
+        for field in fields:
+            values[field.name] = fitted(field, value(unit, entity, field.computed, record, env))
+        if before == [values[field.name] for field in fields]:
+            return
 
 
 def filter_holds(unit: Unit, entity: Entity, field: Field, target: Mapping[str, Any], record: Mapping[str, Any], env: Env) -> bool:

@@ -174,10 +174,8 @@ def _compute(unit: Unit, entity: Entity, columns: Mapping[str, list[Any]], compa
     env = unit.env(company_id)
     found: dict[str, list[Any]] = {"id": [], **{field.name: [] for field in follows}}
     for row in rows.find(unit, entity.address, {"id": columns["id"]}):
-        live = Live(unit, entity, row)
         found["id"].append(row["id"])
-        for field in [field for _ in follows for field in follows]:    # as often as there are fields: one may read another
-            row[field.name] = evaluate.fitted(field, evaluate.value(unit, entity, field.computed, live, env))
+        evaluate.compute(unit, entity, follows, row, Live(unit, entity, row), env)
         for field in follows:
             found[field.name].append(mass.bare(row[field.name]))
     mass.update(unit.conn, unit.revision, entity, found, now=unit.now, user_id=unit.ctx.actor.user_id)
@@ -186,7 +184,7 @@ def _compute(unit: Unit, entity: Entity, columns: Mapping[str, list[Any]], compa
 def _following(unit: Unit, entity: Entity, changed: set[str]) -> list[Field]:
     """Computed fields that read one of these, or one that does."""
     scope, found = entity_scope(unit.catalog, entity.address), list[Field]()
-    computed = {field.name: {path[0] for path in evaluate.checked(scope, field.computed).paths} for field in entity.fields.values() if field.computed}
+    computed = {field.name: {path[0] for path in evaluate.checked(scope, field.computed).paths} for field in evaluate.computed_of(entity)}
     while more := [name for name, reads in computed.items() if name not in {one.name for one in found} and reads & changed]:
         changed |= set(more)
         found += [entity.fields[name] for name in more]

@@ -13,7 +13,7 @@ from metaloom import audit
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible, Problem, Stale
 from metaloom.base.messages import message
 from metaloom.command import check, child_rights, rows
-from metaloom.command.evaluate import fitted, holds, value
+from metaloom.command.evaluate import compute, computed_of, fitted, holds, value
 from metaloom.command.live import Live, parent_field
 from metaloom.command.numbers import next_number
 from metaloom.command.unit import Unit
@@ -73,7 +73,7 @@ def _prepared(unit: Unit, address: str, given: Mapping[str, Any], trusted: bool,
     drafts = {name: [_draft(unit, entity, name, row, problems, trusted, live, f"{path}{name}.{i}.") for i, row in enumerate(given_rows)]
               for name, given_rows in children.items()}
     live = Live(unit, entity, values, {name: [d.live for d in rows_] for name, rows_ in drafts.items()}, parent)
-    _compute(unit, entity, values, live, env)
+    compute(unit, entity, computed_of(entity), values, live, env)
     present = [name for name in entity.fields if values.get(name) not in check.EMPTY]
     check.check_record(unit, entity, live, None, [n for n in present if parent is None or n != parent[0]], env, problems,
                        prefix=path, trusted=trusted)
@@ -118,7 +118,7 @@ def _draft(unit: Unit, parent_entity: Entity, name: str, given: Any, problems: l
         values.update(_started(unit, child))
         _set_defaults(unit, child, values, row, live, env)
     _fill(unit, child, values, set(row), live, env, only_empty=True)
-    _compute(unit, child, values, live, env)
+    compute(unit, child, computed_of(child), values, live, env)
     changed = [n for n in child.fields if n != link and values.get(n) not in check.EMPTY
                and (before is None or values[n] != before[n])]
     check.check_record(unit, child, live, before, changed, env, problems, prefix=path, trusted=trusted)
@@ -278,17 +278,6 @@ def _fill(unit: Unit, entity: Entity, values: dict[str, Any], entered: set[str],
                 values[target] = fitted(entity.fields[target], value(unit, entity, text, live, env))
 
 
-def _compute(unit: Unit, entity: Entity, values: dict[str, Any], live: Live, env: Env) -> None:
-    """Computed fields until they rest: one may read another, circles were refused by the compiler."""
-    computed = [field for field in entity.fields.values() if field.computed]
-    for _ in computed:
-        before = [values[field.name] for field in computed]
-        for field in computed:
-            values[field.name] = fitted(field, value(unit, entity, field.computed, live, env))
-        if before == [values[field.name] for field in computed]:
-            return
-
-
 def _insert_all(unit: Unit, entity: Entity, values: dict[str, Any], drafts: Mapping[str, list[_Draft]]) -> Mapping[str, Any]:
     _number(unit, entity, values)
     values["id"] = rows.insert(unit, entity, values)
@@ -361,7 +350,7 @@ def change_stored(unit: Unit, address: str, before: Mapping[str, Any], given: Ma
     _fill(unit, entity, values, set(found), live, env, only_empty=True)
     drafts, removed = _changed_children(unit, entity, children, problems, trusted, live)
     live = Live(unit, entity, values, {name: [d.live for d in rows_] for name, rows_ in drafts.items()})
-    _compute(unit, entity, values, live, env)
+    compute(unit, entity, computed_of(entity), values, live, env)
     changed = [n for n in entity.fields if n in values and values[n] != before.get(n)]
     check.check_record(unit, entity, live, before, changed, env, problems, trusted=trusted)
     if problems:
