@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, Final
 
 from .balances import Books, Entry, Uneven, books_of, difference, entries
-from .fold import NON_ACCRUAL_AFTER, Life, ran
+from .fold import Life, ran
 from .standing import bucket
 
 CLASSES: Final = ("normal", "attention", "substandard", "doubtful", "loss")
@@ -15,13 +15,6 @@ CLASSES: Final = ("normal", "attention", "substandard", "doubtful", "loss")
 DAY_COLUMNS: Final = ("normal", "overdue", "non_accrual", "interest", "interest_overdue", "income_interest", "income_penalty", "income_compound",
                       "off_interest")
 """The balances of a loan that time alone moves; the others move with money and decisions."""
-
-
-def mark(life: Life, day: date) -> None:
-    """Lateness as the day sees it; the rule of the fold, which looks on the days of transactions only."""
-    late = life.dpd(day)
-    life.max_dpd = max(life.max_dpd, late)
-    life.non_accrual = late > NON_ACCRUAL_AFTER or (life.non_accrual and late > 0)
 
 
 def a_day(life: Life, books: Books, day: date) -> tuple[Books, Mapping[str, int], list[Entry]]:

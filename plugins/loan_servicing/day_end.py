@@ -25,8 +25,8 @@ from metaloom.plugin.mass import Chunk, Outcome, Posting
 from .accrual import Running, quick
 from .balances import NAMES, Books
 from .cases import CHANGE, LOAN, LOAN_DAY, REPAYMENT, SNAPSHOT, bring_to
-from .day import DAY_COLUMNS, a_day, class_of, mark, snapshot_of, worse
-from .fold import Agreement, Life, Txn, fold
+from .day import DAY_COLUMNS, a_day, class_of, snapshot_of, worse
+from .fold import Agreement, Life, Txn, fold, mark
 from .replan import INSTALMENT
 from .standing import (
     agreement_of,

@@ -153,12 +153,12 @@ def fold(agreement: Agreement, txns: Iterable[Txn], day: date, *, closing: bool 
     life = Life(agreement, drawn, [_line(row) for row in drawn.rows], at=agreement.contract.start_date)
     for txn in sorted((txn for txn in txns if txn.on <= day), key=lambda txn: (txn.on, txn.seq)):
         _offset(life, txn.on, at_end=False)
-        _mark(life, txn.on)
+        mark(life, txn.on)
         _HAPPENS[txn.kind](life, txn)
         life.at = txn.on
-        _mark(life, txn.on)
+        mark(life, txn.on)
     _offset(life, day, at_end=closing)
-    _mark(life, day)
+    mark(life, day)
     return life
 
 
@@ -167,7 +167,7 @@ def _line(row: Any) -> Line:
                 balance=row.balance)
 
 
-def _mark(life: Life, on: date) -> None:
+def mark(life: Life, on: date) -> None:
     """Lateness as it was seen on a day; a loan that stopped earning begins again when nothing of it is late."""
     late = life.dpd(on)
     life.max_dpd = max(life.max_dpd, late)

@@ -17,8 +17,7 @@ from metaloom_plugins.loan_servicing import accrual
 from metaloom_plugins.loan_servicing.accrual import Running, quick
 from metaloom_plugins.loan_servicing.arithmetic import PRESETS, Penalty, Terms, contract_of
 from metaloom_plugins.loan_servicing.balances import books_of
-from metaloom_plugins.loan_servicing.day import mark
-from metaloom_plugins.loan_servicing.fold import Agreement, Txn, fold, ran
+from metaloom_plugins.loan_servicing.fold import Agreement, Txn, fold, mark, ran
 from tests.plugins.lender import START, Lender, open_lender
 from tests.plugins.loan_servicing.books import books_agree, broken
 from tests.plugins.loan_servicing.days import as_the_fold_says, end_day, errors, ledger, runs, tick, work
