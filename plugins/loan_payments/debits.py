@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from metaloom.plugin.command import Values, Work
 
-from .orders import ITEM, LOAN, finish_batch, unbooked
+from .orders import ITEM, LOAN, finish_batch, parts, unbooked
 
 BATCH, AGREEMENT, INSTALMENT = "lending.debit_batch", "lending.debit_agreement", "lending.instalment"
 LOANS_MAX, FOUND_MAX = 2_000, 10_000
@@ -53,15 +53,11 @@ def prepare(work: Work, batch: Values | None, input: Values) -> Values:
 
 def _locked(work: Work, loans: Sequence[int]) -> dict[int, Values]:
     """The loans, locked by rising id: until the end no receipt changes what they owe."""
-    ids = sorted(set(loans))
-    return {row["id"]: row for place in range(0, len(ids), 500) for row in work.find(LOAN, {"id": ids[place:place + 500]}, lock=True)}
+    return {row["id"]: row for ids in parts(sorted(set(loans))) for row in work.find(LOAN, {"id": ids}, lock=True)}
 
 
 def _open_items(work: Work, loans: Sequence[int]) -> list[Values]:
-    found: list[Values] = []
-    for place in range(0, len(loans), 500):
-        found += work.find(ITEM, {"loan": list(loans[place:place + 500]), "status": list(OPEN)})
-    return found
+    return [row for ids in parts(loans) for row in work.find(ITEM, {"loan": ids, "status": list(OPEN)})]
 
 
 def agreement_of(work: Work, customer: int, batch: Values) -> Values | None:

@@ -286,14 +286,17 @@ def _park(work: Work, order: Values, why: str) -> None:
     differ(work, order, "unallocated", Word("succeeded", amount=order["amount"]), note=why)
 
 
+def parts(values: Sequence[Any], size: int = 500) -> list[list[Any]]:
+    """The values, so many at a time as one look into the database takes."""
+    return [list(values[place:place + size]) for place in range(0, len(values), size)]
+
+
 def unbooked(work: Work, loans: Sequence[int]) -> set[int]:
     """Those of the loans with a debit that succeeded, stands on 2241.02 and waits for people: they are not debited once more meanwhile."""
-    ids = sorted(set(loans))
-    parked = [row for place in range(0, len(ids), 500)
-              for row in work.find(ORDER, {"loan": ids[place:place + 500], "biz_type": "collect", "status": "succeeded", "repayment": None})]
+    parked = [row for ids in parts(sorted(set(loans)))
+              for row in work.find(ORDER, {"loan": ids, "biz_type": "collect", "status": "succeeded", "repayment": None})]
     waiting: set[int] = set()
-    for place in range(0, len(parked), 500):
-        some = parked[place:place + 500]
+    for some in parts(parked):
         told = work.find(DIFFERENCE, {"order": [row["id"] for row in some], "kind": "unallocated", "status": ["open", "proposed"]})
         lines = work.find("lending.bank_receipt", {"bank_serial_no": [row["pay_no"] for row in some], "status": ["unclaimed", "proposed", "claimed"]})
         open_ones, to_claim = {row["order"] for row in told}, {row["bank_serial_no"] for row in lines}

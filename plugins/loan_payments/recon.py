@@ -11,7 +11,7 @@ from typing import Any
 
 from metaloom.plugin.command import Values, Work
 
-from .orders import DIFFERENCE, LOAN, ORDER, REFUND, UNDECIDED, Word, take_back, told
+from .orders import DIFFERENCE, LOAN, ORDER, REFUND, UNDECIDED, Word, parts, take_back, told
 
 RUN, LINE, CHANNEL, RECEIPT = "lending.recon_run", "lending.recon_line", "lending.payment_channel", "lending.bank_receipt"
 ZERO = Decimal("0.00")
@@ -64,7 +64,7 @@ def _own(work: Work, run: Values, lines: Sequence[dict[str, Any]]) -> list[dict[
     orders = {order["pay_no"]: order for order in _named(work, channel["gateway"], [line["reference"] for line in lines])}
     homeless = {line["reference"] for line in lines} - {number for number, order in orders.items() if order["pay_channel"]}
     others = [row["id"] for row in every(work, RUN, {"pay_channel": [row["id"] for row in sharing], "day": run["day"]}) if row["id"] != run["id"]]
-    taken = {(row["reference"], row["channel_no"] or "") for names in _parts(sorted(homeless)) if others
+    taken = {(row["reference"], row["channel_no"] or "") for names in parts(sorted(homeless), PAGE) if others
              for row in every(work, LINE, {"recon": others, "reference": names})}
 
     def mine(line: Mapping[str, Any]) -> bool:
@@ -84,11 +84,7 @@ def _is_home(channel: Values, company: int, sharing: Sequence[Values]) -> bool:
 
 def _named(work: Work, gateway: str, references: Sequence[str]) -> list[Values]:
     """Our orders with these references at the provider."""
-    return [order for names in _parts(sorted(set(references))) for order in work.find(ORDER, {"pay_no": names, "channel": gateway})]
-
-
-def _parts(names: Sequence[str]) -> list[list[str]]:
-    return [list(names[place:place + PAGE]) for place in range(0, len(names), PAGE)]
+    return [order for names in parts(sorted(set(references)), PAGE) for order in work.find(ORDER, {"pay_no": names, "channel": gateway})]
 
 
 def every(work: Work, entity: str, where: Values, lock: bool = False) -> list[Values]:
