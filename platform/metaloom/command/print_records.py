@@ -207,7 +207,7 @@ class _Paper:
             path = self._known(text)
             if path is None or text not in self.row.values:
                 continue  # hidden from this reader: not even its label is printed
-            said = self._said(path, self.row)
+            said = self._said(path)
             if said or not block.skip_empty:
                 found.append(printing.Line(self._label(path, block), said, path.field.type in WIDE or "（大写：" in said or len(said) > CELL_MAX))
         return printing.Facts(label, tuple(found), block.columns) if found else None
@@ -219,8 +219,8 @@ class _Paper:
         said = f"{path.hops[-1].field.label.say(locale)} · {own}" if path.hops and alike > 1 else own
         return said + _unit(path.field, locale)
 
-    def _said(self, path: Path, row: Row) -> str:
-        said = _said(self.pinned.catalog, path, self.locale, self.pinned.zone)(row)
+    def _said(self, path: Path) -> str:
+        said, row = self._words(path), self.row
         value = row.values.get(path.text)
         if self.locale == "zh" and path.field.in_capitals and isinstance(value, Decimal) and row.levels.get(path.text, FieldLevel.READ) >= FieldLevel.READ:
             return message("print.capitals", words=said, capitals=in_capitals(value)).say(self.locale)
