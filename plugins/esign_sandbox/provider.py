@@ -1,4 +1,4 @@
-"""The e_signature door, opened towards the sandbox's signing service.
+"""The e_signature and signed_notice doors, opened towards the sandbox's signing service.
 
 The adapter knows the service only by its wire (as ``simulator.py`` documents it) and signs with code of its own. What it cannot
 prove it calls unknown: a silent line, an error page, an answer with a wrong signature, an answer about another envelope.
@@ -19,7 +19,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from metaloom.plugin import Environment
-from metaloom.plugin.e_signature import Envelope, EnvelopeReply, Notice, SignedFile
+from metaloom.plugin.e_signature import Envelope, EnvelopeReply, SignedFile
+from metaloom.plugin.signed_notice import Notice, NoticeAnswer, SignedCall
 from metaloom.plugin.wire import exchange
 
 from .simulator import Signatures
@@ -77,13 +78,17 @@ class SandboxSignatures:
             raise NoProof("odd_answer", "the answer holds no file") from odd
         return SignedFile(content=content, digest=str(said.get("sha256", "")), evidence_no=str(said.get("evidence_no", "")), reference=reference)
 
-    def notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
-        self._genuine(headers, "NOTICE", "/notice", body)
-        said = _object(body)
+    def read(self, call: SignedCall) -> Notice:
+        self._genuine(call.headers, "NOTICE", "/notice", call.body)
+        said = _object(call.body)
         flow = said.get("flow")
         if not isinstance(flow, dict) or flow.get("state") not in OUTCOME_OF_STATE:
             raise NoProof("odd_notice", "the notice speaks of no envelope")
-        return Notice(event_id=str(said.get("event_no", "")), values={"reference": str(flow.get("flow_ref", "")), "state": OUTCOME_OF_STATE[flow["state"]]})
+        return Notice(event_no=str(said.get("event_no", "")), topic="e_signature",
+                      values={"reference": str(flow.get("flow_ref", "")), "state": OUTCOME_OF_STATE[flow["state"]]})
+
+    def answer(self, taken: bool) -> NoticeAnswer:
+        return NoticeAnswer(status=200 if taken else 503, body=b"ok" if taken else b"later")
 
     # -- the wire --------------------------------------------------------------------------------------------------------
 

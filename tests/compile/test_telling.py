@@ -4,7 +4,7 @@
 import pytest
 
 from metaloom.base.text import Text
-from tests.compile.shop import catalog, edited, findings, shop
+from tests.compile.shop import SHOP, catalog, edited, findings, shop
 
 ACTIONS = "shop/sales/order_form/actions.yaml"
 GOOD = """messages:
@@ -60,6 +60,16 @@ def test_templates_webhooks_and_steps_are_compiled_as_written() -> None:
     assert (told[2].target, told[2].channel) == ("customer", "sms")
 
 
+def test_a_webhook_of_format_1_named_a_door_before_its_provider() -> None:
+    """So stand the published revisions of tenants that an engine of format 1 made."""
+    now = GOOD.replace("      secret_ref: app.key\n", "      signed_by: esign_sandbox\n")
+    before = now.replace("signed_by: ", "signed_by: e_signature/")
+    pack = {number: SHOP["shop/pack.yaml"].replace("format: 1", f"format: {number}") for number in (1, 2)}
+    hooks = [catalog({"shop/telling.yaml": text, "shop/pack.yaml": pack[number]}).webhooks for number, text in ((1, before), (2, now))]
+    assert hooks[0] == hooks[1] and "esign_sandbox" in {hook.into.signed_by for hook in hooks[0].values() if hook.into is not None}
+    assert "ML-SCHEMA-005" in {one.code for one in findings(shop({"shop/telling.yaml": before, "shop/pack.yaml": pack[2]}))}
+
+
 BAD: dict[str, dict[str, str]] = {}
 
 
@@ -79,7 +89,7 @@ bad("neither out nor in", "    out: {url", "    enabled: true\n  other:\n    lab
 bad("an event that never comes", "transition:sell", "transition:sale", "ML-HOOK-002")
 bad("an action that is not there", "action: order_form/sell", "action: order_form/sale", "ML-REF-001")
 bad("signed by nobody", "      secret_ref: app.key\n", "", "ML-HOOK-009")
-bad("signed by two", "      secret_ref: app.key\n", "      secret_ref: app.key\n      signed_by: e_signature/esign_sandbox\n", "ML-HOOK-009")
+bad("signed by two", "      secret_ref: app.key\n", "      secret_ref: app.key\n      signed_by: esign_sandbox\n", "ML-HOOK-009")
 bad("nothing to find the record by", "      find: {order_no: no}\n", "", "ML-HOOK-004")
 bad("the body lacks a name", "input: {paid: paid}", "input: {paid: payed}", "ML-HOOK-005")
 bad("the action asks for no such thing", "input: {paid: paid}", "input: {price: paid}", "ML-HOOK-006")

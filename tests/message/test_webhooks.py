@@ -10,10 +10,11 @@ import pytest
 
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible
 from metaloom.command import change_record, create_record, redeliver_webhook, run_action
-from metaloom.command.receive_webhook import Call, receive_webhook
+from metaloom.command.receive_call import HOOK, receive_call
 from metaloom.compile import Source
 from metaloom.job.outbox import ATTEMPTS_MAX
 from metaloom.message import post
+from metaloom.plugin.signed_notice import SignedCall
 from tests.command.club import NOW, Club
 
 KEY, IN_KEY = "out-secret-1", "in-secret-2"
@@ -100,7 +101,9 @@ class House(Club):
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         stamp = int((at or NOW).timestamp())
         signed = sign if sign is not None else post.signature(key, event_id, stamp, raw)
-        return receive_webhook(self.tenant, Call(name, raw, event_id, str(stamp), signed, address), plugins=self.registry, clock=self.clock)
+        headers = {post.EVENT.lower(): event_id, post.TIMESTAMP.lower(): str(stamp), post.SIGNATURE.lower(): signed}
+        answer = receive_call(self.tenant, HOOK, name, SignedCall(headers=headers, body=raw), plugins=self.registry, clock=self.clock, address=address)
+        return answer.status, json.loads(answer.body)["status"]
 
     def close(self):
         self.server.shutdown()
@@ -273,6 +276,28 @@ def test_a_signed_call_runs_the_action_once_however_often_it_comes(house):
     assert [(row["status"], row["repeats"], row["record_id"]) for row in call] == [("done", 2, member)]
     entry = [row for row in house.engine_rows("audit") if row["record_id"] == member][-1]
     assert (entry["command"], entry["channel"], entry["actor_name"]) == ("action:charge_till", "api", "hook:till")
+
+
+def test_a_known_number_with_another_body_does_nothing_and_the_administrators_are_told_once(house):
+    member, event = house.active(), counter(house)
+    no = house.row("club.member", member)["member_no"]
+    assert house.ask({"no": no, "amount": "3.00"}, event, address="10.3.0.1") == (200, "done")
+    assert house.ask({"no": no, "amount": "3.00"}, event, address="10.3.0.1") == (200, "done")
+    assert not [row for row in house.engine_rows("message") if event in (row["subject"] or "")], "a true repetition is no news"
+    for amount in ("4.00", "5.00"):
+        assert house.ask({"no": no, "amount": amount}, event, address="10.3.0.1") == (200, "done")
+    assert house.row("club.member", member)["balance"] == Decimal("3.00")
+    (call,) = house.engine_rows("webhook_call", lambda row: row["event_id"] == event)
+    assert (call["status"], call["repeats"]) == ("done", 3) and "不同内容" in call["error"]
+    assert len([row for row in house.engine_rows("message") if event in (row["subject"] or "")]) == 1
+
+
+def test_unsigned_calls_leave_one_line_per_sender_and_day_and_unknown_names_none(house):
+    for _ in range(3):
+        assert house.ask({"no": "x"}, counter(house), key="wrong", address="10.3.0.2") == (401, "unsigned")
+        assert house.ask({"no": "x"}, counter(house), name="nothing", address="10.3.0.2") == (401, "unsigned")
+    calls = house.engine_rows("webhook_call", lambda row: row["address"] == "10.3.0.2")
+    assert [(row["webhook"], row["status"], row["repeats"]) for row in calls] == [("club.till", "refused", 2)]
 
 
 def test_eight_of_the_same_at_once_are_one(house):

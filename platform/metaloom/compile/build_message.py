@@ -46,10 +46,9 @@ def _into(context: Context, folder: Folder, address: str, node: Node) -> HookIn:
     body = {field: build_field(context, folder.pack, f"{address}/body/{field}", field, n, lambda catalog: values_scope(catalog, body))
             for field, n in entries(node.get("body"))}
     window, rate = node.get("window"), node.get("per_minute")
-    door, _, provider = string(node.get("signed_by")).partition("/")
     return HookIn(
         string(node.get("secret_ref")), entity if "." in entity else f"{folder.pack}.{entity}", action,
         context.find("role", node.get("role"), folder.pack, address), MappingProxyType(body),
         MappingProxyType({f: string(n) for f, n in entries(node.get("find"))}),
         MappingProxyType({f: string(n) for f, n in entries(node.get("input"))}),
-        int(window.value) if window else 300, int(rate.value) if rate else 60, door, provider)
+        int(window.value) if window else 300, int(rate.value) if rate else 60, string(node.get("signed_by")))

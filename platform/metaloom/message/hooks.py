@@ -59,7 +59,20 @@ class Hooks:
                                                           updated_at=now, **values))
         elif earlier["status"] != "done":
             self.finish(webhook, event_id, updated_at=now, **values)
+            self.repeated(earlier["id"])
 
     def repeated(self, number: int) -> None:
         table = self._calls
         self.conn.execute(table.update().where(table.c.id == number).values(repeats=table.c.repeats + 1))
+
+    def lines(self, webhook: str, begin: str, most: int) -> int:
+        """How many refused events of the webhook have a number that begins so; counted no further than ``most``."""
+        table = self._calls
+        found = sa.select(table.c.id).where(table.c.webhook == webhook, table.c.status == "refused",
+                                            table.c.event_id.startswith(begin, autoescape=True)).limit(most)
+        return len(self.conn.execute(found).all())
+
+    def forget(self, begin: str, before: datetime) -> None:
+        """Refused events whose number begins so and that nobody repeated since ``before``."""
+        table = self._calls
+        self.conn.execute(table.delete().where(table.c.status == "refused", table.c.event_id.startswith(begin, autoescape=True), table.c.updated_at < before))

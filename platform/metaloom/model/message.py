@@ -62,8 +62,8 @@ class HookIn:
 
     ``body``: what the call must hold. ``find``: field of the entity → name of the body's value that identifies the record (empty
     for an action without record). ``input``: input of the action → name of the body's value. ``window``: how many seconds old a
-    signature may be. ``per_minute``: so many calls at most. ``door`` and ``provider``: who reads the call instead, where it carries a
-    provider's own signature (then there is no ``secret_ref``).
+    signature may be. ``per_minute``: so many calls at most. ``signed_by``: the provider of the door ``signed_notice`` that reads the call
+    instead, where it carries that provider's own signature (then there is no ``secret_ref``).
     """
 
     secret_ref: str
@@ -75,8 +75,7 @@ class HookIn:
     input: Mapping[str, str] = field(default_factory=dict)
     window: int = 300
     per_minute: int = 60
-    door: str = ""
-    provider: str = ""
+    signed_by: str = ""
 
 
 @dataclass(frozen=True)

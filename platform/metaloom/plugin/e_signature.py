@@ -2,7 +2,7 @@
 
 Called by a worker only, outside every transaction. The reference is chosen and stored before the first call and names one
 envelope for ever: a repeated ``create`` with it is the same envelope. A signature binds people, so nothing is guessed: an
-accident is ``unknown`` and asked about with ``query``; a notice that comes in is only a reason to ask.
+accident is ``unknown`` and asked about with ``query``; a notice that comes in (door ``signed_notice``) is only a reason to ask.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from metaloom.plugin.faults import PluginFault, Promise
@@ -81,14 +81,6 @@ class SignedFile:
     reference: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Notice:
-    """A genuine message of the service. The same ``event_id`` may come again. ``values`` are flat: what a webhook's body declares."""
-
-    event_id: str
-    values: Mapping[str, Any] = field(default_factory=dict)
-
-
 def perform(service: ESignature, method: str, payload: Mapping[str, Any]) -> dict[str, object]:
     """One call out of the outbox. ``create``: fields of :class:`Envelope`, documents as ``{name, content}`` with the content in
     base64; ``query``, ``download``: ``reference``; ``revoke``: ``reference``, ``reason``. Anything else raises ValueError."""
@@ -133,10 +125,6 @@ class ESignature(Protocol):
     def download(self, reference: str) -> SignedFile:
         """The signed document. Only when ``query`` said ``signed``; raises otherwise. May be repeated: the same bytes."""
 
-    def notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
-        """A message of the service that came in, when its signature and its time hold; raises for everything else. Called with what
-        anybody on the network sent: reads and compares, changes nothing, reaches for nothing. ``headers`` in small letters."""
-
 
 class CheckedESignature:
     """A service behind the engine's checks: whatever it raises or misspells becomes ``unknown``, never a signature."""
@@ -165,13 +153,6 @@ class CheckedESignature:
         self._promise.that(hashlib.sha256(file.content).hexdigest() == file.digest, "content: not what its digest says")
         self._promise.text("evidence_no", file.evidence_no, longest=100)
         return file
-
-    def notice(self, headers: Mapping[str, str], body: bytes) -> Notice:
-        found = self._service.notice(headers, body)
-        self._promise.is_a("notice", found, Notice)
-        self._promise.text("event_id", found.event_id, longest=128)
-        self._promise.is_a("values", found.values, Mapping)
-        return found
 
     def _asked(self, reference: str, call: Any, allowed: frozenset[str], keys: frozenset[str] | None = None) -> EnvelopeReply:
         try:

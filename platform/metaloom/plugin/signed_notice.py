@@ -31,7 +31,8 @@ class SignedCall:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Notice:
     """A genuine notice. ``event_no`` tells two of them apart and is the same at every repetition. ``topic`` says who hears it: every
-    plugin command that declares ``hears: <topic>`` is given ``values`` as its input, with ``provider`` and ``event_no`` added."""
+    plugin command that declares ``hears: <topic>`` is given ``values`` as its input, and so is every webhook that is ``signed_by`` the
+    provider; ``provider`` and ``event_no`` are added."""
 
     event_no: str
     topic: str
@@ -68,6 +69,7 @@ class CheckedSignedNotice:
     def read(self, call: SignedCall) -> Notice:
         notice = self._provider.read(call)
         self._promise.is_a("notice", notice, Notice)
+        self._promise.is_a("values", notice.values, Mapping)
         self._promise.text("event_no", notice.event_no, longest=200)
         self._promise.that(bool(notice.event_no.strip()) and bool(notice.topic), "a notice has a number and a topic")
         return notice

@@ -50,3 +50,8 @@ def message_channel(message_channel_name, environment):
 @pytest.fixture
 def e_signature(e_signature_name, environment):
     return installed().provider("e_signature", e_signature_name, environment)
+
+
+@pytest.fixture
+def signed_notice(signed_notice_name, environment):
+    return installed().provider("signed_notice", signed_notice_name, environment)

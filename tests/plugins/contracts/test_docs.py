@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from metaloom.command.crash import POINTS
+from metaloom.base.crash import POINTS
 from metaloom.plugin import registry
 from metaloom.plugin.command import Work
 from metaloom.plugin.doors import DOORS, methods_of

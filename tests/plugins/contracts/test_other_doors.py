@@ -13,6 +13,7 @@ from metaloom.plugin.ledger_posting import Happening
 from metaloom.plugin.message_channel import OUTCOMES as CARRIED
 from metaloom.plugin.message_channel import Outgoing
 from metaloom.plugin.payment_gateway import OUTCOMES, PayRequest
+from metaloom.plugin.signed_notice import SignedCall
 
 
 def request(reference, amount="10.00"):
@@ -113,6 +114,11 @@ def test_an_envelope_that_was_never_made_was_never_seen_or_nobody_can_say(e_sign
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"<html>", b"[]", b'{"event_no": "1"}'])
-def test_a_notice_of_nobody_is_not_read(e_signature, body):
+def test_a_notice_of_nobody_is_not_read(signed_notice, body):
     with pytest.raises(Exception):  # noqa: B017 - whatever it raises: it is not genuine
-        e_signature.notice({"x-signature": "00", "x-timestamp": "1"}, body)
+        signed_notice.read(SignedCall(headers={"x-signature": "00", "x-timestamp": "1"}, body=body))
+
+
+def test_a_provider_says_taken_and_later_in_different_words(signed_notice):
+    taken, later = signed_notice.answer(True), signed_notice.answer(False)
+    assert taken.status == 200 and (later.status, later.body) != (taken.status, taken.body)

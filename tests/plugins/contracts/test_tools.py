@@ -80,7 +80,10 @@ def test_an_answer_that_was_not_declared_is_a_fault_of_the_plugin(answer):
 
 
 @pytest.mark.parametrize("changes", [{"name": "Not a name"}, {"rights": ()}, {"rights": (("nowhere", "list"),)}, {"input": {"type": "no"}},
-                                     {"output": {"type": "array"}}, {"input": {"type": "object", "properties": {"a": {"x-form": "elsewhere"}}}}])
+                                     {"output": {"type": "array"}}, {"input": {"type": "object", "properties": {"a": {"x-form": "elsewhere"}}}},
+                                     {"input": {"type": "object", "properties": {"o": {"type": "object", "properties": {"a": {"x-form": "elsewhere"}}}}}},
+                                     {"input": {"type": "object", "properties": {"a": {"x-when": {"b": ["c"]}}}}},
+                                     {"input": {"type": "object", "properties": {"a": {"x-when": {"b": ["c"]}}, "b": {"enum": ["d"]}}}}])
 def test_a_tool_that_is_none_is_a_fault_of_the_plugin(changes):
     with pytest.raises(PluginFault):
         CheckedTools(Broken({"sum": "1"}, **changes), "desk/add").tools()

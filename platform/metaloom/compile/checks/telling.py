@@ -147,13 +147,11 @@ def _check_in(catalog: Catalog, context: Context, hook: Webhook) -> None:
     into = hook.into
     assert into is not None
     where = _spot(context, hook.address, "webhooks", "in")
-    if bool(into.secret_ref) == bool(into.door):
+    if bool(into.secret_ref) == bool(into.signed_by):
         say(context, "ML-HOOK-009", where, hook.address)
-    if into.door and context.plugins.complete:
-        known = {f"{name}/{one}" for name, shape in context.plugins.doors.items() if shape.notices for one in shape.providers}
-        if f"{into.door}/{into.provider}" not in known:
-            say(context, "ML-REF-001", where, hook.address, what="provider that reads notices", name=f"{into.door}/{into.provider}",
-                hint=_did_you_mean(f"{into.door}/{into.provider}", known))
+    if into.signed_by and context.plugins.complete and into.signed_by not in context.plugins.readers:
+        say(context, "ML-REF-001", where, hook.address, what="provider of signed_notice", name=into.signed_by,
+            hint=_did_you_mean(into.signed_by, context.plugins.readers))
     action, entity = catalog.actions.get(f"{into.entity}/{into.action}"), catalog.entities.get(into.entity)
     if action is None or entity is None:
         say(context, "ML-REF-001", where, hook.address, what="action", name=f"{into.entity}/{into.action}",
