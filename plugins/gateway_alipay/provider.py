@@ -27,7 +27,8 @@ TRADE: Final = {"TRADE_SUCCESS": "succeeded", "TRADE_FINISHED": "succeeded", "WA
 MISSING: Final = frozenset({"ORDER_NOT_EXIST", "ACQ.TRADE_NOT_EXIST", "TRADE_NOT_EXIST"})
 UNSURE: Final = re.compile(r"SYSTEM_ERROR|UNKNOWN|PROCESS|TIMEOUT|RETRY|REPEAT|CONCURREN|INCONSISTENT|isp\.|aop\.", re.IGNORECASE)
 """Refusals that leave open what became of the order; all others are definite."""
-BILL_KINDS: Final = {"转账": "payout", "交易": "collect", "退款": "refund"}
+BILL_KINDS: Final = {"转账": "payout", "退款": "refund", "交易": "collect"}
+"""Words of the bill, the more particular first: a 交易退款 is a refund."""
 UNPACKED_MAX: Final = 64 * 1024 * 1024
 
 
@@ -150,7 +151,7 @@ def _asked(node: Mapping[str, Any], reference: str, own: str, outcome: str, numb
 
 
 def _told(fields: Mapping[str, str]) -> dict[str, Any]:
-    """A notice about a trade, or about a transfer (whose words stand in biz_content)."""
+    """A notice about a trade, about a refund of one, or about a transfer (whose words stand in biz_content)."""
     if fields.get("msg_method") == "alipay.fund.trans.order.changed":
         try:
             said = json.loads(fields.get("biz_content", ""))
@@ -160,6 +161,9 @@ def _told(fields: Mapping[str, str]) -> dict[str, Any]:
             raise NoticeRefused("the notice has no order") from error
     if not fields.get("out_trade_no") or fields.get("trade_status") not in TRADE:
         raise NoticeRefused("the notice has no order")
+    if fields.get("gmt_refund"):        # about a refund: the trade's status and refund_fee speak of all its refunds together, so no amount is taken from it
+        return {"reference": fields.get("out_biz_no") or fields["out_trade_no"], "outcome": "succeeded" if fields.get("out_biz_no") else "unknown",
+                "gateway_no": fields.get("trade_no", ""), "amount": None, "code": "", "text": ""}
     return {"reference": fields["out_trade_no"], "outcome": TRADE[fields["trade_status"]], "gateway_no": fields.get("trade_no", ""),
             "amount": _amount(fields.get("total_amount")), "code": "", "text": ""}
 

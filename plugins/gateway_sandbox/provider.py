@@ -87,6 +87,8 @@ class SandboxGateway:
             "remark": request.purpose[:200],
             "kind": kind,
         }
+        if kind == "refund":
+            order["original"] = request.original
         body = json.dumps(order, ensure_ascii=False).encode()
         return self._reply("POST", "/payouts", body, request.reference)
 

@@ -5,7 +5,8 @@ own, and its SQLite file is the only truth about what was paid, shared by any nu
 `handle`, as bytes, whether it came over HTTP (`server.py`) or by a call in the same process.
 
 Wire, JSON in UTF-8, amounts in whole cents:
-    POST /payouts              {"order_no", "cents", "currency", "account", "name", "remark", "kind": payout | collect | refund}
+    POST /payouts              {"order_no", "cents", "currency", "account", "name", "remark", "kind": payout | collect | refund,
+                                "original": of a refund, the debit that it gives back}
     GET  /payouts/<order_no>
     GET  /statements/<yyyy-mm-dd>
 Each request and each answer carries X-Timestamp (seconds), X-Nonce and X-Signature, the hexadecimal HMAC-SHA256 by the
@@ -64,7 +65,7 @@ CREATE TABLE IF NOT EXISTS payout (
     order_no TEXT PRIMARY KEY, gateway_no TEXT NOT NULL UNIQUE, cents INTEGER NOT NULL CHECK (cents > 0),
     currency TEXT NOT NULL, account TEXT NOT NULL, name TEXT NOT NULL, remark TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('PROCESSING', 'SUCCESS', 'FAILED')), code TEXT NOT NULL, day TEXT NOT NULL,
-    fate TEXT NOT NULL, settles_at REAL NOT NULL, kind TEXT NOT NULL DEFAULT 'payout');
+    fate TEXT NOT NULL, settles_at REAL NOT NULL, kind TEXT NOT NULL DEFAULT 'payout', original TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS movement (
     id INTEGER PRIMARY KEY AUTOINCREMENT, gateway_no TEXT NOT NULL, account TEXT NOT NULL, cents INTEGER NOT NULL,
     UNIQUE (gateway_no, account));
@@ -180,7 +181,7 @@ class GatewaySimulator:
             row = _find(books, order["order_no"])
             if row is None:
                 row = self._accept(books, order)
-            elif any(row[key] != order[key] for key in ("cents", "currency", "account", "name", "kind")):
+            elif any(row[key] != order[key] for key in ("cents", "currency", "account", "name", "kind", "original")):
                 return 409, {"code": "ORDER_NO_REUSED"}, fault
             if fault == "error_500_after_accept":
                 return 500, {"code": "SYSTEM_ERROR"}, fault
@@ -190,7 +191,7 @@ class GatewaySimulator:
         fate = _take_fault(books, FATE_FAULTS, order["order_no"]) or _ending_fault(order["account"])
         wait = SLOW_SECONDS if fate in ("slow", "fail_later") else self._settle_seconds
         books.execute(
-            "INSERT INTO payout VALUES (?, ?, ?, ?, ?, ?, ?, 'PROCESSING', '', ?, ?, ?, ?)",
+            "INSERT INTO payout VALUES (?, ?, ?, ?, ?, ?, ?, 'PROCESSING', '', ?, ?, ?, ?, ?)",
             (
                 order["order_no"],
                 f"G{secrets.token_hex(10).upper()}",
@@ -203,6 +204,7 @@ class GatewaySimulator:
                 fate,
                 self._now() + wait,
                 order["kind"],
+                order["original"],
             ),
         )
         why = _refusal(books, order, fate)
@@ -407,6 +409,8 @@ def _create(file: Path) -> None:
             books.executescript(_SCHEMA)
             if "kind" not in {row[1] for row in books.execute("PRAGMA table_info(payout)")}:
                 books.execute("ALTER TABLE payout ADD COLUMN kind TEXT NOT NULL DEFAULT 'payout'")
+            if "original" not in {row[1] for row in books.execute("PRAGMA table_info(payout)")}:
+                books.execute("ALTER TABLE payout ADD COLUMN original TEXT NOT NULL DEFAULT ''")
             return
         except sqlite3.OperationalError:
             if time.monotonic() > give_up:
@@ -438,6 +442,14 @@ def _free_cents(books: sqlite3.Connection, besides: str) -> int:
     return int(held) - int(promised)
 
 
+def _refundable_cents(books: sqlite3.Connection, original: str, besides: str) -> int:
+    """What a debit took, less every refund of it that was paid or is under way; nothing for a debit that it does not have."""
+    took = books.execute("SELECT cents FROM payout WHERE order_no = ? AND kind = 'collect' AND state = 'SUCCESS'", (original,)).fetchone()
+    back = books.execute("SELECT COALESCE(SUM(cents), 0) FROM payout WHERE original = ? AND kind = 'refund' AND state <> 'FAILED' AND order_no <> ?",
+                         (original, besides)).fetchone()[0]
+    return int(took[0]) - int(back) if took is not None else 0
+
+
 def _find(books: sqlite3.Connection, order_no: str) -> sqlite3.Row | None:
     row: sqlite3.Row | None = books.execute("SELECT * FROM payout WHERE order_no = ?", (order_no,)).fetchone()
     return row
@@ -458,6 +470,8 @@ def _refusal(books: sqlite3.Connection, order: Mapping[str, Any], fate: str) -> 
         return "ACCOUNT_REFUSED" if fate == "reject" and order["account"][-4:] not in COLLECT_ENDINGS else COLLECT_ENDINGS.get(order["account"][-4:], "")
     if fate == "reject":
         return "ACCOUNT_REFUSED"
+    if order["kind"] == "refund" and order["cents"] > _refundable_cents(books, order["original"], besides=order["order_no"]):
+        return "REFUND_EXCEEDS_DEBIT"
     return "INSUFFICIENT_BALANCE" if order["cents"] > _free_cents(books, besides=order["order_no"]) else ""
 
 
@@ -490,14 +504,16 @@ def _object_of(body: bytes) -> dict[str, Any]:
 
 
 def _checked_order(given: dict[str, Any]) -> dict[str, Any]:
-    order = {"currency": "CNY", "remark": "", "kind": "payout", **given}
-    if set(order) != {"order_no", "cents", "currency", "account", "name", "remark", "kind"} or order["kind"] not in KINDS:
+    order = {"currency": "CNY", "remark": "", "kind": "payout", "original": "", **given}
+    if set(order) != {"order_no", "cents", "currency", "account", "name", "remark", "kind", "original"} or order["kind"] not in KINDS:
         raise _Refused(400, "WRONG_FIELDS")
     for key, most in (("order_no", 64), ("account", 40), ("name", 120), ("currency", 3)):
         if not isinstance(order[key], str) or not 0 < len(order[key]) <= most:
             raise _Refused(400, f"WRONG_{key.upper()}")
     if not isinstance(order["remark"], str) or len(order["remark"]) > 200:
         raise _Refused(400, "WRONG_REMARK")
+    if not isinstance(order["original"], str) or len(order["original"]) > 64 or bool(order["original"]) != (order["kind"] == "refund"):
+        raise _Refused(400, "WRONG_ORIGINAL")
     if isinstance(order["cents"], bool) or not isinstance(order["cents"], int) or not 0 < order["cents"] <= CENTS_MAX:
         raise _Refused(400, "WRONG_CENTS")
     return order

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from metaloom.plugin import Breach, Survey
 
+from .orders import ORDER, REFUND
 from .recon import LINE, RUN, ZERO
 
 LEG = "platform.ledger_leg"
@@ -27,3 +28,12 @@ def settled(survey: Survey) -> Iterator[Breach]:
         wanted = stated[run["id"]] if run["status"] == "closed" else ZERO
         if moved[run["id"]] != wanted:
             yield Breach(RUN, run["id"], f"is {run['status']}: {moved[run['id']]} was taken off account 1012, {wanted} by the statement")
+
+
+def refunded(survey: Survey) -> Iterator[Breach]:
+    """A debit says of itself what its refunds that were done come to, and never more than it took."""
+    done = {order: sums["amount"] for order, sums in survey.sums(REFUND, ("order",), ("amount",), {"status": "done"}).items()}
+    for order in survey.rows(ORDER, ("amount", "refunded"), {"biz_type": "collect"}):
+        back = done.get(order["id"], ZERO)
+        if order["refunded"] != back or back > order["amount"]:
+            yield Breach(ORDER, order["id"], f"took {order['amount']} and says {order['refunded']} went back; its refunds come to {back}")

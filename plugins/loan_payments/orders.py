@@ -305,9 +305,9 @@ def unbooked(work: Work, loans: Sequence[int]) -> set[int]:
 
 
 def about(work: Work, order: Values) -> dict[str, object]:
-    """What a voucher about an order carries."""
-    customer = work.get("lending.customer", order["customer"])
-    return {"memo": f"{customer['name']} {order['pay_no']}", "party": ("lending.customer", customer["id"])}
+    """What a voucher about an order carries: its number, and the customer as party. No name: the books are read by people who may not see whose
+    they are, and nothing is ever taken out of them."""
+    return {"memo": order["pay_no"], "party": ("lending.customer", order["customer"])}
 
 
 def _item_paid(work: Work, order: Values) -> None:
@@ -360,6 +360,8 @@ def _refunded(work: Work, order: Values) -> None:
     today = work.business_date(order["company"])
     work.post("refund_paid", {"paid": order["amount"]}, about(work, order), order["company"], today, today, (REFUND, refund["id"]))
     work.transition(REFUND, refund["id"], "succeed")
+    debit = work.lock(ORDER, order["original"])
+    work.change(ORDER, debit["id"], {"refunded": debit["refunded"] + order["amount"]})
 
 
 def _not_refunded(work: Work, order: Values, word: Word) -> None:

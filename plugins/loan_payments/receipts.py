@@ -8,6 +8,7 @@ from decimal import Decimal
 from metaloom.plugin.command import Values, Work
 
 RECEIPT, LOAN, CUSTOMER, ACCOUNT = "lending.bank_receipt", "lending.loan", "lending.customer", "lending.bank_account"
+CHANGE = "lending.loan_change"
 INSTALMENT = "lending.instalment"
 LOAN_NO = re.compile(r"DK\d{14}", re.ASCII)
 ZERO = Decimal("0.00")
@@ -57,7 +58,7 @@ def _park(work: Work, receipt: Values) -> None:
     if receipt["parked"]:
         return
     ways = {"bank": ZERO, "channel": ZERO, receipt["through"]: receipt["amount"], "received": receipt["amount"]}
-    entry = work.post("receipt_parked", ways, {"memo": f"{receipt['payer_name']} {receipt['bank_serial_no']}"}, receipt["company"],
+    entry = work.post("receipt_parked", ways, {"memo": receipt["bank_serial_no"]}, receipt["company"],
                       work.business_date(receipt["company"]), receipt["value_date"], (RECEIPT, receipt["id"]))
     work.change(RECEIPT, receipt["id"], {"parked": entry})
 
@@ -67,17 +68,26 @@ def claim(work: Work, receipt: Values | None, input: Values) -> None:
     assert receipt is not None
     loan = work.get(LOAN, input["loan"])
     work.require(loan["company"] == receipt["company"], ("该贷款不属于本公司。", "The loan belongs to another company."))
-    work.require(loan["status"] != "settled", ("该贷款已结清。", "The loan is settled."))
+    work.require(loan["status"] != "settled" or loan["settled_by"] == "transfer", ("该贷款已结清。", "The loan is settled."))
     work.change(RECEIPT, receipt["id"], {"loan": loan["id"], "claimed_by": work.actor.user_id,
                                          "matched_by": receipt["matched_by"] if receipt["loan"] == loan["id"] else "person"})
     work.transition(RECEIPT, receipt["id"], "claim")
 
 
 def post(work: Work, receipt: Values | None, input: Values) -> Values:
-    """A second person agrees: the parked money leaves 2241.02 by a mirror entry and pays the loan."""
+    """A second person agrees: the parked money leaves 2241.02 by a mirror entry and pays the loan. What a loan was sold for stands on 1002 by the
+    sale; of it the mirror is all, so that the money stands there once."""
     assert receipt is not None
+    loan = work.lock(LOAN, receipt["loan"])
+    sold = loan["settled_by"] == "transfer"
+    if sold:
+        _proceeds(work, receipt)
     if receipt["parked"]:
         _unpark(work, receipt)
+    if sold:
+        work.change(RECEIPT, receipt["id"], {"posted_by": work.actor.user_id})
+        work.transition(RECEIPT, receipt["id"], "post")
+        return {"repayment": None, "surplus": None}
     source = "transfer" if receipt["through"] == "bank" else "debit"
     booked = work.run("loan_servicing.repay", receipt["loan"], {
         "kind": input["kind"], "amount": receipt["amount"], "value_date": receipt["value_date"], "source": source,
@@ -85,6 +95,16 @@ def post(work: Work, receipt: Values | None, input: Values) -> Values:
     work.change(RECEIPT, receipt["id"], {"repayment": booked["repayment"], "posted_by": work.actor.user_id})
     work.transition(RECEIPT, receipt["id"], "post")
     return {"repayment": booked["repayment"], "surplus": booked["surplus"]}
+
+
+def _proceeds(work: Work, receipt: Values) -> None:
+    """The lines that were posted as the price of a loan never come to more than the price."""
+    price = sum((row["amount"] for row in work.find(CHANGE, {"loan": receipt["loan"], "kind": "transfer", "status": "applied"})), ZERO)
+    posted = work.find(RECEIPT, {"loan": receipt["loan"], "status": "posted", "repayment": None})
+    left = price - sum((row["amount"] for row in posted), ZERO)
+    work.require(receipt["through"] == "bank" and receipt["amount"] <= left,
+                 (f"该贷款已转让，转让款尚有 {left:,.2f} 元未到账，流水金额不能超过该数。",
+                  f"The loan was sold; {left:,.2f} of its price has not come, and the line is more than that."))
 
 
 def _serial(work: Work, receipt: Values) -> str:
@@ -95,7 +115,7 @@ def _serial(work: Work, receipt: Values) -> str:
 
 
 def _unpark(work: Work, receipt: Values) -> None:
-    work.post("receipt_parked", {}, {"memo": f"{receipt['payer_name']} {receipt['bank_serial_no']}"}, receipt["company"],
+    work.post("receipt_parked", {}, {"memo": receipt["bank_serial_no"]}, receipt["company"],
               work.business_date(receipt["company"]), receipt["value_date"], (RECEIPT, receipt["id"]), reversal_of=receipt["parked"])
     work.change(RECEIPT, receipt["id"], {"parked": None})
 
@@ -105,7 +125,8 @@ def unclaim(work: Work, receipt: Values | None, input: Values) -> None:
     assert receipt is not None
     if receipt["status"] == "posted":
         work.require(work.actor.user_id != receipt["posted_by"], ("入账人不能撤销自己的入账。", "Who posted it cannot take it back."))
-        work.run("loan_servicing.reverse", receipt["repayment"])
+        if receipt["repayment"] is not None:    # else the price of a loan that was sold: it waits on 2241.02 again
+            work.run("loan_servicing.reverse", receipt["repayment"])
     work.change(RECEIPT, receipt["id"], {"loan": None, "matched_by": None, "claimed_by": None, "posted_by": None, "repayment": None})
     work.transition(RECEIPT, receipt["id"], "unclaim")
     _park(work, work.get(RECEIPT, receipt["id"]))

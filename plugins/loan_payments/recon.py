@@ -222,8 +222,9 @@ def _settle(work: Work, run: Values) -> None:
     net = sum((line["amount"] if line["kind"] == "collect" else -line["amount"] for line in lines), ZERO) - fee
     if not net and not fee:
         return
+    company = work.get(CHANNEL, run["pay_channel"])["company"]     # where its orders stand, also of a day that was begun for another company once
     entry = work.post("channel_settled", {"to_bank": max(net, ZERO), "from_bank": max(-net, ZERO), "fee": fee},
-                      {"memo": f"{run['recon_no']} {run['day'].isoformat()}"}, run["company"], work.business_date(run["company"]), run["day"],
+                      {"memo": f"{run['recon_no']} {run['day'].isoformat()}"}, company, work.business_date(company), run["day"],
                       (RUN, run["id"]))
     work.change(RUN, run["id"], {"settled_amount": net, "settled": entry})
 
@@ -255,7 +256,8 @@ def _adoptable(work: Work, difference: Values) -> bool:
     if difference["their_amount"] not in (None, order["amount"]):
         return False
     if difference["their_state"] == "failed" and order["status"] == "succeeded":
-        return bool(order["biz_type"] == "collect" and order["repayment"])
+        back = work.find(REFUND, {"order": order["id"], "status": ["paying", "failed", "done"]}, limit=1)
+        return bool(order["biz_type"] == "collect" and order["repayment"] and not back)
     return order["status"] in (*UNDECIDED, "failed") and order["status"] != difference["their_state"]
 
 
@@ -316,11 +318,16 @@ def _parked_debit(work: Work, difference: Values) -> tuple[Values, Values]:
     return order, entries[0]
 
 
+def _account_of(work: Work, order: Values) -> str:
+    """What a line of the bank calls the account that has the money: the code of the channel, or the provider's name where there was none."""
+    return str(work.get(CHANNEL, order["pay_channel"])["code"] if order["pay_channel"] else order["channel"])
+
+
 def _debit_to_claim(work: Work, difference: Values) -> None:
     """A debit that no loan could take is claimed like a line of the bank: for its loan once that was mended, or for another one."""
     order, entry = _parked_debit(work, difference)
     receipt = work.create(RECEIPT, {
-        "bank_serial_no": order["pay_no"], "our_account": order["channel"], "payer_name": order["payee_name"], "amount": order["amount"],
+        "bank_serial_no": order["pay_no"], "our_account": _account_of(work, order), "payer_name": order["payee_name"], "amount": order["amount"],
         "value_date": order["success_on"], "postscript": work.get(LOAN, order["loan"])["loan_no"], "through": "channel", "parked": entry["id"],
         "company": order["company"]})
     work.run("loan_payments.find_loan", receipt)

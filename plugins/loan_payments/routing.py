@@ -54,6 +54,8 @@ def refusal(channel: Values, load: Load, wish: Wish) -> tuple[str, str] | None:
     """Why a channel cannot carry it; None if it can."""
     if wish.gateway and channel["gateway"] != wish.gateway:
         return "不是该业务的服务商", "another provider is needed"
+    if channel["gateway"] == "wechat_pay" and wish.kind != "refund":
+        return "微信支付不承接放款与代扣", "WeChat Pay carries neither payouts nor debits"
     if wish.kind not in channel["capabilities"]:
         return "不支持该业务", "does not do this"
     if channel["banks"] and wish.bank not in channel["banks"]:

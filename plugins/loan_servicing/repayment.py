@@ -4,29 +4,33 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 
 from metaloom.plugin.command import Values, Work
 
 from .balances import Entry, receipt_entry
-from .cases import REPAYMENT, SNAPSHOT, Case, book, catch_up, finish, open_case
+from .cases import CHANGE, REPAYMENT, SNAPSHOT, Case, book, catch_up, finish, open_case, provide_first
 from .fold import Life, Txn, settlement
-from .replan import ALLOCATION, ZERO
+from .replan import ALLOCATION
 from .standing import cents, money
 
 BY_CHANNEL = frozenset({"debit", "wechat", "alipay"})
 """Sources of a receipt (``lending.repay_source``) whose money a payment channel holds first."""
-__all__ = ["ALLOCATION", "BY_CHANNEL", "REPAYMENT", "owed_now", "repay", "settle_quote"]
+__all__ = ["ALLOCATION", "BY_CHANNEL", "REPAYMENT", "owed_now", "prepayment", "repay", "settle_quote"]
 
 
 def repay(work: Work, loan: Values | None, input: Values) -> Values:
     """Books a receipt on its value date: kind ``due`` pays the bills up to the current one, ``settle`` closes the loan, ``prepay`` repays
-    principal before its time. Receipts that were booked before and lie after it are spread anew."""
+    principal before its time, as much as a chain agreed to. Receipts that were booked before and lie after it are spread anew."""
     assert loan is not None
+    if loan["status"] == "written_off":
+        loan = provide_first(work, loan)
     case, on = open_case(work, loan), input["value_date"]
     work.require(on <= case.today, ("起息日不能晚于当前业务日期。", "The value date lies after the business date."))
     work.require(on >= loan["disbursed_on"], ("起息日不能早于放款日期。", "The value date lies before the payout."))
     before, stands = catch_up(work, case)
-    txn = _txn(work, case, input)
+    agreed = _agreed(work, case, on) if input["kind"] == "prepay" else None
+    txn = _txn(work, case, input, agreed)
     after = case.on(case.today, [*case.txns, txn])
     receipt = after.receipts[txn.seq]
     work.require(txn.seq not in after.unmet, ("后来的交易使这笔还款不能按约定冲销，请先冲正后来的交易。",
@@ -43,6 +47,9 @@ def repay(work: Work, loan: Values | None, input: Values) -> Values:
     work.change(REPAYMENT, repayment, {"voucher": book(work, case, [entry], on, cause)})
     now = replace(case, repayments={**case.repayments, txn.seq: repayment})
     finish(work, now, [*case.txns, txn], stands, before, "prepay" if txn.kind in ("settle", "prepay") else "replay", f"{repayment}", cause)
+    if agreed is not None:
+        work.transition(CHANGE, agreed["id"], "pay")
+        work.change(CHANGE, agreed["id"], {"repayment": repayment, "booked_on": case.today})
     row = work.get(REPAYMENT, repayment)
     return {"repayment": repayment, **{name: row[name] for name in ("receipt_no", "principal", "interest", "penalty", "fee", "surplus")}}
 
@@ -53,33 +60,52 @@ def by_its_way(entry: Entry, source: str) -> Entry:
     return (event, {"collected" if name == "received" else name: amount for name, amount in amounts.items()}) if source in BY_CHANNEL else entry
 
 
-def _txn(work: Work, case: Case, input: Values) -> Txn:
+def _agreed(work: Work, case: Case, on: date) -> Values:
+    """The prepayment that officer, risk control and approver agreed to (domain specification §3); refused where there is none for the day."""
+    found = work.find(CHANGE, {"loan": case.loan["id"], "kind": "prepay", "status": "agreed"}, limit=1, lock=True)
+    work.require(found, ("提前部分还本须先申请并审批通过：请客户经理或客服在贷款页面“申请提前还本”。",
+                         "A prepayment in part is applied for on the loan's page, by the officer or customer service, and agreed to first."))
+    work.require(on <= found[0]["valid_until"], (f"提前还本的批准有效期至 {found[0]['valid_until']}，请取消后重新申请。",
+                                                 f"The prepayment was agreed to until {found[0]['valid_until']}; cancel it and apply anew."))
+    return found[0]
+
+
+def _txn(work: Work, case: Case, input: Values, agreed: Values | None) -> Txn:
     """The receipt as a transaction, refused where its kind asks for more than it brings."""
     kind, on, amount = input["kind"], input["value_date"], cents(input["amount"])
     plain = Txn(case.next_seq, kind, on, amount)
     if kind == "due":
         return plain
-    work.require(all(txn.on <= on for txn in case.txns), ("起息日不能早于该贷款最近一笔交易。", "The value date lies before the loan's last transaction."))
-    life = case.on(on)
-    coming = any(line.due > on and line.open for line in life.lines)
-    allowed = work.get(SNAPSHOT, case.loan["snapshot"])["prepay_allowed"]
+    work.require(case.last_on <= on, ("起息日不能早于该贷款最近一笔交易。", "The value date lies before the loan's last transaction."))
     if kind == "settle":
+        life, allowed = case.on(on), work.get(SNAPSHOT, case.loan["snapshot"])["prepay_allowed"]
+        coming = any(line.due > on and line.open for line in life.lines)
         work.require(not coming or allowed in ("full", "both"), ("该产品不允许提前结清。", "The product does not allow early settlement."))
         asked = settlement(life, on).total - life.suspense
         work.require(amount >= asked, (f"结清应付 {_said(asked)} 元，金额不足。", f"Settling takes {_said(asked)}; the amount is too small."))
         return plain
+    assert agreed is not None
+    txn, asked = prepayment(work, case, plain, cents(agreed["amount"]), agreed["plan_change"])
+    said = _said(txn.given["principal"])
+    work.require(amount >= asked, (f"提前归还本金 {said} 元应付 {_said(asked)} 元（含已到期欠款、截至当日利息与手续费），金额不足。",
+                                   f"Prepaying {said} takes {_said(asked)} with what is due, interest to the day and the fee; the amount is too small."))
+    return txn
+
+
+def prepayment(work: Work, case: Case, plain: Txn, principal: int, plan_change: str) -> tuple[Txn, int]:
+    """A prepayment of so much principal (cents) on the day of ``plain``, and what it takes in all; refused where the loan has no place for it."""
+    on = plain.on
+    life = case.on(on)
+    allowed = work.get(SNAPSHOT, case.loan["snapshot"])["prepay_allowed"]
     work.require(allowed in ("partial", "both"), ("该产品不允许提前部分还本。", "The product does not allow prepayment in part."))
-    principal = cents(input["prepaid_principal"] or ZERO)
-    txn = replace(plain, given={"principal": principal, "plan_change": input["plan_change"] or "reduce_payment"})
+    txn = replace(plain, given={"principal": principal, "plan_change": plan_change})
     left = sum(line.unpaid("principal") for line in life.lines if line.due > on)
+    coming = any(line.due > on and line.open for line in life.lines)
     work.require(coming and 0 < principal < left, (f"提前归还本金应大于 0、小于未到期本金 {_said(left)} 元；全部归还请选择结清。",
                                                   f"The principal prepaid must be above 0 and below the {_said(left)} not yet due; settle to repay all."))
     asked = prepay_needs(case, txn)
     work.require(asked is not None, ("该贷款当前不能提前部分还本。", "This loan cannot be prepaid in part now."))
-    work.require(asked is not None and amount >= asked,
-                 (f"提前归还本金 {_said(principal)} 元应付 {_said(asked or 0)} 元（含已到期欠款、截至当日利息与手续费），金额不足。",
-                  f"Prepaying {_said(principal)} takes {_said(asked or 0)} with what is due, interest to the day and the fee; the amount is too small."))
-    return txn
+    return txn, asked or 0
 
 
 def prepay_needs(case: Case, txn: Txn) -> int | None:
@@ -115,9 +141,21 @@ def owed_now(work: Work, loan: Values | None, input: Values) -> Values:
     coming = any(line.due > on and line.open for line in life.lines)
     may_settle = not coming or work.get(SNAPSHOT, loan["snapshot"])["prepay_allowed"] in ("full", "both")
     settle = money(max(0, settlement(life, on).total - life.suspense)) if loan["status"] != "settled" and may_settle else None
+    prepay = _for_agreed(work, case)
     penalty = sum(open_["penalty"] + open_["compound"] for open_ in (life.open_of(line, on) for line in life.lines))
     return {"on": on, "dpd": life.dpd(on), "overdue": money(late), "penalty": money(penalty), "current": money(running), "due_on": due_on,
-            "from_suspense": money(life.suspense), "due": money(max(0, late + running - life.suspense)), "settle": settle}
+            "from_suspense": money(life.suspense), "due": money(max(0, late + running - life.suspense)), "settle": settle,
+            "prepay": prepay}
+
+
+def _for_agreed(work: Work, case: Case) -> Decimal | None:
+    """What the prepayment that was agreed to takes today; None where there is none, or no place for it."""
+    agreed = work.find(CHANGE, {"loan": case.loan["id"], "kind": "prepay", "status": "agreed"}, limit=1)
+    if not agreed or agreed[0]["valid_until"] < case.today or case.last_on > case.today:
+        return None
+    given = {"principal": cents(agreed[0]["amount"]), "plan_change": agreed[0]["plan_change"]}
+    asked = prepay_needs(case, Txn(case.next_seq, "prepay", case.today, 0, given))
+    return None if asked is None else money(asked)
 
 
 def _bills(case: Case, life: Life, on: date) -> tuple[int, int, date | None]:

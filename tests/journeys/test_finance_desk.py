@@ -13,12 +13,12 @@ pytestmark = pytest.mark.browser
 
 def test_a_repayment_is_filled_in_booked_and_read_as_a_voucher(house: Any, desk: Callable[[str], Desk]) -> None:
     loan = house.lender.loan()
-    customer = house.lender.row("customer", house.lender.row("loan", loan)["customer_id"])["name"]
+    number = house.lender.row("loan", loan)["loan_no"]
     finance = desk("finance")
     finance.go(f"/e/lending.loan/{loan}")
     _dialog_of_a_repayment(finance)
     finance.act("登记还款")
-    _voucher(finance, customer)
+    _voucher(finance, number)
 
 
 def _dialog_of_a_repayment(finance: Desk) -> None:
@@ -35,10 +35,10 @@ def _dialog_of_a_repayment(finance: Desk) -> None:
     finance.page.locator("#dialog [data-close-dialog]").first.click()
 
 
-def _voucher(finance: Desk, customer: str) -> None:
-    """Found by the customer's name, it reads like a voucher: accounts by name, two columns that balance, capitals, the loan."""
+def _voucher(finance: Desk, loan_no: str) -> None:
+    """Found by the number of the loan, it reads like a voucher: accounts by name, two columns that balance, capitals, the loan."""
     finance.menu("账务中心", "会计凭证")
-    finance.page.fill("[name='f.memo']", customer)
+    finance.page.fill("[name='f.memo']", loan_no)
     finance.page.press("[name='f.memo']", "Enter")
     finance.page.wait_for_url("**f.memo=**")
     expect(finance.page.locator("#listzone tbody tr")).to_have_count(2)

@@ -46,7 +46,7 @@ class AlipayServer(Channel):
         sign = base64.b64encode(signer.key.sign(raw.encode(), padding.PKCS1v15(), hashes.SHA256())).decode()
         return 200, {"Content-Type": "application/json"}, f'{{"{node}":{raw},"sign":{json.dumps(sign)}}}'.encode()
 
-    def order(self, node: str, number: str, kind: str, yuan: str, content: Any) -> Any:
+    def order(self, node: str, number: str, kind: str, yuan: str, content: Any, **more: Any) -> Any:
         before = self.fault("silence_before", "error_before")
         if before:
             return None if before == "silence_before" else (502, {}, b"<html></html>")
@@ -55,7 +55,7 @@ class AlipayServer(Channel):
         if self.fault("system"):
             return self.signed(node, {"code": "40004", "msg": "Business Failed", "sub_code": "SYSTEM_ERROR", "sub_msg": "try later"})
         whole, _, part = yuan.partition(".")
-        made = self.take(number, kind, int(whole) * 100 + int(part.ljust(2, "0")))
+        made = self.take(number, kind, int(whole) * 100 + int(part.ljust(2, "0")), **more)
         after = self.fault("silence_after", "error_after")
         if after:
             return None if after == "silence_after" else (500, {}, b"")
@@ -72,8 +72,17 @@ class AlipayServer(Channel):
             "out_trade_no": made.number, "trade_no": made.gateway_no, "total_amount": asked["total_amount"]})
 
     def trade_refund(self, node: str, asked: dict[str, Any]) -> Any:
-        return self.order(node, asked["out_request_no"], "refund", asked["refund_amount"], lambda made: {
-            "out_trade_no": asked["out_trade_no"], "trade_no": made.gateway_no, "fund_change": "Y"})
+        whole, _, part = asked["refund_amount"].partition(".")
+        if int(whole) * 100 + int(part.ljust(2, "0")) > self.refundable(asked["out_trade_no"], asked["out_request_no"]):
+            return self.signed(node, {"code": "40004", "msg": "Business Failed", "sub_code": "ACQ.REFUND_AMT_NOT_EQUAL_TOTAL", "sub_msg": "more than was paid"})
+        again = asked["out_request_no"] in self.books
+
+        def content(made: Any) -> dict[str, Any]:
+            given = [one.cents for one in self.books.values() if one.more.get("original") == asked["out_trade_no"] and one.state == "paid"]
+            return {"out_trade_no": asked["out_trade_no"], "trade_no": made.gateway_no, "fund_change": "N" if again else "Y",
+                    "refund_fee": f"{sum(given) / 100:.2f}"}       # of all refunds together, as Alipay has it
+
+        return self.order(node, asked["out_request_no"], "refund", asked["refund_amount"], content, original=asked["out_trade_no"])
 
     def found(self, node: str, number: str, missing: str, content: Any) -> Any:
         made = self.books.get(number)
@@ -103,6 +112,12 @@ class AlipayServer(Channel):
         if made.kind == "payout":
             fields |= {"msg_method": "alipay.fund.trans.order.changed", "biz_content": json.dumps(
                 {"out_biz_no": number, "order_id": made.gateway_no, "status": "SUCCESS" if made.state == "paid" else "FAIL", "trans_amount": yuan})}
+        elif made.kind == "refund":
+            paid = self.books[made.more["original"]]
+            given = [one.cents for one in self.books.values() if one.more.get("original") == paid.number and one.state == "paid"]
+            fields |= {"out_trade_no": paid.number, "trade_no": paid.gateway_no, "out_biz_no": number, "gmt_refund": "2025-01-15 10:00:00.000",
+                       "total_amount": f"{paid.cents / 100:.2f}", "refund_fee": f"{sum(given) / 100:.2f}",
+                       "trade_status": "TRADE_CLOSED" if sum(given) == paid.cents else "TRADE_SUCCESS"}
         else:
             fields |= {"out_trade_no": number, "trade_no": made.gateway_no, "total_amount": yuan,
                        "trade_status": "TRADE_SUCCESS" if made.state == "paid" else "TRADE_CLOSED"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
+
+RESET = "reset"
 
 
 @dataclass(frozen=True)
@@ -52,13 +56,16 @@ def pair(name: str, issuer: str = "") -> Pair:
 
 @contextmanager
 def listening(handle: Any) -> Iterator[str]:
-    """A server on this machine; ``handle(method, path, headers, body)`` returns (status, headers, body), or None to hang up."""
+    """A server on this machine; ``handle(method, path, headers, body)`` returns (status, headers, body), None to hang up, RESET to tear the line."""
     class Door(BaseHTTPRequestHandler):
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             answer = handle(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
-            if answer is None:
+            if answer is None or answer == RESET:
                 self.close_connection = True
+                if answer == RESET:              # torn off instead of hung up: the other side gets a reset
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.close()
                 return
             status, headers, said = answer
             self.send_response(status)

@@ -73,11 +73,14 @@ class UnionPayServer(Channel):
             assert base64.b64decode(form["customerInfo"]).decode().startswith("{customerNm=")
         elif not any(one.gateway_no == form["origQryId"] for one in self.books.values()):
             return self.signed({"orderId": form["orderId"], "respCode": "33", "respMsg": "no original"})
+        elif int(form["txnAmt"]) > self.refundable(form["origQryId"], form["orderId"]):
+            return self.signed({"orderId": form["orderId"], "respCode": "36", "respMsg": "more than was paid"})
         if self.faults[:1] == ["refuse"]:
             self.faults.pop(0)
             return self.signed({"orderId": form["orderId"], "respCode": "61", "respMsg": "over the limit"})
         self.times[form["orderId"]] = form["txnTime"]
-        made = self.take(form["orderId"], kind, int(form["txnAmt"]), time=form["txnTime"])
+        made = self.take(form["orderId"], kind, int(form["txnAmt"]), time=form["txnTime"],
+                         **({"original": self.number_of(form["origQryId"])} if kind == "refund" else {}))
         after = self.fault("silence_after", "error_after")
         if after:
             return None if after == "silence_after" else (500, {}, b"")

@@ -22,6 +22,8 @@ MCH, API_KEY = "1900001109", "0123456789abcdef0123456789ABCDEF"
 class WechatServer(Channel):
     """``handle`` is the wire. The merchant's key is the pair ``wx-merchant``, the platform's ``wx-platform``."""
 
+    aside = ("/v3/certificates",)
+
     def __init__(self, now: Any) -> None:
         super().__init__()
         self.merchant, self.platform, self.now = pair("wx-merchant"), pair("wx-platform"), now
@@ -76,11 +78,15 @@ class WechatServer(Channel):
         number = asked["out_refund_no" if refund else "out_bill_no"]
         if refund and asked["out_trade_no"] not in self.books:
             return self.signed(404, {"code": "RESOURCE_NOT_EXISTS", "message": "no such order"})
+        if refund and (asked["amount"]["total"] != self.books[asked["out_trade_no"]].cents
+                       or asked["amount"]["refund"] > self.refundable(asked["out_trade_no"], number)):
+            return self.signed(400, {"code": "INVALID_REQUEST", "message": "more than was paid"})
         if "user_name" in asked:
             assert headers["wechatpay-serial"] == self.serial(self.platform)
             oaep = padding.OAEP(mgf=padding.MGF1(hashes.SHA1()), algorithm=hashes.SHA1(), label=None)
             self.names.append(self.platform.key.decrypt(base64.b64decode(asked["user_name"]), oaep).decode())
-        made = self.take(number, "refund" if refund else "payout", asked["amount"]["refund"] if refund else asked["transfer_amount"])
+        made = self.take(number, "refund" if refund else "payout", asked["amount"]["refund"] if refund else asked["transfer_amount"],
+                         **({"original": asked["out_trade_no"]} if refund else {}))
         after = self.fault("silence_after", "error_after")
         if after:
             return None if after == "silence_after" else (500, {}, b"")
@@ -98,16 +104,21 @@ class WechatServer(Channel):
     def told(self, made: Payment) -> dict[str, Any]:
         if made.kind == "refund":
             return {"out_refund_no": made.number, "refund_id": made.gateway_no, "status": {"paid": "SUCCESS", "failed": "CLOSED"}[made.state],
-                    "amount": {"refund": made.cents, "total": made.cents, "currency": "CNY"}}
+                    "amount": {"refund": made.cents, "total": self.books[made.more["original"]].cents, "currency": "CNY"}}
         state = {"paid": "SUCCESS", "failed": "FAIL", "waiting": "WAIT_USER_CONFIRM"}[made.state]
         return {"out_bill_no": made.number, "transfer_bill_no": made.gateway_no, "state": state, "transfer_amount": made.cents}
 
     def notice(self, number: str, *, forged: bool = False, cents: int | None = None, at: float | None = None) -> tuple[dict[str, str], bytes]:
         """A notice about an order, as it is posted."""
         inner = {"mch_id": MCH, **self.told(self.books[number])}
-        if cents is not None:
+        refund = self.books[number].kind == "refund"
+        if refund:
+            inner["refund_status"], inner["mchid"] = inner.pop("status"), inner.pop("mch_id")
+        if cents is not None and refund:
+            inner["amount"]["refund"] = cents
+        elif cents is not None:
             inner["transfer_amount"] = cents
-        body = json.dumps({"id": f"EV-{number}", "event_type": "MCHTRANSFER.BILL.FINISHED", "resource_type": "encrypt-resource",
+        body = json.dumps({"id": f"EV-{number}", "event_type": "REFUND.SUCCESS" if refund else "MCHTRANSFER.BILL.FINISHED", "resource_type": "encrypt-resource",
                            "resource": self.sealed(json.dumps(inner), "mch_payment")}).encode()
         return {name.lower(): value for name, value in self.headers(body, forged, at).items()}, body
 

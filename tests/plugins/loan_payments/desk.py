@@ -8,7 +8,7 @@ from decimal import Decimal as D
 from typing import Any
 
 from metaloom import command
-from metaloom.command.receive_notice import receive_notice
+from metaloom.command.receive_call import NOTICE, receive_call
 from metaloom.plugin.signed_notice import SignedCall
 from tests.plugins.lender import Lender
 
@@ -29,6 +29,16 @@ def one_call(shop: Lender) -> None:
     table = shop.tenant.revision().tables.engine.outbox
     with shop.tenant.write() as conn:
         conn.execute(table.update().where(table.c.id == row["id"]).values(state="done"))
+    rest(shop)
+
+
+def each_call(shop: Lender) -> None:
+    """The worker makes every call that waits, each once; what they ask for next waits for the next round."""
+    table = shop.tenant.revision().tables.engine.outbox
+    for row in [row for row in shop.outbox() if row["state"] == "pending" and row["key"].startswith(("call:pay:", "call:query:"))]:
+        command.handle_call(shop.tenant, row, plugins=shop.plugins, clock=shop.stage.clock)
+        with shop.tenant.write() as conn:
+            conn.execute(table.update().where(table.c.id == row["id"]).values(state="done"))
     rest(shop)
 
 
@@ -75,7 +85,7 @@ def item_of(shop: Lender, made: int, loan: int) -> Any:
 def tell(shop: Lender, headers: Any, body: bytes, gateway: str = "sandbox") -> int:
     """Posts a notice at the engine's door; its status."""
     call = SignedCall(headers={name.lower(): value for name, value in headers.items()}, body=body)
-    return receive_notice(shop.tenant, gateway, call, plugins=shop.plugins, clock=shop.stage.clock, address="203.0.113.9").status
+    return receive_call(shop.tenant, NOTICE, gateway, call, plugins=shop.plugins, clock=shop.stage.clock, address="203.0.113.9").status
 
 
 def said(shop: Lender, order: int, **word: Any) -> None:

@@ -24,7 +24,7 @@ from datetime import datetime
 from metaloom import command
 from metaloom.access import plan_for
 from metaloom.base.clock import FixedClock
-from metaloom.command.receive_notice import receive_notice
+from metaloom.command.receive_call import NOTICE, receive_call
 from metaloom.plugin import registry
 from metaloom.plugin.signed_notice import SignedCall
 from metaloom.storage import Settings, Tenancy
@@ -38,7 +38,7 @@ if what == "call":
         row = conn.execute(table.select().where(table.c.id == said["id"])).mappings().one()
     command.handle_call(tenant, row, plugins=plugins, clock=clock)
 elif what == "notice":
-    receive_notice(tenant, "sandbox", SignedCall(headers=said["headers"], body=said["body"].encode()), plugins=plugins, clock=clock)
+    receive_call(tenant, NOTICE, "sandbox", SignedCall(headers=said["headers"], body=said["body"].encode()), plugins=plugins, clock=clock)
 else:
     with tenant.read() as conn:
         plan = plan_for(conn, tenant.revision(), said["user"])
@@ -84,7 +84,7 @@ def test_a_debit_and_its_refund_survive_death_at_every_place_of_the_call(shop: L
     order = order_of(shop, loan)
     assert [(r["amount"], r["status"]) for r in shop.rows("repayment", loan_id=loan)] == [(order["amount"], "posted")]
     assert (order["status"], shop.account("1012") - held, shop.gateway.paid_cents(order["pay_no"])) == ("succeeded", order["amount"], -order["amount"] * 100)
-    made = shop.create("service", "payment_refund", {"order": order["id"], "why": "wrong", "note": "误扣"})
+    made = shop.create("service", "payment_refund", {"order": order["id"], "amount": order["amount"], "why": "wrong", "note": "误扣"})
     shop.do("fincheck", "payment_refund", made, "pay_back")
     row = waiting(shop, "refund")
     dies(shop, ("call.after_send", "call.after_result"), "call", id=row["id"])
