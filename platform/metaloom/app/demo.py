@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
@@ -66,13 +67,12 @@ def make(tenancy: Tenancy, name: str, *, size: Size | None = None, first_only: b
     point otherwise. ``gently`` leaves room for people who work at the same time. Refuses a tenant that holds records of somebody else's making.
     """
     tenant = tenancy.open(name)
-    stage = DemoStage(tenant, registry or installed(), clock or SystemClock(), progress, first_only=first_only, on_ready=ready, gently=gently)
+    stage = DemoStage(tenant, (registry or installed()).anew(), clock or SystemClock(), progress, first_only=first_only, on_ready=ready, gently=gently,
+                      jobs=True)
     if stage.finished():
         return False
-    try:
+    with tenancy.keeping(name), suppress(ReadySoFar):
         _play(stage, size or Size())
-    except ReadySoFar:
-        return True
     return True
 
 
@@ -87,11 +87,11 @@ def _play(stage: DemoStage, size: Size) -> None:
 
 
 class DemoStage:
-    """Implements :class:`metaloom.plugin.demo_data.Stage` on one tenant."""
+    """Implements :class:`metaloom.plugin.demo_data.Stage` on one tenant. ``jobs``: what the metadata schedules runs on the days that are played."""
 
     def __init__(self, tenant: Tenant, plugins: Registry, clock: Clock, progress: Progress | None = None, *, first_only: bool = False,
-                 on_ready: Callable[[], None] | None = None, gently: bool = False) -> None:
-        self.tenant, self.plugins = tenant, plugins
+                 on_ready: Callable[[], None] | None = None, gently: bool = False, jobs: bool = False) -> None:
+        self.tenant, self.plugins, self._jobs = tenant, plugins, jobs
         self.clock = SimulatedClock(clock, tenant.zone)
         self._tell, self._first_only, self._on_ready, self._gently = progress, first_only, on_ready, gently
         self._journal = Journal(tenant)
@@ -190,6 +190,9 @@ class DemoStage:
         for code, company in self._companies.items():
             self._once(f"day:{code}:{day}", "", lambda ctx, company=company: _move(ctx, company, day))
         self._patiently(lambda: run_due(self.tenant, self._limits, at=self.clock.now()))
+        if self._jobs:
+            self._patiently(lambda: command.schedule_jobs(self.tenant, plugins=self.plugins, clock=self.clock))
+            self._waiting = True
 
     def ready(self) -> None:
         self.drain()

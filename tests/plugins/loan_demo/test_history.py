@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from metaloom import command
 from metaloom.app import demo
@@ -87,14 +88,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     plugins = registry.load()
     tenancy = Tenancy(settings, manifest=plugins.manifest())
     publish(tenancy.create("played", "演示"), tenant_sources(ROOT / "metadata", ROOT / "tenants", "demo"))
-    assert demo.make(tenancy, "played", size=SMALL, first_only=True, registry=registry.load())
+    assert demo.make(tenancy, "played", size=SMALL, first_only=True, registry=plugins)
 
     def stop(done: int, total: int, text: str) -> None:
         if done > total // 2:
             raise Stopped
 
     with pytest.raises(Stopped):
-        demo.make(tenancy, "played", size=SMALL, registry=registry.load(), progress=stop)
+        demo.make(tenancy, "played", size=SMALL, registry=plugins, progress=stop)
     assert demo.make(tenancy, "played", size=SMALL, registry=plugins)
     assert not demo.make(tenancy, "played", size=SMALL, registry=plugins)
     lender = Lender.__new__(Lender)
@@ -128,6 +129,24 @@ def test_debits_are_taken_and_every_day_that_agrees_is_settled_with_the_channel(
     waits = [row for row in played.rows("payment_order", status="succeeded") if row["success_on"] == last]
     held = sum(row["amount"] if row["biz_type"] == "collect" else -row["amount"] for row in waits)
     assert played.account("1012") in (0, held), "only the last day stands with the channel still"
+
+
+def test_days_end_as_they_are_played(played: Lender) -> None:
+    """Not one long day end on the first morning of the server: loans stand at the last day, late ones were late on the way."""
+    loans = played.rows("loan")
+    engine = played.tenant.revision().tables.engine
+    with played.tenant.read() as conn:
+        ends = conn.execute(sa.select(engine.scheduled_run).join(engine.scheduled_job, engine.scheduled_job.c.id == engine.scheduled_run.c.job_id).where(
+            engine.scheduled_job.c.job == "lending.day_end")).all()
+    assert {run.status for run in ends} == {"done"}
+    assert len({run.business_date for run in ends}) > 10
+    last = max(row["business_date"] for row in played.rows("platform.company"))
+    assert {loan["accrued_through"] for loan in loans if loan["status"] != "settled"} == {last}
+
+
+def test_who_serves_after_the_first_part_has_the_real_clock(played: Lender) -> None:
+    """`make run` makes the first part, then serves from the same process: no provider may keep the clock of the story."""
+    assert "payment_gateway" not in {door for door, *_ in played.plugins._made}, "the server asks for providers with its own clock"
 
 
 def test_everything_was_done_by_a_person_who_may_or_by_the_engine(played: Lender) -> None:
