@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
+from metaloom.base.crash import POINTS
 from metaloom.command import handle_call, run_action
-from metaloom.command.crash import POINTS
 from tests import forked
 from tests.command.test_plugin_commands import book, calls, charged
 

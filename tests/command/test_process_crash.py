@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import pytest
 
+from metaloom.base.crash import POINTS
 from metaloom.base.errors import MetaloomError
 from metaloom.command import continue_by_hand, give_up_process, retry_process, start_process
-from metaloom.command.crash import POINTS
 from metaloom.command.handle_process import _answer_in
 from metaloom.command.unit import perform
 from metaloom.job import run_due

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from metaloom.command.crash import POINTS
+from metaloom.base.crash import POINTS
 from tests.job.hall import EARLY, Hall, end_sleepers, is_free
 
 DAY = timedelta(days=1)

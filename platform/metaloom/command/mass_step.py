@@ -15,11 +15,11 @@ from typing import Any
 
 from metaloom.access import Actor
 from metaloom.base.clock import Clock, SystemClock
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import Busy, MetaloomError
 from metaloom.base.messages import Message, message, register
 from metaloom.command import rows
 from metaloom.command.context import ActionDone
-from metaloom.command.crash import crash_point
 from metaloom.command.going import Going, Tried, env_of, read_again, unit_of, wanted_records, write_run
 from metaloom.command.handle_call import system_context
 from metaloom.command.run_mass import Done, digest_of, mass_of, run_mass

@@ -1,0 +1,120 @@
+"""The long form of the storms: ``make storm``.
+
+    python -m tests.storm [--minutes 10] [--seed 1] [--no-mutants]
+
+Seed after seed, on SQLite and on PostgreSQL (METALOOM_TEST_DATABASE_URL), every path is killed at every named place at a drawn time, and
+fails and is killed at drawn statements (at every statement with ``--every``), until the minutes are over; then every mutant is held against
+its check. Prints a table; ends with 1 when anything was not as it must be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+import sqlalchemy as sa
+
+from metaloom.base import heap
+from metaloom.command import password
+from metaloom.storage import sqlite
+from tests.storm import world as worlds
+from tests.storm.mutants import MUTANTS, main
+from tests.storm.paths import PATHS, fill
+from tests.storm.trial import Fault, Run, storm
+from tests.storm.world import World
+
+STATEMENTS = ("payout", "debit", "repay", "day_end")
+DRAWN = 6
+
+
+@contextmanager
+def both_worlds() -> Iterator[dict[str, World]]:
+    """One on each database; PostgreSQL is left out, and said to be, where no server is named."""
+    heap.calm()
+    password.COST, sqlite.SYNCHRONOUS = 2**8, "OFF"
+    folder, found = Path(tempfile.mkdtemp(prefix="storm")), {}
+    try:
+        found["sqlite"] = worlds.make(folder / "sqlite", None, fill)
+        server = os.environ.get("METALOOM_TEST_DATABASE_URL", "")
+        if server:
+            url = sa.make_url(server).set(database=f"metaloom_storm_{os.getpid()}").render_as_string(hide_password=False)
+            found["postgresql"] = worlds.make(folder / "postgresql", url, fill)
+        else:
+            print("PostgreSQL is left out: METALOOM_TEST_DATABASE_URL names no server")
+        yield found
+    finally:
+        for world in found.values():
+            worlds.drop(world)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def occasions(run: Run, name: str, dice: Random, every: bool) -> list[Fault]:
+    """Every place at a drawn time; statements drawn, or all of them."""
+    faults = [Fault("point", point, dice.randint(1, run.points.count(point))) for point in dict.fromkeys(run.points)]
+    if name in STATEMENTS:
+        numbers = range(1, run.statements + 1)
+        for kind in ("kill", "fail"):
+            faults += [Fault(kind, number) for number in (numbers if every else sorted(dice.sample(numbers, min(DRAWN, len(numbers)))))]
+    return faults
+
+
+def storms(found: dict[str, World], minutes: float, seed: int, every: bool) -> list[str]:
+    """Seed after seed until the time is over; the table, and what was not as it must be."""
+    until, tried, wrong, number = time.monotonic() + minutes * 60, Counter[tuple[str, str, str]](), list[str](), seed
+    while time.monotonic() < until:
+        for dialect, world in found.items():
+            for name, path in PATHS.items():
+                if time.monotonic() > until:
+                    break
+                dice = Random(f"{number} {dialect} {name}")
+                _, came = storm(world, path, lambda run, name=name, dice=dice: occasions(run, name, dice, every))
+                for fault, said in came.items():
+                    tried[dialect, name, fault.partition(" ")[0]] += 1
+                    if said:
+                        wrong.append(f"seed {number} {dialect} {name} {said}")
+                        print(wrong[-1], flush=True)
+        number += 1
+    print(f"{'path':10} {'database':11} {'at places':>10} {'at statements':>14} {'failed statements':>18}")
+    for name in PATHS:
+        for dialect in found:
+            counted = [tried[dialect, name, kind] for kind in ("point", "kill", "fail")]
+            print(f"{name:10} {dialect:11} {counted[0]:>10} {counted[1]:>14} {counted[2]:>18}")
+    print(f"seeds {seed} to {number - 1}: {sum(tried.values())} trials, {len(wrong)} not as they must be")
+    return wrong
+
+
+def mutants(names: list[str], found: dict[str, World] | None = None) -> int:
+    """All mutants (or those named) against their checks; how many survive."""
+    if found is None:
+        with both_worlds() as made:
+            return mutants(names, made)
+    survived = []
+    for dialect, world in found.items():
+        survived += main(world, [one for one in MUTANTS if one.on == dialect and (not names or one.name in names or one.check in names)])
+    print(f"mutants: {len([one for one in MUTANTS if one.on in found])}, {len(survived)} survive {survived or ''}")
+    return len(survived)
+
+
+def run() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.storm", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--every", action="store_true", help="fail and kill at every statement")
+    parser.add_argument("--no-mutants", action="store_true")
+    given = parser.parse_args()
+    with both_worlds() as found:
+        wrong = storms(found, given.minutes, given.seed, given.every)
+        return 1 if bool(wrong) + (0 if given.no_mutants else mutants([], found)) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,48 @@
+"""kill -9 at every named place of every path that moves money or changes tables: whoever takes over comes to the same end, to the byte.
+
+And a statement that fails or kills in the midst of a path. The short form draws occasions by seed; ``make storm`` plays all of them, for as
+long as it is told.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from metaloom.base.crash import POINTS
+from tests.storm.conftest import SEED
+from tests.storm.paths import PATHS
+from tests.storm.trial import Fault, Run, storm
+
+ELSEWHERE = {"process.claimed", "process.acted", "process.asking", "process.answered", "run.before_record", "run.after_record"}
+"""Held by tests/command/test_process_crash.py and tests/job/test_jobs_crash.py, which fail when one of theirs is not come by."""
+TRIED: dict[str, set[str]] = {}
+
+
+def occasions(run: Run, name: str, dice: Random) -> list[Fault]:
+    """Each place that belongs to the path, at one of the times when it is come by; and one statement that fails, one that kills."""
+    own = [point for point in dict.fromkeys(run.points) if point.startswith(PATHS[name].points)]
+    faults = [Fault("point", point, dice.randint(1, run.points.count(point))) for point in own]
+    if name in ("payout", "repay", "day_end"):
+        faults += [Fault(kind, dice.randint(1, run.statements)) for kind in ("kill", "fail")]
+    return faults
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_death_at_any_place_comes_to_the_same_end(world: Any, name: str) -> None:
+    dice = Random(f"{SEED} {name}")
+    run, found = storm(world, PATHS[name], lambda run: occasions(run, name, dice))
+    assert found, "no place of the path was come by"
+    TRIED.setdefault(world.dialect, set()).update(run.points)
+    wrong = [said for said in found.values() if said]
+    assert not wrong, f"seed {SEED}: {len(wrong)} of {len(found)}\n" + "\n".join(wrong[:5])
+
+
+def test_every_named_place_is_come_by(world: Any) -> None:
+    """A place that nothing comes by guards nothing."""
+    if len(TRIED.get(world.dialect, ())) < 10:
+        pytest.fail("needs the paths above in the same run")
+    assert set(POINTS) - TRIED[world.dialect] - ELSEWHERE == set()
+    assert set(POINTS) >= ELSEWHERE and len(POINTS) >= 30

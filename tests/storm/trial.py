@@ -1,0 +1,173 @@
+"""One trial: a path in a copy of the world, a fault on the way, recovery, and what must be there in the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from metaloom.base import crash
+from tests.plugins.lender import Lender
+from tests.plugins.loan_servicing.books import books_agree
+from tests.storm import world as worlds
+from tests.storm.child import answer_of, in_child
+from tests.storm.paths import Path, prepared, walk
+from tests.storm.world import World
+
+
+@dataclass(frozen=True)
+class Run:
+    """A path without a fault: what was there in the end, which places it came by in order, how many statements it sent."""
+
+    left: Mapping[str, list[str]]
+    points: tuple[str, ...]
+    statements: int
+
+
+@dataclass(frozen=True)
+class Fault:
+    """``kind``: point | kill | fail; ``at``: the name of the place, or the number of the statement; ``turn``: which time it is come by."""
+
+    kind: str
+    at: str | int
+    turn: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.at}" + (f" #{self.turn}" if self.kind == "point" else "")
+
+
+SPOILED: list[Callable[[Lender], None]] = []
+"""What a mutant does to every database that is opened."""
+
+
+def opened(world: World) -> Lender:
+    shop = world.lender()
+    shop.facts = world.facts  # type: ignore[attr-defined]
+    for spoil in SPOILED:
+        spoil(shop)
+    return shop
+
+
+def plain(world: World, path: Path) -> Run:
+    """The path as it goes when nothing happens."""
+    worlds.reset(world)
+
+    def work() -> Run:
+        points: list[str] = []
+        shop = opened(world)
+        crash.WATCHERS.append(points.append)
+        counted = Statements()
+        counted.listen()
+        walk(shop, path)
+        crash.WATCHERS.clear()
+        sent = counted.sent
+        return Run(ending(shop, path), tuple(points), sent)
+
+    found: Run = answer_of(work)
+    return found
+
+
+def storm(world: World, path: Path, faults: Callable[[Run], Iterable[Fault]]) -> tuple[Run, dict[str, str]]:
+    """The path with each of the faults, one after the other: what came of each, '' when all was as without it.
+
+    In a child that has walked the path once, so that those it forks find every statement compiled."""
+    def work() -> tuple[Run, dict[str, str]]:
+        worlds.reset(world)
+        shop = opened(world)
+        walk(shop, path)
+        ending(shop, path)
+        worlds.rest(world)
+        wanted = plain(world, path)
+        return wanted, {str(fault): tried(world, path, fault, wanted) for fault in faults(wanted)}
+
+    prepared(path.name)
+    found: tuple[Run, dict[str, str]] = answer_of(work)
+    return found
+
+
+def ending(shop: Lender, path: Path) -> dict[str, list[str]]:
+    """What is there in the end; the books must agree and the gateway must have what we have."""
+    left = worlds.dump(shop.tenant)
+    books_agree(shop)
+    gateway_agrees(shop)
+    return left
+
+
+def gateway_agrees(shop: Lender) -> None:
+    """Every payment of ours that succeeded moved there, to the cent and once; nothing moved there that we do not know of."""
+    orders = {row["pay_no"]: row for row in shop.rows("payment_order")}
+    with worlds.gateway(shop.tenant)._books() as books:
+        theirs = {row["order_no"]: row for row in books.execute("SELECT * FROM payout").fetchall()}
+    for number, order in orders.items():
+        sign = {"collect": -1}.get(order["biz_type"], 1)
+        paid = shop.gateway.paid_cents(number)
+        if order["status"] == "succeeded":
+            assert paid == sign * int(order["amount"] * 100), (number, paid, order["amount"])
+        elif order["status"] in ("failed", "cancelled"):
+            assert paid == 0, (number, paid, order["status"])
+    assert not set(theirs) - set(orders), "paid there and unknown here"
+
+
+class Statements:
+    """Counts what is sent to the database, commits included; at one of them something happens."""
+
+    def __init__(self, at: int = 0, what: Callable[[], None] | None = None) -> None:
+        self.at, self.what, self.sent = at, what, 0
+
+    def listen(self) -> None:
+        sa.event.listen(sa.Engine, "before_cursor_execute", self._before)
+        sa.event.listen(sa.Engine, "commit", self._before)
+
+    def _before(self, *given: Any) -> None:
+        self.sent += 1
+        if self.sent == self.at and self.what is not None:
+            self.what()
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fail() -> None:
+    raise sa.exc.OperationalError("(planted)", {}, Exception("the connection is gone"))
+
+
+def tried(world: World, path: Path, fault: Fault, wanted: Run) -> str:
+    """'' when the path came to the same end in spite of the fault; else what is different."""
+    worlds.reset(world)
+
+    def first() -> None:
+        shop = opened(world)
+        seen = 0
+
+        def at_point(name: str) -> None:
+            nonlocal seen
+            seen += name == fault.at
+            if name == fault.at and seen == fault.turn:
+                die()
+
+        if fault.kind == "point":
+            crash.WATCHERS.append(at_point)
+        else:
+            Statements(int(fault.at), die if fault.kind == "kill" else fail).listen()
+        walk(shop, path)
+
+    ended = in_child(first)
+    if fault.kind != "fail" and not ended.killed:
+        return f"{fault}: was not come by ({ended.fault[-300:]})"
+
+    def second() -> dict[str, list[str]]:
+        shop = opened(world)
+        worlds.expire(shop.tenant)
+        walk(shop, path)
+        return ending(shop, path)
+
+    ended = in_child(second)
+    if ended.fault or ended.killed:
+        return f"{fault}: {ended.fault[-1500:] or 'killed'}"
+    said = worlds.difference(wanted.left, ended.answer)
+    return f"{fault}:\n{said}" if said else ""
