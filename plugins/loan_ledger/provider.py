@@ -28,12 +28,16 @@ HAPPENINGS: Mapping[str, tuple[str, ...]] = {
     "accrual_resumed": ("principal", "principal_overdue"),
     "memorandum": _both("off_interest", "written_off"),
     "repayment": REPAYMENT,
+    "vat": _both("interest", "penalty", "compound", "fee"),
     "waiver": ("interest", "penalty", "compound", "fee", "interest_accrued", "interest_overdue", "fee_due", "off_interest"),
     "refund": ("refund",),
     "provision": _both("provision"),
     "write_off": (*RECEIVABLE, "written_off"),
-    "recovery": ("received", "collected", "from_suspense", "recovered", "surplus", "written_off"),
-    "adjustment": tuple(f"{name}_{way}" for name in (*RECEIVABLE, "suspense", "allowance") for way in ("up", "down")),
+    "coupon": ("coupon", "interest_accrued", "interest_overdue", "interest", "off_interest"),
+    "repossess": (*RECEIVABLE, "worth", "allowance", "impairment"),
+    "transfer": (*RECEIVABLE, "worth", "allowance", "impairment", "gain"),
+    "recovery": ("received", "collected", "from_suspense", "recovered", "interest", "penalty", "compound", "fee", "surplus", "written_off", "off_interest"),
+    "adjustment": tuple(f"{name}_{way}" for name in (*RECEIVABLE, "suspense", "allowance", "coupon", "asset", "gain") for way in ("up", "down")),
 }
 """What may happen to a loan, and the amounts that each of it takes: one accounting event for each (domain specification §6)."""
 _CAME = frozenset({"received", "collected", "from_suspense"})

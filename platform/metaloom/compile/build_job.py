@@ -16,6 +16,7 @@ from metaloom.compile.scope import USER, USER_NAMES, entity_scope, field_type
 from metaloom.expression import Scope
 from metaloom.model import Catalog, Field, Job, JobStep, Who
 
+COMPANY = "platform.company"
 FACTS = ("done", "failed", "day")
 _SLOT = re.compile(r"\{([^{}]*)\}")
 
@@ -43,6 +44,10 @@ def _step(context: Context, folder: Folder, address: str, node: Node) -> JobStep
         return _mass(context, address, node)
     if node.get("notify") is not None:
         return _notify(context, folder, address, node)
+    if node.get("hold") is not None:
+        return JobStep("hold", names=strings(node.get("hold")), to=_roles(context, folder, address, node.get("tell")), position=node.position)
+    if node.get("close_months") is not None:
+        return _close_months(context, folder, address, node)
     rules = node.get("evaluate_warnings")
     assert rules is not None
     names = tuple(name if "." in name.partition("/")[0] else f"{folder.pack}.{name}" for name in strings(rules))
@@ -92,6 +97,17 @@ def _notify(context: Context, folder: Folder, address: str, node: Node) -> JobSt
         "notify", target, context.find("message template", inner.get("template"), folder.pack, address), expression(inner.get("where")),
         subject=text(inner.get("subject")), body=text(inner.get("body")), when=string(inner.get("when"), "always"), to=to,
         channels=strings(inner.get("channels")), urgent=flag(inner.get("urgent")), position=node.position)
+
+
+def _close_months(context: Context, folder: Folder, address: str, node: Node) -> JobStep:
+    inner = node.get("close_months")
+    assert inner is not None
+    want(context, inner.get("automatic"), address, lambda catalog: entity_scope(catalog, COMPANY) if COMPANY in catalog.entities else Scope(), targets=SERVER)
+    return JobStep("close_months", where=expression(inner.get("automatic")), to=_roles(context, folder, address, inner.get("offer_to")), position=node.position)
+
+
+def _roles(context: Context, folder: Folder, address: str, node: Node | None) -> tuple[Who, ...]:
+    return tuple(Who("role", found) for n in (node.value if node else ()) if (found := context.find("role", n, folder.pack, address)))
 
 
 def _facts_only(context: Context, address: str, inner: Node) -> None:

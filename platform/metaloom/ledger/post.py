@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from metaloom import expression
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message, register
 from metaloom.model import AccountingRule, Catalog
@@ -167,6 +168,7 @@ def store(conn: sa.Connection, tables: Any, entry: Entry, legs: tuple[Leg, ...],
     conn.execute(tables.engine.ledger_leg.insert(), [_leg_row(entry, entry_id, line, leg, shared, now)
                                                      for line, leg in enumerate(legs, start=1)])
     conn.execute(entries.update().where(entries.c.id == entry_id).values(state="posted", posted_at=now, row_version=2))
+    crash_point("ledger.posted")
     return entry_id
 
 

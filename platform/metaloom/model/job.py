@@ -21,6 +21,8 @@ class JobStep:
     ``evaluate_warnings``: ``names`` of warning rules, none for all of them.
     ``notify``: ``to`` are told the template ``name``, or ``subject`` and ``body``, on ``channels``; only when ``when`` allows
     (always | failed). With ``entity`` of every record for which ``where`` holds, each in a transaction of its own.
+    ``hold``: ``names`` of invariants of plugins, and ``trial_balance``; where one does not hold the run ends as failed.
+    ``close_months``: months of the company's books that are over are closed where ``where`` holds of the company, else offered to ``to``.
     """
 
     verb: str

@@ -58,6 +58,8 @@ def actions_exist(catalog: Catalog, context: Context) -> None:
                 _check_mass(catalog, context, job, step, _spot(context, job, "steps", str(number), "mass"))
             elif step.verb == "run":
                 _check_command(context, job, step, _spot(context, job, "steps", str(number), "run"))
+            elif step.verb == "hold":
+                _check_held(context, job, step, _spot(context, job, "steps", str(number), "hold"))
             elif step.verb == "notify":
                 _check_telling(catalog, context, job, step, _spot(context, job, "steps", str(number), "notify"))
 
@@ -91,6 +93,16 @@ def _check_mass(catalog: Catalog, context: Context, job: Job, step: JobStep, whe
         say(context, "ML-JOB-007", where, job.address, entity=step.entity)
     if job.run_as:
         say(context, "ML-JOB-010", where, job.address, name=step.name)
+
+
+def _check_held(context: Context, job: Job, step: JobStep, where: Position) -> None:
+    """What is held is the trial balance, or an invariant that a plugin has."""
+    known = ("trial_balance", *sorted(context.plugins.invariants))
+    for name in step.names:
+        if name not in known and context.plugins.complete:
+            say(context, "ML-REF-001", where, job.address, what="invariant of a plugin", name=name, hint=_did_you_mean(name, known))
+    if job.run_as:
+        say(context, "ML-JOB-010", where, job.address, name="hold")
 
 
 def _check_rules(catalog: Catalog, context: Context, job: Job, step: JobStep, where: Position) -> None:

@@ -1,0 +1,129 @@
+"""Steps of a job about a company's books: that they are right (``hold``), and that months which are over are closed (``close_months``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+
+from metaloom import ledger
+from metaloom.base.errors import NotPossible
+from metaloom.base.messages import Message, message, register, words
+from metaloom.base.text import Text
+from metaloom.command import evaluate, rows
+from metaloom.command.close_month import PERIOD, close_in
+from metaloom.command.environment import COMPANY, business_date
+from metaloom.command.going import Going, unit_of
+from metaloom.command.live import Live
+from metaloom.command.notify import notify
+from metaloom.command.unit import Unit
+from metaloom.model import JobStep
+from metaloom.plugin.invariant import Breach, checked
+from metaloom.record import Survey
+
+MESSAGE = "platform.message"
+TRIAL_BALANCE = "trial_balance"
+"""The engine's own among the names of a step ``hold``."""
+SHOWN = 50
+"""Breaches that a run tells at most."""
+
+register({
+    "job.hold": ("账务核对不符（{number} 项），请先查明原因，再重跑。", "The books do not agree ({number} findings); find out why, then run it again."),
+    "job.hold_more": ("核对不符的超过 {number} 项，其余未列出。", "More than {number} things do not agree; the rest is not listed."),
+    "job.no_invariant": ("没有名为“{name}”的核对项。", "There is nothing called {name} that could be held."),
+    "ledger.off": ("试算不平衡：{currency} 借方合计 {debit}，贷方合计 {credit}，差额 {off}。",
+                   "The trial balance is off: {debit} debit, {credit} credit in {currency}, difference {off}."),
+    "ledger.offered": ("{company} {month} 可以月结：准备金已计提，试算平衡，明细与总账一致。",
+                       "{month} of {company} can be closed: provision is made, the trial balance is zero, the sub-ledger agrees."),
+})
+
+
+class DoesNotHold(NotPossible):
+    """Something is not as it must be: the sentence tells what is off in the company's books as a whole; ``breaches``: the records it comes from,
+    one row for each (entity, id, sentence)."""
+
+    def __init__(self, breaches: Sequence[tuple[str, int | None, Message]]) -> None:
+        whole = [said for entity, record, said in breaches if record is None or entity == COMPANY]
+        super().__init__(_together([message("job.hold", number=len(breaches)), *whole]))
+        by_record: dict[int, tuple[str, list[Message]]] = {}
+        for entity, record, said in breaches:
+            if record is not None and entity != COMPANY:
+                by_record.setdefault(record, (entity, []))[1].append(said)
+        self.breaches = [(entity, record, _together(said)) for record, (entity, said) in by_record.items()]
+
+
+def _together(said: Sequence[Message]) -> Message:
+    """What is to be said at once, in each language."""
+    zh, en = ("".join(f"{one.say('zh').rstrip('。')}。" for one in said), " ".join(f"{one.say('en').rstrip('.')}." for one in said))
+    return words(Text(zh.replace("{", "（").replace("}", "）"), en.replace("{", "(").replace("}", ")")))
+
+
+def hold(going: Going, step: JobStep) -> None:
+    """Looks, in one picture that only reads, at the rows of the run's company; DoesNotHold with the account and the difference. What is told of
+    another company is for the run of that company."""
+    ctx, company = going.ctx, going.run.company_id
+    found: list[tuple[str, int | None, Message]] = []
+    with ctx.tenant.read() as conn:
+        for name in step.names:
+            for breach in _looked(going, conn, name):
+                if not (breach[0] == COMPANY and company is not None and breach[1] != company):
+                    found.append(breach)
+                if len(found) > SHOWN:
+                    raise DoesNotHold([*found[:SHOWN], (COMPANY, company, message("job.hold_more", number=SHOWN))])
+    if found:
+        raise DoesNotHold(found)
+
+
+def _looked(going: Going, conn: Any, name: str) -> Iterator[tuple[str, int | None, Message]]:
+    if name == TRIAL_BALANCE:
+        yield from _trial_balance(going, conn)
+        return
+    found = next(((said, invariant) for said, invariant in going.ctx.plugins.invariants() if f"{said.plugin}.{said.name}" == name), None)
+    if found is None:
+        raise NotPossible(message("job.no_invariant", name=name))
+    said, invariant = found
+    survey = Survey(conn, going.ctx.revision, going.run.company_id)
+    yield from ((breach.entity, breach.id, _words(breach)) for breach in islice(checked(invariant(survey), said.plugin), 10 * SHOWN))
+
+
+def _words(breach: Breach) -> Message:
+    return words(breach.said if breach.said is not None else Text(breach.text, breach.text))
+
+
+def _trial_balance(going: Going, conn: Any) -> Iterator[tuple[str, int | None, Message]]:
+    company, unit = going.run.company_id, unit_of(going, conn)
+    for one in [company] if company is not None else [row["id"] for row in rows.find(unit, COMPANY, {})]:
+        sums: dict[str, tuple[Decimal, Decimal]] = {}
+        for account in ledger.trial_balance(conn, unit.tables, company_id=one):
+            debit, credit = sums.get(account.currency, (Decimal(0), Decimal(0)))
+            sums[account.currency] = debit + account.debit, credit + account.credit
+        yield from ((COMPANY, one, message("ledger.off", currency=currency, debit=f"{debit:,.2f}", credit=f"{credit:,.2f}", off=f"{debit - credit:,.2f}"))
+                    for currency, (debit, credit) in sums.items() if debit != credit)
+
+
+def close_months(going: Going, unit: Unit, step: JobStep, people: Sequence[int]) -> None:
+    """Closes every month that is over where the company wants it so, else offers the next one to whoever may close it, once. A run that held
+    something back does neither: what belongs into the month may still be missing."""
+    run = going.run
+    if run.failed:
+        return
+    stored = [row for row in rows.find(unit, COMPANY, {"active": True}, live_only=True) if run.company_id in (None, row["id"])]
+    for company in sorted(stored, key=lambda row: row["id"]):
+        today, entity = business_date(unit, company["id"]), unit.entity(COMPANY)
+        automatic = bool(step.where) and evaluate.value(unit, entity, step.where, Live(unit, entity, company), unit.env(company["id"]))
+        while (month := ledger.next_to_close(unit.conn, unit.tables, company["id"])) is not None and month.last < today:
+            if automatic is not True:
+                _offer(unit, company, str(month), people)
+                break
+            close_in(unit, str(month), company["id"])
+
+
+def _offer(unit: Unit, company: Any, month: str, people: Sequence[int]) -> None:
+    link = f"/e/{PERIOD}/new?month={month}&company={company['id']}"
+    about = {"entity": COMPANY, "record_id": company["id"]}
+    if not rows.find(unit, MESSAGE, {**about, "kind": PERIOD, "link": link}, limit=1):
+        notify(unit, people, kind=PERIOD, subject=message("ledger.offered", company=company["name"], month=month), link=link, **about)
+
+
+__all__ = ["TRIAL_BALANCE", "DoesNotHold", "close_months", "hold"]

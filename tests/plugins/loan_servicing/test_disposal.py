@@ -1,0 +1,144 @@
+"""Coupons, assets taken in payment, loans that are sold (domain specification §6, events 14, 20 and 21; E29)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal as D
+from typing import Any
+
+import pytest
+
+from metaloom.base.errors import NotPossible
+from tests.plugins.lender import Lender
+from tests.plugins.loan_servicing.books import books_agree
+from tests.plugins.loan_servicing.days import as_the_fold_says, end_day, runs, tick
+from tests.plugins.loan_servicing.test_changes import change, propose
+
+NAMES = ("coupon", "beyond", "repossessed", "kept", "sold", "at a loss", "earlier")
+
+
+@pytest.fixture(scope="module")
+def loans(both_lenders: Lender) -> dict[str, int]:
+    tick(both_lenders)
+    product = both_lenders.product()
+    return {name: both_lenders.loan(product) for name in NAMES}
+
+
+def used(shop: Lender, loan: int) -> D:
+    """Of the borrower's limit, which revolves."""
+    limit = shop.row("credit_limit", shop.row("loan", loan)["limit_id"])
+    assert limit["mode"] == "revolving"
+    return D(limit["used"])
+
+
+def done_by(shop: Lender, loan: int, kind: str, **given: Any) -> Mapping[str, Any]:
+    return shop.row("loan_change", change(shop, loan, kind, **given))
+
+
+def posted(shop: Lender, row: Mapping[str, Any]) -> dict[tuple[str, str], D]:
+    """(side, account) → amount of the voucher of a change."""
+    return {(leg["side"], leg["account"]): leg["amount"] for leg in shop.rows("platform.ledger_leg", entry_id=row["voucher_id"])}
+
+
+def test_e29_a_coupon_pays_interest_at_the_cost_of_marketing(both_lenders: Lender, loans: dict[str, int]) -> None:
+    shop, loan = both_lenders, loans["coupon"]
+    with pytest.raises(NotPossible, match="优惠金额|coupon"):
+        propose(shop, loans["beyond"], "coupon", amount=D("1000.01"))
+    end_day(shop, 31)
+    assert shop.stage.today == date(2025, 2, 15)
+    done = done_by(shop, loan, "coupon", amount=D("233.33"))
+    assert posted(shop, done) == {("debit", "6601"): D("233.33"), ("credit", "1132.01"): D("233.33")}
+    assert shop.row("loan", loan)["next_due_amount"] == D("8651.55")
+    shop.repay(loan, "8651.55", on=shop.stage.today)
+    row = shop.row("loan", loan)
+    assert (row["paid_periods"], row["book_income_interest"], row["book_coupon"], row["suspense"]) == (1, D("1000.00"), D("233.33"), 0)
+    books_agree(shop)
+    shop.do("fincheck", "loan_change", done["id"], "reverse_change", {}, "券已作废")
+    row = shop.row("loan", loan)
+    assert (row["next_due_amount"], row["book_coupon"], row["book_income_interest"]) == (D("233.33"), 0, D("1000.00"))
+    books_agree(shop)
+    shop.repay(loan, "233.33", on=shop.stage.today)
+    for name in NAMES[2:]:
+        shop.repay(loans[name], "8884.88", on=shop.stage.today)
+    books_agree(shop)
+
+
+def test_a_sale_above_the_books_is_a_gain_and_settles_the_loan(both_lenders: Lender, loans: dict[str, int]) -> None:
+    shop, loan = both_lenders, loans["sold"]
+    end_day(shop, 10)
+    before = shop.row("loan", loan)
+    held = before["book_normal"] + before["book_interest"]
+    assert (before["book_normal"], before["book_interest"]) == (D("92115.12"), D("307.05")), "10 days of 92115.12 at 12 %"
+    done = done_by(shop, loan, "transfer", amount=D("93000.00"))
+    assert posted(shop, done) == {("debit", "1002"): D("93000.00"), ("credit", "1303.01"): D("92115.12"), ("credit", "1132.01"): D("307.05"),
+                                  ("credit", "6111"): D("93000.00") - held}
+    after = shop.row("loan", loan)
+    assert (after["status"], after["settled_by"], after["principal_balance"], after["book_allowance"]) == ("settled", "transfer", 0, before["book_allowance"])
+    assert used(shop, loan) == D("92115.12"), "the borrower repaid none of it"
+    books_agree(shop)
+    shop.do("fincheck", "loan_change", done["id"], "reverse_change", {}, "转让未成交")
+    back = shop.row("loan", loan)
+    assert {name: back[name] for name in back if name.startswith("book_") or name in ("status", "principal_balance", "next_due_amount")} == {
+        name: before[name] for name in before if name.startswith("book_") or name in ("status", "principal_balance", "next_due_amount")}
+    assert used(shop, loan) == D("92115.12")
+    books_agree(shop)
+    change(shop, loan, "transfer", amount=D("93000.00"))
+    assert used(shop, loan) == D("92115.12")
+    books_agree(shop)
+
+
+def test_a_sale_below_the_books_takes_the_allowance_first(both_lenders: Lender, loans: dict[str, int]) -> None:
+    shop, loan = both_lenders, loans["at a loss"]
+    before = shop.row("loan", loan)
+    assert before["book_allowance"] == D("1500.00"), "set aside at the end of January"
+    end_day(shop, 4)
+    assert shop.row("loan", loan)["book_allowance"] == D("1381.73") and shop.stage.today == date(2025, 3, 1)
+    done = done_by(shop, loan, "transfer", amount=D("80000.00"))
+    held = posted(shop, done)
+    interest = held["credit", "1132.01"]
+    assert held == {("debit", "1002"): D("80000.00"), ("debit", "1304"): D("1381.73"), ("debit", "6701"): D("92115.12") + interest - D("81381.73"),
+                    ("credit", "1303.01"): D("92115.12"), ("credit", "1132.01"): interest}
+    assert shop.row("loan", loan)["book_allowance"] == 0
+    with pytest.raises(NotPossible):
+        propose(shop, loan, "transfer", amount=D("1.00"))
+    books_agree(shop)
+
+
+def test_a_sale_dated_before_the_last_month_end_leaves_no_allowance_behind(both_lenders: Lender, loans: dict[str, int]) -> None:
+    shop, loan = both_lenders, loans["earlier"]
+    assert (shop.stage.today, shop.row("loan", loan)["book_allowance"]) == (date(2025, 3, 1), D("1381.73"))
+    change(shop, loan, "transfer", on=date(2025, 2, 20), amount=D("80000.00"))
+    after = shop.row("loan", loan)
+    assert (after["book_allowance"], after["book_impairment"]) == (0, D("92115.12") + D("153.53") - D("80000.00")), "five days of interest"
+    books_agree(shop)
+
+
+def test_an_asset_is_taken_for_a_loan_that_earns_no_more_and_what_is_left_of_the_allowance_goes_back(both_lenders: Lender, loans: dict[str, int]) -> None:
+    shop, loan = both_lenders, loans["repossessed"]
+    end_day(shop, (date(2025, 7, 2) - shop.stage.today).days)
+    before = shop.row("loan", loan)
+    assert before["non_accrual"] and before["book_non_accrual"] == D("92115.12") and before["book_off_interest"] > 0
+    assert before["book_allowance"] == D("27634.54"), "30 % of a substandard loan, at the end of June"
+    with pytest.raises(NotPossible, match="抵债|asset"):
+        propose(shop, loan, "repossess", amount=D("92115.13"))
+    done = done_by(shop, loan, "repossess", amount=D("70000.00"))
+    assert posted(shop, done) == {("debit", "1441"): D("70000.00"), ("debit", "1304"): D("22115.12"), ("credit", "1303.03"): D("92115.12")}
+    after = shop.row("loan", loan)
+    assert (after["status"], after["settled_by"], after["book_asset"], after["book_allowance"]) == ("settled", "repossess", D("70000.00"), D("5519.42"))
+    assert (after["book_off_interest"], after["book_income_interest"]) == (0, before["book_income_interest"]), "what was never income is asked for no more"
+    assert shop.account("1441") == D("70000.00")
+    books_agree(shop)
+    end_day(shop, 30)
+    assert runs(shop)[-1]["status"] == "done" and shop.stage.today == date(2025, 8, 1)
+    assert shop.row("loan", loan)["book_allowance"] == 0, "the month end gives back what is not needed"
+    as_the_fold_says(shop)
+    books_agree(shop)
+    shop.do("fincheck", "loan_change", done["id"], "reverse_change", {}, "抵债协议被撤销")
+    back = shop.row("loan", loan)
+    assert (back["status"], back["book_asset"], back["book_non_accrual"], back["settled_by"]) == ("normal", 0, D("92115.12"), None)
+    books_agree(shop)
+    end_day(shop)
+    assert runs(shop)[-1]["status"] == "done"
+    as_the_fold_says(shop)
+    books_agree(shop)
