@@ -1,4 +1,4 @@
-"""Daily interest of loans that pay as agreed, in whole numbers: the same amounts as the fold, without reading the history.
+"""Daily interest of loans that pay as agreed, reckoned by the database in whole numbers: the same amounts as the fold, without the history.
 
 The rule is that of the time line: actual days from the start of the period on the base of the product, rounded once, whole on the due date,
 never above the bill. What is booked on a day is the difference of two such sums, so no cent drifts whatever the number of days.
@@ -6,35 +6,70 @@ never above the bill. What is booked on a day is the difference of two such sums
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
+from metaloom.plugin.mass import Reckoned, Sql, Terms
+
+CHANGE, REPAYMENT = "lending.loan_change", "lending.repayment"
 BASES: Final = {"30/360": 360, "ACT/360": 360, "ACT/365": 365}
 """Days of a year by which broken time counts (domain specification §4.1)."""
 RATE_ONE: Final = 10**8
+LARGEST: Final = 4 * 10**18
+"""Half of what a whole number of the database holds: a product beyond it (millions at a high rate over years) is left to the fold."""
+CLEAN: Final = ("dpd", "non_accrual", "overdue_amount", "penalty_balance", "compound_balance", "book_overdue", "book_non_accrual",
+                "book_interest_overdue", "book_off_interest")
 
 
-class Running(NamedTuple):
-    """A bill: dates as ordinals, amounts in cents. ``base``: principal owed while its period runs; ``taken``: interest paid or waived."""
+def as_agreed(terms: Terms, until: int, longest: int) -> Reckoned:
+    """Loans of which nothing is late by the day ``until``, was late, was changed, or stands in the books otherwise than as principal and running
+    interest. ``stood``: interest accrued and unpaid on the morning of their last day, which is what the books say; ``owed``: on each day; ``tax_stood``
+    and ``tax``: value-added tax in the interest that those bills earned by then, paid or not."""
+    through, due = terms.of("accrued_through"), terms.of("next_due_on")
+    bill = _bill(terms, until)
+    stood, owed = (terms.sum(_unpaid(terms, bill, day)) for day in (through, terms.each))
+    tax_stood, tax = (terms.sum(_tax(terms, bill, day)) for day in (through, terms.each))
+    return Reckoned(
+        {"stood": stood, "owed": owed, "tax_stood": tax_stood, "tax": tax,
+         **{name: terms.of(name) for name in ("principal_balance", "risk_class", "book_income_interest", "book_vat_interest")}},
+        where=[terms.of("status") == "normal", due >= until, through < terms.each, through >= until - longest,
+               *(terms.filled(terms.of(name), 0) == 0 for name in CLEAN),
+               terms.none(CHANGE, "loan", {"status": "applied"}), terms.none(REPAYMENT, "loan", {"kind": ["prepay", "settle"], "status": "posted"}),
+               terms.row("status").in_(["not_due", "partial", "paid"]), terms.row("due_date") >= through, terms.row("start_date") < until],
+        having=[terms.sum(terms.case((bill.too_large, 1), other=0)) == 0, stood == terms.of("book_interest")])
 
-    start: int
-    due: int
-    base: int
-    interest: int
-    taken: int
+
+@dataclass(frozen=True)
+class Bill:
+    """``base``: principal owed while its period runs; ``year``: 10⁸ times the days of a year; ``tax_rate``: of value-added tax, times 10⁸;
+    ``too_large``: whole numbers do not hold a product."""
+
+    base: Sql
+    year: Sql
+    tax_rate: Sql
+    too_large: Sql
 
 
-def quick(bills: Sequence[Running], rate: int, day_count: str, since: int, until: int, *, flat_base: int = 0) -> Iterator[int]:
-    """Interest accrued and unpaid of the bills on each day from ``since`` to ``until``, both included. ``rate``: a year's, in 10⁻⁸."""
-    whole = RATE_ONE * BASES[day_count]
-    for day in range(since, until + 1):
-        owed = 0
-        for start, due, base, interest, taken in bills:
-            if day <= start:
-                continue
-            ran = interest
-            if day < due:
-                ran = min((2 * (flat_base or base) * rate * (day - start) + whole) // (2 * whole), interest)
-            if ran > taken:
-                owed += ran - taken
-        yield owed
+def _bill(terms: Terms, until: int) -> Bill:
+    base = terms.case((terms.of("repay_method") == "FLAT", terms.of("principal_amount")), other=terms.row("principal") + terms.row("balance"))
+    year = terms.case(*((terms.linked("snapshot", "day_count") == name, terms.number(RATE_ONE * days)) for name, days in BASES.items()),
+                      other=terms.number(0))
+    too_large = terms.roughly(base) * terms.of("annual_rate") * (until - terms.row("start_date")) > LARGEST
+    tax_rate = terms.filled(terms.linked("snapshot", "vat_rate"), 0)
+    taxed_too_large = terms.roughly(terms.row("interest")) * tax_rate > LARGEST // 2
+    return Bill(base, year, tax_rate, too_large | taxed_too_large | (year == 0))
+
+
+def _unpaid(terms: Terms, bill: Bill, day: Sql) -> Sql:
+    """Interest of a bill that ran by the morning of the day and was neither paid nor waived."""
+    start, interest = terms.row("start_date"), terms.row("interest")
+    ran = terms.case((day <= start, 0), (day >= terms.row("due_date"), interest), (bill.too_large, 0), other=terms.least(
+        (2 * bill.base * terms.of("annual_rate") * (day - start) + bill.year) // (2 * bill.year), interest))
+    return terms.most(ran - terms.row("paid_interest") - terms.filled(terms.row("waived_interest"), 0), 0)
+
+
+def _tax(terms: Terms, bill: Bill, day: Sql) -> Sql:
+    """价税分离: the tax in what the bill earned by the morning of the day, less what was waived; rounded half up, bill by bill, as ``vat_in`` does."""
+    income = terms.row("paid_interest") + _unpaid(terms, bill, day)
+    one = RATE_ONE + bill.tax_rate
+    return terms.case((bill.tax_rate == 0, 0), (bill.too_large, 0), other=(2 * income * bill.tax_rate + one) // (2 * one))

@@ -7,96 +7,25 @@ closed is never touched: what turned out differently is booked today.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import date
 from typing import Final
 
-from .fold import Life, Line, Receipt, ran
+from .holding import NAMES, RECEIVABLE, TAXED, Books, books_of, vat_in
+from .life import Life, Part, Receipt, regained
+
+OURS: Final = (*RECEIVABLE, "coupon", "asset")
+THEIRS: Final = ("suspense", "allowance", "gain")
+"""Balances that a replay may have to correct, by the side on which they grow."""
 
 
-@dataclass(frozen=True, slots=True)
-class Books:
-    """Balances of one loan in cents, on the side on which the account grows; the comment names the account."""
-
-    normal: int = 0  # 1303.01
-    overdue: int = 0  # 1303.02
-    non_accrual: int = 0  # 1303.03
-    interest: int = 0  # 1132.01
-    interest_overdue: int = 0  # 1132.02, penalty and compound interest with it
-    fee: int = 0  # 1221
-    suspense: int = 0  # 2241.01
-    income_interest: int = 0  # 6011.01
-    income_penalty: int = 0  # 6011.02
-    income_compound: int = 0  # 6011.03
-    income_fee: int = 0  # 6021
-    allowance: int = 0  # 1304
-    impairment: int = 0  # 6701
-    off_interest: int = 0  # 9001, off the books
-    written_off: int = 0  # 9002, off the books
-
-
-NAMES: Final = tuple(one.name for one in fields(Books))
-RECEIVABLE: Final = ("normal", "overdue", "non_accrual", "interest", "interest_overdue", "fee")
-OTHER_SIDE: Final = ("suspense", "income_interest", "income_penalty", "income_compound", "income_fee", "allowance")
-"""Accounts that grow in credit; impairment grows in debit, like what is owed to us."""
 class Uneven(ValueError):
     """What stands in the books of a loan cannot have come of its transactions."""
 
 
 Entry = tuple[str, dict[str, int]]
 """An accounting event and its amounts, all above zero."""
-
-def books_of(life: Life, on: date, *, non_accrual: bool | None = None) -> Books:
-    """The balances that the history wants at the end of ``on``. ``non_accrual``: as if the loan (did not) earn."""
-    off = life.non_accrual if non_accrual is None else non_accrual
-    if life.written_off is not None:
-        return _written_off(life, on)
-    sums = dict.fromkeys(NAMES, 0)
-    for line in life.lines:
-        _add_line(sums, life, line, on, off)
-    if off:
-        sums["non_accrual"] = sums["normal"] + sums["overdue"]
-        sums["normal"] = sums["overdue"] = sums["interest"] = sums["interest_overdue"] = 0
-    return Books(**{**sums, "suspense": life.suspense, "allowance": life.allowance, "impairment": life.impairment})
-
-
-def _add_line(sums: dict[str, int], life: Life, line: Line, on: date, off: bool) -> None:
-    open_ = life.open_of(line, on)
-    late = life.late(line, on) > 0
-    sums["overdue" if late else "normal"] += open_["principal"]
-    taken, waived = line.taken("interest"), line.waived
-    earned = max(ran(life, line, on), taken)
-    sums["interest_overdue" if late else "interest"] += earned - taken
-    sums["interest_overdue"] += open_["penalty"] + open_["compound"]
-    sums["fee"] += open_["fee"]
-    sums["income_fee"] += line.agreed["fee"] - waived.get("fee", 0)
-    unpaid = {"interest": earned - taken, "penalty": open_["penalty"], "compound": open_["compound"]}
-    for name, amount in unpaid.items():
-        paid = line.taken(name) - waived.get(name, 0)
-        sums[f"income_{name}"] += paid + (0 if off else amount)
-        sums["off_interest"] += amount if off else 0
-
-
-def _written_off(life: Life, on: date) -> Books:
-    """Nothing is on the books; the claim lives on beside them, and what is recovered goes to the allowance."""
-    assert life.written_off is not None
-    before = dict.fromkeys(NAMES, 0)
-    for line in life.lines:
-        _add_line(before, life, line, on, off=True)
-    kept = life.kept
-    return Books(**{f"income_{name}": kept[name] for name in ("interest", "penalty", "compound", "fee")}, suspense=life.suspense,
-                 allowance=life.allowance + life.recovered, impairment=life.impairment, off_interest=max(0, before["off_interest"] - kept["claimed"]),
-                 written_off=max(0, life.written_amount - life.recovered))
-
-
-def on_books(life: Life, on: date) -> int:
-    """What goes against the allowance when the loan is written off on the day; what was earned by then stays earned."""
-    books = books_of(life, on)
-    life.kept = {name: getattr(books, f"income_{name}") for name in ("interest", "penalty", "compound", "fee")}
-    life.kept["claimed"] = books.interest + books.interest_overdue
-    return sum(getattr(books, name) for name in RECEIVABLE)
-
 
 # -- from what stands to what is wanted
 
@@ -105,7 +34,7 @@ def entries(before: Books, after: Books) -> list[Entry]:
     """What to post without any money moving: accrual, penalty, fees due, the transfer of what became late, and corrections of a replay."""
     now, found = dict(asdict(before)), list[Entry]()
     want = asdict(after)
-    for step in (_flip, _accrual, _penalty, _fee, _off_book, _overdue, _provision, _rest):
+    for step in (_flip, _accrual, _penalty, _fee, _off_book, _overdue, _provision, _vat, _rest):
         posting = step(now, want)
         if posting is not None and any(posting[1].values()):
             found.append((posting[0], {name: amount for name, amount in posting[1].items() if amount}))
@@ -204,15 +133,25 @@ def _provision(now: dict[str, int], want: dict[str, int]) -> Entry | None:
     return "provision", _both("provision", amount)
 
 
+def _vat(now: dict[str, int], want: dict[str, int]) -> Entry | None:
+    """价税分离: income gives its tax up to what is owed to the state, or takes it back."""
+    amounts: dict[str, int] = {}
+    for name in TAXED:
+        amount = want[f"vat_{name}"] - now[f"vat_{name}"]
+        now[f"vat_{name}"] += amount
+        amounts |= _both(name, amount)
+    return "vat", amounts
+
+
 def _rest(now: dict[str, int], want: dict[str, int]) -> Entry | None:
     """调整: a replay spread receipts otherwise. Each account to its balance; the whole is even because no money moved."""
     amounts: dict[str, int] = {}
-    for name in (*RECEIVABLE, "suspense", "allowance"):
+    for name in (*OURS, *THEIRS):
         amount = want[name] - now[name]
         amounts |= {f"{name}_up" if amount > 0 else f"{name}_down": abs(amount)}
         now[name] = want[name]
-    up = sum(amounts.get(f"{name}_up", 0) - amounts.get(f"{name}_down", 0) for name in RECEIVABLE)
-    down = sum(amounts.get(f"{name}_up", 0) - amounts.get(f"{name}_down", 0) for name in ("suspense", "allowance"))
+    up = sum(amounts.get(f"{name}_up", 0) - amounts.get(f"{name}_down", 0) for name in OURS)
+    down = sum(amounts.get(f"{name}_up", 0) - amounts.get(f"{name}_down", 0) for name in THEIRS)
     if up != down:
         raise Uneven(f"{up} more is owed to us, {down} more by us")
     return "adjustment", amounts
@@ -222,7 +161,7 @@ def receipt_entry(books: Books, receipt: Receipt, before: Life, on: date) -> tup
     """The entry of a receipt on books that stand as ``books``, and what stands after it. ``before``: the loan without the receipt."""
     now = dict(asdict(books))
     if before.written_off is not None:
-        return _recovery(books, receipt)
+        return _recovery(books, receipt, before)
     amounts = dict.fromkeys(("principal", "principal_overdue", "principal_non_accrual", "interest_accrued", "interest_overdue", "fee_due", "interest",
                              "penalty", "compound", "fee", "off_interest"), 0)
     late = {(line.no, line.seq) for line in before.lines if before.late(line, on)}
@@ -233,13 +172,19 @@ def receipt_entry(books: Books, receipt: Receipt, before: Life, on: date) -> tup
     return ("repayment", _above_zero(amounts)), Books(**now)
 
 
-def _recovery(books: Books, receipt: Receipt) -> tuple[Entry, Books]:
-    """核销后收回: the claim comes back against the allowance and is paid at once."""
+def _recovery(books: Books, receipt: Receipt, before: Life) -> tuple[Entry, Books]:
+    """核销后收回: the claim comes back against the allowance and is paid at once; what comes beyond the amount written off is income."""
     paid = receipt.amount + receipt.from_suspense - receipt.surplus
-    memo = min(paid, books.written_off)
-    amounts = {"received": receipt.amount, "from_suspense": receipt.from_suspense, "recovered": paid, "surplus": receipt.surplus, "written_off": memo}
-    after = replace(books, allowance=books.allowance + paid, suspense=books.suspense + receipt.surplus - receipt.from_suspense,
-                    written_off=books.written_off - memo)
+    had, has = regained(before), regained(before, receipt.parts)
+    late = {name: has[name] - had[name] for name in TAXED}
+    recovered = paid - sum(late.values())
+    memo = min(recovered, books.written_off)
+    off = min(paid - memo, books.off_interest)
+    amounts = {"received": receipt.amount, "from_suspense": receipt.from_suspense, "recovered": recovered, **late, "surplus": receipt.surplus,
+               "written_off": memo, "off_interest": off}
+    after = replace(books, allowance=books.allowance + recovered, suspense=books.suspense + receipt.surplus - receipt.from_suspense,
+                    written_off=books.written_off - memo, off_interest=books.off_interest - off,
+                    **{f"income_{name}": getattr(books, f"income_{name}") + amount for name, amount in late.items()})
     return ("recovery", _above_zero(amounts)), after
 
 
@@ -280,7 +225,7 @@ def waiver_entry(before: Books, after: Books) -> Entry | None:
     """减免 as one entry, where it changed nothing but what is owed and what was earned; else the steps of :func:`entries` say it."""
     names = {"interest": "interest_accrued", "interest_overdue": "interest_overdue", "fee": "fee_due", "income_interest": "interest",
              "income_penalty": "penalty", "income_compound": "compound", "income_fee": "fee", "off_interest": "off_interest"}
-    changed = difference(before, after)
+    changed = {name: amount for name, amount in difference(before, after).items() if not name.startswith("vat_")}
     if not changed or not set(changed) <= set(names) or max(changed.values()) > 0:
         return None
     return "waiver", {names[name]: -amount for name, amount in changed.items()}
@@ -296,6 +241,33 @@ def write_off_entry(books: Books, needed: int) -> tuple[list[Entry], Books]:
                           written_off=books.written_off + gross)
 
 
+def coupon_entry(books: Books, parts: Sequence[Part], life: Life, on: date) -> tuple[Entry, Books]:
+    """抵用优惠券: what it pays of the interest is a cost of marketing, not less income."""
+    now, amounts = dict(asdict(books)), dict.fromkeys(("interest_accrued", "interest_overdue", "interest", "off_interest"), 0)
+    late = {(line.no, line.seq) for line in life.lines if life.late(line, on)}
+    for part in parts:
+        _take(now, amounts, part.component, part.amount, late=(part.no, part.line_seq) in late)
+    paid = sum(part.amount for part in parts)
+    now["coupon"] += paid
+    return ("coupon", _above_zero({**amounts, "coupon": paid})), Books(**now)
+
+
+def disposal_entry(books: Books, worth: int, kind: str) -> tuple[Entry, Books]:
+    """抵债, 转让: what is on the books leaves them against what was got for it. What is missing goes against the allowance, then it is a loss;
+    what is too much is a gain."""
+    amounts = {name: getattr(books, name) for name in RECEIVABLE}
+    short = sum(amounts.values()) - worth
+    used = max(0, min(books.allowance, short))
+    amounts |= {"worth": worth, "allowance": used, "impairment": max(0, short - used), "gain": max(0, -short)}
+    after = replace(books, **dict.fromkeys(RECEIVABLE, 0), allowance=books.allowance - used, impairment=books.impairment + amounts["impairment"],
+                    gain=books.gain + amounts["gain"], asset=books.asset + (worth if kind == "repossess" else 0))
+    return (kind, _above_zero(amounts)), after
+
+
 def difference(before: Books, after: Books) -> Mapping[str, int]:
     """What changed, by account."""
     return {name: getattr(after, name) - getattr(before, name) for name in NAMES if getattr(after, name) != getattr(before, name)}
+
+
+__all__ = ["NAMES", "RECEIVABLE", "TAXED", "Books", "Entry", "Uneven", "books_of", "coupon_entry", "difference", "disposal_entry", "entries",
+           "receipt_entry", "vat_in", "waiver_entry", "write_off_entry"]

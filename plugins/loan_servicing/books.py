@@ -21,6 +21,6 @@ def post(work: Work, name: str, amounts: Mapping[str, Decimal], company: int, *,
 
 
 def about(work: Work, loan: Values) -> dict[str, object]:
-    """What every voucher of a loan carries: the customer and the number of the loan in its memo, the customer as party of its legs."""
-    customer = work.get("lending.customer", loan["customer"])
-    return {"memo": f"{customer['name']} {loan['loan_no']}", "party": ("lending.customer", customer["id"])}
+    """What every voucher of a loan carries: the number of the loan as its memo, the customer as party of its legs. No name stands in the books:
+    they are kept for ever and read by people who may not see whose loan it is."""
+    return {"memo": loan["loan_no"], "party": ("lending.customer", loan["customer"])}

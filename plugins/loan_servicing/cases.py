@@ -18,12 +18,14 @@ from .replan import ALLOCATION, INSTALMENT, LOAN, REPAYMENT, ZERO, store
 from .standing import agreement_of, book_columns, books_standing, cents, money, txns_of
 
 SNAPSHOT, CHANGE, LOAN_DAY = "lending.term_snapshot", "lending.loan_change", "lending.loan_day"
+PROVISION = "lending.loan_provision"
 LEG = "platform.ledger_leg"
 ACCOUNTS = {"1303.01": "normal", "1303.02": "overdue", "1303.03": "non_accrual", "1132.01": "interest", "1132.02": "interest_overdue", "1221": "fee",
             "2241.01": "suspense", "6011.01": "income_interest", "6011.02": "income_penalty", "6011.03": "income_compound", "6021": "income_fee",
-            "1304": "allowance", "6701": "impairment", "9001": "off_interest", "9002": "written_off"}
+            "1304": "allowance", "6701": "impairment", "6601": "coupon", "1441": "asset",
+            "2221": "vat", "6111": "gain", "9001": "off_interest", "9002": "written_off"}
 """The balance of a loan that each account holds (metadata/lending/ledger.yaml)."""
-CREDIT = frozenset({"suspense", "income_interest", "income_penalty", "income_compound", "income_fee", "allowance"})
+CREDIT = frozenset({"suspense", "income_interest", "income_penalty", "income_compound", "income_fee", "allowance", "gain", "vat"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class Case:
     def next_seq(self) -> int:
         return max([self.loan["txn_count"] or 0, *(txn.seq for txn in self.txns)]) + 1
 
+    @property
+    def last_on(self) -> date:
+        """The day of the last receipt or change; what was set aside for the loan stands in nobody's way."""
+        return max((txn.on for txn in self.txns if txn.kind != "provision"), default=self.loan["disbursed_on"])
+
     def on(self, day: date, txns: Iterable[Txn] | None = None) -> Life:
         return fold(self.agreement, self.txns if txns is None else txns, day)
 
@@ -49,7 +56,8 @@ def open_case(work: Work, loan: Values) -> Case:
     snapshot = work.get(SNAPSHOT, loan["snapshot"])
     repayments = work.find(REPAYMENT, {"loan": loan["id"], "status": "posted"}, order=("id",))
     changes = work.find(CHANGE, {"loan": loan["id"], "status": "applied"}, order=("id",))
-    return Case(loan, agreement_of(snapshot, loan["disbursed_on"]), txns_of(repayments, changes),
+    provisions = work.find(PROVISION, {"loan": loan["id"]}, order=("id",))
+    return Case(loan, agreement_of(snapshot, loan["disbursed_on"]), txns_of(repayments, changes, provisions),
                 {row["seq"] or row["id"]: row["id"] for row in repayments}, work.business_date(loan["company"]))
 
 
@@ -88,6 +96,18 @@ def bring_to(work: Work, loan_id: int, day: date) -> Values:
             work.bring_up("day_end", loan_id, pays)
         else:
             _roll(work, loan, through + timedelta(days=1))
+
+
+def provide_first(work: Work, loan: Values) -> Values:
+    """The loan provided for through the last month that is over, before something happens to its allowance; its row as it is then. A loan
+    from before its days were kept has no months yet."""
+    today = work.business_date(loan["company"])
+    over, through = today.replace(day=1) - timedelta(days=1), loan["provisioned_through"]
+    if loan["accrued_through"] is None or loan["disbursed_on"] > over or (through is not None and through >= over):
+        return loan
+    bring_to(work, loan["id"], today)
+    work.bring_up("provision", loan["id"], today)
+    return work.get(LOAN, loan["id"])
 
 
 def _roll(work: Work, loan: Values, morning: date) -> None:
@@ -142,7 +162,8 @@ def finish(work: Work, case: Case, txns: Sequence[Txn], stands: Books, before: L
     store(work, loan, life, case.today, case.repayments, reason)
     last = max((txn.seq for txn in txns), default=0)
     work.change(LOAN, loan["id"], {**book_columns(wanted), "txn_count": max(loan["txn_count"] or 0, last)})
-    repaid = principal - work.get(LOAN, loan["id"])["principal_balance"]
+    sold = money(life.left - before.left)    # left with the loan, and nobody repaid it
+    repaid = principal - work.get(LOAN, loan["id"])["principal_balance"] - sold
     if repaid > 0:
         restore(work, loan, repaid, case.today, key=f"restore:{key}")
     elif repaid < 0:
@@ -155,11 +176,11 @@ def mirrored(work: Work, books: Books, voucher: int) -> Books:
     amounts = {name: getattr(books, name) for name in NAMES}
     for leg in work.find(LEG, {"entry": voucher}):
         name = ACCOUNTS.get(leg["account"])
-        if name is not None:
+        if name in amounts:
             grows = (leg["side"] == "credit") == (name in CREDIT)
             amounts[name] -= cents(leg["amount"]) if grows else -cents(leg["amount"])
     return Books(**amounts)
 
 
-__all__ = ["CHANGE", "INSTALMENT", "LOAN", "LOAN_DAY", "REPAYMENT", "SNAPSHOT", "ZERO", "Case", "book", "bring_to", "catch_up", "finish", "mirrored",
-           "open_case", "standing_books"]
+__all__ = ["CHANGE", "INSTALMENT", "LOAN", "LOAN_DAY", "PROVISION", "REPAYMENT", "SNAPSHOT", "ZERO", "Case", "book", "bring_to", "catch_up", "finish",
+           "mirrored", "open_case", "provide_first", "standing_books"]

@@ -1,30 +1,45 @@
-"""Changes of a loan by two people: one applies with the loan before him, another puts it in force (S1-27, S1-28, S2-02, S2-17)."""
+"""Changes of a loan: one person applies with the loan before him, another puts it in force (S1-27, S1-28, S2-02); a write-off and a prepayment in
+part are decided by a chain (S2-17 … S2-19, domain specification §3)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
 from metaloom.plugin.command import Values, Work
 
-from .balances import Entry, books_of, waiver_entry, write_off_entry
-from .cases import CHANGE, LOAN, SNAPSHOT, Case, book, catch_up, finish, open_case
+from .balances import TAXED, Entry, books_of, coupon_entry, disposal_entry, waiver_entry, write_off_entry
+from .cases import CHANGE, LOAN, SNAPSHOT, Case, book, catch_up, finish, open_case, provide_first
 from .fold import Life, Txn
+from .repayment import prepayment
 from .standing import cents, change_txn, money
 
 FIELDS: Final = {
     "fee": ("amount", "period_no"), "waive": ("component", "amount", "period_no"), "rate": ("new_rate", "rate_effect"),
     "extend": ("more_periods", "new_rate"), "accelerate": (), "pause": ("until_date",), "restructure": ("new_method", "more_periods", "new_rate"),
-    "refund": ("amount",), "provision": ("amount",), "write_off": (),
+    "refund": ("amount",), "provision": ("amount",), "coupon": ("amount",), "repossess": ("amount",), "transfer": ("amount",),
 }
 """What a kind of change says beside its day and its reason."""
+CHAINED: Final = frozenset({"write_off", "prepay"})
+"""Kinds that a chain decides (metadata/lending/accounting_centre/loan_change/approval.yaml), not a second person alone."""
+VALID_DAYS: Final = 30
+"""Days for which a prepayment may be agreed to at most; its price moves with the day."""
+ALLOWANCE: Final = frozenset({"provision", "write_off", "repossess", "transfer"})
+"""Kinds that move the allowance of a loan."""
 _NEEDED: Final = {"fee": ("amount",), "waive": ("component", "amount"), "rate": ("new_rate", "rate_effect"), "extend": ("more_periods",),
-                  "pause": ("until_date",), "restructure": ("new_method", "more_periods"), "refund": ("amount",), "provision": ("amount",)}
+                  "pause": ("until_date",), "restructure": ("new_method", "more_periods"), "refund": ("amount",),
+                  **dict.fromkeys(("provision", "coupon", "repossess", "transfer"), ("amount",))}
+_NOTHING: Final = dict.fromkeys(("amount", "component", "period_no", "new_rate", "rate_effect", "more_periods", "new_method", "until_date"))
 _REFUSED: Final = {
     "waive": ("减免金额超过该科目已到期未还的金额。", "The waiver is more than what is due and unpaid of it."),
     "refund": ("退款金额超过溢缴款。", "The refund is more than the overpayment."),
     "write_off": ("该贷款已核销。", "The loan is written off already."),
+    "coupon": ("优惠金额超过已到期和当期未还的利息。", "The coupon is more than the interest that is due or runs and is unpaid."),
+    "repossess": ("抵债金额超过账面债权，或该贷款已结清、已核销。",
+                  "The asset is worth more than the books hold of the loan, or the loan is settled or written off."),
+    "transfer": ("该贷款已结清或已核销，不能转让。", "The loan is settled or written off; it cannot be sold."),
 }
 _NO_PLACE: Final = ("还款计划不允许该变更：请检查日期、期数与利率。", "The plan leaves no place for this change; look at its date, periods and rate.")
 EXTENSION_YEARS: Final = 36
@@ -35,22 +50,58 @@ def propose_change(work: Work, loan: Values | None, input: Values) -> Values:
     """Writes the application, refused at once where it could not be put in force today."""
     assert loan is not None
     kind = input["kind"]
+    _not_chained(work, kind)
     given = {name: input[name] for name in FIELDS[kind]}
     missing = [name for name in _NEEDED.get(kind, ()) if not given[name] and not (kind == "provision" and given[name] == 0)]
     work.require(not missing, ("请填写该类变更所需的内容。", "Fill in what this kind of change needs."))
     values = {"loan": loan["id"], "customer": loan["customer"], "kind": kind, "effective_on": input["effective_on"], "old_rate": loan["annual_rate"],
               "reason": input["reason"], **given}
     case = open_case(work, loan)
-    _check(work, case, {**dict.fromkeys(("amount", "component", "period_no", "new_rate", "rate_effect", "more_periods", "new_method", "until_date")),
-                        **values, "seq": case.next_seq})
+    _check(work, case, {**_NOTHING, **values, "seq": case.next_seq})
     change = work.create(CHANGE, values)
     return {"change": change, "change_no": work.get(CHANGE, change)["change_no"]}
+
+
+def file_change(work: Work, loan: Values | None, input: Values) -> Values:
+    """Writes an application that a chain decides; refused at once where the loan has no place for it today."""
+    assert loan is not None
+    case, kind = open_case(work, loan), input["kind"]
+    assert kind in CHAINED
+    values = {"loan": loan["id"], "customer": loan["customer"], "kind": kind, "effective_on": case.today, "old_rate": loan["annual_rate"],
+              "reason": input["reason"]}
+    if kind == "prepay":
+        work.require(case.today <= input["valid_until"] <= case.today + timedelta(days=VALID_DAYS),
+                     (f"有效期须从今天起、不超过 {VALID_DAYS} 天。", f"It is valid from today on, for {VALID_DAYS} days at most."))
+        work.require(case.last_on <= case.today, ("该贷款有起息日晚于今天的交易。", "The loan has a transaction valued after today."))
+        _, asked = prepayment(work, case, Txn(case.next_seq, kind, case.today, 0), cents(input["amount"]), input["plan_change"])
+        values |= {"amount": input["amount"], "plan_change": input["plan_change"], "valid_until": input["valid_until"], "quote": money(asked)}
+    else:
+        _check(work, case, {**_NOTHING, **values, "seq": case.next_seq})
+    return {"change": work.create(CHANGE, values)}
 
 
 def apply_change(work: Work, change: Values | None, input: Values) -> Values:
     """复核生效: replays the loan with the change in its place, books what it changes, makes the next version of the plan."""
     assert change is not None
+    _not_chained(work, change["kind"])
+    return _put_in_force(work, change, input["opinion"] or None)
+
+
+def put_in_force(work: Work, change: Values | None, input: Values) -> None:
+    """The same by the last word of a chain."""
+    assert change is not None
+    _put_in_force(work, change, None)
+
+
+def _not_chained(work: Work, kind: str) -> None:
+    work.require(kind not in CHAINED, ("核销与提前部分还本须经审批：请在贷款页面“申请核销”或“申请提前还本”。",
+                                       "A write-off and a prepayment in part are decided by a chain; apply for them on the loan's page."))
+
+
+def _put_in_force(work: Work, change: Values, opinion: str | None) -> Values:
     loan = work.lock(LOAN, change["loan"])
+    if change["kind"] in ALLOWANCE:
+        loan = provide_first(work, loan)
     case = open_case(work, loan)
     row = {**change, "seq": case.next_seq}
     txn = _check(work, case, row)
@@ -58,15 +109,22 @@ def apply_change(work: Work, change: Values | None, input: Values) -> Values:
     wanted = books_of(case.on(case.today, [*case.txns, txn]), case.today)
     main: list[Entry] = []
     if txn.kind == "waive" and (found := waiver_entry(stands, wanted)) is not None:
-        main, stands = [found], wanted
+        main, stands = [found], replace(wanted, **{f"vat_{name}": getattr(stands, f"vat_{name}") for name in TAXED})
     elif txn.kind == "refund":
         main, stands = [("refund", {"refund": txn.amount})], replace(stands, suspense=stands.suspense - txn.amount)
+    elif txn.kind == "coupon":
+        paid = [part for part in case.on(case.today, [*case.txns, txn]).parts if part.seq == txn.seq]
+        found, stands = coupon_entry(stands, paid, before, case.today)
+        main = [found]
+    elif txn.kind in ("repossess", "transfer"):
+        found, stands = disposal_entry(stands, txn.amount, txn.kind)
+        main = [found]
     elif txn.kind == "write_off":
         main, stands = write_off_entry(stands, max(0, wanted.impairment - stands.impairment))
     cause = (CHANGE, change["id"])
     voucher = book(work, case, main, txn.on, cause)
     work.transition(CHANGE, change["id"], "apply")
-    work.change(CHANGE, change["id"], {"seq": txn.seq, "booked_on": case.today, "decided_by": work.actor.user_id, "opinion": input["opinion"] or None,
+    work.change(CHANGE, change["id"], {"seq": txn.seq, "booked_on": case.today, "decided_by": work.actor.user_id, "opinion": opinion,
                                        "voucher": voucher or None})
     finish(work, case, [*case.txns, txn], stands, before, "change", f"change:{change['id']}", cause)
     return {"voucher": voucher or None}
@@ -103,7 +161,7 @@ def _rules(work: Work, case: Case, row: Values, life: Life) -> None:
     """What the law and the field ask of each kind."""
     kind, on, loan = row["kind"], row["effective_on"], case.loan
     if kind in ("rate", "extend", "restructure", "pause", "accelerate"):
-        work.require(all(txn.on <= on for txn in case.txns), ("生效日期不能早于该贷款最近一笔交易。", "The change lies before the loan's last transaction."))
+        work.require(case.last_on <= on, ("生效日期不能早于该贷款最近一笔交易。", "The change lies before the loan's last transaction."))
     if kind == "fee":
         period = row["period_no"]
         work.require(not period or any(line.no == period and not line.seq for line in life.lines), ("没有这一期。", "There is no such period."))
@@ -111,6 +169,11 @@ def _rules(work: Work, case: Case, row: Values, life: Life) -> None:
         _extension(work, case, row)
     if kind == "restructure":
         work.require(row["new_method"] != "BULLET", ("重组不能改为利随本清。", "A restructured loan cannot become a single payment."))
+    if kind in ("repossess", "transfer"):
+        work.require(case.last_on <= on, ("生效日期不能早于该贷款最近一笔交易。", "The change lies before the loan's last transaction."))
+    if kind in ("coupon", "provision"):
+        work.require(life.written_off is None, ("该贷款已核销，不能再抵用优惠券或计提准备金。",
+                                                "The loan is written off: no coupon pays it, and nothing is set aside for it."))
     if kind == "write_off":
         work.require(life.non_accrual or loan["risk_class"] in ("doubtful", "loss"),
                      ("只有逾期 90 天以上，或分类为可疑、损失的贷款可以核销。",

@@ -13,7 +13,7 @@ from .standing import bucket
 CLASSES: Final = ("normal", "attention", "substandard", "doubtful", "loss")
 """The five levels, from good to bad."""
 DAY_COLUMNS: Final = ("normal", "overdue", "non_accrual", "interest", "interest_overdue", "income_interest", "income_penalty", "income_compound",
-                      "off_interest")
+                      "vat_interest", "vat_penalty", "vat_compound", "off_interest")
 """The balances of a loan that time alone moves; the others move with money and decisions."""
 
 

@@ -4,8 +4,8 @@ On the morning of a business date a loan stands as :func:`fold` says before anyt
 it, what was due yesterday and is unpaid is late. A day leaves one row of ``lending.loan_day``, which is the sub-ledger of what the run books
 for all loans of a range in one entry for each event and day. A loan that lags is brought up by every day that it missed.
 
-Loans that pay as agreed take the short way of ``accrual.py``; the others are folded. Where 溢缴款 pays a bill, states change, and the loan goes
-through :func:`roll_over` by itself, before the ranges.
+Loans that pay as agreed take the short way of ``accrual.py``, which the database reckons; the others are folded. Where 溢缴款 pays a bill, states
+change, and the loan goes through :func:`roll_over` by itself, before the ranges.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from metaloom.plugin.command import Values, Work
 from metaloom.plugin.ledger_posting import Happening
 from metaloom.plugin.mass import Chunk, Outcome, Posting
 
-from .accrual import Running, quick
+from .accrual import as_agreed
 from .balances import NAMES, Books
-from .cases import CHANGE, LOAN, LOAN_DAY, REPAYMENT, SNAPSHOT, bring_to
+from .cases import CHANGE, LOAN, LOAN_DAY, PROVISION, REPAYMENT, SNAPSHOT, bring_to
 from .day import DAY_COLUMNS, a_day, class_of, snapshot_of, worse
 from .fold import Agreement, Life, Txn, fold, mark
 from .replan import INSTALMENT
@@ -32,11 +32,10 @@ from .standing import (
     agreement_of,
     book_columns,
     cents,
-    line_columns,
+    late_columns,
     line_state,
     loan_columns,
     money,
-    planned_columns,
     txns_of,
 )
 
@@ -44,11 +43,9 @@ FULL: Final = ("penalty_balance", "compound_balance", "dpd", "max_dpd", "dpd_buc
                "overdue_interest", "accrued_interest", "accrued_through", "non_accrual", "annual_rate", "next_due_on", "next_due_amount", "risk_class",
                "classified_on", *(f"book_{name}" for name in NAMES))
 """What a day may change of a loan."""
-BILL: Final = ("penalty", "compound", "dpd")
-"""What a day may change of a bill."""
 TERMS: Final = ("amount", "annual_rate", "repay_method", "term_months", "due_day", "day_count", "penalty_rate", "penalty_base", "grace_days",
-                "grace_chargeback", "compound_interest", "npl_allocation_rule", "allocation_rule", "prepay_fee_rate")
-RATES: Final = ("annual_rate", "penalty_rate", "prepay_fee_rate", "new_rate")
+                "grace_chargeback", "compound_interest", "npl_allocation_rule", "allocation_rule", "prepay_fee_rate", "vat_rate")
+RATES: Final = ("annual_rate", "penalty_rate", "prepay_fee_rate", "new_rate", "vat_rate")
 RATE_SCALE: Final = 8
 _RECEIPT: Final = ("seq", "kind", "value_date", "amount", "prepaid_principal", "plan_change", "status")
 _CHANGED: Final = ("seq", "kind", "effective_on", "amount", "component", "period_no", "new_rate", "rate_effect", "more_periods", "until_date", "new_method",
@@ -56,6 +53,8 @@ _CHANGED: Final = ("seq", "kind", "effective_on", "amount", "component", "period
 _BILL_ROW: Final = ("period_no", "seq", "start_date", "due_date", "principal", "interest", "balance", "penalty", "compound", "dpd", "status")
 BY_DAY_UP_TO: Final = 10
 """Missed days of one loan up to which each is booked by itself."""
+EARNED: Final = ("interest", "income_interest")
+"""What time moves in the books of a loan that pays as agreed."""
 LAGS_TOO_LONG: Final = 4000
 """Days that one run makes up for at most; more is a mistake in a date."""
 
@@ -97,16 +96,18 @@ class Found:
 def day_end(chunk: Chunk) -> Outcome:
     """Brings every loan of the chunk to its day."""
     found, until = Found(), chunk.day.toordinal()
-    columns = chunk.columns
-    lagging = [place for place, through in enumerate(columns["accrued_through"]) if through is not None and through < until]
-    rest = _short_way(chunk, lagging, until, found)
-    _long_way(chunk, rest, until, found)
-    change: dict[str, Any] = {LOAN: [one for one in (found.short, found.full) if one]}
+    through = chunk.read(chunk.ids, ("accrued_through",))
+    lagging = {loan: since for loan, since in zip(through["id"], through["accrued_through"], strict=True) if since is not None and since < until}
+    if lagging:
+        done = _short_way(chunk, max(min(lagging.values()), until - LAGS_TOO_LONG), until, found)
+        _long_way(chunk, [loan for loan in chunk.ids if loan in lagging and loan not in done], until, found)
+    change: dict[str, Any] = {LOAN: [one for one in (found.short, found.full) if one.get("id")]}
     if found.bills:
         change[INSTALMENT] = found.bills
     run = chunk.cause[1] if chunk.cause[0] != LOAN else None
     found.figures["loans"] = len(lagging) - len(found.held)
-    return Outcome(change=change, add={LOAN_DAY: {**found.days, "run": run}} if found.days else {}, post=list(_postings(chunk, found, by_month=run is None)),
+    post = list(_postings(chunk, found, by_month=run is None))
+    return Outcome(change=change, add={LOAN_DAY: {**found.days, "run": run}} if found.days.get("loan") else {}, post=post,
                    held=found.held, figures=dict(found.figures))
 
 
@@ -137,59 +138,43 @@ def _postings(chunk: Chunk, found: Found, *, by_month: bool) -> Iterator[Posting
 # -- the short way: loans that pay as agreed
 
 
-def _short_way(chunk: Chunk, places: Sequence[int], until: int, found: Found) -> list[int]:
-    """Does what can be done in whole numbers from the running bill alone; gives back the places of the others."""
-    columns, ids = chunk.columns, chunk.ids
-    asked = [place for place in places if _as_agreed(columns, place, until)]
-    if not asked:
-        return list(places)
-    changed = {*chunk.rows(CHANGE, "loan", ["status"], where={"status": "applied"})["loan"],
-               *chunk.rows(REPAYMENT, "loan", ["kind"], where={"kind": ["prepay", "settle"], "status": "posted"})["loan"]}
-    since = min(columns["accrued_through"][place] for place in asked)
-    bills = chunk.rows(INSTALMENT, "loan", ("start_date", "due_date", "principal", "interest", "balance", "paid_interest", "waived_interest"),
-                       where={"status": ["not_due", "partial", "paid"]}, between={"due_date": (since, 10**6), "start_date": (1, until)})
-    running: dict[int, list[Running]] = defaultdict(list)
-    for loan, start, due, principal, interest, balance, paid, waived in zip(*(bills[name] for name in (
-            "loan", "start_date", "due_date", "principal", "interest", "balance", "paid_interest", "waived_interest")), strict=True):
-        running[loan].append(Running(start, due, principal + balance, interest, paid + (waived or 0)))
-    terms = chunk.linked(SNAPSHOT, ("day_count",), [columns["snapshot"][place] for place in asked])
-    done = set()
-    for place in asked:
-        if ids[place] not in changed and _quick(chunk, place, until, running[ids[place]], terms[columns["snapshot"][place]][0], found):
-            done.add(place)
+def _short_way(chunk: Chunk, since: int, until: int, found: Found) -> set[int]:
+    """Does what the database can reckon from the running bills alone; the ids of the loans that are done."""
+    told = chunk.reckon(INSTALMENT, "loan", range(since + 1, until + 1), lambda terms: as_agreed(terms, until, LAGS_TOO_LONG))
+    ids, days, owed = told["id"], told["each"], told["owed"]
+    last = [place for place, day in enumerate(days) if day == until]
+    begun = {0, *(place + 1 for place in last)}
+    moved, taxed = _by_day(owed, told["stood"], begun), any(told["tax"])
+    tax_moved = _by_day(told["tax"], told["tax_stood"], begun) if taxed else []
+    found.days |= {"loan": ids, "business_date": days, "accrued_interest": owed, "moved_interest": moved, "moved_income_interest": moved[:],
+                   "principal_balance": told["principal_balance"], "risk_class": told["risk_class"], "penalty_balance": [0] * len(ids), "dpd": [0] * len(ids),
+                   "dpd_bucket": ["current"] * len(ids), **{f"moved_{name}": [None] * len(ids) for name in DAY_COLUMNS if name not in EARNED}}
+    if taxed:
+        found.days["moved_vat_interest"] = [one or None for one in tax_moved]
+    for event, all_days in (("accrual", moved), ("vat", tax_moved)):
+        for day, amounts in _of_days(days, all_days):
+            for name, amount in (("interest", sum(one for one in amounts if one > 0)), ("interest_back", -sum(one for one in amounts if one < 0))):
+                if amount:
+                    found.post(day, event, {name: amount})
+    done = [ids[place] for place in last]
+    accrued = [owed[place] for place in last]
+    found.short |= {"id": done, "accrued_through": [until] * len(done), "accrued_interest": accrued, "book_interest": accrued[:],
+                    "book_income_interest": [told["book_income_interest"][place] + owed[place] - told["stood"][place] for place in last]}
+    if taxed:
+        found.short["book_vat_interest"] = [told["book_vat_interest"][place] + told["tax"][place] - told["tax_stood"][place] for place in last]
+    found.figures["days"] += len(days)
     found.figures["accrued"] += len(done)
-    return [place for place in places if place not in done]
+    return set(done)
 
 
-def _as_agreed(columns: Mapping[str, Sequence[Any]], place: int, until: int) -> bool:
-    """Whether nothing of the loan is late by the day, was late, or stands in the books otherwise than as principal and running interest."""
-    due = columns["next_due_on"][place]
-    return columns["status"][place] == "normal" and due is not None and due >= until and not any(columns[name][place] for name in (
-        "dpd", "non_accrual", "overdue_amount", "penalty_balance", "compound_balance", "book_overdue", "book_non_accrual", "book_interest_overdue",
-        "book_off_interest"))
+def _by_day(sums: Sequence[int], stood: Sequence[int], begun: set[int]) -> list[int]:
+    """What moved on each day; ``begun``: the places at which another loan begins."""
+    return [one - (stood[place] if place in begun else sums[place - 1]) for place, one in enumerate(sums)]
 
 
-def _quick(chunk: Chunk, place: int, until: int, bills: Sequence[Running], day_count: str, found: Found) -> bool:
-    columns, loan = chunk.columns, chunk.ids[place]
-    base = columns["principal_amount"][place] if columns["repay_method"][place] == "FLAT" else 0
-    through = columns["accrued_through"][place]
-    stood, *daily = quick(bills, columns["annual_rate"][place], day_count, through, until, flat_base=base)
-    if stood != columns["book_interest"][place]:
-        return False
-    before = stood
-    for day, owed in enumerate(daily, through + 1):
-        moved = owed - before
-        told = {"principal_balance": columns["principal_balance"][place], "accrued_interest": owed, "penalty_balance": 0, "dpd": 0, "dpd_bucket": "current",
-                "risk_class": columns["risk_class"][place]}
-        found.day_row(loan, day, told, {"interest": moved, "income_interest": moved})
-        if moved:
-            found.post(day, "accrual", {"interest": moved} if moved > 0 else {"interest_back": -moved})
-        found.figures["days"] += 1
-        before = owed
-    for name, value in (("id", loan), ("accrued_through", until), ("accrued_interest", before), ("book_interest", before),
-                        ("book_income_interest", columns["book_income_interest"][place] + before - stood)):
-        found.short[name].append(value)
-    return True
+def _of_days(days: Sequence[int], amounts: Sequence[int]) -> Iterator[tuple[int, Sequence[int]]]:
+    different = sorted(set(days)) if amounts else []
+    yield from ((day, amounts if len(different) == 1 else [amount for amount, on in zip(amounts, days, strict=True) if on == day]) for day in different)
 
 
 # -- the long way: the whole history
@@ -205,33 +190,34 @@ class History:
     bills: Sequence[Mapping[str, Any]]
 
 
-def _long_way(chunk: Chunk, places: Sequence[int], until: int, found: Found) -> None:
-    if not places:
+def _long_way(chunk: Chunk, loans: Sequence[int], until: int, found: Found) -> None:
+    if not loans:
         return
     limits = chunk.settings["class_days"]
-    for place, history in _histories(chunk, places):
+    for history in _histories(chunk, loans):
+        loan = history.loan["id"]
         try:
             _days(history, until, limits, found)
         except HeldBack as reason:
-            found.held[chunk.ids[place]] = reason.said
+            found.held[loan] = reason.said
         except (ValueError, AssertionError) as error:
-            found.held[chunk.ids[place]] = Text(f"该贷款的账面余额与交易记录不符，或条款有误（{error}）",
+            found.held[loan] = Text(f"该贷款的账面余额与交易记录不符，或条款有误（{error}）",
                                                 f"The books of this loan do not agree with its transactions, or its terms make no sense ({error})")
 
 
-def _histories(chunk: Chunk, places: Sequence[int]) -> Iterator[tuple[int, History]]:
-    columns = chunk.columns
-    ids = [chunk.ids[place] for place in places]
-    terms = chunk.linked(SNAPSHOT, TERMS, [columns["snapshot"][place] for place in places])
+def _histories(chunk: Chunk, ids: Sequence[int]) -> Iterator[History]:
+    columns = chunk.read(ids)
+    terms = chunk.linked(SNAPSHOT, TERMS, columns["snapshot"])
     receipts = _by_loan(chunk.rows(REPAYMENT, "loan", _RECEIPT, ids, {"status": "posted"}))
     changes = _by_loan(chunk.rows(CHANGE, "loan", _CHANGED, ids, {"status": "applied"}))
+    provided = _by_loan(chunk.rows(PROVISION, "loan", ("seq", "month_end", "amount"), ids))
     bills = _by_loan(chunk.rows(INSTALMENT, "loan", _BILL_ROW, ids))
-    for place, loan in zip(places, ids, strict=True):
+    for place, loan in enumerate(columns["id"]):
         snapshot = _values(dict(zip(TERMS, terms[columns["snapshot"][place]], strict=True)))
         snapshot |= {name: bool(snapshot[name]) if snapshot[name] is not None else None for name in ("grace_chargeback", "compound_interest")}
-        row = {name: values[place] for name, values in columns.items()} | {"id": loan}
+        row = {name: values[place] for name, values in columns.items()}
         agreement = agreement_of(snapshot, date.fromordinal(row["disbursed_on"]))
-        yield place, History(row, agreement, txns_of(map(_values, receipts[loan]), map(_values, changes[loan])), bills[loan])
+        yield History(row, agreement, txns_of(*(map(_values, rows[loan]) for rows in (receipts, changes, provided))), bills[loan])
 
 
 def _by_loan(columns: Mapping[str, Sequence[Any]]) -> Mapping[int, list[dict[str, Any]]]:
@@ -243,7 +229,7 @@ def _by_loan(columns: Mapping[str, Sequence[Any]]) -> Mapping[int, list[dict[str
 
 
 _MONEY: Final = frozenset({"amount", "prepaid_principal"})
-_DATES: Final = frozenset({"value_date", "effective_on", "until_date"})
+_DATES: Final = frozenset({"value_date", "effective_on", "until_date", "month_end"})
 
 
 def _values(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -306,13 +292,11 @@ def _bills(history: History, life: Life, day: date) -> Iterator[dict[str, Any]]:
     """Bills whose penalty or lateness is another one now; their states follow money, not time. A bill of nothing may have been stored as not due."""
     stored = {_identity(row): row for row in sorted(history.bills, key=lambda row: (row["status"] != "cancelled", row["id"]))}
     for line in life.lines:
-        planned = planned_columns(line)
-        amounts = (cents(planned[name]) for name in ("principal", "interest", "balance"))
-        row = stored.get((line.seq, line.no, line.start.toordinal(), line.due.toordinal(), *amounts))
+        planned = line.agreed["principal"], line.agreed["interest"], line.balance
+        row = stored.get((line.seq, line.no, line.start.toordinal(), line.due.toordinal(), *planned))
         if row is None or (row["status"] != line_state(life, line, day) and any(line.agreed.values())):
             raise HeldBack(f"第 {line.no} 期与交易记录不符", f"Period {line.no} does not agree with the transactions")
-        columns = line_columns(life, line, day)
-        now = {name: columns[name] if name == "dpd" else cents(columns[name]) for name in BILL}
+        now = late_columns(life, line, day)
         if any((row[name] or 0) != value for name, value in now.items()):
             yield {"id": row["id"], **now}
 

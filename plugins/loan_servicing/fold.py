@@ -11,139 +11,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from typing import Any, Final
 
 from .arithmetic import (
-    COMPONENTS,
-    Bill,
-    Contract,
     Drawn,
     Event,
     LoanMathError,
     Matrix,
     OpenBill,
-    Stretch,
     accrued,
     draw,
-    open_of,
     spread,
 )
+from .holding import RECEIVABLE, books_of, on_books
+from .life import (
+    AGREED,
+    COMPONENTS,
+    NON_ACCRUAL_AFTER,
+    Agreement,
+    Life,
+    Line,
+    Part,
+    Receipt,
+    Txn,
+    claim,
+    ran,
+    stretches,
+)
 
-AGREED: Final = ("fee", "interest", "principal")
-NON_ACCRUAL_AFTER: Final = 90
-"""Days past due after which interest leaves the books, and after which a loan counts as non-performing."""
 PLAN_KINDS: Final = frozenset({"rate", "extend", "accelerate", "pause", "restructure"})
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """The term snapshot as the fold reads it. ``npl``: how receipts are spread once the loan is non-performing, where that was agreed."""
-
-    contract: Contract
-    prepay_fee_rate: Fraction = Fraction(0)
-    npl: Matrix | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Txn:
-    """One transaction; never changed. ``seq``: the order in which it was booked. ``given``: what its kind needs beside the amount."""
-
-    seq: int
-    kind: str
-    on: date
-    amount: int = 0
-    given: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Line(Bill):
-    """A bill of the plan (``seq`` 0) or of a transaction that fell due at once (prepayment, settlement). ``agreed``, ``cuts``: see Bill."""
-
-    start: date = date.min
-    seq: int = 0
-    days: int = 0
-    balance: int = 0
-    waived: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def open(self) -> int:
-        """What is unpaid of what was agreed; penalty apart."""
-        return sum(self.unpaid(component) for component in AGREED)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """An amount that paid one component of one line. ``seq`` 0: paid by 溢缴款 when it fell due, or below zero, released into it by a change."""
-
-    seq: int
-    on: date
-    no: int
-    line_seq: int
-    component: str
-    amount: int
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of a receipt on its day. amount + from_suspense = Σ parts + surplus."""
-
-    amount: int
-    from_suspense: int
-    parts: tuple[Part, ...]
-    surplus: int
-    as_agreed: bool = True
-
-    def of(self, component: str) -> int:
-        return sum(part.amount for part in self.parts if part.component == component)
-
-
-@dataclass(slots=True)
-class Life:
-    """What the history came to. ``shortfall``: refunds that the history no longer covers. ``ended``: the day of a settlement."""
-
-    agreement: Agreement
-    drawn: Drawn
-    lines: list[Line]
-    events: list[Event] = field(default_factory=list)
-    suspense: int = 0
-    receipts: dict[int, Receipt] = field(default_factory=dict)
-    parts: list[Part] = field(default_factory=list)
-    at: date = date.min
-    max_dpd: int = 0
-    non_accrual: bool = False
-    shortfall: int = 0
-    ended: date | None = None
-    written_off: date | None = None
-    written_amount: int = 0
-    recovered: int = 0
-    kept: dict[str, int] = field(default_factory=dict)
-    allowance: int = 0
-    impairment: int = 0
-    unmet: set[int] = field(default_factory=set)
-
-    @property
-    def contract(self) -> Contract:
-        return self.agreement.contract
-
-    def open_of(self, line: Line, on: date) -> dict[str, int]:
-        """What is unpaid of a line at the end of ``on``, penalty and compound interest as far as they ran."""
-        if line.due >= on and not any(component in ("penalty", "compound") for _, component, _ in line.cuts):
-            return {**{component: line.unpaid(component) for component in AGREED}, "penalty": 0, "compound": 0}
-        return open_of(self.contract, line, on)
-
-    def late(self, line: Line, on: date) -> int:
-        """Days past due of one line; 0 inside the grace."""
-        days = (on - line.due).days
-        return days if days > self.contract.penalty.grace_days and line.open else 0
-
-    def dpd(self, on: date) -> int:
-        return max((self.late(line, on) for line in self.lines), default=0)
-
-    def line(self, no: int, seq: int = 0) -> Line:
-        return next(line for line in self.lines if (line.no, line.seq) == (no, seq))
 
 
 def fold(agreement: Agreement, txns: Iterable[Txn], day: date, *, closing: bool = True) -> Life:
@@ -157,6 +56,8 @@ def fold(agreement: Agreement, txns: Iterable[Txn], day: date, *, closing: bool 
         _HAPPENS[txn.kind](life, txn)
         life.at = txn.on
         mark(life, txn.on)
+        if life.written_off is not None:
+            life.forgiven = max(life.forgiven, life.written_amount - life.recovered - sum(claim(life, txn.on).values()))
     _offset(life, day, at_end=closing)
     mark(life, day)
     return life
@@ -208,8 +109,6 @@ def _receive(life: Life, on: date, amount: int, *, seq: int, billed: bool, as_ag
         surplus = _spread(life, on, seq, surplus, matrix, parts, begun=True)
     life.suspense = surplus
     life.parts.extend(parts)
-    if life.written_off is not None:
-        life.recovered += pool - surplus
     if seq:
         life.receipts[seq] = Receipt(amount, waited, tuple(parts), surplus, as_agreed)
 
@@ -274,7 +173,7 @@ def _interest_to(life: Life, running: Line, principal: int, on: date) -> int:
             return draw(replace(life.contract, events=(*life.events, event))).prepaid[-1].interest
     flat = life.contract.method == "FLAT"
     ran = sum((accrued(life.contract, replace(stretch, base=stretch.base if flat else principal), life.drawn.pauses, on)
-               for stretch in _stretches(life, running.start, on)), Fraction(0))
+               for stretch in stretches(life, running.start, on)), Fraction(0))
     return life.contract.rounding.of(ran)
 
 
@@ -410,6 +309,60 @@ def _waive(life: Life, txn: Txn) -> None:
         life.unmet.add(txn.seq)
 
 
+def _coupon(life: Life, txn: Txn) -> None:
+    """抵用优惠券: pays interest and nothing else, the oldest bill first, up to the one whose period runs; what no interest takes lapses."""
+    if life.written_off is not None:
+        life.unmet.add(txn.seq)
+        return
+    left, start = txn.amount, life.contract.start_date
+    for line in sorted(life.lines, key=_age):
+        begun = line.due <= txn.on or line.start < txn.on or line.start == start
+        amount = min(left, line.unpaid("interest")) if begun else 0
+        if amount:
+            line.cuts.append((txn.on, "interest", amount))
+            life.parts.append(Part(txn.seq, txn.on, line.no, line.seq, "interest", amount))
+            life.coupons += amount
+            left -= amount
+    if left:
+        life.unmet.add(txn.seq)
+
+
+def _dispose(life: Life, txn: Txn) -> None:
+    """抵债, 转让: the loan leaves the books for what was got for it (``amount``); interest that was never income is asked for no more."""
+    if life.ended or life.written_off is not None or not any(any(life.open_of(line, txn.on).values()) for line in life.lines):
+        life.unmet.add(txn.seq)
+        return
+    books, off = books_of(life, txn.on), life.non_accrual
+    short = sum(getattr(books, name) for name in RECEIVABLE) - txn.amount
+    if txn.kind == "repossess" and short < 0:
+        life.unmet.add(txn.seq)
+        return
+    coming = _coming(life, txn.on)
+    if coming:
+        agreed = {"fee": sum(line.unpaid("fee") for line in coming), "principal": sum(line.unpaid("principal") for line in coming),
+                  "interest": sum(max(0, ran(life, line, txn.on) - line.taken("interest")) for line in coming)}
+        first = coming[0]
+        for line in coming:
+            _trim(life, line)
+        life.lines.append(Line(no=first.no, due=txn.on, agreed=agreed, start=min(first.start, txn.on), seq=txn.seq, days=max((txn.on - first.start).days, 0)))
+    for line in sorted(life.lines, key=_age):
+        for component, amount in life.open_of(line, txn.on).items():
+            if not amount:
+                continue
+            line.cuts.append((txn.on, component, amount))
+            if off and component in ("interest", "penalty", "compound"):
+                line.waived[component] = line.waived.get(component, 0) + amount
+            else:
+                life.parts.append(Part(txn.seq, txn.on, line.no, line.seq, component, amount))
+            life.left += amount if component == "principal" else 0
+    used = max(0, min(life.allowance, short))
+    life.allowance -= used
+    life.impairment += max(0, short - used)
+    life.gain += max(0, -short)
+    life.asset += txn.amount if txn.kind == "repossess" else 0
+    life.ended, life.disposed = txn.on, txn.kind
+
+
 def _refund(life: Life, txn: Txn) -> None:
     """退溢缴款; money that went back and is no longer covered is told as a shortfall."""
     back = min(txn.amount, life.suspense)
@@ -421,9 +374,13 @@ def _refund(life: Life, txn: Txn) -> None:
 
 
 def _provide(life: Life, txn: Txn) -> None:
-    """计提: the allowance of the loan becomes what was decided."""
-    life.impairment += txn.amount - life.allowance
-    life.allowance = txn.amount
+    """计提: the allowance of the loan, with what came back on it after it was written off, becomes what was decided."""
+    gone = life.disposed or life.written_off is not None    # a month end set aside for a loan that a later decision took off the books before it
+    if gone and txn.amount:
+        life.unmet.add(txn.seq)
+    wanted = 0 if gone else txn.amount
+    life.impairment += wanted - life.allowance - life.recovered
+    life.allowance = wanted - life.recovered
 
 
 def _write_off(life: Life, txn: Txn) -> None:
@@ -431,33 +388,16 @@ def _write_off(life: Life, txn: Txn) -> None:
     if life.written_off is not None:
         life.unmet.add(txn.seq)
         return
-    from .balances import on_books  # balances read what is folded here
-
     gross = on_books(life, txn.on)
     life.impairment += max(0, gross - life.allowance)
     life.allowance = max(life.allowance, gross) - gross
     life.written_off, life.written_amount = txn.on, gross
 
 
-def _stretches(life: Life, since: date, on: date) -> list[Stretch]:
-    return [stretch for stretch in life.drawn.stretches if stretch.start >= since and stretch.start < on]
-
-
-def ran(life: Life, line: Line, on: date) -> int:
-    """Interest of a line as far as it ran by the end of ``on``: whole when it fell due, by the day while its period runs, never above it."""
-    if line.due <= on or line.seq:
-        return line.agreed["interest"]
-    if on <= line.start or life.ended:
-        return 0
-    since = max((one.date for one in life.drawn.prepaid if line.start <= one.date <= on), default=line.start)
-    found = sum((accrued(life.contract, stretch, life.drawn.pauses, on) for stretch in _stretches(life, since, on)), Fraction(0))
-    return min(life.contract.rounding.of(found), line.agreed["interest"])
-
-
 _HAPPENS: Final[dict[str, Callable[[Life, Txn], None]]] = {
     "repay": _repay, "due": _repay, "settle": _settle, "prepay": _prepay, "fee": _fee, "waive": _waive, "refund": _refund, "provision": _provide,
-    "write_off": _write_off, **dict.fromkeys(PLAN_KINDS, _replan),
+    "write_off": _write_off, "coupon": _coupon, "repossess": _dispose, "transfer": _dispose, **dict.fromkeys(PLAN_KINDS, _replan),
 }
 
 
-__all__ = ["AGREED", "COMPONENTS", "Agreement", "Life", "Line", "Part", "Receipt", "Settlement", "Txn", "fold", "ran", "settlement"]
+__all__ = ["AGREED", "COMPONENTS", "Agreement", "Life", "Line", "Part", "Receipt", "Settlement", "Txn", "fold", "mark", "ran", "settlement"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
+from metaloom.base.text import Text
 from metaloom.plugin import Breach, Survey
 
-from .balances import NAMES
-from .cases import ACCOUNTS, CHANGE, CREDIT, LOAN_DAY
+from .balances import NAMES, TAXED
+from .cases import ACCOUNTS, CHANGE, CREDIT, LOAN_DAY, PROVISION
 from .day import DAY_COLUMNS
 from .limits import LIMIT, TXN
 from .payout import DRAWDOWN
@@ -25,62 +27,196 @@ ORDER = "lending.payment_order"
 CASE, TASK = "platform.approval_case", "platform.approval_task"
 NUMBERS = {name: account for account, name in ACCOUNTS.items()}
 """The account that holds each balance of a loan."""
+CLAIM = ("principal_balance", "accrued_interest", "penalty_balance", "compound_balance", "fee_balance")
+"""What a borrower owes on a day, interest as far as it ran."""
 COMPONENTS = ("principal", "interest", "penalty", "compound", "fee")
+PERIOD = "platform.ledger_period"
+OF_A_LOAN = (LOAN, REPAYMENT, CHANGE)
+CAUSES = frozenset({*OF_A_LOAN, RUN})
+"""What the entries of loans are posted because of."""
+SHARED = frozenset({"fee", "income_fee", "impairment", "coupon", "asset", "vat", "gain"})
+"""Accounts that other business of a company moves too: the tax is paid, an asset is sold. Only what loans did there is compared."""
+SAID = ("accrued_through", "status", "principal_balance", "suspense")
+MOVED = tuple(f"moved_{name}" for name in DAY_COLUMNS)
+PAGE = 1_000
+"""Loans, or records, that are looked at together."""
 
 
 def sub_ledger(survey: Survey) -> Iterator[Breach]:
-    """Account by account, what a loan says stands in the books is what the general ledger has of it; and what it owes is in them."""
-    loan_of = {REPAYMENT: {row["id"]: row["loan"] for row in survey.rows(REPAYMENT, ("loan",))},
-               CHANGE: {row["id"]: row["loan"] for row in survey.rows(CHANGE, ("loan",))}}
-    books: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
-    ran: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
-    for (account, entity, record, side), sums in survey.sums(LEG, ("account", "entity", "record_id", "side"), ("amount",)).items():
-        name = ACCOUNTS.get(account)
-        if name is None or entity == COMPANY:
-            continue
-        loan = record if entity == LOAN else loan_of.get(entity, {}).get(record)
-        if entity == RUN:
-            ran[record][name] += sums["amount"] if (side == "credit") == (name in CREDIT) else -sums["amount"]
-        elif loan is None:
-            yield Breach(entity or ENTRY, record, f"account {account} has {sums['amount']} of no loan")
-        else:
-            books[loan][name] += sums["amount"] if (side == "credit") == (name in CREDIT) else -sums["amount"]
+    """Account by account, what a loan says stands in the books is what the general ledger has of it; and what it owes is in them, of a
+    loan that is written off beside them."""
+    yield from _strangers(survey)
     yield from _of_a_company(survey)
-    yield from _runs(survey, books, ran)
-    owed = ("principal_balance", "suspense", "accrued_through")
-    for row in survey.rows(LOAN, (*owed, "status", *(f"book_{name}" for name in NAMES))):
+    yield from _runs(survey)
+    yield from _loans(survey)
+
+
+def totals(survey: Survey) -> Iterator[Breach]:
+    """Account by account and company by company, the loans together hold what the general ledger has of them: a few sums, for every day end.
+    Where they do not, the accounts and the differences, then the runs of open months and the loans that they come from."""
+    held: dict[tuple[int, str], Decimal] = defaultdict(lambda: ZERO)
+    for (company, account, side, entity), sums in survey.sums(LEG, ("company", "account", "side", "entity"), ("amount",),
+                                                               {"account": tuple(ACCOUNTS)}).items():
+        name = ACCOUNTS[account]
+        if entity in CAUSES or (entity != COMPANY and name not in SHARED):
+            held[company, name] += _signed(name, side, sums["amount"])
+    for page in _pages(survey.rows(LOAN, (*SAID, "company"), {"accrued_through": None})):   # from before the books were kept by loan
+        books = _booked(survey, [row["id"] for row in page])
+        yield from _unlike(page, books)
+        for row in page:
+            for name, amount in books[row["id"]].items():
+                held[row["company"], name] -= amount
+    for company, sums in survey.sums(LOAN, ("company",), tuple(f"book_{name}" for name in NAMES)).items():
+        for name, amount in in_accounts({one: sums[f"book_{one}"] for one in NAMES}).items():
+            held[company, name] -= amount
+            held[company, f"{name}/loans"] = amount
+    off = [(company, name, amount) for (company, name), amount in sorted(held.items()) if "/" not in name and amount]
+    for company, name, amount in off:
+        account, loans = NUMBERS[name], held[company, f"{name}/loans"]
+        yield _off(COMPANY, company, account, loans, loans + amount)
+    if off:
+        yield from _strangers(survey)
+        yield from _of_a_company(survey)
+        yield from _runs(survey, open_only=True)
+        yield from _loans(survey)
+
+
+def in_accounts(books: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """The balances of a loan as the accounts have them: income without its tax, the tax together (``vat``)."""
+    found: dict[str, Decimal] = defaultdict(lambda: ZERO, {name: amount for name, amount in books.items() if not name.startswith("vat_")})
+    for name in TAXED:
+        if tax := books.get(f"vat_{name}", ZERO):
+            found[f"income_{name}"] -= tax
+            found["vat"] += tax
+    return found
+
+
+def _signed(name: str, side: str, amount: Decimal) -> Decimal:
+    """An amount on the side on which the account grows."""
+    return amount if (side == "credit") == (name in CREDIT) else -amount
+
+
+def _off(entity: str, id: int, account: str, ours: Decimal, ledger: Decimal) -> Breach:
+    """A loan, or all of a company's, against an account."""
+    whose, many = ("贷款明细合计", "loans") if entity == COMPANY else ("该贷款", "loan")
+    return Breach(entity, id, f"{ours} by the {many}, {ledger} by account {account}",
+                  Text(f"科目 {account}：{whose} {ours:,.2f}，总账 {ledger:,.2f}，差额 {ledger - ours:,.2f}",
+                       f"Account {account}: {ours:,.2f} by the {many}, {ledger:,.2f} in the ledger, difference {ledger - ours:,.2f}"))
+
+
+def _strangers(survey: Survey) -> Iterator[Breach]:
+    """Accounts that only loans move hold nothing of any other record."""
+    for account, entity in sorted(survey.sums(LEG, ("account", "entity"), ("amount",), {"account": tuple(ACCOUNTS)}), key=str):
+        if entity in CAUSES or entity == COMPANY or ACCOUNTS[account] in SHARED:
+            continue
+        for record, sums in survey.sums(LEG, ("record_id",), ("amount",), {"account": account, "entity": entity}).items():
+            yield Breach(entity or ENTRY, record, f"account {account} has {sums['amount']} of no loan")
+
+
+def _of_a_company(survey: Survey) -> Iterator[Breach]:
+    """What is booked in the name of a company alone hands balances over; anything else on the accounts of loans would be of a loan."""
+    own = tuple(account for account, name in ACCOUNTS.items() if name not in SHARED)
+    carried = {row["id"] for row in survey.rows(ENTRY, (), {"event": CARRIED})}
+    for (account, entry), sums in survey.sums(LEG, ("account", "entry"), ("amount",), {"entity": COMPANY, "account": own}).items():
+        if entry not in carried:
+            yield Breach(ENTRY, entry, f"account {account} has {sums['amount']} of no loan")
+
+
+def _runs(survey: Survey, *, open_only: bool = False) -> Iterator[Breach]:
+    """What a day end booked for many loans at once is what its rows say of each. ``open_only``: those of months that are not closed."""
+    if survey.company is None and not open_only:
+        yield from _some_runs(survey, {})
+        return
+    closed: dict[int, str] = defaultdict(str)
+    for row in survey.rows(PERIOD, ("company", "month")):
+        closed[row["company"]] = max(closed[row["company"]], row["month"])
+    ours = {} if survey.company is None else {"company": survey.company}
+    for page in _pages(survey.rows(RUN, ("company", "business_date"), ours)):
+        if ids := [row["id"] for row in page if not open_only or f"{row['business_date'] or date.max}"[:7] > closed[row["company"]]]:
+            yield from _some_runs(survey, {"run": ids})
+
+
+def _some_runs(survey: Survey, where: Mapping[str, Any]) -> Iterator[Breach]:
+    told: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
+    ran: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
+    for run, sums in survey.sums(LOAN_DAY, ("run",), MOVED, where).items():
+        if run is not None:
+            told[run].update({name: sums[f"moved_{name}"] or ZERO for name in DAY_COLUMNS})
+    for run, sums in survey.sums(PROVISION, ("run",), ("moved",), where).items():
+        if run is not None:
+            told[run].update(dict.fromkeys(("allowance", "impairment"), sums["moved"]))
+    booked = {"entity": RUN, "account": tuple(ACCOUNTS), **({"record_id": where["run"]} if where else {})}
+    for (run, account, side), sums in survey.sums(LEG, ("record_id", "account", "side"), ("amount",), booked).items():
+        ran[run][ACCOUNTS[account]] += _signed(ACCOUNTS[account], side, sums["amount"])
+    for run in sorted({*told, *ran}):
+        wanted = in_accounts(told[run])
+        for name in NUMBERS:
+            if wanted[name] != ran[run][name]:
+                yield Breach(RUN, run, f"{wanted[name]} by the days of the loans, {ran[run][name]} by account {NUMBERS[name]}")
+
+
+def _loans(survey: Survey) -> Iterator[Breach]:
+    """Loan by loan, in pages: whoever looks only for the first reads no further."""
+    seen: dict[tuple[str, str], Decimal] = defaultdict(lambda: ZERO)
+    for page in _pages(survey.rows(LOAN, (*SAID, *CLAIM[1:], *(f"book_{name}" for name in NAMES)))):
+        yield from _unlike(page, _booked(survey, [row["id"] for row in page], seen))
+    for (entity, account, side), sums in survey.sums(LEG, ("entity", "account", "side"), ("amount",),
+                                                     {"entity": OF_A_LOAN, "account": tuple(ACCOUNTS)}).items():
+        seen[entity, account] -= _signed(ACCOUNTS[account], side, sums["amount"])
+    for (entity, account), amount in sorted(seen.items()):
+        if amount:
+            yield Breach(ENTRY, None, f"account {account} has {-amount} of no loan, by entries of {entity}")
+
+
+def _booked(survey: Survey, loans: Sequence[int], seen: dict[tuple[str, str], Decimal] | None = None) -> Mapping[int, Mapping[str, Decimal]]:
+    """What the ledger has of each loan, account by account: its own entries, those of its receipts and changes, and its part of the runs.
+    ``seen`` gets what entries were met, by (entity, account)."""
+    books: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
+    for entity in OF_A_LOAN:
+        loan_of = {id: id for id in loans} if entity == LOAN else {row["id"]: row["loan"] for row in survey.rows(entity, ("loan",), {"loan": loans})}
+        ids = list(loan_of)
+        for begin in range(0, len(ids), PAGE):
+            where = {"entity": entity, "record_id": ids[begin:begin + PAGE], "account": tuple(ACCOUNTS)}
+            for (record, account, side), sums in survey.sums(LEG, ("record_id", "account", "side"), ("amount",), where).items():
+                amount = _signed(ACCOUNTS[account], side, sums["amount"])
+                books[loan_of[record]][ACCOUNTS[account]] += amount
+                if seen is not None:
+                    seen[entity, account] += amount
+    for sign, where in ((1, {"loan": loans}), (-1, {"loan": loans, "run": None})):   # days without a run stand in the loan's own entries
+        for loan, sums in survey.sums(LOAN_DAY, ("loan",), MOVED, where).items():
+            for account, part in in_accounts({name: sums[f"moved_{name}"] or ZERO for name in DAY_COLUMNS}).items():
+                books[loan][account] += sign * part
+        for loan, sums in survey.sums(PROVISION, ("loan",), ("moved",), where).items():
+            for name in ("allowance", "impairment"):
+                books[loan][name] += sign * sums["moved"]
+    return books
+
+
+def _unlike(loans: Iterable[Mapping[str, Any]], books: Mapping[int, Mapping[str, Decimal]]) -> Iterator[Breach]:
+    """What a loan says of itself, against what the ledger has of it."""
+    for row in loans:
         found = books[row["id"]]
         if row["accrued_through"] is not None:
-            for name in NAMES:
-                if row[f"book_{name}"] != found[name]:
-                    yield Breach(LOAN, row["id"], f"{row[f'book_{name}']} by the loan, {found[name]} by account {NUMBERS[name]}")
+            told = in_accounts({one: row[f"book_{one}"] or ZERO for one in NAMES})
+            for name in NUMBERS:
+                stands = told[name]
+                if stands != found[name]:
+                    yield _off(LOAN, row["id"], NUMBERS[name], stands, found[name])
         principal = sum((found[name] for name in ("normal", "overdue", "non_accrual")), ZERO)
         for ours, theirs, what in ((row["principal_balance"], principal, "the principal accounts"), (row["suspense"], found["suspense"], NUMBERS["suspense"])):
             claimed = row["status"] == "written_off" and what != NUMBERS["suspense"]  # owed still, and off the books
             if ours != theirs and not claimed:
                 yield Breach(LOAN, row["id"], f"{ours} by the loan, {theirs} by account {what}")
+        if row["status"] == "written_off" and row["accrued_through"] is not None:
+            claim, beside = (sum((row[name] or ZERO for name in names), ZERO) for names in (CLAIM, ("book_off_interest", "book_written_off")))
+            if claim != beside:
+                yield Breach(LOAN, row["id"], f"{claim} is claimed still, {beside} by accounts {NUMBERS['off_interest']} and {NUMBERS['written_off']}")
 
 
-def _of_a_company(survey: Survey) -> Iterator[Breach]:
-    """What is booked in the name of a company alone hands balances over; anything else would be of a loan."""
-    carried = {row["id"] for row in survey.rows(ENTRY, (), {"event": CARRIED})}
-    for (account, entry), sums in survey.sums(LEG, ("account", "entry"), ("amount",), {"entity": COMPANY}).items():
-        if account in ACCOUNTS and entry not in carried:
-            yield Breach(ENTRY, entry, f"account {account} has {sums['amount']} of no loan")
-
-
-def _runs(survey: Survey, books: dict[int, dict[str, Decimal]], ran: dict[int, dict[str, Decimal]]) -> Iterator[Breach]:
-    """What a day end booked for many loans at once is what its rows say of each; added to the books of the loans."""
-    told: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
-    for (loan, run), sums in survey.sums(LOAN_DAY, ("loan", "run"), tuple(f"moved_{name}" for name in DAY_COLUMNS)).items():
-        for name in DAY_COLUMNS if run is not None else ():
-            amount = sums[f"moved_{name}"] or ZERO
-            told[run][name] += amount
-            books[loan][name] += amount
-    for run in sorted({*told, *ran}):
-        for name in NAMES:
-            if told[run][name] != ran[run][name]:
-                yield Breach(RUN, run, f"{told[run][name]} by the days of the loans, {ran[run][name]} by account {NUMBERS[name]}")
+def _pages(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    rows = iter(rows)
+    while page := list(islice(rows, PAGE)):
+        yield page
 
 
 def days(survey: Survey) -> Iterator[Breach]:

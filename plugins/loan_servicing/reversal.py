@@ -5,7 +5,8 @@ from __future__ import annotations
 from metaloom.plugin.command import Values, Work
 
 from .books import about
-from .cases import CHANGE, LOAN, REPAYMENT, catch_up, finish, mirrored, open_case
+from .cases import CHANGE, LOAN, REPAYMENT, catch_up, finish, mirrored, open_case, provide_first
+from .changes import ALLOWANCE
 
 
 def reverse(work: Work, repayment: Values | None, input: Values) -> Values:
@@ -20,8 +21,18 @@ def reverse_change(work: Work, change: Values | None, input: Values) -> Values:
     return _reverse(work, CHANGE, change)
 
 
+def _give_back(work: Work, repayment: Values) -> None:
+    """What was agreed to of a prepayment waits for the money again, unless another one does by now."""
+    for agreed in work.find(CHANGE, {"repayment": repayment["id"], "status": "used"}):
+        other = work.find(CHANGE, {"loan": agreed["loan"], "kind": agreed["kind"], "status": ["reviewing", "agreed"]}, limit=1)
+        work.transition(CHANGE, agreed["id"], "withdraw" if other else "unpay")
+        work.change(CHANGE, agreed["id"], {"repayment": None, "booked_on": None})
+
+
 def _reverse(work: Work, entity: str, record: Values) -> Values:
     loan = work.lock(LOAN, record["loan"])
+    if loan["status"] == "written_off" or record["kind"] in ALLOWANCE:
+        loan = provide_first(work, loan)
     case = open_case(work, loan)
     before, stands = catch_up(work, case)
     entry = None
@@ -32,6 +43,8 @@ def _reverse(work: Work, entity: str, record: Values) -> Values:
         stands = mirrored(work, stands, record["voucher"])
     work.transition(entity, record["id"], "reverse")
     work.change(entity, record["id"], {"reversed_on": case.today})
+    if entity == REPAYMENT:
+        _give_back(work, record)
     seq = record["seq"] or record["id"]
     left = [txn for txn in case.txns if txn.seq != seq]
     finish(work, case, left, stands, before, "replay", f"{record['id']}" if entity == REPAYMENT else f"undo:{record['id']}", (entity, record["id"]))

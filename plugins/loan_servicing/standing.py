@@ -44,13 +44,14 @@ def agreement_of(snapshot: Values, start: date) -> Agreement:
                       retroactive=snapshot["grace_chargeback"] is not False, compound=snapshot["compound_interest"] is True)
     npl = snapshot["npl_allocation_rule"]
     return Agreement(replace(contract, penalty=penalty, allocation=PRESETS[snapshot["allocation_rule"]]), Fraction(snapshot["prepay_fee_rate"]),
-                     PRESETS[npl] if npl else None)
+                     PRESETS[npl] if npl else None, Fraction(snapshot["vat_rate"] or 0))
 
 
-def txns_of(repayments: Iterable[Values], changes: Iterable[Values]) -> list[Txn]:
+def txns_of(repayments: Iterable[Values], changes: Iterable[Values], provisions: Iterable[Values] = ()) -> list[Txn]:
     """The transactions of one loan from its stored rows; what was reversed or never came into force is left out."""
     found = [_receipt_txn(row) for row in repayments if row["status"] == "posted"]
-    return found + [change_txn(row) for row in changes if row["status"] == "applied"]
+    found += [change_txn(row) for row in changes if row["status"] == "applied"]
+    return found + [Txn(row["seq"], "provision", row["month_end"], cents(row["amount"])) for row in provisions]
 
 
 def _receipt_txn(row: Values) -> Txn:
@@ -107,6 +108,7 @@ def loan_columns(life: Life, on: date) -> dict[str, Any]:
         "periods": len(life.drawn.rows), "matures_on": life.drawn.rows[-1].due,
         "paid_periods": len([line for line, open_ in opened if not any(open_.values())]),
         "next_due_on": left[0][0].due if left else None, "next_due_amount": money(sum(left[0][1].values())) if left else None,
+        "settled_by": None if left else life.disposed or ("write_off" if life.written_off is not None else "repaid"),
         "settled_on": None if left else max((when for line in life.lines for when, _, _ in line.cuts), default=on),
     }
 
@@ -130,7 +132,7 @@ def book_columns(books: Books) -> dict[str, Decimal]:
 
 def books_standing(loan: Values) -> Books:
     """What stands in the books of a loan by its own columns."""
-    return Books(**{name: cents(loan[f"book_{name}"]) for name in NAMES})
+    return Books(**{name: cents(loan[f"book_{name}"] or Decimal(0)) for name in NAMES})
 
 
 def line_columns(life: Life, line: Line, on: date) -> dict[str, Any]:
@@ -141,10 +143,18 @@ def line_columns(life: Life, line: Line, on: date) -> dict[str, Any]:
     whole = not any(open_.values())
     return {
         "fee": money(line.agreed["fee"] - waived.get("fee", 0)), "waived_interest": money(waived.get("interest", 0)),
-        "penalty": money(open_["penalty"] + paid["penalty"]), "compound": money(open_["compound"] + paid["compound"]),
-        **{f"paid_{name}": money(amount) for name, amount in paid.items()}, "dpd": life.late(line, on),
+        **{name: value if name == "dpd" else money(value) for name, value in late_columns(life, line, on).items()},
+        **{f"paid_{name}": money(amount) for name, amount in paid.items()},
         "paid_off_on": max((when for when, _, _ in line.cuts), default=line.due) if whole else None,
     }
+
+
+def late_columns(life: Life, line: Line, on: date) -> dict[str, int]:
+    """The columns of a bill that change with time alone, amounts in cents."""
+    if line.due >= on and not line.cuts:
+        return {"penalty": 0, "compound": 0, "dpd": 0}
+    open_ = life.open_of(line, on)
+    return {**{name: open_[name] + line.taken(name) - line.waived.get(name, 0) for name in ("penalty", "compound")}, "dpd": life.late(line, on)}
 
 
 def line_state(life: Life, line: Line, on: date) -> str:

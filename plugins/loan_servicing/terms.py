@@ -36,7 +36,7 @@ def freeze_terms(work: Work, drawdown: Values | None, input: Values) -> None:
         "amount": drawdown["amount"], "term_months": drawdown["term_months"], "repay_method": drawdown["repay_method"],
         "annual_rate": limit["annual_rate"], "day_count": version["day_count"], "due_day_rule": version["due_day_rule"],
         "due_day": due_day, "penalty_rate": (limit["annual_rate"] * (1 + version["penalty_uplift"])).quantize(RATE_PLACES),
-        "penalty_base": version["penalty_base"], "grace_days": version["grace_days"],
+        "vat_rate": vat_rate(work, drawdown["company"]), "penalty_base": version["penalty_base"], "grace_days": version["grace_days"],
         "grace_chargeback": version["grace_chargeback"], "compound_interest": version["compound_interest"],
         "npl_allocation_rule": version["npl_allocation_rule"], "allocation_rule": version["allocation_rule"], "prepay_allowed": version["prepay_allowed"],
         "prepay_fee_rate": version["prepay_fee_rate"] or Decimal(0), "limit_mode": limit["mode"],
@@ -45,6 +45,12 @@ def freeze_terms(work: Work, drawdown: Values | None, input: Values) -> None:
         "captured_on": today,
     })
     work.change(DRAWDOWN, drawdown["id"], {"snapshot": snapshot})
+
+
+def vat_rate(work: Work, company: int) -> Decimal:
+    """The rate of the tax that a loan of the company holds from now on: by its status, none where it has none."""
+    status = work.get("platform.company", company)["taxpayer"]
+    return Decimal(str(work.settings["vat_rates"][status])).quantize(RATE_PLACES) if status else Decimal(0)
 
 
 def terms_of(snapshot: Values, start: date) -> Terms:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
 
 from metaloom import ledger
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import Busy, NotPossible
 from metaloom.base.messages import Message, message, register, words
 from metaloom.command import evaluate, rows
-from metaloom.command.crash import crash_point
 from metaloom.command.live import Live
 from metaloom.command.providers import environment_for
 from metaloom.command.unit import Unit
@@ -25,7 +26,7 @@ from metaloom.model import Entity, Field
 from metaloom.plugin import PluginFault
 from metaloom.plugin.declaration import MassDeclaration
 from metaloom.plugin.doors import DOORS
-from metaloom.plugin.mass import Mass, Outcome, Posting
+from metaloom.plugin.mass import Mass, Outcome, Posting, Reckoned, Terms
 from metaloom.plugin.registry import Registry
 from metaloom.record import mass
 from metaloom.storage import violation
@@ -50,10 +51,32 @@ class Done:
 class PluginChunk:
     """Implements :class:`metaloom.plugin.mass.Chunk`."""
 
-    def __init__(self, unit: Unit, declared: MassDeclaration, columns: Mapping[str, list[Any]], day: date, company_id: int | None,
+    def __init__(self, unit: Unit, declared: MassDeclaration, ids: list[int], clauses: Sequence[Any], day: date, company_id: int | None,
                  cause: tuple[str, int]) -> None:
-        self._unit, self._declared = unit, declared
-        self.ids, self.columns, self.day, self.company_id, self.cause = columns["id"], columns, day, company_id, cause
+        self._unit, self._declared, self._clauses = unit, declared, clauses
+        self._entity = unit.entity(declared.on)
+        self.ids, self.day, self.company_id, self.cause = ids, day, company_id, cause
+
+    @cached_property
+    def columns(self) -> Mapping[str, list[Any]]:
+        return self.read(self.ids)
+
+    def read(self, ids: Sequence[int], fields: Sequence[str] = ()) -> Mapping[str, list[Any]]:
+        unit = self._unit
+        if not ids or not set(fields) <= set(self._declared.read):
+            if ids:
+                raise PluginFault(self._declared.plugin, f"{self._declared.address} reads {sorted(set(fields) - set(self._declared.read))} undeclared")
+            return {name: [] for name in ("id", *(fields or self._declared.read))}
+        near = [mass.column(unit.revision, self._entity, "id")[0].between(ids[0], ids[-1])]
+        clauses = [*near, *self._clauses] if len(ids) == len(self.ids) else [mass.among(unit.revision, mass.column(unit.revision, self._entity, "id")[0], ids)]
+        return mass.kept(mass.read(unit.conn, unit.revision, self._entity, ("id", *(fields or self._declared.read)), clauses), "id", ids)
+
+    def reckon(self, entity: str, link: str, each: Sequence[int], say: Callable[[Terms], Reckoned]) -> Mapping[str, list[Any]]:
+        unit = self._unit
+        reckoner = mass.Reckoner(unit.revision, self._entity, unit.entity(entity), link, unit.entity, (self.ids[0], self.ids[-1]), each)
+        said = say(reckoner)
+        found = mass.reckon(unit.conn, unit.revision, reckoner, said.what, said.where, said.having, self._clauses)
+        return mass.kept(found, "id", self.ids)
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -93,20 +116,20 @@ def run_mass(unit: Unit, name: str, clauses: Sequence[Any], *, day: date, compan
     that is at one of them is waited for, and whoever comes later waits for this."""
     declared, function = mass_of(unit.ctx.plugins, name)
     entity = unit.entity(declared.on)
-    columns = mass.read(unit.conn, unit.revision, entity, ("id", *declared.read), clauses, lock=True)
-    if not columns["id"]:
+    ids = mass.read(unit.conn, unit.revision, entity, ("id",), clauses, lock=True)["id"]
+    if not ids:
         return Done((), {}, {}, ())
     crash_point("mass.after_lock")
     try:
-        outcome = function(PluginChunk(unit, declared, columns, day, company_id, cause))
-        _check(unit, declared, columns["id"], outcome)
+        outcome = function(PluginChunk(unit, declared, ids, clauses, day, company_id, cause))
+        _check(unit, declared, ids, outcome)
     except mass.NoColumn as error:
         raise PluginFault(declared.plugin, f"{declared.address}: {error}") from error
     written = _write(unit, declared, outcome, company_id)
     crash_point("mass.after_write")
     _post_all(unit, declared, outcome.post, day, company_id, cause)
     crash_point("mass.after_post")
-    return Done(columns["id"], {one: words(said) for one, said in outcome.held.items()}, outcome.figures, written)
+    return Done(ids, {one: words(said) for one, said in outcome.held.items()}, outcome.figures, written)
 
 
 def bring_up(unit: Unit, name: str, record_id: int, *, day: date, company_id: int | None) -> None:

@@ -27,8 +27,58 @@ Column = list[Any]
 Columns = Mapping[str, Column]
 
 
+Sql = Any
+"""A SQLAlchemy expression of whole numbers or texts, in the units of a column. Whole numbers are divided with ``//``."""
+
+
+class Terms(Protocol):
+    """What the arithmetic of :meth:`Chunk.reckon` is written in."""
+
+    @property
+    def each(self) -> Sql:
+        """The number for which a line is reckoned."""
+
+    def of(self, field: str) -> Sql:
+        """A field of the record."""
+
+    def row(self, field: str) -> Sql:
+        """A field of one of its rows."""
+
+    def linked(self, link: str, field: str) -> Sql:
+        """A field of the record that a link of the record points to; records without one are left out."""
+
+    def none(self, entity: str, link: str, where: Mapping[str, object]) -> Sql:
+        """Whether no row of another entity whose ``link`` points to the record has these values (a list for one of them)."""
+
+    def sum(self, said: Sql) -> Sql:
+        """Over the rows of the record."""
+
+    def case(self, *pairs: tuple[Sql, Sql], other: Sql) -> Sql:
+        """The value of the first condition that holds; the conditions after it are not looked at."""
+
+    def least(self, one: Sql, two: Sql) -> Sql: ...
+    def most(self, one: Sql, two: Sql) -> Sql: ...
+    def filled(self, said: Sql, value: Any) -> Sql:
+        """The value where there is none."""
+
+    def number(self, value: int) -> Sql:
+        """A whole number that may be large."""
+
+    def roughly(self, said: Sql) -> Sql:
+        """As a binary fraction, to guard a product before it is taken in whole numbers."""
+
+
+@dataclass(frozen=True)
+class Reckoned:
+    """``what``: name → expression over the record, a sum over its rows among them; ``where``: of the record and each row; ``having``: of the sums."""
+
+    what: Mapping[str, Sql]
+    where: Sequence[Sql] = ()
+    having: Sequence[Sql] = ()
+
+
 class Chunk(Protocol):
-    """Some records of one entity. ``ids`` rise; ``columns`` has the declared fields, each as long as ``ids``."""
+    """Some records of one entity. ``ids`` rise; ``columns`` has the declared fields, each as long as ``ids``, read when they are first asked for."""
 
     @property
     def ids(self) -> Sequence[int]: ...
@@ -52,6 +102,14 @@ class Chunk(Protocol):
         """Rows of another entity whose ``link`` points to one of ``ids`` (default: all of the chunk), as columns with ``id`` and the
         link itself, by link and id. ``where``: equality of other fields, a list for one of them, as column values; ``between``: from
         and up to, both included."""
+
+    def read(self, ids: Sequence[int], fields: Sequence[str] = ()) -> Columns:
+        """Declared fields (default: all) and ``id`` of some records of the chunk."""
+
+    def reckon(self, entity: str, link: str, each: Sequence[int], say: Callable[[Terms], Reckoned]) -> Columns:
+        """Arithmetic done by the database: the records of the chunk beside the rows of another entity whose ``link`` points to them, one line
+        for each record and each number of ``each`` for which the conditions hold, by id and number; ``id`` and ``each`` stand beside what was
+        asked for. A record without such rows has no line."""
 
     def linked(self, entity: str, fields: Sequence[str], ids: Sequence[int]) -> Mapping[int, tuple[Any, ...]]:
         """Rows of another entity by their id, as tuples of ``fields``."""

@@ -6,7 +6,7 @@ PostgreSQL takes a column as one array; SQLite takes the rows one after another 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import chain
@@ -57,6 +57,92 @@ def read(conn: sa.Connection, revision: Any, entity: Entity, names: Sequence[str
     return {name: values or [] for name, values in zip(names, row, strict=True)}
 
 
+class Reckoner:
+    """Implements :class:`metaloom.plugin.mass.Terms` and makes the statement."""
+
+    def __init__(self, revision: Any, entity: Entity, rows: Entity, link: str, entities: Callable[[str], Entity], bounds: tuple[int, int],
+                 each: Sequence[int]) -> None:
+        self._revision, self._entity, self._rows, self._entities, self._bounds = revision, entity, rows, entities, bounds
+        self._record = revision.tables.of(entity.address)
+        self._row = revision.tables.of(rows.address).alias("r")
+        self._near = column(revision, rows, link)[0]
+        self._linked: dict[str, Any] = {}
+        self._series = self._numbers(array(each, "integer"))
+        self.each: Any = self._series.c.n
+
+    def _numbers(self, said: str) -> Any:
+        if self._revision.dialect == "postgresql":
+            return sa.select(sa.func.unnest(sa.cast(sa.literal(said, sa.Text), sa.ARRAY(sa.BigInteger))).label("n")).subquery("e")
+        return sa.select(sa.literal_column("value", sa.BigInteger).label("n")).select_from(sa.func.json_each(f"[{said[1:-1]}]")).subquery("e")
+
+    def of(self, field: str) -> Any:
+        return _out(*column(self._revision, self._entity, field), self._revision.dialect)
+
+    def row(self, field: str) -> Any:
+        place, kind = column(self._revision, self._rows, field)
+        return _out(self._row.c[place.name], kind, self._revision.dialect)
+
+    def linked(self, link: str, field: str) -> Any:
+        target = self._entities(self._entity.fields[link].entity)
+        place, kind = column(self._revision, target, field)
+        table = self._linked.setdefault(link, self._revision.tables.of(target.address).alias(f"t_{link}"))
+        return _out(table.c[place.name], kind, self._revision.dialect)
+
+    def none(self, entity: str, link: str, where: Mapping[str, object]) -> Any:
+        found = self._entities(entity)
+        place = column(self._revision, found, link)[0]
+        there = sa.select(place).where(place.between(*self._bounds), *equal(self._revision, found, where))
+        return self._record.c.id.not_in(there)
+
+    def sum(self, said: Any) -> Any:
+        return sa.cast(sa.func.sum(said), sa.BigInteger)
+
+    def case(self, *pairs: tuple[Any, Any], other: Any) -> Any:
+        return sa.case(*pairs, else_=other)
+
+    def least(self, one: Any, two: Any) -> Any:
+        return (sa.func.least if self._revision.dialect == "postgresql" else sa.func.min)(one, two, type_=sa.BigInteger())
+
+    def most(self, one: Any, two: Any) -> Any:
+        return (sa.func.greatest if self._revision.dialect == "postgresql" else sa.func.max)(one, two, type_=sa.BigInteger())
+
+    def filled(self, said: Any, value: Any) -> Any:
+        return sa.func.coalesce(said, value)
+
+    def number(self, value: int) -> Any:
+        return sa.literal(value, sa.BigInteger)
+
+    def roughly(self, said: Any) -> Any:
+        return sa.cast(said, sa.Double)
+
+    def query(self, what: Mapping[str, Any], where: Sequence[Any], having: Sequence[Any], clauses: Sequence[Any]) -> Any:
+        """Columns ``id``, ``each`` and what is wanted; on PostgreSQL as arrays in one row."""
+        postgresql, record = self._revision.dialect == "postgresql", self._record
+        near = self._row.c[self._near.name]
+        origin = record.join(self._row, sa.and_(near == record.c.id, near.between(*self._bounds))).join(self._series, sa.true())
+        for link, table in self._linked.items():
+            origin = origin.join(table, table.c.id == column(self._revision, self._entity, link)[0])
+        by = [record.c.id, *(table.c.id for table in self._linked.values()), self.each]
+        said = [one.label(f"c{place}") for place, one in enumerate(what.values(), 2)]
+        query = sa.select(record.c.id.label("c0"), self.each.label("c1"), *said).select_from(origin).where(
+            record.c.id.between(*self._bounds), *clauses, *where).group_by(*by).having(sa.and_(sa.true(), *having)).order_by(record.c.id, self.each)
+        if not postgresql:
+            return query
+        inner = query.subquery()
+        return sa.select(*(sa.func.array_agg(sa.cast(one, sa.BigInteger) if isinstance(one.type, sa.Numeric) else one, type_=sa.ARRAY(sa.Integer))
+                           for one in inner.c))
+
+
+def reckon(conn: sa.Connection, revision: Any, reckoner: Reckoner, what: Mapping[str, Any], where: Sequence[Any], having: Sequence[Any],
+           clauses: Sequence[Any]) -> Columns:
+    """What the database makes of the records, as columns with ``id`` and ``each``."""
+    names, query = ("id", "each", *what), reckoner.query(what, where, having, clauses)
+    if revision.dialect == "postgresql":
+        return {name: values or [] for name, values in zip(names, conn.execute(query).one(), strict=True)}
+    found = conn.execute(query).all()
+    return dict(zip(names, map(list, zip(*found, strict=True)), strict=True)) if found else {name: [] for name in names}
+
+
 def _out(place: sa.Column[Any], kind: str, dialect: str) -> sa.ColumnElement[Any]:
     """The column as a number or a text."""
     if dialect == "postgresql":
@@ -71,9 +157,9 @@ def _out(place: sa.Column[Any], kind: str, dialect: str) -> sa.ColumnElement[Any
 
 
 def among(revision: Any, place: Any, ids: Sequence[int]) -> sa.ColumnElement[bool]:
-    """Whether the column is one of very many ids."""
+    """Whether the column is one of very many ids. Not ``= ANY``: an array that comes as a value is searched from its beginning for every row."""
     if revision.dialect == "postgresql":
-        return place.op("=")(sa.func.any(sa.cast(sa.literal(array(ids, "integer"), sa.Text), sa.ARRAY(sa.BigInteger))))
+        return place.in_(sa.select(sa.func.unnest(sa.cast(sa.literal(array(ids, "integer"), sa.Text), sa.ARRAY(sa.BigInteger)))))
     return place.in_(sa.select(sa.literal_column("value")).select_from(sa.func.json_each(array(ids, "integer").replace("{", "[").replace("}", "]"))))
 
 

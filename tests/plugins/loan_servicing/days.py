@@ -69,7 +69,7 @@ def as_the_fold_says(shop: Lender) -> int:
     for loan in loans:
         snapshot = dict(shop.row("term_snapshot", loan["snapshot_id"]))
         agreement = agreement_of(snapshot, loan["disbursed_on"])
-        txns = txns_of(shop.rows("repayment", loan_id=loan["id"]), shop.rows("loan_change", loan_id=loan["id"]))
+        txns = txns_of(*(shop.rows(name, loan_id=loan["id"]) for name in ("repayment", "loan_change", "loan_provision")))
         day = shop.stage.today
         if loan["status"] == "settled":
             continue

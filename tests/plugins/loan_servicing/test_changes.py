@@ -11,7 +11,8 @@ import pytest
 
 from metaloom.base.errors import NotAllowed, NotPossible
 from tests.plugins.lender import Lender
-from tests.plugins.loan_servicing.books import books_agree
+from tests.plugins.loan_servicing.books import books_agree, broken
+from tests.plugins.loan_servicing.test_invariants import changed
 
 DUE = (date(2025, 2, 15), date(2025, 3, 15), date(2025, 4, 15), date(2025, 5, 15))
 ON = date(2025, 6, 1)
@@ -41,7 +42,11 @@ def propose(shop: Lender, loan: int, kind: str, who: str = "finance", on: date |
 
 
 def change(shop: Lender, loan: int, kind: str, on: date | None = None, **given: Any) -> int:
-    """Applied for by finance, put in force by the checker."""
+    """Applied for by finance, put in force by the checker; a write-off by its chain."""
+    if kind == "write_off":
+        made = shop.ask_write_off(loan)
+        shop.agree(made)
+        return made
     made = propose(shop, loan, kind, on=on, **given)
     shop.do("fincheck", "loan_change", made, "apply_change", {})
     return made
@@ -196,9 +201,10 @@ def test_e16_a_prepayment_in_part_is_planned_anew(shop: Lender, loans: dict[str,
     loan = loans["prepay"]
     on_time(shop, loan, 4)
     before = state(shop, loan)
+    shop.agree(shop.ask_prepay(loan, "30000.00"))
     with pytest.raises(NotPossible, match="30,685.24"):
-        shop.repay(loan, "30685.23", kind="prepay", prepaid_principal=D("30000.00"), plan_change="reduce_payment")
-    paid = shop.repay(loan, "30685.24", kind="prepay", prepaid_principal=D("30000.00"), plan_change="reduce_payment")
+        shop.repay(loan, "30685.23", kind="prepay")
+    paid = shop.repay(loan, "30685.24", kind="prepay")
     assert (paid["principal"], paid["interest"], paid["fee"], paid["surplus"]) == (D("30000.00"), D("385.24"), D("300.00"), 0)
     rest = [bill for bill in state(shop, loan)["bills"] if bill["status"] == "not_due"]
     assert (rest[0]["interest"], rest[1]["principal"] + rest[1]["interest"]) == (D("177.26"), D("4964.17"))
@@ -233,7 +239,7 @@ def test_a_loan_that_stops_paying_leaves_accrual_is_written_off_and_recovered_in
     loan = loans["write off"]
     on_time(shop, loan, 1)
     with pytest.raises(NotPossible, match="90 days"):
-        propose(shop, loan, "write_off")
+        shop.ask_write_off(loan)
     shop.day(date(2025, 7, 1))
     change(shop, loan, "fee", amount=D("10.00"))
     row = shop.row("loan", loan)
@@ -243,11 +249,18 @@ def test_a_loan_that_stops_paying_leaves_accrual_is_written_off_and_recovered_in
     change(shop, loan, "write_off")
     gone = shop.row("loan", loan)
     assert (gone["status"], gone["book_allowance"], gone["book_impairment"]) == ("written_off", 0, D("92125.12"))
+    for kind in ("coupon", "provision"):
+        with pytest.raises(NotPossible, match="已核销|written off"):
+            propose(shop, loan, kind, amount=D("100.00"))
+    with changed(shop, shop.tenant.revision().tables.of("lending.loan"), loan, {"accrued_interest": gone["accrued_interest"] + D("0.01")}):
+        [wrong] = broken(shop)["loan_servicing.sub_ledger"].first
+        assert "is claimed still" in wrong and "9001" in wrong
     assert gone["book_written_off"] == D("92125.12") and gone["book_off_interest"] == row["book_off_interest"] and gone["principal_balance"] == D("92115.12")
     books_agree(shop)
     back = shop.repay(loan, "10000.00")
     after = shop.row("loan", loan)
     assert (after["book_allowance"], after["book_written_off"]) == (D("10000.00"), D("82125.12"))
+    assert after["book_off_interest"] == gone["book_off_interest"], "what was never on the books waits until the rest is paid"
     books_agree(shop)
     shop.do("fincheck", "repayment", back["id"], "reverse", {}, "款项退回")
     assert shop.row("loan", loan)["book_allowance"] == 0

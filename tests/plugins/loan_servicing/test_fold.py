@@ -11,8 +11,17 @@ from random import Random
 import pytest
 
 from metaloom_plugins.loan_servicing.arithmetic import PRESETS, Penalty, Terms, contract_of
-from metaloom_plugins.loan_servicing.balances import RECEIVABLE, Books, books_of, difference, entries, receipt_entry
+from metaloom_plugins.loan_servicing.balances import (
+    RECEIVABLE,
+    Books,
+    books_of,
+    difference,
+    entries,
+    receipt_entry,
+    vat_in,
+)
 from metaloom_plugins.loan_servicing.fold import Agreement, Life, Txn, fold, settlement
+from metaloom_plugins.loan_servicing.life import claim
 
 E01 = Terms(principal=D("100000.00"), annual_rate=D("0.12"), method="EQUAL_INSTALMENT", periods=12, start_date=date(2025, 1, 15))
 DUE = [date(2025, month, 15) for month in range(2, 13)] + [date(2026, 1, 15)]
@@ -127,6 +136,33 @@ def test_e28_write_off_and_recovery() -> None:
     assert (back.allowance, back.written_off) == (1000000, gross - 1000000)
 
 
+def test_e28_what_was_off_the_books_stays_there_until_the_rest_is_paid_and_is_income_then() -> None:
+    """Written off on the books 85,000.00 and more; beside them interest and penalty of half a year. 10,000.00, then all of it, on one day."""
+    on = date(2025, 8, 1)
+    terms = replace(agreed(compound=True), vat_rate=Fraction(6, 100))
+    history = [*on_time(2), Txn(3, "fee", date(2025, 4, 1), 5000), Txn(4, "write_off", on)]
+    gone = books_of(fold(terms, history, on), on)
+    assert gone.written_off == 8415139 + 5000 and gone.off_interest > 400000
+    part = books_of(fold(terms, [*history, Txn(5, "due", on, 1000000)], on), on)
+    assert (part.allowance, part.written_off, part.off_interest) == (1000000, gone.written_off - 1000000, gone.off_interest)
+    assert part.income_interest == gone.income_interest
+    life = fold(terms, [*history, Txn(5, "due", on, 1000000), Txn(6, "accelerate", on)], on)
+    owed = sum(sum(life.open_of(line, on).values()) for line in life.lines)
+    assert owed == part.written_off + part.off_interest == sum(claim(life, on).values())
+    paid = [*history, Txn(5, "due", on, 1000000), Txn(6, "accelerate", on), Txn(7, "due", on, owed)]
+    whole = books_of(fold(terms, paid, on), on)
+    assert (whole.allowance, whole.written_off, whole.off_interest, whole.suspense) == (gone.written_off, 0, 0, 0)
+    late = {name: getattr(whole, f"income_{name}") - getattr(gone, f"income_{name}") for name in ("interest", "penalty", "compound", "fee")}
+    assert sum(late.values()) == gone.off_interest and late["fee"] == 0 and min(late["interest"], late["penalty"], late["compound"]) > 0
+    assert {name: getattr(whole, f"vat_{name}") - getattr(gone, f"vat_{name}") for name in late} == {
+        name: vat_in(amount, Fraction(6, 100)) for name, amount in late.items()}
+    before = fold(terms, paid[:-1], on)
+    (event, amounts), stands = receipt_entry(books_of(before, on), fold(terms, paid, on).receipts[7], before, on)
+    assert event == "recovery" and {name: amounts.get(name, 0) for name in ("received", "recovered", "written_off", "off_interest", *late)} == {
+        "received": owed, "recovered": part.written_off, "written_off": part.written_off, "off_interest": gone.off_interest, **late}
+    assert entries(stands, whole) == [("vat", {name: vat_in(amount, Fraction(6, 100)) for name, amount in late.items() if amount})]
+
+
 def test_e30_penalty_runs_on_what_is_left() -> None:
     history = [*on_time(2), Txn(3, "due", date(2025, 4, 25), 300000 + 84151 + 4022)]
     life = fold(agreed(), history, date(2025, 5, 6))
@@ -210,6 +246,56 @@ def test_whatever_happened_the_books_add_up_to_the_money_that_moved(seed: int) -
     assert sum(getattr(books, name) for name in ("normal", "overdue", "non_accrual")) == sum(line.unpaid("principal") for line in life.lines)
     for receipt in life.receipts.values():
         assert receipt.amount + receipt.from_suspense == sum(part.amount for part in receipt.parts) + receipt.surplus
+
+
+def test_what_is_waived_of_an_amount_written_off_does_not_come_back_with_time() -> None:
+    on = date(2025, 5, 20)
+    history = [*on_time(2), Txn(3, "write_off", on), Txn(4, "waive", on, 150000, {"component": "interest"})]
+    gone, waived, later = (books_of(fold(agreed(), history[:count], day), day) for count, day in (
+        (3, on), (4, on), (4, on + timedelta(days=60))))
+    assert (waived.written_off, waived.off_interest) == (gone.written_off - 150000, 0) and not gone.off_interest
+    assert later.written_off == waived.written_off and later.off_interest > 0
+    rest = fold(agreed(), [*history, Txn(5, "accelerate", on), Txn(6, "due", on, 20000000)], on)
+    assert books_of(rest, on).allowance == waived.written_off == rest.recovered
+
+
+@pytest.mark.parametrize(("kind", "amount"), [("write_off", 0), ("transfer", 5000000), ("repossess", 5000000)])
+def test_a_month_end_after_a_loan_is_gone_sets_nothing_aside(kind: str, amount: int) -> None:
+    """Dated back before a month end that was provided for already: one loss, and no allowance of a loan that is on the books no more."""
+    gone, end, on = date(2025, 8, 20), date(2025, 8, 31), date(2025, 9, 5)
+    history = [*on_time(2), Txn(3, "provision", end, 3000000), Txn(4, kind, gone, amount)]
+    books, plain = (books_of(fold(agreed(), txns, on), on) for txns in (history, [txn for txn in history if txn.seq != 3]))
+    assert books == plain and books.allowance == 0 < books.impairment
+    assert books_of(fold(agreed(), history[:3], on), on).allowance == 3000000
+
+
+def test_a_coupon_after_the_write_off_is_told_to_lapse() -> None:
+    on = date(2025, 8, 1)
+    life = fold(agreed(), [*on_time(2), Txn(3, "write_off", on), Txn(4, "coupon", on, 1000)], on)
+    assert life.unmet == {4} and life.coupons == 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_of_a_loan_written_off_the_memo_accounts_hold_the_whole_claim_on_every_day(seed: int) -> None:
+    """Whatever comes after the write-off: what is waived, paid, planned anew. Time alone moves nothing but interest off the books."""
+    agreement, txns, day = lived(seed)
+    since = day - timedelta(days=Random(seed).randrange(5, 120))
+    txns = [*(replace(txn, seq=txn.seq + (100 if txn.on > since else 0)) for txn in txns if txn.kind not in ("refund",)), Txn(50, "write_off", since),
+            Txn(300, "due", day - timedelta(days=3), 30000000 if seed % 3 == 0 else 2000000)]
+    first = sum(txn.amount for txn in txns if txn.kind in ("due", "settle", "prepay") and txn.on <= since)
+    stands: Books | None = None
+    for number in range((day - since).days + 1):
+        on = since + timedelta(days=number)
+        life = fold(agreement, txns, on, closing=False)
+        books = books_of(life, on)
+        owed = sum(claim(life, on).values())
+        came = sum(txn.amount for txn in txns if txn.kind in ("due", "settle", "prepay") and since < txn.on <= on)
+        assert books.off_interest + books.written_off == owed and min(books.off_interest, books.written_off) >= 0
+        assert cash(books) == first + came - life.contract.principal
+        if stands is not None:
+            steps = entries(stands, books) if not any(txn.on == on for txn in txns) and life.suspense == stands.suspense else []
+            assert {event for event, _ in steps} <= {"memorandum"} and all(set(amounts) <= {"off_interest"} for _, amounts in steps)
+        stands = books
 
 
 @pytest.mark.parametrize("seed", SEEDS)

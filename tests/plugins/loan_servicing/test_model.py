@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 from metaloom_plugins.loan_servicing import fold as module
+from metaloom_plugins.loan_servicing import life as lives
 from metaloom_plugins.loan_servicing.arithmetic import PRESETS, Penalty, Terms, contract_of
 from metaloom_plugins.loan_servicing.fold import Agreement, Txn, fold
 from tests.plugins.lender import START, Lender
@@ -83,7 +84,7 @@ def test_a_planted_error_is_seen(bug: str, monkeypatch: pytest.MonkeyPatch) -> N
     if bug == "late a day":
         monkeypatch.setattr(module.Life, "late", lambda self, line, on: max((on - line.due).days - 1, 0) if line.open else 0)
     elif bug == "penalty on interest":
-        monkeypatch.setattr(module, "open_of", lambda contract, bill, day, real=module.open_of: {
+        monkeypatch.setattr(lives, "open_of", lambda contract, bill, day, real=lives.open_of: {
             **real(contract, bill, day), "penalty": real(contract, bill, day)["penalty"] + (1 if day > bill.due else 0)})
     else:
         monkeypatch.setattr(module, "_offset", lambda life, on, at_end: None)

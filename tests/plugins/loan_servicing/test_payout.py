@@ -50,6 +50,29 @@ def test_nothing_leaves_before_the_command_is_committed(shop: Lender) -> None:
     one_loan_one_posting(shop, drawdown)
 
 
+def test_whose_account_it_is_cannot_change_between_approval_and_payout(shop: Lender) -> None:
+    """Neither the drawdown's account nor the number behind it; and an account that was switched off is not paid to."""
+    drawdown = waiting(shop)
+    row = shop.row("drawdown", drawdown)
+    account = row["payout_account_id"]
+    known = shop.row("bank_account", account)
+    other = shop.create("officer", "bank_account", {"customer": known["customer_id"], "account_name": known["account_name"], "bank_code": "ICBC",
+                                                    "card_no": "6222020200112233446", "usage": ["payout"]})
+    for entity, id, values in (("drawdown", drawdown, {"payout_account": other}), ("bank_account", account, {"card_no": "6222020200112233446"}),
+                               ("bank_account", account, {"customer": shop.customer()[0]})):
+        with pytest.raises((Invalid, NotPossible)):
+            shop.change("officer", entity, id, values)
+    assert shop.row("drawdown", drawdown)["payout_account_id"] == account
+    shop.do("officer", "bank_account", account, "disable", reason="卡片遗失")
+    with pytest.raises(NotPossible):
+        shop.do("finance", "drawdown", drawdown, "payout")
+    assert not shop.rows("payment_order", drawdown_id=drawdown)
+    shop.do("officer", "bank_account", account, "enable")
+    shop.do("finance", "drawdown", drawdown, "payout")
+    shop.settle_outside()
+    one_loan_one_posting(shop, drawdown)
+
+
 @pytest.mark.parametrize("fault", ["timeout_after_accept", "timeout_before_accept", "error_500", "error_500_after_accept", "garbage", "bad_signature"])
 def test_an_unclear_answer_is_asked_again_and_ends_in_one_loan_and_one_posting(shop: Lender, fault: str) -> None:
     drawdown = waiting(shop)

@@ -1,0 +1,68 @@
+"""From the last word of an approval to a loan whose plan stands, on PostgreSQL: decision, payout order, sandbox in process, result, loan, plan, entry.
+
+    .venv/bin/python bench/decision_to_plan.py [--cases 40] [--database URL]
+
+Makes a database of its own (…_bench_plan) and drops it at the end. The clock runs from the last decision on; people and third parties take no time,
+so this is what the platform itself takes. ``worker``: the outbox row is sent, the sandbox answers, the answer is booked and the plan written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+from tempfile import mkdtemp
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.databases import own_database  # noqa: E402
+from tests.plugins.lender import Lender, open_lender, signers  # noqa: E402
+
+SERVER = os.environ.get("METALOOM_TEST_DATABASE_URL", "postgresql+psycopg://root@127.0.0.1:5432/postgres")
+WARM = 5
+STEPS = ("last decision", "payout order", "worker", "whole path")
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__)
+    ask.add_argument("--cases", type=int, default=40)
+    ask.add_argument("--database", default=SERVER)
+    given = ask.parse_args()
+    with own_database(given.database, "bench_plan", durable=True) as url, open_lender(Path(mkdtemp()), "bench", url) as lender:
+        measure(lender, given.cases)
+
+
+def measure(lender: Lender, cases: int) -> None:
+    product = lender.product()
+    found = [one(lender, product) for _ in range(WARM + cases)][WARM:]
+    print(f"{cases} cases, load {os.getloadavg()[0]:.1f}; milliseconds, median (p95)")
+    for step, times in zip(STEPS, zip(*found, strict=True), strict=True):
+        print(f"{step:<16} {statistics.median(times) * 1000:8.0f} ({statistics.quantiles(times, n=20)[-1] * 1000:.0f})", flush=True)
+
+
+def one(lender: Lender, product: int) -> tuple[float, float, float, float]:
+    """Seconds of the three steps, and of all."""
+    _, account, limit = lender.limit(product)
+    drawdown = lender.drawdown(limit, account)
+    lender.do("officer", "drawdown", drawdown, "submit")
+    *others, last = signers(lender.row("drawdown", drawdown)["amount"])
+    for who in others:
+        lender.decide(who, "drawdown", drawdown)
+    lender.settle_outside()
+    begun = time.perf_counter()
+    lender.decide(last, "drawdown", drawdown)
+    decided = time.perf_counter()
+    lender.do("finance", "drawdown", drawdown, "payout")
+    ordered = time.perf_counter()
+    lender.settle_outside()
+    done = time.perf_counter()
+    assert len(lender.plan(lender.row("drawdown", drawdown)["loan_id"])) == 12
+    return decided - begun, ordered - decided, done - ordered, done - begun
+
+
+if __name__ == "__main__":
+    main()
