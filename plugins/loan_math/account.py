@@ -33,7 +33,7 @@ class Bill:
     cuts: list[tuple[date, str, int]] = field(default_factory=list)
 
     def taken(self, component: str) -> int:
-        return sum(amount for _, name, amount in self.cuts if name == component)
+        return sum([amount for _, name, amount in self.cuts if name == component]) if self.cuts else 0
 
     def unpaid(self, component: str) -> int:
         return self.agreed.get(component, 0) - self.taken(component)

@@ -27,7 +27,7 @@ class LendingTools:
 
     def tools(self) -> tuple[Tool, ...]:
         return (
-            Tool(name="quote", label=Text("贷款试算", "Loan quote"), rights=RIGHTS, page=True, presets=_PRESETS,
+            Tool(name="quote", label=Text("贷款试算", "Loan quote"), rights=RIGHTS, page=True, presets=_PRESETS, sections=_SECTIONS,
                  help=Text("按合同条件算出还款计划、综合年化和提前结清金额；不保存任何数据。",
                            "Schedule, annual rate and settlement of a loan by its terms; nothing is stored."),
                  input=schema("quote"), output=schema("quote_reply")),
@@ -44,6 +44,14 @@ class LendingTools:
             return _RUN[name](request)
 
 
+# in the order in which a loan officer looks for them
+_SECTIONS: Final = (
+    ("main", Text("基本条件", "Main terms")),
+    ("terms", Text("更多条件", "More terms")),
+    ("fees", Text("费用与优惠", "Fees and coupons")),
+    ("events", Text("事件与截至日", "Events and the day to look at")),
+    ("more", Text("其他：罚息、冲销、舍入", "Other: penalty, allocation, rounding")),
+)
 _PRESETS: Final = (
     (Text("等额本息 12 期", "Equal instalment, 12 months"), {"method": "EQUAL_INSTALMENT", "periods": 12, "annual_rate": "0.12", "day_count": "30/360"}),
     (Text("先息后本 12 期", "Interest only, 12 months"), {"method": "INTEREST_ONLY", "periods": 12, "annual_rate": "0.12", "day_count": "ACT/360"}),

@@ -5,15 +5,17 @@ A provider's name is the name of its group: the provider ``desk`` with the tool 
 JSON in, JSON out, both described by JSON Schema. A tool reads no record and has no effect, and no money moves: it may be asked at will.
 
 Schemas may carry words for the page: ``x-label`` {zh, en} at a property, ``x-words`` {choice: {zh, en}} at an enumeration, ``x-form``
-(a section of the page, one of ``SECTIONS``) at what the page asks for, ``x-format`` money | rate at amounts and fractions, and
-``x-capitals`` at an amount that is echoed in Chinese capitals.
+(a section of the page, by its name in ``Tool.sections``) at what the page asks for, ``x-format`` money | rate | number at amounts, fractions
+and other decimals, ``x-capitals`` at an amount that is echoed in Chinese capitals, ``x-today`` at a date that is today unless chosen, and
+``x-when`` {key beside it: [choices]} at a property that is only asked for under these choices. A list of objects is a grid whose rows people
+add and remove; where ``allOf`` … ``if`` … ``then`` of its items gives rows of different kinds, a row shows the fields of its own kind.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,7 +24,7 @@ import jsonschema
 from metaloom.base.text import Text
 from metaloom.plugin.faults import Promise
 
-SECTIONS = ("main", "terms", "more")
+SECTIONS = (("main", Text("基本条件", "Main")), ("terms", Text("更多条件", "Terms")), ("more", Text("其他", "More")))
 LIST_MAX = 10_000
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _ADDRESS = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
@@ -33,7 +35,8 @@ class Tool:
     """One tool of a group.
 
     ``rights``: (entity, action) pairs; whoever holds one of them may ask, nobody else, and a tenant without those entities has no such
-    tool. ``presets``: ready requests for the page, by a label. ``page``: whether people get a page too.
+    tool. ``presets``: ready requests for the page, by a label. ``page``: whether people get a page too. ``sections`` of its form, (name, label)
+    in the order in which people look for them; the first is always open.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Tool:
     rights: tuple[tuple[str, str], ...]
     page: bool = False
     presets: tuple[tuple[Text, Mapping[str, Any]], ...] = ()
+    sections: tuple[tuple[str, Text], ...] = SECTIONS
 
 
 @runtime_checkable
@@ -104,5 +108,23 @@ class CheckedTools:
             except jsonschema.SchemaError as error:
                 raise self._promise.broken(f"{tool.name}: {key} is no JSON Schema: {error.message}") from error
             self._promise.that(schema.get("type") == "object", f"{tool.name}: {key} must describe an object")
-        for one in tool.input.get("properties", {}).values():
-            self._promise.that(one.get("x-form", SECTIONS[0]) in SECTIONS, f"{tool.name}: x-form is one of {', '.join(SECTIONS)}")
+        sections = {name for name, _ in tool.sections}
+        for properties in _properties(tool.input):
+            for name, one in ((name, one) for name, one in properties.items() if isinstance(one, Mapping)):
+                at = f"{tool.name}: {name}"
+                self._promise.that(one.get("x-form") is None or one["x-form"] in sections, f"{at}: x-form is one of {', '.join(sorted(sections))}")
+                for by, values in one.get("x-when", {}).items():
+                    known = properties.get(by, {}).get("enum", ())
+                    self._promise.that(bool(values) and set(values) <= set(known), f"{at}: x-when names choices of a key beside it")
+
+
+def _properties(schema: Any) -> Iterator[Mapping[str, Any]]:
+    """Every ``properties`` in a schema."""
+    if isinstance(schema, Mapping):
+        if isinstance(schema.get("properties"), Mapping):
+            yield schema["properties"]
+        for one in schema.values():
+            yield from _properties(one)
+    elif isinstance(schema, (list, tuple)):
+        for one in schema:
+            yield from _properties(one)

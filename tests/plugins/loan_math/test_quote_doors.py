@@ -151,7 +151,57 @@ def test_fees_of_the_grid_enter_the_annual_rate(visitor: Any) -> None:
     fee = {"fees.0.code": "service", "fees.0.when": "at_payout", "fees.0.amount": "2000.00"}
     assert "15.8545%" in visitor.get("/tool/lending/quote", query_string={**QUESTION, **fee}).text
     wrong = visitor.get("/tool/lending/quote", query_string={**QUESTION, **fee, "fees.0.when": ""})
-    assert wrong.status_code == 400 and "fees[0].when" in wrong.text
+    assert wrong.status_code == 400 and "费用第 1 行：缺少 收取时点" in wrong.text
+
+
+PREPAY = {"events.1003.kind": "prepay", "events.1003.date": "2025-06-01", "events.1003.amount": "30,000.00", "events.1003.fee_rate": "1",
+          "events.1003.plan_change": "reduce_payment"}
+
+
+def test_events_of_the_grid_change_the_schedule_whatever_their_numbers(visitor: Any) -> None:
+    page = visitor.get("/tool/lending/quote", query_string={**QUESTION, "due_day": "15", "paid_periods": "4", "as_of": "2025-07-20", **PREPAY}).text
+    assert "30,685.24" in page and "4,964.17" in page and "欠款合计" in page
+    assert 'name="events.0.amount" value="30,000.00"' in page and 'name="events.1003' not in page
+
+
+def test_a_wrong_cell_is_told_at_the_cell_in_the_readers_language(visitor: Any) -> None:
+    wrong = {**QUESTION, **PREPAY, "events.7.kind": "pause", "events.7.date": "2025-05-01", "events.7.until": "2025-04-01"}
+    answer = visitor.get("/tool/lending/quote", query_string=wrong)
+    assert answer.status_code == 400 and "事件第 1 行：停息至（不含） 不能早于" in answer.text
+    cell = answer.text.split('name="events.0.until"')[1].split("</div>")[0]
+    assert "is-invalid" in answer.text.split('name="events.0.until"')[0].rsplit("<input", 1)[1] and "field-error" in cell
+    visitor.client.set_cookie("ml_locale", "en", path="/quotes")
+    assert "Events, row 1: Amount must be a number" in visitor.get("/tool/lending/quote", query_string={**QUESTION, **PREPAY, "events.1003.amount": "abc"}).text
+
+
+def test_what_goes_together_is_told_by_labels(visitor: Any) -> None:
+    answer = visitor.get("/tool/lending/quote", query_string={**QUESTION, "penalty.rate": "18", "penalty.multiplier": "1.5"})
+    assert answer.status_code == 400 and "罚息利率 不能与 罚息倍数 同时使用" in answer.text
+    answer = visitor.get("/tool/lending/quote", query_string={**QUESTION, "fees.0.code": "a", "fees.0.when": "at_payout"})
+    assert "费用第 1 行：金额 需要同时给出 费率" in answer.text
+
+
+def test_what_the_choices_do_not_ask_for_does_not_count(visitor: Any) -> None:
+    """A balloon's periods beside level payments, an amount beside a pause, a row that says nothing."""
+    sent = {**QUESTION, "balloon_periods": "24", "events.0.kind": "accelerate", "events.0.date": "2025-06-01", "events.0.amount": "5", "events.1.kind": ""}
+    page = visitor.get("/tool/lending/quote", query_string=sent)
+    assert page.status_code == 200 and 'name="events.1.kind"' not in page.text
+    assert "事件第 1 行：缺少 事件类型" in visitor.get("/tool/lending/quote", query_string={**sent, "events.0.kind": ""}).text
+    balloon = visitor.get("/tool/lending/quote", query_string={**QUESTION, "balloon_periods": "24", "method": "BALLOON"})
+    assert balloon.status_code == 200 and "4,707.35" in balloon.text
+
+
+def test_the_file_holds_the_question_its_events_and_all_tables(visitor: Any) -> None:
+    asked = {**QUESTION, "paid_periods": "4", "as_of": "2025-07-20", "settle.date": "2025-07-20", **PREPAY}
+    book = openpyxl.load_workbook(io.BytesIO(visitor.get("/tool/lending/quote/export", query_string={**asked, "format": "xlsx"}).data))
+    assert {"还款计划", "提前还款", "未还清的各期", "汇总", "试算条件", "事件"} <= set(book.sheetnames) and book.active.title == "还款计划"
+    assert [cell.value for cell in book["事件"][2]][:2] == ["提前还款", "2025-06-01"]
+    assert "金额 30,000.00；余下计划 变额不变期；手续费率 1%" in book["事件"][2][2].value
+    assert {row[0].value: row[1].value for row in book["试算条件"].iter_rows()}["贷款金额"] == "100,000"
+    figures = {row[0].value: row[1].value for row in book["汇总"].iter_rows()}
+    assert figures["提前结清试算 结清金额"] == figures["截至日状态 欠款合计"]
+    paper = visitor.get("/tool/lending/quote", query_string=asked).text.split('class="onpaper"')[1]
+    assert "变额不变期；手续费率 1%" in paper and "试算条件" in paper
 
 
 def test_a_tool_without_a_page_and_a_tool_that_is_none_are_404(visitor: Any) -> None:
