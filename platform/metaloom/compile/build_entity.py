@@ -50,7 +50,8 @@ def build_entity(context: Context, folder: Folder) -> Entity:
         ownership=Ownership(strings(node.get("owned_by")), _scope_from(node), flag(node.get("shared"))),
         natural_key=strings(node.get("natural_key")), delete=string(node.get("delete"), "archive"), storage=storage,
         table=string(node.get("table")) or f"{folder.pack}__{folder.entity}",
-        append_only=flag(node.get("append_only")), log_views=flag(node.get("log_views")), bulk=string(node.get("bulk")),
+        append_only=flag(node.get("append_only")),
+        often_changed=flag(node.get("often_changed")), log_views=flag(node.get("log_views")), bulk=string(node.get("bulk")),
         child_of=context.find("entity", child_of.get("entity"), folder.pack, f"{address}/child_of") if child_of else "",
         parent_field=string(child_of.get("field")) if child_of else "",
         rules=_frozen({name: _rule(context, address, name, n, scope) for name, n in entries(node.get("rules"))}),
@@ -58,7 +59,7 @@ def build_entity(context: Context, folder: Folder) -> Entity:
         indexes=_frozen({name: Index(name, strings(n.get("fields") or n), n.key) for name, n in entries(node.get("indexes"))}),
         header=strings(node.get("header")), related=_frozen(_related(context, folder, node)),
         related_labels=_frozen({name: words(n.get("label")) for name, n in entries(node.get("related")) if n.get("label")}),
-        locked=context.effective.is_locked(folder), renamed_from=string(node.get("renamed_from")),
+        comments=flag(node.get("comments")), locked=context.effective.is_locked(folder), renamed_from=string(node.get("renamed_from")),
         renamed_fields=_frozen({name: string(n) for name, n in entries(node.get("renamed_fields"))}), position=node.key,
     )
 

@@ -18,7 +18,7 @@ OWNER_COLUMNS = ("company_id", "org_unit_id", "owner_id")
 
 
 class FieldType(StrEnum):
-    """The field types of format 1. The comment gives the Python value of a record and the column type."""
+    """The field types. The comment gives the Python value of a record and the column type."""
 
     TEXT = "text"                    # str; VARCHAR(length, default 200)
     LONG_TEXT = "long_text"          # str; TEXT
@@ -78,7 +78,7 @@ class Rule:
     position: Position = NOWHERE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)      # a thousand of them for each tenant: more than thirty attributes in a dict take 2.4 KB
 class Field:
     """One field of an entity. Expressions are source text; the compiler has checked them against the entity's scope."""
 
@@ -201,6 +201,7 @@ class Entity:
     storage: str = "table"
     table: str = ""                          # table name; <pack>__<entity> unless engine storage
     append_only: bool = False
+    often_changed: bool = False              # room beside every row, so that changes in masses touch no index
     log_views: bool = False                  # every opening of a record is written into the audit
     bulk: str = ""                           # '' | journal | derived
     child_of: str = ""                       # address of the parent entity when rows live inside a parent
@@ -211,6 +212,7 @@ class Entity:
     header: tuple[str, ...] = ()             # field paths shown as facts on top of the detail page
     related: Mapping[str, str] = field(default_factory=dict)   # tab name -> "<entity>.<link field pointing here>"
     related_labels: Mapping[str, Text] = field(default_factory=dict)
+    comments: bool = False                   # people with the right `comment` talk about a record on its page
     locked: bool = False                     # overlays may extend, not weaken
     renamed_from: str = ""
     renamed_fields: Mapping[str, str] = field(default_factory=dict)  # new field name -> former name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from metaloom.record.reader import Reader
 
 
-def read_history(reader: Reader, row: Row, *, limit: int, before: int | None) -> tuple[HistoryEntry, ...]:
-    """Audit entries of ``row``, newest first, at most ``limit``, older than entry ``before``."""
+def read_history(reader: Reader, row: Row, *, limit: int, before: int | None, without: Collection[str] = ()) -> tuple[HistoryEntry, ...]:
+    """Audit entries of ``row``, newest first, at most ``limit``, older than entry ``before``; those of the commands ``without`` are left out."""
     audit = reader.revision.tables.engine.audit
     user = reader.revision.tables.engine.user
     person = sa.select(user.c.display_name).where(user.c.id == audit.c.actor_id).scalar_subquery().label("person")
     statement = sa.select(audit, person).where(audit.c.entity == row.entity, audit.c.record_id == row.id)
     if before is not None and before < 2**63:
         statement = statement.where(audit.c.id < before)
+    if without:
+        statement = statement.where(audit.c.command.not_in(sorted(without)))
     entity = reader.plan.catalog.entities[row.entity]
     rows = reader.conn.execute(statement.order_by(audit.c.id.desc()).limit(max(1, min(limit, 1000)))).mappings()
     return tuple(_entry(reader, entity, row.levels, found) for found in rows)

@@ -11,27 +11,26 @@ from flask import Blueprint, g, render_template, request
 from markupsafe import Markup
 
 from metaloom import command
-from metaloom.audit import untyped
-from metaloom.base.errors import MetaloomError, NotFound
+from metaloom.base.errors import NotFound
 from metaloom.model import Entity, Field, FieldLevel, FieldType
-from metaloom.model.entity import FILE_TYPES, LINK_TYPES
-from metaloom.record.encode import display
+from metaloom.model.entity import FILE_TYPES
 from metaloom.record.filters import Filter
-from metaloom.record.paths import UnknownPath, field_of, target_of
 from metaloom.web.cells import Cell, cell, heads, path_label, resolve, titled, unit_of
-from metaloom.web.code_words import command_words
-from metaloom.web.current import Current, current, locale, say, url
+from metaloom.web.current import Current, current, say, url
 from metaloom.web.drawn import render_page
 from metaloom.web.file_page import file_facts
 from metaloom.web.frame import list_url, notice_waiting, record_url
 from metaloom.web.own import offered as own_offered
 from metaloom.web.own import own_of
+from metaloom.web.record_history import link_titles, moment_of, titles_now
+from metaloom.web.timeline import timeline_panel
 from metaloom.web.words import moment
 from metaloom.web.words import t as _t
 
 blueprint = Blueprint("detail", __name__)
 MAX_ID = 2**63 - 1
 CASE = "platform.approval_case"
+TIMELINE = "timeline"
 RELATED_ROWS = 20
 HISTORY_ROWS = 30
 STAMPS = ("company", "org_unit", "owner", "created_by", "created_at", "updated_by", "updated_at")
@@ -54,6 +53,7 @@ class Shown:
     full: bool = False
     files: tuple[Mapping[str, Any], ...] = ()
     copy: bool = False
+    unmask: str = ""        # where the whole value may be asked for
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,10 @@ def show_counts(entity: str, id: int) -> Any:
     """How many rows wait behind each tab of related records, swapped into the tabs after the page stands."""
     pinned, definition = _entity(entity, id)
     counts = pinned.reader.related_counts(entity, id, list(definition.related))
-    return render_template("detail/counts.html", counts={tab: f"{n.number:,}" + ("" if n.exact else "+") for tab, n in counts.items()})
+    shown = {tab: f"{n.number:,}" + ("" if n.exact else "+") for tab, n in counts.items()}
+    if definition.comments:
+        shown[TIMELINE] = str(command.comment_count(pinned.looking(), pinned.conn, entity, id) or "")
+    return render_template("detail/counts.html", counts=shown)
 
 
 @blueprint.get("/e/<entity>/<int:id>/menu")
@@ -204,6 +207,8 @@ def _deletable(definition: Entity, row: Any) -> bool:
 
 def tabs_of(pinned: Current, definition: Entity, row: Any) -> list[Tab]:
     tabs = [Tab("info", _t("detail.info"))]
+    if definition.comments:
+        tabs.append(Tab(TIMELINE, _t("timeline.title")))
     for name, target in definition.related.items():
         other, _, link = target.rpartition(".")
         if pinned.plan.may(other, "list") and pinned.plan.field_level_anywhere(other, link) >= FieldLevel.READ:
@@ -217,6 +222,8 @@ def tabs_of(pinned: Current, definition: Entity, row: Any) -> list[Tab]:
 
 
 def _panel(pinned: Current, definition: Entity, row: Any, name: str) -> Any:
+    if name == TIMELINE and definition.comments and name not in definition.related:
+        return timeline_panel(pinned, definition, row)
     if name == "history":
         return _history(pinned, definition, row)
     if name == "approval" and name not in definition.related:
@@ -296,7 +303,9 @@ def _line(pinned: Current, definition: Entity, row: Any, name: str, files: Mappi
     if one.visible_when == "false" or one.visible_when and row.values[name] in (None, "", ()):
         return None  # kept for the engine alone, or a field for other kinds of records: its form would not ask for it here
     attached = tuple(files[i] for i in row.values.get(name) or () if i in files) if one.type in FILE_TYPES else ()
-    return Shown(say(one.label) + unit_of(one), cell(pinned, path, row), one.type in WIDE, attached, one.type is FieldType.AUTO_NUMBER)
+    masked = row.levels.get(name) is FieldLevel.MASKED and "unmask" in row.actions and row.values.get(name) not in (None, "")
+    return Shown(say(one.label) + unit_of(one), cell(pinned, path, row), one.type in WIDE, attached, one.type is FieldType.AUTO_NUMBER,
+                 record_url(definition.address, row.id, f"/unmask/{name}") if masked else "")
 
 
 def _grid(pinned: Current, one: Field, row: Any) -> Block | None:
@@ -311,70 +320,11 @@ def _grid(pinned: Current, one: Field, row: Any) -> Block | None:
 # ------------------------------------------------------------------------------------------------------------ history
 
 
-@dataclass(frozen=True)
-class Moment:
-    when: str
-    who: str
-    login: str
-    what: str
-    channel: str
-    reason: str
-    changes: tuple[tuple[str, str, str], ...]
-
-
 def _history(pinned: Current, definition: Entity, row: Any) -> Any:
     before = request.args.get("before", type=int)
     entries = pinned.reader.history(definition.address, row.id, limit=HISTORY_ROWS + 1, before=before)
     shown = entries[:HISTORY_ROWS]
-    titles = {**_link_titles(pinned, definition, shown), **_titles_now(definition, row)}
+    titles = {**link_titles(pinned, definition, shown), **titles_now(definition, row)}
     more = f"{record_url(definition.address, row.id, '/tab/history')}?before={shown[-1].id}" if len(entries) > HISTORY_ROWS else ""
-    return render_template("detail/history.html", moments=[_moment(pinned, definition, e, titles) for e in shown], more_url=more, part=before is not None,
+    return render_template("detail/history.html", moments=[moment_of(pinned, definition, e, titles) for e in shown], more_url=more, part=before is not None,
                            versions_url=record_url(definition.address, row.id, "/versions") if len(entries) > 1 else "")
-
-
-def _moment(pinned: Current, definition: Entity, entry: Any, titles: Mapping[tuple[str, int], str]) -> Moment:
-    changes = tuple((say(field_of(definition, c.field).label), *(_said(pinned, definition, c.field, v, titles) for v in (c.before, c.after)))
-                    for c in entry.changes)
-    when = entry.at.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M:%S")
-    who = entry.actor_title or entry.actor_name or _t("detail.system")
-    return Moment(when, who, entry.actor_name, command_words(pinned, entry.command, definition.address), _t(f"channel.{entry.channel}"), entry.reason,
-                  tuple(c for c in changes if c[1] != c[2]))
-
-
-def _said(pinned: Current, definition: Entity, name: str, value: Any, titles: Mapping[tuple[str, int], str]) -> str:
-    one, value = field_of(definition, name), untyped(value)
-    if value is None or value == "" or value == []:
-        return ""
-    if one.type in LINK_TYPES:
-        return titles.get((target_of(one), value), f"#{value}")
-    if one.type in FILE_TYPES:
-        return _t("detail.files", n=len(value))
-    try:
-        return display(pinned.catalog, one, tuple(value) if isinstance(value, list) else value, locale(), entity=definition.address, zone=pinned.zone)
-    except (TypeError, ValueError, AttributeError, ArithmeticError):
-        return str(value)
-
-
-def _titles_now(definition: Entity, row: Any) -> dict[tuple[str, int], str]:
-    """The names that the page itself shows beside the record's links."""
-    return {(target_of(field_of(definition, name)), row.values[name]): title for name, title in row.titles.items()
-            if "." not in name and isinstance(row.values.get(name), int)}
-
-
-def _link_titles(pinned: Current, definition: Entity, entries: Sequence[Any]) -> dict[tuple[str, int], str]:
-    """Names of linked records that the entries speak of, as far as this person may find them."""
-    wanted: dict[str, set[int]] = {}
-    for change in (c for e in entries for c in e.changes):
-        try:
-            one = field_of(definition, change.field)
-        except UnknownPath:
-            continue
-        if one.type in LINK_TYPES:
-            wanted.setdefault(target_of(one), set()).update(v for v in (change.before, change.after) if isinstance(v, int))
-    found: dict[tuple[str, int], str] = {}
-    for target, ids in wanted.items():
-        try:
-            found |= {(target, hit.id): hit.title for hit in pinned.reader.lookup(target, ids=sorted(ids)[:200], limit=200)}
-        except MetaloomError:
-            continue
-    return found
