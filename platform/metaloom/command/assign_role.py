@@ -7,6 +7,7 @@ from datetime import date
 from metaloom.base.errors import Invalid, NotAllowed, NotFound, NotPossible, Problem
 from metaloom.base.messages import message, register
 from metaloom.command import rows
+from metaloom.command.bind_login import forget_subject
 from metaloom.command.context import Context, Saved
 from metaloom.command.create_record import refuse_outside_own_rows
 from metaloom.command.reach import account_within_reach, refuse_gift, refuse_unless_administering
@@ -65,6 +66,8 @@ def assign_in(unit: Unit, user_id: int, role: str, company: int | None = None, o
     if not same:
         refuse_outside_own_rows(unit, ASSIGNMENT, assignment)
         unit.log(unit.entity(ASSIGNMENT), assignment, None, {name: value for name, value in values.items() if value is not None})
+    if role == ADMIN:
+        forget_subject(unit, user_id)  # no provider opens an administrator's account: logins that one opened end here
     title = account["display_name"] or account["username"]
     waiting = same[0]["waits_for_second"] if same else waits
     said = "role.waits" if waiting else "role.assigned"
@@ -92,6 +95,7 @@ def confirm_in(unit: Unit, assignment_id: int) -> Saved:
                 raise NotAllowed(message("role.second"))
     version = rows.engine_update(unit, ASSIGNMENT, assignment_id, {}, {"waits_for_second": False}, held["row_version"])
     unit.log(unit.entity(ASSIGNMENT), assignment_id, {"waits_for_second": True}, {"waits_for_second": False})
+    forget_subject(unit, held["user"])
     title = (account or {}).get("display_name") or ""
     role = unit.catalog.roles.get(held["role"])
     return Saved(ASSIGNMENT, assignment_id, version, title, message("role.confirmed", name=title, role=role.label if role else held["role"]))

@@ -9,7 +9,8 @@ from enum import IntEnum
 from metaloom.base.position import NOWHERE, Position
 from metaloom.base.text import Text
 
-STANDARD_ACTIONS = ("list", "read", "create", "edit", "delete", "restore", "export", "import", "print", "transfer", "unmask", "history", "share")
+STANDARD_ACTIONS = ("list", "read", "create", "edit", "delete", "restore", "export", "import", "print", "transfer", "unmask", "history", "share",
+                    "comment")
 SCOPES = ("all", "company", "dept_tree", "dept", "custom", "self", "assigned", "expression", "none")
 
 

@@ -114,6 +114,8 @@ def _refused(entity: Entity) -> dict[str, str]:
         refused["restore"] = "what is deleted there is gone"
     if not any(f.mask for f in entity.fields.values()):
         refused["unmask"] = "it has no masked field"
+    if not entity.comments:
+        refused["comment"] = "it takes no comments"
     return refused
 
 
