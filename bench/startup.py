@@ -1,23 +1,30 @@
-"""How long a web worker takes from nothing to its first page, and what each further tenant costs in memory.
+"""How long gunicorn takes from nothing to its first page, a new worker after one was killed, and what each further tenant costs in memory.
 
     .venv/bin/python bench/startup.py [--tenants 6]
 
-Makes tenants of the demo client in a folder of its own (SQLite), all with the same metadata, and as many with a field more each,
-so that their catalogs differ. Each figure comes from a fresh process. The reference is the same process with Flask and
+Makes tenants of the demo client in a folder of its own (SQLite), filled up to 120 entities, all with the same metadata, and as many
+with a field more each, so that their catalogs differ. Each figure comes from a fresh process. The reference is the same process with Flask and
 Flask-AppBuilder imported and nothing of ours.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
+ENTITIES = 120
 ROOT = Path(__file__).resolve().parents[1]
 BARE = """
 import time; began = time.perf_counter()
@@ -30,6 +37,7 @@ print(__import__("json").dumps({"seconds": time.perf_counter() - began}))
 OURS = """
 import sys, time; began = time.perf_counter()
 import json, resource
+from metaloom.base import heap; heap.calm()
 names = json.loads(sys.argv[1])
 from metaloom.app import create_app
 app = create_app()
@@ -47,7 +55,7 @@ for name in names[1:]:
     ask(name)
     memory.append(rss())
 entities = len(site.tenancy.open(names[0]).revision().catalog.entities)
-print(json.dumps({"made": made, "seconds": first, "memory": memory, "entities": entities}))
+print(json.dumps({"made": made, "seconds": first, "memory": memory, "entities": entities, "cpu": time.process_time()}))
 """
 
 
@@ -63,10 +71,14 @@ def main() -> None:
         bare = [_run(environ, BARE)["seconds"] for _ in range(given.rounds)]
         ours = [_run(environ, OURS, same) for _ in range(given.rounds)]
         unlike = _run(environ, OURS, other)
+        served = [_serve(environ, same[0]) for _ in range(given.rounds)]
     print(f"load {os.getloadavg()[0]:.1f}, {ours[0]['entities']} entities, {given.rounds} rounds")
     print(f"bare Flask and Flask-AppBuilder, first answer     {median(bare):6.2f} s")
     print(f"application made                                  {median(run['made'] for run in ours):6.2f} s")
     print(f"first page of a tenant (its metadata compiled)    {median(run['seconds'] for run in ours):6.2f} s")
+    print(f"CPU of that process                               {median(run['cpu'] for run in ours):6.2f} s")
+    print(f"gunicorn from nothing to its first page           {median(one[0] for one in served):6.2f} s")
+    print(f"a new worker in the place of a killed one         {median(one[1] for one in served):6.2f} s")
     print(f"memory with one tenant                            {ours[0]['memory'][0]:6.0f} MB")
     print(f"each further tenant, the same metadata            {_growth(ours[0]['memory']):6.1f} MB")
     print(f"each further tenant, metadata of its own          {_growth(unlike['memory']):6.1f} MB")
@@ -82,16 +94,48 @@ def _run(environ: dict[str, str], script: str, names: list[str] | None = None) -
     return found
 
 
+def _serve(environ: dict[str, str], name: str) -> tuple[float, float]:
+    """Seconds until gunicorn's one worker answers the login page, and until it does again after that worker was killed."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    began = time.perf_counter()
+    server = subprocess.Popen([sys.executable, "-m", "gunicorn", "-c", "python:metaloom.app.gunicorn", "--workers", "1", "--bind", f"127.0.0.1:{port}"],
+                              env=environ, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        _until_it_answers(port, name)
+        first = time.perf_counter() - began
+        os.kill(int(Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()[0]), signal.SIGKILL)
+        began = time.perf_counter()
+        _until_it_answers(port, name)
+        return first, time.perf_counter() - began
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _until_it_answers(port: int, name: str) -> None:
+    while True:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{name}/login/", timeout=30) as answer:
+                assert answer.status == 200
+                return
+        except (OSError, http.client.HTTPException):
+            time.sleep(0.01)
+
+
 def _make(home: str, tenants: int) -> tuple[list[str], list[str]]:
     from metaloom.app.login_tables import make_login_tables
-    from metaloom.compile import tenant_sources
+    from metaloom.compile import compile_catalog, tenant_sources
     from metaloom.plugin import registry
     from metaloom.schema_change import publish
     from metaloom.storage import Settings, Tenancy
 
-    tenancy = Tenancy(Settings.from_env({"METALOOM_HOME": home}), manifest=registry.load().manifest())
+    manifest = registry.load().manifest()
+    tenancy = Tenancy(Settings.from_env({"METALOOM_HOME": home}), manifest=manifest)
     sources = tenant_sources(ROOT / "metadata", ROOT / "tenants", "demo")
-    texts = tuple((source.layer, source.path, source.text) for source in sources)
+    more = ENTITIES - len(compile_catalog(sources, plugins=manifest).entities)
+    texts = (*((source.layer, source.path, source.text) for source in sources), *_filled_up(more))
     same, other = [], []
     for number in range(tenants):
         for group, kind, more in ((same, "same", ()), (other, "own", (_one_more(number),))):
@@ -100,6 +144,17 @@ def _make(home: str, tenants: int) -> tuple[list[str], list[str]]:
             group.append(made.name)
     tenancy.close()
     return same, other
+
+
+def _filled_up(count: int) -> Iterator[tuple[str, str, str]]:
+    """Entities of sixteen fields with list, form and rights, as a site has them."""
+    kinds = ("text, length: 40", "money", "date", "integer", "boolean", "long_text, length: 400", "datetime", "decimal")
+    for number in range(count):
+        fields = "".join(f"    f{at}: {{type: {kinds[at % len(kinds)]}, label: {{zh: 字段{at}, en: Field {at}}}}}\n" for at in range(16))
+        yield "site", f"lending/customer_centre/more_{number}/entity.yaml", (
+            f"entity:\n  label: {{zh: 更多{number}, en: More {number}}}\n  title: f0\n  owned_by: [company, user]\n  fields:\n{fields}"
+            "list: {columns: [f0, f1, f2, f3], search: [f0], sort: [-created_at]}\n"
+            "access:\n  officer: {scope: self, actions: [list, read, create, edit], fields: {\"*\": write}}\n")
 
 
 def _one_more(number: int) -> tuple[str, str, str]:

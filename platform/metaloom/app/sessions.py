@@ -7,7 +7,6 @@ the table by asking for pages. A login always makes a fresh token: a cookie plan
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import json
 import logging
 import secrets
@@ -24,6 +23,7 @@ from werkzeug.datastructures import CallbackDict
 
 from metaloom.base.clock import Clock
 from metaloom.base.errors import Busy, MetaloomError
+from metaloom.base.network import network_of
 from metaloom.record.paths import PerRevision
 from metaloom.storage import rate
 from metaloom.web.current import Current, Visit
@@ -35,6 +35,7 @@ ABSOLUTE = timedelta(hours=12)
 TOUCH_EVERY = timedelta(seconds=60)
 LOCK_AFTER, LOCK_FOR = 10, timedelta(minutes=15)
 LOCK_ADDRESS_AFTER = 50
+LOCK_PROVIDER_AFTER = 100         # logins by a provider that one network began and did not finish; each makes the server call outside
 KEPT_FOR = timedelta(days=2)
 PREFERENCES_MAX = 60_000
 VISITS_SHOWN = 20
@@ -194,6 +195,23 @@ class LoginStore:
         left = [found.last + LOCK_FOR - self.clock.now() for name, found in counted.items() if found.hits >= limits[name]]
         return max((int(gap.total_seconds() // 60) + 1 for gap in left if gap > timedelta(0)), default=0)
 
+    # -- logins by a provider
+
+    def begin_provider(self, tenant: Any, address: str) -> int:
+        """Counts one step of a login by a provider for the network it comes from; minutes until the next try when there were too many."""
+        now, name = self.clock.now(), rate.counter("provider", network_of(address))
+        with tenant.write() as conn:
+            standing = rate.standing(conn, (name,))
+            if minutes := self._minutes(standing, {name: LOCK_PROVIDER_AFTER}):
+                return minutes
+            rate.count(conn, name, now, LOCK_FOR)
+        return 0
+
+    def end_provider(self, tenant: Any, address: str) -> None:
+        """The login was finished: its two steps are forgotten."""
+        with tenant.write() as conn:
+            rate.count(conn, rate.counter("provider", network_of(address)), self.clock.now(), LOCK_FOR, hits=-2)
+
     # -- personal settings
 
     def save_preference(self, tenant: Any, user_id: int, name: str, value: object) -> None:
@@ -246,17 +264,6 @@ def _limits(username: str, address: str) -> dict[str, int]:
     """The two counters of a login, with their limits: the account from this network, and the network."""
     network = network_of(address)
     return {rate.counter("login", username.lower(), network): LOCK_AFTER, rate.counter("network", network): LOCK_ADDRESS_AFTER}
-
-
-def network_of(address: str) -> str:
-    """What an address counts as: an IPv4 address itself; of IPv6 the /64, which is what one subscriber is given."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address):
-        return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
-    return str(found)
 
 
 class TenantSessions(SessionInterface):

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from metaloom.storage import TenantClosed
+from metaloom.base.errors import MetaloomError
+from metaloom.storage import TenantBroken, TenantClosed, apart
 
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 TENANT_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}", re.ASCII)
@@ -42,6 +43,9 @@ class TenantPath:
             return _closed(start_response, closed, path)
         if tenant is None:
             return _not_found(start_response)
+        broken = _broken(tenant)
+        if broken is not None:
+            return _closed(start_response, broken, path)
         if name == first and not self._host(environ):
             rest = path[len(first) + 1:]
             if not rest:
@@ -67,6 +71,20 @@ class TenantPath:
             raise
 
 
+def _broken(tenant: Any) -> TenantBroken | None:
+    """Why nothing of the tenant can be served; every other refusal is told inside, where the request is known."""
+    try:
+        tenant.revision()
+    except TenantBroken as broken:
+        with apart(tenant.name, "pages"):
+            raise
+        return broken
+    except MetaloomError:
+        return None
+    with apart(tenant.name, "pages"):
+        return None
+
+
 def _not_found(start_response: Callable[..., Any]) -> Iterable[bytes]:
     body = html_page("404", "没有找到 · Not found").encode()
     start_response("404 Not Found", [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(body))),
@@ -75,8 +93,8 @@ def _not_found(start_response: Callable[..., Any]) -> Iterable[bytes]:
     return [body]
 
 
-def _closed(start_response: Callable[..., Any], closed: TenantClosed, path: str) -> Iterable[bytes]:
-    """Being restored or looked after: people and programs come back later."""
+def _closed(start_response: Callable[..., Any], closed: MetaloomError, path: str) -> Iterable[bytes]:
+    """Being restored, looked after, or broken: people and programs come back later."""
     zh, en = closed.message.say("zh"), closed.message.say("en")
     if "/api/" in path:
         kind, text = "application/problem+json", json.dumps({"type": "about:blank", "title": en, "status": 503, "detail": zh}, ensure_ascii=False)

@@ -7,6 +7,12 @@ import gc
 ALLOCATIONS = (50_000, 20, 20)
 
 
+def settle() -> None:
+    """What is there now stays: the collector looks at it no more, so pages shared with forked processes are not copied."""
+    gc.collect()
+    gc.freeze()
+
+
 def calm() -> None:
     """Have the collector look less often than Python's default of every 700 allocations.
 

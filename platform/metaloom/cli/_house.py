@@ -17,7 +17,7 @@ from metaloom.cli._metadata import client_sources, plugin_manifest, show
 from metaloom.compile import Source
 from metaloom.model import Catalog
 from metaloom.schema_change import Author, Plan, PlanRefused, client_of
-from metaloom.storage import Settings, Tenancy, Tenant
+from metaloom.storage import Settings, Tenancy, Tenant, TenantBroken
 from metaloom.storage.engine import setting
 from metaloom.storage.revisions import shared
 
@@ -41,6 +41,12 @@ def house() -> Iterator[Tenancy]:
     except PlanRefused as refused:
         show_plan(refused.plan, sql=False)
         raise click.ClickException(refused.message.say("en")) from refused
+    except TenantBroken as broken:
+        if isinstance(broken.__cause__, MetadataRefused):
+            show(broken.__cause__.diagnostics)
+        if isinstance(broken.__cause__, sa.exc.OperationalError):
+            raise _no_database(broken.__cause__) from broken
+        raise click.ClickException(f"{broken.message.say('en')} ({type(broken.__cause__).__name__})") from broken
     except MetaloomError as error:
         raise click.ClickException(error.message.say("en")) from error
     except sa.exc.OperationalError as error:

@@ -21,12 +21,19 @@ def command(invariants: bool, only: str | None) -> None:
     """Check the installation; exit code 1 when something is wrong."""
     from metaloom.app.invariants import examine
     from metaloom.plugin.registry import installed
+    from metaloom.storage import TenantBroken
 
     wrong = 0
     with house() as tenancy:
         for name in (only,) if only else tenancy.names():
             tenant = tenancy.open(name, closed=True)
-            number = tenant.revision().number
+            try:
+                number = tenant.revision().number
+            except TenantBroken as broken:
+                wrong += 1
+                why = broken.__cause__
+                click.secho(f"{name}: cannot be served, {type(why).__name__}: {str(why).strip().partition(chr(10))[0]}", fg="red", err=True)
+                continue
             for year in missing_years(tenant):
                 click.secho(f"{name}: the working calendar has no day of {year}; try: metaloom calendar seed {year}", fg="yellow", err=True)
             looked = examine(tenant, installed()) if invariants else ()

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from metaloom.cli._acting import context_of, user_id_of
 from metaloom.cli._house import house
-from metaloom.command import assign_role, confirm_role, save_user, set_password
+from metaloom.command import assign_role, bind_login, confirm_role, save_user, set_password, unbind_login
 from metaloom.storage.engine import role_assignment
 
 
@@ -60,6 +60,27 @@ def confirm(tenant: str, username: str) -> None:
             raise click.ClickException(f"no role of {username} waits")
         for assignment in waiting:
             click.secho(confirm_role(context_of(opened), assignment).message.say("en"), fg="green")
+
+
+@command.command("bind")
+@click.argument("tenant")
+@click.argument("username")
+@click.argument("subject")
+def bind(tenant: str, username: str, subject: str) -> None:
+    """Bind USERNAME to the person whom the tenant's provider of logins calls SUBJECT (``sub`` in its tokens)."""
+    with house() as tenancy:
+        opened = tenancy.open(tenant)
+        click.secho(bind_login(context_of(opened), user_id_of(opened, username), subject).message.say("en"), fg="green")
+
+
+@command.command("unbind")
+@click.argument("tenant")
+@click.argument("username")
+def unbind(tenant: str, username: str) -> None:
+    """Let the provider's word open USERNAME no more; its logins end."""
+    with house() as tenancy:
+        opened = tenancy.open(tenant)
+        click.secho(unbind_login(context_of(opened), user_id_of(opened, username)).message.say("en"), fg="green")
 
 
 def _password() -> str:

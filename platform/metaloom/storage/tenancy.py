@@ -24,6 +24,7 @@ from metaloom.storage import engine, hooks, postgresql, sqlite
 from metaloom.storage.control import Control, TenantRow
 from metaloom.storage.failures import Contended, answered, names_what_is_gone
 from metaloom.storage.files import FileStore
+from metaloom.storage.keeping import is_kept, keeping
 from metaloom.storage.revisions import Compiler, Revision, Revisions, compiler_with
 from metaloom.storage.secrets import Secrets, make_keys
 from metaloom.storage.settings import Settings
@@ -69,6 +70,18 @@ class Tenancy:
     def names(self) -> tuple[str, ...]:
         """Names of the tenants that are ready, in alphabetical order."""
         return tuple(row.name for row in self._control.rows() if row.state == "ready")
+
+    def names_to_work(self) -> tuple[str, ...]:
+        """Names of the ready tenants that workers may serve: without those that one process keeps to itself."""
+        return tuple(name for name in self.names() if not self.is_kept(name))
+
+    def is_kept(self, name: str) -> bool:
+        """Whether a process keeps the tenant to itself, so that workers leave it alone."""
+        return is_kept(self.settings, name)
+
+    def keeping(self, name: str) -> AbstractContextManager[None]:
+        """Workers of other processes begin nothing for the tenant inside (``storage/keeping.py``)."""
+        return keeping(self.settings, name)
 
     def closed_names(self) -> tuple[str, ...]:
         """Names of the tenants that are whole but closed: nobody enters and no worker works for them."""
@@ -168,6 +181,14 @@ class Tenancy:
     def touch(self, name: str) -> None:
         """Raise the tenant's stamp in the control database (something about it changed)."""
         self._control.touch(name)
+
+    def disconnect(self) -> None:
+        """Close every connection that is open and idle; tenants stay open with their revisions and connect anew when asked. For a
+        process that is about to fork: a connection must not have two owners."""
+        for tenant in tuple(self._open.values()):
+            tenant.close()
+        self._control.close()
+        postgresql.disconnect_all()
 
     def close(self) -> None:
         """Close every connection of this process."""

@@ -19,7 +19,7 @@ def command(pack: str, zh: str | None, en: str | None, root: Path | None) -> Non
     write({
         folder / "pack.yaml": f"""pack:
   version: 0.1.0
-  format: 1
+  format: 2
   label: {label(pack, zh, en)}
   depends: {{platform: ">=1.0"}}
 """,
