@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import Busy, Invalid, MetaloomError, NotPossible, Problem, TooMany
 from metaloom.base.messages import message
 from metaloom.command.clash import Clash
@@ -68,11 +69,13 @@ def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] |
         found[:] = [imported]
         if mode == "dry_run" or (mode == "all" and imported.problems):
             raise _Undo
+        crash_point("import.tried")
         if imported.created:
             run = ImportRuns(unit.conn).add({"entity": entity, "name": name[:255], "mode": mode, "rows_read": len(rows), "rows_kept": len(versions),
                                              "left": [[id, version] for id, version in versions.items()], "created_at": unit.now,
                                              "created_by": ctx.actor.user_id})
             found[:] = [replace(imported, run=run)]
+            crash_point("import.noted")
         return ActionDone(entity, None, None, message("command.done", action=unit.entity(entity).label),
                           {"created": list(imported.created), "good": imported.good, "run": found[0].run})
 

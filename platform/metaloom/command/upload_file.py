@@ -12,10 +12,13 @@ from metaloom.base.errors import Invalid, NotAllowed, NotFound, NotPossible, Pro
 from metaloom.base.messages import message, register
 from metaloom.command import approval_rows, rows
 from metaloom.command.approval_case import CASE, TASK
+from metaloom.command.comment import sees_file_of
 from metaloom.command.context import Context, Saved
+from metaloom.command.file_kind import kind_of
 from metaloom.command.limits import limit
 from metaloom.command.unit import Unit, perform
 from metaloom.record import Reader
+from metaloom.record.comments import HOLDER
 from metaloom.storage.files import StoredFile
 
 register({
@@ -28,22 +31,6 @@ register({
 
 NAME_MAX = 255
 DAY, MEGABYTE = timedelta(days=1), 1024 * 1024
-# What a file is is read from its first bytes, not from what the browser says.
-_SIGNATURES = (
-    (b"%PDF-", "application/pdf", ("pdf",)),
-    (b"\x89PNG\r\n\x1a\n", "image/png", ("png",)),
-    (b"\xff\xd8\xff", "image/jpeg", ("jpg", "jpeg")),
-    (b"GIF8", "image/gif", ("gif",)),
-    (b"RIFF", "image/webp", ("webp",)),
-    (b"PK\x03\x04", "application/zip", ("docx", "xlsx", "pptx", "zip")),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/x-ole-storage", ("doc", "xls", "ppt")),
-)
-_OFFICE = {
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-}
-_PLAIN = {"txt": "text/plain", "csv": "text/csv"}
 
 
 @dataclass(frozen=True)
@@ -61,12 +48,12 @@ def upload_file(ctx: Context, name: str, content: bytes | BinaryIO) -> Saved:
     """Stores the bytes and a staging row that belongs to the person; a record takes it when it is saved. Everybody with a
     login may upload; nobody else sees the file before a record took it. Invalid: empty, too large, of a refused type."""
     shown = _clean_name(name)
-    head, body = _head(content)
-    media_type = sniff(shown, head)
-    size = len(body) if isinstance(body, bytes) else _length(body)
+    size = len(content) if isinstance(content, bytes) else _length(content)
     with ctx.tenant.read() as conn:
         _refuse_over_quota(Unit(ctx, conn, "look", ctx.clock.now()), size)
-    stored = ctx.tenant.files.put(body)
+    ctx.tenant.files.refuse_over_size(size)
+    media_type = kind_of(shown, content)
+    stored = ctx.tenant.files.put(content)
 
     def work(unit: Unit) -> Saved:
         if ctx.actor.user_id is not None:
@@ -84,10 +71,10 @@ def store_file(unit: Unit, name: str, content: bytes | str) -> int:
     shown, files = _clean_name(name), unit.ctx.tenant.files
     if isinstance(content, str):
         with files.open(content) as kept:
-            head, stored = kept.read(4096), StoredFile(content, kept.seek(0, 2))
+            media_type, stored = kind_of(shown, kept), StoredFile(content, kept.seek(0, 2))
     else:
-        head, stored = content[:4096], files.put(content)
-    return _stage(unit, shown, sniff(shown, head), stored)
+        media_type, stored = kind_of(shown, content), files.put(content)
+    return _stage(unit, shown, media_type, stored)
 
 
 def _stage(unit: Unit, shown: str, media_type: str, stored: StoredFile) -> int:
@@ -133,6 +120,8 @@ def file_for(ctx: Context, file_id: int) -> FileShown:
 def _may_see(unit: Unit, file: Any) -> bool:
     if file["state"] == "staging":
         return bool(file["created_by"] == unit.ctx.actor.user_id)
+    if file["entity"] == HOLDER:
+        return sees_file_of(unit, file)
     entity = unit.catalog.entities.get(file["entity"] or "")
     if entity is None:
         return False
@@ -163,22 +152,3 @@ def _clean_name(name: str) -> str:
     if not 0 < len(shown) <= NAME_MAX or any(ord(c) < 32 for c in shown) or shown.startswith("."):
         raise Invalid([Problem("", message("file.name"))])
     return shown
-
-
-def _head(content: bytes | BinaryIO) -> tuple[bytes, bytes | BinaryIO]:
-    if isinstance(content, bytes):
-        return content[:4096], content
-    head = content.read(4096)
-    content.seek(0)
-    return head, content
-
-
-def sniff(name: str, head: bytes) -> str:
-    """The media type by content, when it fits the extension. Pages, scripts and pictures with scripts are refused."""
-    extension = name.rsplit(".", 1)[-1].lower() if "." in name else ""
-    for signature, media_type, extensions in _SIGNATURES:
-        if head.startswith(signature) and extension in extensions:
-            return _OFFICE.get(extension, media_type)
-    if extension in _PLAIN and b"\x00" not in head and not head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<svg", b"<?xml")):
-        return _PLAIN[extension]
-    raise Invalid([Problem("", message("file.type"))])

@@ -67,6 +67,11 @@ class FileStore:
             scratch.unlink(missing_ok=True)
         return StoredFile(digest.hexdigest(), size)
 
+    def refuse_over_size(self, size: int) -> None:
+        """Invalid when so many bytes are more than a file may have; for a look before they are read."""
+        if size > self._size_max:
+            raise _refused("storage.file_too_large", limit=self._size_max // 1024 // 1024)
+
     def open(self, digest: str) -> BinaryIO:
         """The bytes; NotFound when there are none (or ``digest`` is no digest)."""
         try:

@@ -7,7 +7,10 @@ A session and a token name their tenant and are refused by every other one.
 
 from __future__ import annotations
 
+import logging
 import re
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import flask_sqlalchemy.session
@@ -18,17 +21,22 @@ from flask_appbuilder.security.views import AuthDBView, ResetMyPasswordView
 from flask_login import LoginManager, login_user, logout_user
 from werkzeug.security import check_password_hash
 
-from metaloom.base.errors import Invalid, LoginRequired, NotFound, TooMany
+from metaloom.base.errors import Invalid, LoginRequired, NotAllowed, NotFound, TooMany
 from metaloom.base.messages import message
+from metaloom.command import PasswordFirst, enter_by_provider, system_context
+from metaloom.web import oidc
 from metaloom.web.current import current, locale, say, site, url
 from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import toast
 from metaloom.web.words import moment
 
+log = logging.getLogger(__name__)
+
 # Endpoints that answer without a login; tests/web/public_routes.txt names the same and a test compares.
 PUBLIC_ENDPOINTS = frozenset({
-    "assets.static_file", "LoginView.login", "frame.theme_css", "settings.set_locale", "health.healthz", "health.readyz", "health.metrics",
-    "hook.receive", "notice.receive",
+    "assets.static_file", "LoginView.login", "LoginView.begin_oidc", "LoginView.end_oidc", "LoginView.bind_oidc",
+    "frame.theme_css", "settings.set_locale", "health.healthz", "health.readyz", "health.metrics",
+    "outside.hook", "outside.notice",
 })
 
 # What a person may open who must first change the password.
@@ -78,10 +86,118 @@ class LoginView(AuthDBView):
         session.clear()
         return redirect(url("/login/"))
 
+    @expose("/login/oidc")
+    def begin_oidc(self) -> Any:
+        """To the provider that the tenant names."""
+        provider = _provider()
+        if provider is None:
+            raise NotFound
+        current().release()
+        if minutes := site().logins.begin_provider(current().tenant, request.remote_addr or ""):
+            return self._too_often(minutes)
+        try:
+            address, kept = oidc.begin(provider, _back(), inside(request.args.get("next", "")))
+        except oidc.Refused as refused:
+            return self._not_let_in(refused)
+        session["oidc"] = kept
+        return redirect(address)
+
+    @expose("/login/oidc/back")
+    def end_oidc(self) -> Any:
+        """From the provider, with a code that serves once; whatever is doubtful ends here with one sentence for all cases."""
+        pinned, provider = current(), _provider()
+        if provider is None:
+            raise NotFound
+        kept = session.pop("oidc", None)
+        pinned.release()
+        if minutes := site().logins.begin_provider(pinned.tenant, request.remote_addr or ""):
+            return self._too_often(minutes)
+        try:
+            known = oidc.finish(provider, _back(), kept, request.args)
+            who = _whom(provider, known)
+            done = _enter(pinned, provider, who)
+        except oidc.Refused as refused:
+            return self._not_let_in(refused)
+        except PasswordFirst:
+            if session.visit is None:
+                session.clear()
+            session["oidc_bind"] = {"who": who, "next": kept["next"], "at": int(time.time())}
+            return self._bind_page(who["username"])
+        except (NotAllowed, Invalid) as refused:
+            log.warning("a login by the provider was refused here: %s", type(refused).__name__)
+            return self._page(problem=message("web.login.provider").say(locale())), 401
+        site().logins.end_provider(pinned.tenant, request.remote_addr or "")
+        return self._let_in(done, kept["next"])
+
+    @expose("/login/oidc/bind", methods=["POST"])
+    def bind_oidc(self) -> Any:
+        """The account's own password, given once, binds the account to whom the provider vouched for in this browser a moment ago."""
+        pinned, provider, kept = current(), _provider(), session.get("oidc_bind")
+        if provider is None:
+            raise NotFound
+        if not kept or int(time.time()) - kept["at"] > oidc.BEGUN_FOR:
+            return self._not_let_in(oidc.Refused("no account was to be bound here, or too long ago"))
+        who = kept["who"]
+        try:
+            user = self.appbuilder.sm.auth_user_db(who["username"], request.form.get("password", "")[:256])
+            if user is None or user.username != who["username"]:
+                return self._bind_page(who["username"], message("web.login.wrong").say(locale())), 401
+            done = _enter(pinned, provider, who, proven=int(user.id))
+        except TooMany as locked:
+            return self._bind_page(who["username"], locked.message.say(locale())), 429
+        except (NotAllowed, Invalid) as refused:
+            session.pop("oidc_bind", None)
+            log.warning("a login by the provider was refused here: %s", type(refused).__name__)
+            return self._page(problem=message("web.login.provider").say(locale())), 401
+        site().logins.end_provider(pinned.tenant, request.remote_addr or "")
+        return self._let_in(done, kept["next"])
+
+    def _let_in(self, done: Any, target: str) -> Any:
+        session.clear()
+        session.visit = None
+        login_user(self.appbuilder.sm.load_user(done.id), remember=False)
+        self.appbuilder.sm.stamp_session(done.title)
+        return redirect(target)
+
+    def _bind_page(self, username: str, problem: str = "") -> str:
+        return render_template(self.login_template, username=username, login_problem=problem, login_bind=message("web.login.bind").say(locale()),
+                               login_by_provider="", login_action=url("/login/oidc/bind"))
+
+    def _not_let_in(self, refused: oidc.Refused) -> Any:
+        log.warning("a login by the provider was refused: %s", refused)
+        said = message("web.login.provider_away" if refused.away else "web.login.provider").say(locale())
+        return self._page(problem=said), 503 if refused.away else 401, {"Retry-After": "10"} if refused.away else {}
+
+    def _too_often(self, minutes: int) -> Any:
+        return self._page(problem=message("web.login.locked", minutes=minutes).say(locale())), 429, {"Retry-After": str(minutes * 60)}
+
     def _page(self, username: str = "", problem: str = "") -> str:
-        query = request.query_string.decode("latin-1")
-        return render_template(self.login_template, username=username, login_problem=problem,
+        query = "" if request.endpoint != "LoginView.login" else request.query_string.decode("latin-1")
+        by_provider = url("/login/oidc") + (f"?{query}" if query else "") if _provider() is not None else ""
+        return render_template(self.login_template, username=username, login_problem=problem, login_by_provider=by_provider,
                                login_action=url("/login/") + (f"?{query}" if query else ""))
+
+
+def _provider() -> oidc.Provider | None:
+    pinned = current()
+    return oidc.provider_of(pinned.catalog.settings, pinned.tenant.secrets.get)
+
+
+def _back() -> str:
+    return request.host_url.rstrip("/") + url("/login/oidc/back")
+
+
+def _whom(provider: oidc.Provider, known: oidc.Known) -> dict[str, Any]:
+    """What the provider said, as this browser may keep it: roles instead of groups, None where the provider did not say."""
+    roles = None if known.groups is None else sorted({role for group, role in provider.roles if group in known.groups})
+    if roles is None and provider.roles:
+        log.warning("the provider's token says nothing of groups (claim %s): roles stay as they are", provider.groups_claim)
+    return {"subject": known.subject, "username": known.username, "display_name": known.display_name, "email": known.email, "roles": roles}
+
+
+def _enter(pinned: Any, provider: oidc.Provider, who: Mapping[str, Any], proven: int | None = None) -> Any:
+    ctx = system_context(pinned.tenant, plugins=site().registry, clock=site().clock, request_id=pinned.request_id, run_as="login")
+    return enter_by_provider(ctx, **who, following={role for _, role in provider.roles}, create=provider.create, company=provider.company, proven=proven)
 
 
 def inside(wanted: str) -> str:

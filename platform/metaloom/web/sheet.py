@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
 from metaloom.base.errors import Invalid, NotPossible, Problem
 from metaloom.base.messages import message, register
+from metaloom.base.packed import Swollen, measure
 from metaloom.model import Entity, Field, FieldType
 from metaloom.model.entity import FILE_TYPES
 from metaloom.record.schema import accepts
@@ -20,6 +22,7 @@ register(
         "sheet.kind": ("请上传 .xlsx 或 .csv 文件。", "Please upload an .xlsx or .csv file."),
         "sheet.broken": ("文件无法读取，请用模板重新填写。", "The file cannot be read; please fill in the template again."),
         "sheet.too_large": ("文件解压后过大，请分批导入。", "Unpacked, the file is too large; please import it in parts."),
+        "sheet.too_wide": ("有内容的单元格相距太远，请删除末尾多余的行和列。", "Cells lie too far apart; please delete empty rows and columns at the end."),
         "sheet.empty": ("文件中没有数据。", "The file holds no rows."),
         "sheet.too_long": ("一次最多导入 {limit} 行。", "At most {limit} rows at a time."),
         "sheet.marks": ("错误说明（导入时忽略此列）", "What is wrong (this column is not imported)"),
@@ -29,6 +32,12 @@ register(
 ROWS_MAX = 5_000
 COLUMNS_MAX = 200
 UNPACKED_MAX = 120 * 1024 * 1024
+# A reader lays out every cell between the first and the last one that holds anything.
+CELLS_MAX = 4_000_000
+_SPACES = re.compile(rb"\s\s+")
+# What opens a row or a cell, whatever its prefix is, or an address; with single spaces neither is longer than _TOKEN_MAX.
+_TOKEN = re.compile(rb"[<:](?:(row)|c)(?=[\s/>])|(?i:\br\s{0,2}=\s{0,2}[\"']\s{0,2}([a-z]{0,8})(\d{1,20})\s{0,2}[\"'])")
+_TOKEN_MAX = 64
 
 
 def import_fields(entity: Entity, writable: Callable[[str], bool]) -> list[Field]:
@@ -74,6 +83,10 @@ def read_rows(name: str, body: bytes) -> list[list[Any]]:
         raise
     except Exception as broken:
         raise NotPossible(message("sheet.broken")) from broken
+    except BaseException as panic:  # the reader's own language reports its bugs outside of Exception
+        if type(panic).__name__ != "PanicException":
+            raise
+        raise NotPossible(message("sheet.broken")) from panic
     if len(rows) < 2:
         raise NotPossible(message("sheet.empty"))
     return rows
@@ -100,10 +113,81 @@ def _xlsx(body: bytes) -> Iterator[list[Any]]:
 
 
 def _refuse_swelling(body: bytes) -> None:
-    """A workbook is a zip archive; what it unpacks to is read from its directory, before anything is unpacked."""
-    with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        if sum(part.file_size for part in archive.infolist()) > UNPACKED_MAX:
+    """A workbook is a zip archive: it is unpacked into nothing first, and the cells of its sheets are measured."""
+    try:
+        measure(io.BytesIO(body), UNPACKED_MAX, _Reach)
+    except Swollen as swollen:
+        raise NotPossible(message("sheet.too_large")) from swollen
+
+
+class _Reach:
+    """How far the cells of a part of a workbook reach, read piece by piece; NotPossible as soon as that is too far.
+
+    Which part is the sheet is the sender's choice, so every part is looked at, by the addresses its rows and cells name. Rows and cells
+    without an address stand one after the other. Only a few numbers are kept, however many cells there are.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.rest = b""
+        self.rows = self.columns = self.bare_rows = self.bare_columns = self.bare_here = 0
+        self.found = self.cells = 0
+        self.has_rows = False
+        self.opened = b""      # the row or cell whose address was not seen yet, while its tag is open
+
+    def __call__(self, piece: bytes) -> None:
+        text = _SPACES.sub(b" ", self.rest + piece)
+        at, until = 0, len(text) - _TOKEN_MAX if piece else len(text)
+        for token in _TOKEN.finditer(text):
+            if token.start() >= until:
+                break
+            if self.opened and text.find(b">", at, token.start()) >= 0:
+                self._without_address()
+            at = token.end()
+            if token[3] is None:
+                self._opens(b"row" if token[1] else b"c")
+            else:
+                self.opened = b""
+                self.rows, self.columns = max(self.rows, int(token[3])), max(self.columns, _column(token[2]))
+            self._refuse()
+        read = max(at, until)
+        if self.opened and (not piece or text.find(b">", at, read) >= 0):
+            self._without_address()
+            self._refuse()
+        self.rest = text[read:]
+
+    def _opens(self, kind: bytes) -> None:
+        if self.opened:
+            self._without_address()
+        if kind == b"row":
+            self.has_rows, self.bare_here = True, 0
+        else:
+            self.cells += 1
+        self.opened = kind
+
+    def _without_address(self) -> None:
+        if self.opened == b"row":
+            self.bare_rows += 1
+        else:
+            self.bare_here += 1
+            self.bare_columns = max(self.bare_columns, self.bare_here)
+        self.opened = b""
+
+    def _refuse(self) -> None:
+        self.found += 1
+        if not self.has_rows:
+            return
+        if (self.rows + self.bare_rows) * (self.columns + self.bare_columns) > CELLS_MAX:
+            raise NotPossible(message("sheet.too_wide"))
+        if self.cells > CELLS_MAX or self.found > 3 * CELLS_MAX:
             raise NotPossible(message("sheet.too_large"))
+
+
+@lru_cache(4096)
+def _column(letters: bytes) -> int:
+    number = 0
+    for one in letters.upper():
+        number = number * 26 + one - 64
+    return number
 
 
 def _limited(rows: Any) -> Iterator[list[Any]]:
