@@ -3,7 +3,7 @@
 
     .venv/bin/python bench/warnings.py [--rows 1000000] [--database URL]
 
-Makes a database of its own (metaloom_bench_warnings) and drops it at the end. The first run raises every alert, the second one (the same
+Makes a database of its own (…_bench_warnings) and drops it at the end. The first run raises every alert, the second one (the same
 day) finds nothing to do, the third (the next day) refreshes the days of every alert: the daily run. The reference counts, and keeps nothing.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,10 @@ from metaloom.schema_change import publish
 from metaloom.storage import Settings, Tenancy
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.databases import own_database  # noqa: E402
+
 SERVER = os.environ.get("METALOOM_TEST_DATABASE_URL", "postgresql+psycopg://root@127.0.0.1:5432/postgres")
 TODAY = date(2026, 3, 2)
 WORDS = "label: {zh: 甲, en: A}, subject: {zh: \"{code} {due_on}\", en: \"{code} {due_on}\"}, set: {loan: id}, receivers: [{field: owner}]"
@@ -99,20 +104,13 @@ def main() -> None:
     ask.add_argument("--database", default=SERVER)
     given = ask.parse_args()
     os.nice(5)
-    name = "metaloom_bench_warnings"
-    admin = sa.create_engine(given.database, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
-    with admin.connect() as conn:
-        conn.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        conn.exec_driver_sql(f"CREATE DATABASE {name}")
-    tenancy = Tenancy(Settings.from_env({"METALOOM_HOME": mkdtemp(), "METALOOM_DATABASE_URL": str(
-        sa.make_url(given.database).set(database=name).render_as_string(hide_password=False))}))
-    try:
-        measure(tenancy, given.rows)
-    finally:
-        tenancy.drop("bench")
-        tenancy.close()
-        with admin.connect() as conn:
-            conn.exec_driver_sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    with own_database(given.database, "bench_warnings", durable=True) as url:
+        tenancy = Tenancy(Settings.from_env({"METALOOM_HOME": mkdtemp(), "METALOOM_DATABASE_URL": url}))
+        try:
+            measure(tenancy, given.rows)
+        finally:
+            tenancy.drop("bench")
+            tenancy.close()
 
 
 def measure(tenancy: Tenancy, rows: int) -> None:
