@@ -30,7 +30,7 @@ CHROMIUM_ARGS = (
 # (`make test` hands out modules in the order of collection).
 LONG = (
     "tests/tenants/", "tests/generic/test_scope.py", "tests/command/test_approval_fire.py", "tests/job/test_jobs_crash.py",
-    "tests/command/test_process_crash.py", "tests/journeys/", "tests/job/test_workers.py", "tests/generic/",
+    "tests/storm/", "tests/command/test_process_crash.py", "tests/journeys/", "tests/job/test_workers.py", "tests/generic/",
 )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ CONNECTIONS = frozenset({"conn", "connection", "session", "cursor"})
 ALLOWED = {
     "command/rows.py": "the commands' one way to stored rows, over record.Writer, and to engine tables that no list shows",
     "command/api_key.py": "keys are rows of the engine, found by their digest before anybody is known",
+    "command/enter_by_provider.py": "an account is found by the provider's subject before anybody is known; its roles are rows of the engine",
+    "command/bind_login.py": "whose the provider's subject is: a column of the engine that no list shows",
     "command/end_session.py": "logins are rows of the engine; the account itself is reached through rows and rights",
     "command/approval_rows.py": "cases, tasks and their log are rows of the engine that no command on records writes",
     "command/process_rows.py": "runs of processes and their log are rows of the engine that no command on records writes",

@@ -216,6 +216,7 @@ CASES: dict[str, dict[str, str]] = {
     "parent without child field": {PRODUCT: SHOP[PRODUCT].replace("  shared: true", "  child_of: {entity: customer, field: customer}  # ← ML-ENTITY-007").replace(
                                        "    stock:", "    customer: {type: link, entity: customer, label: {zh: 甲, en: A}}\n    stock:")},
     "title that is a list": edited(ORDER, "title: order_no", "title: lines  # ← ML-ENTITY-009"),
+    "comments of a child": edited(LINE, "label:", "comments: true  # ← ML-ENTITY-014\n  label:"),
     "journal that changes": edited(PRODUCT, "shared: true", "shared: true\n  bulk: journal  # ← ML-ENTITY-013"),
     "related without link": {
         CUSTOMER: SHOP[CUSTOMER].replace("field: customer, label: {zh: 订单, en: Orders}}", "field: note, label: {zh: 订单, en: Orders}}  # ← ML-ENTITY-012")},
@@ -366,7 +367,7 @@ def test_the_cases_reach_most_codes() -> None:
     elsewhere = {
         "ML-PATH-001", "ML-PATH-004", "ML-PATH-005", "ML-PATH-006", "ML-LOAD-001", "ML-LOAD-002", "ML-LOAD-006", "ML-LOAD-007",  # below
         "ML-QUOTA-001", "ML-QUOTA-003", "ML-NAME-003", "ML-REF-004", "ML-ACCESS-005", "ML-ACTION-007", "ML-ACTION-008", "ML-EXPR-006",  # below
-        "ML-MERGE-002", "ML-PACK-001", "ML-PACK-003", "ML-PACK-004", "ML-JOB-009", "ML-JOB-010", "ML-PACK-008", "ML-PACK-009", "ML-PACK-010", "ML-ENTITY-008", "ML-ENTITY-011", "ML-SCREEN-003",  # below
+        "ML-MERGE-002", "ML-PACK-001", "ML-PACK-003", "ML-PACK-004", "ML-JOB-009", "ML-JOB-010", "ML-PACK-008", "ML-PACK-009", "ML-PACK-010", "ML-PACK-011", "ML-PACK-012", "ML-ENTITY-008", "ML-ENTITY-011", "ML-SCREEN-003",  # below
         "ML-OVERLAY-001", "ML-OVERLAY-002", "ML-OVERLAY-003", "ML-OVERLAY-004", "ML-OVERLAY-005", "ML-OVERLAY-006", "ML-OVERLAY-007",
         "ML-OVERLAY-008",  # test_overlays
         "ML-PACK-005",  # test_catalog
@@ -543,10 +544,17 @@ def test_a_pack_the_tenant_names_must_be_there() -> None:
     assert places(findings((*shop(), *sources({"tenant.yaml": card}, "client")))) == {"tenant.yaml:3 ML-PACK-004"}
 
 
+OIDC = "client_id: x, secret_ref: oidc"
+
+
 @pytest.mark.parametrize("setting, found", [
     ('working_hours: ["13:30-18:00", "09:00-12:00"]', {"tenant.yaml:4 ML-PACK-009"}), ('working_hours: ["12:00-12:00"]', {"tenant.yaml:4 ML-PACK-009"}),
     ('working_hours: ["9-12"]', {"tenant.yaml:4 ML-SCHEMA-005"}), ("zone: Asia/Peking", {"tenant.yaml:4 ML-PACK-010"}),
     ('{working_hours: ["08:30-12:00", "14:00-24:00"], zone: Asia/Shanghai}', set()),
+    (f"login: {{oidc: {{issuer: 'http://id.example.com', {OIDC}}}}}", {"tenant.yaml:4 ML-PACK-011"}),
+    (f"login: {{oidc: {{issuer: 'https://id.example.com', {OIDC}, roles: [{{group: a, role: platform.admin}}]}}}}", {"tenant.yaml:4 ML-PACK-012"}),
+    (f"login: {{oidc: {{issuer: 'https://id.example.com', {OIDC}, roles: [{{group: a, role: shop.clark}}]}}}}", {"tenant.yaml:4 ML-REF-001"}),
+    (f"{{login: {{oidc: {{issuer: 'https://id.example.com', {OIDC}, roles: [{{group: a, role: shop.clerk}}]}}}}}}", set()),
 ])
 def test_settings_of_a_client_that_make_no_sense_are_refused(setting: str, found: set[str]) -> None:
     card = f"tenant:\n  label: {{zh: 客户, en: Client}}\n  packs: [platform, shop]\n  settings: {setting if setting[0] == '{' else '{' + setting + '}'}\n"

@@ -214,7 +214,7 @@ def test_a_format_0_key_in_a_format_1_pack_is_refused() -> None:
 
 
 def test_a_pack_of_the_future_is_refused() -> None:
-    found = findings(shop({"shop/pack.yaml": SHOP["shop/pack.yaml"].replace("format: 1", "format: 2")}))
+    found = findings(shop({"shop/pack.yaml": SHOP["shop/pack.yaml"].replace("format: 1", "format: 3")}))
     assert "ML-PACK-005" in {d.code for d in found}
 
 

@@ -195,17 +195,17 @@ def _copied(world: World, address: str, id: int) -> dict[str, Any]:
 def _agreement(world: World, sent: dict[str, Any]) -> Mapping[str, Any]:
     """A customer of the person's own, and that customer's account."""
     account = [row for row in world.alpha.rows["lending.bank_account"] if row.owner == "alice"][next(values.NUMBERS) % 2]
-    return {"customer": account.values["customer"], "account": account.id}
+    return {"customer": account.values["customer"], "account": account.id, "gateway": "sandbox"}
 
 
 def _refund(world: World, sent: dict[str, Any]) -> Mapping[str, Any]:
-    return {"order": next(row for row in world.alpha.rows["lending.payment_order"] if row.owner == "alice").id}
+    return {"order": next(row for row in world.alpha.rows["lending.payment_order"] if row.owner == "alice").id, "amount": Decimal("0.01")}
 
 
 def _debited(world: World) -> None:
     """A debit that succeeded and that nobody has refunded yet."""
     order = next(row for row in world.alpha.rows["lending.payment_order"] if row.owner == "alice")
-    store(world, order.entity, order.id, biz_type="collect", status="succeeded")
+    store(world, order.entity, order.id, biz_type="collect", status="succeeded", refunded=0)
     refunds = world.alpha.tenant.revision().tables.of("lending.payment_refund")
     with world.alpha.tenant.write() as conn:
         conn.execute(refunds.update().values(status="cancelled"))

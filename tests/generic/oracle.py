@@ -22,7 +22,24 @@ CONDITIONS: dict[tuple[str, str], Callable[[Place, Seed, int], bool]] = {
     ("platform.approval_copy", "user == user_id()"): lambda place, row, user: row.values["user"] == user,
     ("platform.substitute", "user == user_id() or substitute == user_id()"):
         lambda place, row, user: user in (row.values["user"], row.values["substitute"]),
+    ("platform.scheduled_job", "job == 'lending.day_end'"): lambda place, row, user: row.values["job"] == DAY_END,
+    ("platform.scheduled_run", "job.job == 'lending.day_end' and company == user.company"):
+        lambda place, row, user: _runs_day_end(place, row) and row.values["company"] == _company_of(place, user),
+    ("platform.run_error", "run.job.job == 'lending.day_end' and run.company == user.company"):
+        lambda place, row, user: _runs_day_end(place, run := place.seed("platform.scheduled_run", row.values["run"])) and (
+            run.values["company"] == _company_of(place, user)),
+    ("platform.held_record", "entity == 'lending.loan' and company == user.company"):
+        lambda place, row, user: row.values["entity"] == "lending.loan" and row.values["company"] == _company_of(place, user),
 }  # fmt: skip
+DAY_END = "lending.day_end"
+
+
+def _runs_day_end(place: Place, run: Seed) -> bool:
+    return bool(place.seed("platform.scheduled_job", run.values["job"]).values["job"] == DAY_END)
+
+
+def _company_of(place: Place, user: int) -> int:
+    return place.companies[PEOPLE[next(name for name, id in place.people.items() if id == user)][0]]
 
 
 def _parties(place: Place, case: int) -> set[int]:

@@ -118,6 +118,25 @@ def test_a_job_runs_with_the_rights_of_its_role(hall):
     assert {hall.row("club.member", one)["status"] for one in drafts} == {"active"}
 
 
+@pytest.mark.parametrize("gone", [{"active": False}, {"archived_at": EARLY}], ids=["switched off", "archived"])
+def test_a_run_that_somebody_began_does_nothing_once_the_account_is_switched_off(hall, gone):
+    drafts = [hall.new().id for _ in range(2)]
+    hall.tick()
+    made = start_job(hall.ctx("admin"), hall.job_id("club.chief_only"))
+    users = hall.tenant.revision().tables.engine.user
+    with hall.tenant.write() as conn:
+        conn.execute(users.update().where(users.c.id == hall.people["admin"]).values(**gone))
+    hall.work()
+    run, = hall.runs("club.chief_only", id=made.id)
+    assert (run["status"], run["done"]) == ("failed", 0)
+    assert [error["sentence_en"] for error in hall.errors(made.id)] == ["The account of whoever started the run is switched off; nothing was done."]
+    assert {hall.row("club.member", one)["status"] for one in drafts} == {"draft"}
+    hall.clock.at = EARLY + DAY
+    hall.tick()
+    hall.work()
+    assert hall.runs()[0]["status"] == "done", "the schedule needs nobody"
+
+
 def test_only_who_keeps_jobs_may_start_pause_and_cancel(hall):
     hall.tick()
     job = hall.job_id("club.fees")

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import textwrap
 import threading
 import time
@@ -14,6 +16,7 @@ from metaloom.base.errors import Conflict
 from metaloom.job import EmbeddedWorker, GiveUp, LeaseLost, claim, due_tenants, release, retry_dead, run_due
 from metaloom.job import outbox as rows_of
 from metaloom.storage import after_commit, bell
+from metaloom.storage import keeping as keeping_of
 from metaloom.storage.engine import job_run, outbox, setting
 from metaloom.storage.outbox import put
 from metaloom.storage.tables import ENGINE
@@ -54,6 +57,44 @@ def test_a_row_of_a_transaction_that_rolled_back_never_runs(tenant):
         put(conn, _Tables, kind="note", payload={}, key="a")
         raise ZeroDivisionError
     assert run_due(tenant, {"note": lambda *_: 1}) == 0
+
+
+def test_a_tenant_that_a_process_keeps_to_itself_is_left_to_it(tenant):
+    add(tenant)
+    tenancy, ran = tenant.tenancy, []
+    worker = EmbeddedWorker(tenancy, {"note": lambda *_: ran.append(1)})
+    looked = []
+    with tenancy.keeping(tenant.name):
+        assert worker.round() == 0 and tenant.name not in tenancy.names_to_work() and tenant.name in tenancy.names()
+        assert run_due(tenant, {"note": lambda *_: looked.append(1)}) == 1, "its keeper works for it"
+    add(tenant, start=1)
+    assert worker.round() == 1 and ran == [1]
+
+
+def test_whoever_keeps_a_tenant_and_dies_lets_it_go(tenant):
+    add(tenant)
+    tenancy = tenant.tenancy
+    code = """if True:
+        import sys, time
+        from metaloom.storage import Settings
+        from metaloom.storage.keeping import keeping
+        with keeping(Settings.from_env({"METALOOM_HOME": sys.argv[1]}), sys.argv[2]):
+            print("kept", flush=True)
+            time.sleep(600)
+    """
+    keeper = subprocess.Popen([sys.executable, "-c", code, str(tenancy.settings.home), tenant.name], stdout=subprocess.PIPE)
+    try:
+        assert keeper.stdout.readline() == b"kept\n"
+        assert due_tenants(tenancy) == ()
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Conflict):
+            patch.setattr(keeping_of, "PATIENCE_SECONDS", 0.2)
+            with tenancy.keeping(tenant.name):
+                pytest.fail("two keepers")
+    finally:
+        keeper.kill()
+        keeper.wait()
+        keeper.stdout.close()
+    assert due_tenants(tenancy) == (tenant.name,)
 
 
 def test_due_rows_run_once_each_and_are_noted(tenant):

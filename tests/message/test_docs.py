@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from metaloom.base.diagnostic import Diagnostic
-from metaloom.command import receive_webhook as into
+from metaloom.command import receive_call as into
 from metaloom.compile.load import load
 from metaloom.compile.schema import definition, shape_of, validate
 from metaloom.compile.source import Source

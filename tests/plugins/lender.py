@@ -230,6 +230,19 @@ class Lender:
                                                    "source": "transfer", **more})
         return self.rows("repayment", loan_id=loan)[-1]
 
+    def agree(self, change: int) -> None:
+        """Risk check, risk review and approver say yes to a write-off or a prepayment."""
+        for who in ("check", "review", "approve"):
+            self.decide(who, "loan_change", change)
+
+    def ask_write_off(self, loan: int, who: str = "officer") -> int:
+        self.do(who, "loan", loan, "propose_write_off", {"reason": "借款人失联，已终结执行，无财产可供执行"})
+        return int(self.rows("loan_change", loan_id=loan)[-1]["id"])
+
+    def ask_prepay(self, loan: int, principal: str | Decimal, plan_change: str = "reduce_payment", who: str = "officer", **more: Any) -> int:
+        self.do(who, "loan", loan, "propose_prepayment", {"principal": D(principal), "plan_change": plan_change, **more})
+        return int(self.rows("loan_change", loan_id=loan)[-1]["id"])
+
     def plan(self, loan: int) -> list[tuple[Decimal, Decimal]]:
         """(principal, interest) of the instalments that stand, in order."""
         rows = [row for row in self.rows("instalment", loan_id=loan) if row["status"] != "cancelled"]

@@ -239,6 +239,34 @@ def test_a_phone_shows_cards_and_everything_fits(seen, live):
     assert seen.locator(".side").is_visible()
 
 
+def test_a_phone_picks_cards_and_changes_several(seen, live):
+    seen.set_viewport_size({"width": 390, "height": 844})
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/")
+    for number in (1, 2):
+        seen.locator(".cardpick input").nth(number).check()
+    assert seen.locator("#selinfo").inner_text().strip() == "已选 2 条"
+    seen.click("[data-pop=manymenu]")
+    menu = seen.locator("#manymenu")
+    box = menu.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and menu.locator("[data-needs-pick]").first.is_enabled()
+    seen.keyboard.press("Escape")
+    seen.locator(".cardpick input").nth(1).uncheck()
+    assert seen.locator("#selinfo").inner_text().strip() == "已选 1 条"
+
+
+def test_a_colleague_is_mentioned_with_the_keyboard(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/1?tab=timeline")
+    seen.click("textarea[data-mentions]")
+    seen.keyboard.type("请看 @韩")
+    seen.wait_for_selector(".saybox .pop [aria-selected=true]")
+    seen.keyboard.press("Enter")
+    assert seen.input_value("textarea[data-mentions]") == "请看 @韩梅梅 "
+    seen.keyboard.press("Control+Enter")
+    seen.wait_for_selector(".ev-comment .named:has-text('@韩梅梅')")
+
+
 def test_leaving_a_changed_form_asks_first(seen, live):
     log_in(seen, live)
     seen.goto(f"{live}/alpha/e/shop.sale/new")

@@ -6,7 +6,7 @@ ACTION_WORDS = {
     "list": ("查看列表", "list"), "read": ("查看", "read"), "create": ("新增", "create"), "edit": ("修改", "edit"),
     "delete": ("删除", "delete"), "restore": ("恢复", "restore"), "export": ("导出", "export"), "import": ("导入", "import"),
     "print": ("打印", "print"), "transfer": ("移交", "transfer"), "unmask": ("查看完整信息", "unmask"),
-    "history": ("查看历史", "see the history of"), "share": ("共享筛选", "share searches of"),
+    "history": ("查看历史", "see the history of"), "share": ("共享筛选", "share searches of"), "comment": ("评论", "comment on"),
 }
 
 register({

@@ -16,14 +16,14 @@ from metaloom.api import (
     books,
     bulk,
     chains,
+    comments,
     dashboards,
     door,
     files,
-    hook,
     imports,
     many,
-    notice,
     openapi,
+    outside,
     paper,
     person,
     problems,
@@ -88,6 +88,10 @@ ROUTES = {
     "restore": ("POST", "/<entity>/<id>/restore", records.restore),
     "transfer": ("POST", "/<entity>/<id>/transfer", records.transfer),
     "history": ("GET", "/<entity>/<id>/history", records.history),
+    "comments": ("GET", "/<entity>/<id>/comments", comments.list_comments),
+    "add_comment": ("POST", "/<entity>/<id>/comments", comments.create_comment),
+    "change_comment": ("PATCH", "/<entity>/<id>/comments/<comment>", comments.edit_comment),
+    "remove_comment": ("DELETE", "/<entity>/<id>/comments/<comment>", comments.delete_comment),
     "versions": ("GET", "/<entity>/<id>/versions", version.compare),
     "restore_version": ("POST", "/<entity>/<id>/versions/<entry>/restore", version.restore),
     "actions": ("GET", "/<entity>/<id>/actions", actions.offered),
@@ -106,8 +110,7 @@ def register_api(app: Flask) -> None:
     blueprint.before_request(door.identify)
     app.before_request(_unrouted)
     app.register_blueprint(blueprint)
-    app.register_blueprint(hook.blueprint)
-    app.register_blueprint(notice.blueprint)
+    app.register_blueprint(outside.blueprint)
 
 
 def _unrouted() -> Response | None:

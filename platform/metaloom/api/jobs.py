@@ -8,8 +8,9 @@ from typing import Any
 from metaloom.api.body import refused
 from metaloom.base.messages import message
 from metaloom.base.text import Text
-from metaloom.command import cancel_run, pause_job, rerun_failed, start_job
+from metaloom.command import cancel_run, pause_job, rerun_failed, retry_held, start_job
 from metaloom.command.context import Context, Saved
+from metaloom.command.retry_held import HELD
 from metaloom.command.start_job import JOB, RUN
 
 Verb = Callable[[Context, int, Mapping[str, Any]], Saved]
@@ -32,4 +33,5 @@ VERBS: Mapping[tuple[str, str], tuple[Text, tuple[str, ...], Verb]] = {
     (JOB, "resume"): (Text("恢复", "Resume"), (), lambda ctx, id, given: pause_job(ctx, id, False)),
     (RUN, "rerun"): (Text("重跑失败记录", "Re-run what failed"), (), lambda ctx, id, given: rerun_failed(ctx, id)),
     (RUN, "cancel"): (Text("取消运行", "Cancel run"), (), lambda ctx, id, given: cancel_run(ctx, id)),
+    (HELD, "retry"): (Text("再试一次", "Try again"), (), lambda ctx, id, given: retry_held(ctx, id)),
 }

@@ -33,6 +33,9 @@ from metaloom.command.ask_tool import offered
 from metaloom.command.bulk_edit import MANY_MAX, VERBS
 from metaloom.command.chains_open import SHOWN as CASES_MAX
 from metaloom.command.change_case_chain import MODES
+from metaloom.command.comment import FILES_MAX as COMMENT_FILES_MAX
+from metaloom.command.comment import MENTIONS_MAX
+from metaloom.command.comment import TEXT_MAX as COMMENT_MAX
 from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.command.draft_chain import TEXT_MAX
 from metaloom.command.drawing import TEXT_MAX as DRAWING_MAX
@@ -257,6 +260,8 @@ class Book:
         if may("read"):
             self._record(entity, may("history"))
             self._jobs(entity)
+            if entity.comments:
+                self._comments(entity, may("comment"))
         if not entity.child_of and (entity.storage == "table" or address in people.ACTIONS):
             self._writes(entity)
         if not entity.child_of and entity.storage != "engine":
@@ -297,6 +302,26 @@ class Book:
             if "eq" in offered and self._level(entity)(field.name) >= FieldLevel.READ:
                 ops = ", ".join(f"{field.name}__{op}" for op in offered if op != "eq")
                 yield _query(field.name, {"type": "string"}, f"{say(field.label)} (=; {ops})")
+
+    def _comments(self, entity: Entity, may_say: bool) -> None:
+        """What people say about a record."""
+        where, about, one = f"/{entity.address}/{{id}}/comments", say(entity.label), _in_path("comment")
+        self._add(where, "get", Operation(
+            f"{entity.address}.comments", f"Comments · {about}", {"200": _json(_items(_ref("Comment"))), **_refusals("400", "401", "404")},
+            (_p("id"), _p("history_limit"), _p("before"))), tag=entity.address)
+        if not may_say:
+            return
+        done, key = _refusals("400", "401", "403", "404", "409", "415", "422"), _p("idempotency_key")
+        self._add(where, "post", Operation(
+            f"{entity.address}.add_comment", f"Comment on · {about}", {"201": _json(_ref("CommentDone"), headers=("ETag",)), **done}, (_p("id"), key),
+            _ref("SayComment")), tag=entity.address)
+        self._add(f"{where}/{{comment}}", "patch", Operation(
+            f"{entity.address}.change_comment", f"Change a comment · {about}",
+            {"200": _json(_ref("CommentDone"), headers=("ETag",)), **done, **_refusals("412", "428")}, (_p("id"), one, _p("if_match"), key),
+            _ref("SayComment")), tag=entity.address)
+        self._add(f"{where}/{{comment}}", "delete", Operation(
+            f"{entity.address}.remove_comment", f"Take a comment back · {about}", {"200": _json(_ref("CommentDone")), **done}, (_p("id"), one, key)),
+            tag=entity.address)
 
     def _record(self, entity: Entity, with_history: bool) -> None:
         address = entity.address
@@ -551,6 +576,15 @@ COMMON_SCHEMAS: dict[str, Schema] = {
             "type": "object", "required": ["id", "outcome"], "properties": {"id": ID, "outcome": _TEXT, "message": _TEXT}}}}},
     "ImportUndone": {"type": "object", "required": ["taken_back", "kept", "message"], "properties": {
         "taken_back": _INT, "message": _TEXT, "kept": {"type": "array", "items": {"type": "object", "properties": {"id": ID, "message": _TEXT}}}}},
+    "CommentDone": {"type": "object", "required": ["id", "row_version", "message"], "properties": {"id": ID, "row_version": _INT, "message": _TEXT}},
+    "Comment": {"type": "object", "required": ["id", "row_version", "author", "at", "text", "mentions", "files"], "properties": {
+        "id": ID, "row_version": _INT, "author": {"type": "object", "properties": {"id": {"type": ["integer", "null"]}, "name": _TEXT}}, "at": _TEXT,
+        "edited_at": _NULL_TEXT, "removed_at": _NULL_TEXT, "text": _TEXT,
+        "mentions": {"type": "array", "items": {"type": "object", "properties": {"id": ID, "name": _TEXT}}},
+        "files": {"type": "array", "items": {"type": "object", "properties": {"id": ID, "name": _TEXT, "size": _INT, "media_type": _TEXT}}}}},
+    "SayComment": {"type": "object", "additionalProperties": False, "required": ["text"], "properties": {
+        "text": {"type": "string", "minLength": 1, "maxLength": COMMENT_MAX}, "mentions": {"type": "array", "items": ID, "maxItems": MENTIONS_MAX},
+        "files": {"type": "array", "items": ID, "maxItems": COMMENT_FILES_MAX}}},
     "KeptDone": {"type": "object", "required": ["id", "message"], "properties": {"id": ID, "message": _TEXT}},
     "KeptList": {"type": "object", "required": ["id", "entity", "list", "name", "own", "shared", "query", "columns"], "properties": {
         "id": ID, "entity": _TEXT, "list": _TEXT, "own": {"type": "boolean"}, "left_out": {"type": "boolean"}, "may_change": {"type": "boolean"},

@@ -16,6 +16,8 @@ import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from metaloom.base.held import is_held
+
 # name → (type, help, labels)
 KNOWN: Mapping[str, tuple[str, str]] = {
     "metaloom_requests_total": ("counter", "HTTP requests answered, by kind of page, method and class of status"),
@@ -58,6 +60,13 @@ def share(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if _folder != folder:
             _folder, _counts = folder, None
+
+
+def begin_process() -> None:
+    """After a fork: count in a file of one's own, not in that of the parent."""
+    global _counts
+    with _lock:
+        _counts = None
 
 
 def text(gauges: Iterable[tuple[str, Mapping[str, str], float]] = ()) -> str:
@@ -195,7 +204,7 @@ def _all() -> dict[str, float]:
         living: dict[str, float] = {}
         gone = []
         for path in sorted(_folder.glob("*.count")):
-            dead = _is_dead(path)
+            dead = not is_held(path)
             _add(total if dead else living, _read(path))
             gone += [path] if dead else []
         if gone:
@@ -206,15 +215,6 @@ def _all() -> dict[str, float]:
                 path.unlink()
     _add(total, living)
     return total
-
-
-def _is_dead(path: Path) -> bool:
-    with open(path, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
 
 
 def _read(path: Path) -> dict[str, float]:

@@ -11,6 +11,7 @@ from metaloom.command.approval_timer import handle_sub_done, handle_timer
 from metaloom.command.archive_record import archive_record
 from metaloom.command.assign_role import assign_role, confirm_role, revoke_role
 from metaloom.command.available_actions import available_actions, may_edit
+from metaloom.command.bind_login import bind_login, unbind_login
 from metaloom.command.bulk import Outcome, bulk_action, bulk_archive
 from metaloom.command.case_asked import Pick, names_in_case, output_defaults, people_to_choose
 from metaloom.command.case_shown import CaseShown, case_log, case_of_task, case_shown
@@ -19,12 +20,23 @@ from metaloom.command.change_case_chain import CaseMove, ChainChange, change_cas
 from metaloom.command.change_record import change_record
 from metaloom.command.close_month import close_month
 from metaloom.command.collect_messages import collect_messages
+from metaloom.command.comment import (
+    add_comment,
+    change_comment,
+    comment_count,
+    comments_of,
+    may_change_comment,
+    may_remove_comment,
+    people_to_mention,
+    remove_comment,
+)
 from metaloom.command.context import ActionDone, Context, Offered, Saved
 from metaloom.command.create_record import create_record
 from metaloom.command.decide_task import decide_task, decide_tasks
 from metaloom.command.delete_record import delete_record
 from metaloom.command.draft_chain import refuse_unless_admin
 from metaloom.command.end_session import end_session
+from metaloom.command.enter_by_provider import PasswordFirst, enter_by_provider
 from metaloom.command.evaluate_warnings import Summary, evaluate_warnings, handle_evaluation
 from metaloom.command.explain_access import explain_access
 from metaloom.command.explain_warning import explain_warning
@@ -55,6 +67,7 @@ from metaloom.command.process_shown import (
 from metaloom.command.publish import publish, roll_back
 from metaloom.command.resend_message import resend_message
 from metaloom.command.restore_record import restore_record
+from metaloom.command.retry_held import retry_held
 from metaloom.command.run_action import run_action
 from metaloom.command.run_command import run_command
 from metaloom.command.run_job import handle_run
@@ -78,26 +91,25 @@ from metaloom.command.tell_webhooks import tell_webhooks
 from metaloom.command.transfer_record import transfer_record
 from metaloom.command.undo_import import Undone, import_runs, undo_import
 from metaloom.command.unlock_user import unlock_user
+from metaloom.command.unmask_field import unmask_field
 from metaloom.command.upload_file import FileShown, file_for, upload_file
 from metaloom.command.waiting import Waiting, waiting
 
 __all__ = [
-    "ActionDone", "AlertOffers", "CaseMove", "CaseShown", "ChainChange", "ChainStanding", "Context", "ENDINGS",
-    "FileShown", "Imported", "Offered", "Outcome", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Undone", "Waiting",
-    "Wish", "alert_offers", "alerts_of_touched", "archive_record", "assign_role", "available_actions", "bulk_action",
-    "bulk_archive", "cancel_run", "case_files", "case_log", "case_of_task", "case_shown", "chain_standings", "change_case_chain",
-    "change_record", "change_saved_list", "changed_chains", "changed_processes", "close_month", "collect_messages", "confirm_password", "confirm_role",
-    "continue_by_hand", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session",
-    "end_substitute", "evaluate_warnings", "explain_access", "explain_warning", "file_for", "forget_saved_list", "give_up_process",
-    "hand_over_tasks",
-    "handle_timer", "handle_webhook", "import_records", "import_runs", "list_runs", "may_change", "may_edit", "may_share", "move_business_date", "move_case",
-    "handle_call", "handle_evaluation", "handle_message", "handle_part", "handle_process", "handle_run", "handle_sub_done",
-    "my_message",
-    "my_messages", "names_in_case", "names_in_run", "older_texts", "open_by_step", "output_defaults", "pause_job", "people_to_choose",
-    "prefer_messages", "preview_change", "preview_move", "print_offers", "publish", "read_messages", "redeliver_webhook",
-    "refuse_unless_admin", "rerun_failed", "resend_message", "restore_record", "retry_process", "revoke_role",
-    "roll_back", "run_action", "run_command", "run_log", "run_shown", "runs_shown", "save_list", "save_user", "saved_list", "saved_lists", "schedule_jobs",
-    "refuse_password", "set_password", "set_substitute", "simulate_chain", "start_approval", "start_job", "start_process", "startable",
-    "system_context", "tell_webhooks", "transfer_record", "undo_import", "unlock_user", "upload_file", "waiting", "wake_runs",
-    "wishes", "words_of",
+    "ActionDone", "AlertOffers", "CaseMove", "CaseShown", "ChainChange", "ChainStanding", "Context", "FileShown", "Imported", "Offered",
+    "Outcome", "PasswordFirst", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Undone", "Waiting", "Wish", "add_comment", "alert_offers",
+    "archive_record", "assign_role", "available_actions", "bind_login", "bulk_action", "bulk_archive", "cancel_run",
+    "case_files", "case_log", "case_of_task", "case_shown", "chain_standings", "change_case_chain", "change_comment", "change_record",
+    "change_saved_list", "changed_chains", "changed_processes", "close_month", "collect_messages", "comment_count", "comments_of", "confirm_password",
+    "confirm_role", "continue_by_hand", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session", "end_substitute",
+    "enter_by_provider", "evaluate_warnings", "explain_access", "explain_warning", "file_for", "forget_saved_list", "give_up_process",
+    "hand_over_tasks", "handle_call", "handle_evaluation", "handle_message", "handle_part", "handle_process", "handle_run", "handle_sub_done",
+    "handle_timer", "handle_webhook", "import_records", "import_runs", "list_runs", "may_change", "may_change_comment", "may_edit",
+    "may_remove_comment", "may_share", "move_business_date", "move_case", "my_message", "my_messages", "names_in_case", "names_in_run", "older_texts",
+    "open_by_step", "output_defaults", "pause_job", "people_to_choose", "people_to_mention", "prefer_messages", "preview_change", "preview_move",
+    "print_offers", "publish", "read_messages", "redeliver_webhook", "refuse_password", "refuse_unless_admin", "remove_comment", "rerun_failed",
+    "resend_message", "restore_record", "retry_held", "retry_process", "revoke_role", "roll_back", "run_action", "run_command", "run_log",
+    "run_shown", "runs_shown", "save_list", "save_user", "saved_list", "saved_lists", "schedule_jobs", "set_password", "set_substitute",
+    "simulate_chain", "start_approval", "start_job", "start_process", "startable", "system_context", "tell_webhooks", "transfer_record",
+    "unbind_login", "undo_import", "unlock_user", "unmask_field", "upload_file", "waiting", "wake_runs", "wishes", "words_of",
 ]

@@ -15,13 +15,13 @@ from typing import Any
 from metaloom import approval
 from metaloom.approval import CaseState, Event, Move, Task, codec
 from metaloom.approval.event import SYSTEM
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import NotFound, NotPossible
 from metaloom.base.messages import Message, message
 from metaloom.base.text import Text
 from metaloom.command import approval_news, approval_rows, rows
 from metaloom.command.approval_facts import RecordFacts
 from metaloom.command.context import ActionDone
-from metaloom.command.crash import crash_point
 from metaloom.command.steps import Let, Run, run_steps
 from metaloom.command.unit import Unit
 from metaloom.compile.build_approval import chain_names, effect_action

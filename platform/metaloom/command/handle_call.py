@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 
 from metaloom.access import AccessPlan, Actor
 from metaloom.base.clock import Clock, SystemClock
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message
 from metaloom.command.context import ActionDone, Context
-from metaloom.command.crash import crash_point
 from metaloom.command.providers import environment_for
 from metaloom.command.run_command import command_in
 from metaloom.command.unit import perform

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metaloom.base.clock import Clock, SystemClock
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import Busy
 from metaloom.command.context import Context
-from metaloom.command.crash import crash_point
 from metaloom.command.handle_call import DEADLINE_SECONDS, in_time, system_context
 from metaloom.command.outgoing import ADDRESS
 from metaloom.command.providers import environment_for

@@ -15,11 +15,11 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from metaloom.base.clock import Clock, SystemClock
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import Busy, Invalid, MetaloomError, NotFound, NotPossible
 from metaloom.base.messages import Message, message, register
 from metaloom.command import process_rows
 from metaloom.command.context import ActionDone, Context
-from metaloom.command.crash import crash_point
 from metaloom.command.handle_call import DEADLINE_SECONDS, ask, system_context
 from metaloom.command.inputs import read_fields
 from metaloom.command.process_run import KIND, SEALED, ProcessRun, done, locked_run, look, make_happen, why_of

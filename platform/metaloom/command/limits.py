@@ -14,6 +14,7 @@ LIMITS: Mapping[str, int] = MappingProxyType({
     "bulk_read_rows": 1_000,
     "masked_searches_per_hour": 60,
     "unique_refusals_per_hour": 20,
+    "unmasks_per_hour": 60,
     "upload_mb_per_person": 500,
     "upload_mb_per_tenant": 51_200,
 })

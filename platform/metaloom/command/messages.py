@@ -3,6 +3,9 @@
 from metaloom.base.messages import register
 
 register({
+    "call.unsigned": ("签名不符、过期或无法识别。", "Not signed, too old, or not readable."),
+    "call.other_words": ("外部事件 {event} 以相同编号、不同内容再次到达，未予执行，请核实。",
+                         "Event {event} came again under its number with other content; nothing was done, please look into it."),
     "command.created": ("已新增{entity}“{title}”。", "{entity} “{title}” was created."),
     "command.changed": ("{entity}“{title}”已保存。", "{entity} “{title}” was saved."),
     "command.unchanged": ("{entity}“{title}”没有变化。", "{entity} “{title}” did not change."),

@@ -17,13 +17,13 @@ from typing import Any
 
 from metaloom import lifecycle
 from metaloom.base.codec import Codec, digest
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import NotFound, NotPossible
 from metaloom.base.messages import Message, known_codes, message, register, words
 from metaloom.base.text import Text
 from metaloom.command import process_rows, rows
 from metaloom.command.approval_people import People
 from metaloom.command.context import ActionDone
-from metaloom.command.crash import crash_point
 from metaloom.command.deadlines import deadline
 from metaloom.command.live import Loose, linked
 from metaloom.command.notify import notify

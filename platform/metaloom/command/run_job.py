@@ -16,20 +16,21 @@ from typing import Any
 
 from metaloom.access import AccessPlan, Actor, Assignment
 from metaloom.base.clock import Clock, SystemClock
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import Busy, MetaloomError
 from metaloom.base.messages import Message, message, register, words
 from metaloom.base.text import Text
 from metaloom.command import evaluate, rows
 from metaloom.command.approval_people import People
+from metaloom.command.books_step import DoesNotHold, close_months, hold
 from metaloom.command.context import ActionDone, Context
-from metaloom.command.crash import crash_point
 from metaloom.command.environment import COMPANY
 from metaloom.command.evaluate_warnings import evaluate_warnings
 from metaloom.command.going import Going, Tried, env_of, read_again, unit_of, wanted_records, write_run
 from metaloom.command.handle_call import system_context
 from metaloom.command.live import Live
 from metaloom.command.mass_step import mass_step
-from metaloom.command.notify import Said, Telling, of_template, tell
+from metaloom.command.notify import Said, Telling, notify, of_template, tell
 from metaloom.command.receivers import receivers
 from metaloom.command.run_action import action_in
 from metaloom.command.run_command import command_in
@@ -54,6 +55,7 @@ WAIT_SECONDS = 3.0
 
 register({
     "job.unknown": ("没有名为“{name}”的任务。", "There is no job called {name}."),
+    "job.asker_gone": ("发起人的账号已停用，任务未运行。", "The account of whoever started the run is switched off; nothing was done."),
     "job.changed": ("任务在运行中被修改，请重新运行。", "The job was changed while it ran; start it again."),
     "job.broken": ("处理时出现内部错误，详见系统日志（运行 {run}）。", "An internal error; the log says more (run {run})."),
     "job.deadly": ("处理该记录时进程多次中断，已跳过。", "The process died several times at this record; it was left out."),
@@ -101,6 +103,10 @@ def _begin(tenant: Tenant, row: Row, plugins: Registry, clock: Clock, slice_seco
             run_rows.end_run(conn, run_id, "failed")
             return None
         if run.status == "waiting":
+            if not run_rows.asker_is_here(conn, run):
+                run_rows.note_error(conn, run_id, run.step, "", None, message("job.asker_gone"))
+                run_rows.end_run(conn, run_id, "failed")
+                return None
             if not run_rows.may_begin(conn, run):
                 row.later(conn, WAIT_SECONDS)
                 return None
@@ -301,8 +307,12 @@ def _whole(going: Going, step: JobStep) -> bool:
     try:
         if step.verb == "evaluate_warnings":
             _evaluate(going, step, moved)
+        elif step.verb == "hold":
+            hold(going, step)
+            with going.ctx.tenant.write() as conn:
+                moved(conn)
         else:
-            work = _run_command if step.verb == "run" else _tell
+            work = {"run": _run_command, "close_months": _close_months}.get(step.verb, _tell)
             _perform(going, step.verb, None, lambda unit: work(going, unit, step), moved)
     except (LeaseLost, RunEnded, Busy):
         raise
@@ -311,8 +321,13 @@ def _whole(going: Going, step: JobStep) -> bool:
             log.exception("run %s: step %s", run.id, run.step)
         with going.ctx.tenant.write() as conn:
             run_rows.count_whole(conn, going.row, run.id, "failed")
-            run_rows.note_error(conn, run.id, run.step, "", None, error.message if isinstance(error, MetaloomError) else message("job.broken", run=run.id))
+            said = error.message if isinstance(error, MetaloomError) else message("job.broken", run=run.id)
+            for entity, record, words_ in (("", None, said), *(error.breaches if isinstance(error, DoesNotHold) else ())):
+                run_rows.note_error(conn, run.id, run.step, entity, record, words_)
             run_rows.end_run(conn, run.id, "failed")
+            if isinstance(error, DoesNotHold):
+                unit = unit_of(going, conn)
+                notify(unit, _people(unit, step, run), kind="job", subject=said, link=f"/e/platform.scheduled_run/{run.id}")
             going.row.settle(conn)
         return False
     going.run = read_again(going.ctx, run.id)
@@ -324,6 +339,11 @@ def _evaluate(going: Going, step: JobStep, moved: Callable[[Any], None]) -> None
     evaluate_warnings(going.ctx, step.names or None, dry_run=going.run.dry_run)
     with going.ctx.tenant.write() as conn:
         moved(conn)
+
+
+def _close_months(going: Going, unit: Unit, step: JobStep) -> ActionDone:
+    close_months(going, unit, step, _people(unit, step, going.run))
+    return ActionDone("", None, None, message("command.done", action=going.job.label))
 
 
 def _run_command(going: Going, unit: Unit, step: JobStep) -> ActionDone:

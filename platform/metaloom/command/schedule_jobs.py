@@ -15,10 +15,10 @@ from datetime import date, datetime
 from typing import Any
 
 from metaloom.base.clock import Clock
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import MetaloomError, NotPossible
 from metaloom.base.messages import message
 from metaloom.command import rows
-from metaloom.command.crash import crash_point
 from metaloom.command.environment import COMPANY
 from metaloom.command.handle_call import system_context
 from metaloom.command.unit import Unit

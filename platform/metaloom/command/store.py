@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metaloom import audit
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible, Problem, Stale
 from metaloom.base.messages import message
 from metaloom.command import check, child_rights, rows
@@ -284,6 +285,7 @@ def _insert_all(unit: Unit, entity: Entity, values: dict[str, Any], drafts: Mapp
     values["row_version"] = 1
     _take_files(unit, entity, values, None)
     unit.log(entity, values["id"], None, _logged(entity, values))
+    crash_point("record.stored")
     for name, children in drafts.items():
         for draft in children:
             _insert_child(unit, entity, name, draft, values["id"])

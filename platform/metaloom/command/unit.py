@@ -22,12 +22,12 @@ import sqlalchemy as sa
 
 import metaloom.command.messages  # noqa: F401  (registers the sentences)
 from metaloom import audit, expression
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import Busy, Invalid, MetaloomError, NotAllowed, NotPossible, Problem, TooMany
 from metaloom.base.messages import message
 from metaloom.command import clash
 from metaloom.command.clash import Clash
 from metaloom.command.context import ActionDone, Context, Saved, message_in, message_out
-from metaloom.command.crash import crash_point
 from metaloom.command.environment import environment_of
 from metaloom.command.failure import told
 from metaloom.command.limits import limit
@@ -132,10 +132,13 @@ def _once(ctx: Context, command: str, key: str | None, digest: str, work: Callab
                 if earlier is not None:
                     return _unpacked(earlier)  # type: ignore[return-value]
             unit = Unit(ctx, conn, command, ctx.clock.now(), reason)
+            crash_point("write.begun")
             result = work(unit)
             for end in ENDINGS:
                 end(unit)
+            crash_point("write.worked")
             audit.write(conn, ctx.revision.tables, unit.entries)
+            crash_point("write.logged")
             if key is not None:
                 audit.keep_answer(conn, ctx.revision.tables, user_id=ctx.actor.user_id, key=key, body_digest=digest,
                                   status=200, answer=_packed(result))

@@ -76,6 +76,8 @@ CODES: dict[str, Code] = {
     "ML-PACK-009": Code("the working hours are no spans in order inside one day", "write them as [\"09:00-12:00\", \"13:30-18:00\"]"),
     "ML-PACK-010": Code("there is no time zone {zone}", "write it as Asia/Shanghai"),
     # references
+    "ML-PACK-011": Code("people would be sent to an address without protection", "write https://…"),
+    "ML-PACK-012": Code("{role} cannot follow a group of another system", "two administrators here make an administrator"),
     "ML-REF-001": Code("there is no {what} {name}"),
     "ML-REF-002": Code("{path} is not a field of {entity}"),
     "ML-REF-003": Code("{path} goes through {field}, which is not a link"),
@@ -157,6 +159,7 @@ CODES: dict[str, Code] = {
     "ML-ENTITY-010": Code("{key}: belongs to the engine's own pack", "remove it"),
     "ML-ENTITY-011": Code("{entity} lies in a table of the engine, which takes no fields of yours", "make an entity of your own with a link to it"),
     "ML-ENTITY-012": Code("{field} of {other} is not a link to {entity}"),
+    "ML-ENTITY-014": Code("comments: only records with a page and a table of their own take them", "remove it, or write it at the parent"),
     "ML-ENTITY-013": Code("a journal is append-only", "add append_only: true"),
     # fields
     "ML-FIELD-001": Code("{key} means nothing for a field of type {type}", "remove it"),

@@ -66,6 +66,8 @@ CODES_ZH: dict[str, tuple[str, str]] = {
     "ML-PACK-007": ("目录 {folder} 中没有 entity: 文档", "请增加 entity.yaml，或移走该文件"),
     "ML-PACK-008": ("名称 {pack} 属于引擎自带的应用包", "请给您的应用包换一个名称"),
     "ML-PACK-009": ("工作时间不是一天之内依次排列的时段", "请写成 [\"09:00-12:00\", \"13:30-18:00\"]"),
+    "ML-PACK-011": ("登录人员会被带到没有加密保护的地址", "请写成 https://…"),
+    "ML-PACK-012": ("{role} 不能由其他系统的用户组授予", "系统管理员须由两位管理员在本系统内授予"),
     "ML-PACK-010": ("没有时区 {zone}", "请写成 Asia/Shanghai 这样的形式"),
     # references
     "ML-REF-001": ("没有{what} {name}", ""),
@@ -149,6 +151,7 @@ CODES_ZH: dict[str, tuple[str, str]] = {
     "ML-ENTITY-010": ("{key}: 只属于引擎自带的应用包", "请删除"),
     "ML-ENTITY-011": ("{entity} 是引擎的表，不能增加您的字段", "请建立自己的实体并关联到它"),
     "ML-ENTITY-012": ("{other} 的 {field} 不是指向 {entity} 的关联字段", ""),
+    "ML-ENTITY-014": ("只有自己存表、有详情页的业务对象才能评论", "请删除 comments，或写在主表上"),
     "ML-ENTITY-013": ("流水只能追加", "请写 append_only: true"),
     # fields
     "ML-FIELD-001": ("{key} 对 {type} 类字段没有意义", "请删除"),

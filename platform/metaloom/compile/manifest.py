@@ -35,27 +35,28 @@ class PluginMass:
 class DoorShape:
     """A door that reaches outside. ``methods``: method → (keys it needs, keys it may have); ``reply``: what every answer has.
 
-    ``definite``: the outcomes that are an answer; with any other one the question is still open. ``notices``: calls that come in may carry
-    the signatures of its providers.
+    ``definite``: the outcomes that are an answer; with any other one the question is still open.
     """
 
     providers: frozenset[str] = frozenset()
     methods: Mapping[str, tuple[frozenset[str], frozenset[str]]] = field(default_factory=dict)
     reply: Mapping[str, Field] = field(default_factory=dict)
     definite: frozenset[str] = frozenset()
-    notices: bool = False
 
 
 @dataclass(frozen=True)
 class PluginManifest:
     """Commands by ``plugin.command``; ``pages`` that plugins bring and a menu may name (``tool/<group>/<tool>``). ``complete`` is False
-    where plugins are not loaded: then ``run:`` and pages are not held against it."""
+    where plugins are not loaded: then ``run:`` and pages are not held against it. ``readers``: who reads calls
+    that come in and carry a signature of their own."""
 
     commands: Mapping[str, PluginCommand] = field(default_factory=dict)
     complete: bool = True
     doors: Mapping[str, DoorShape] = field(default_factory=dict)
     pages: frozenset[str] = frozenset()
     mass: Mapping[str, PluginMass] = field(default_factory=dict)
+    readers: frozenset[str] = frozenset()
+    invariants: frozenset[str] = frozenset()
 
 
 EMPTY = PluginManifest(complete=False)

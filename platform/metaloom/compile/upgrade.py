@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from metaloom.compile.node import Node
 
-CURRENT_FORMAT = 1
+CURRENT_FORMAT = 2
 
 
 def upgraded(kind: str, node: Node, format: int) -> Node:
@@ -22,12 +22,30 @@ def upgraded(kind: str, node: Node, format: int) -> Node:
 
 def _from_0(kind: str, node: Node) -> Node:
     """Format 0 called a label ``caption``."""
-    if kind == "pack":
-        entries = dict(node.value) if node.is_map else {}
-        if "format" in entries:
-            entries["format"] = replace(entries["format"], value=1)
-        node = replace(node, value=entries)
-    return _renamed(node, "caption", "label")
+    return _renamed(_of_format(kind, node, 1), "caption", "label")
+
+
+def _from_1(kind: str, node: Node) -> Node:
+    """Format 1 named the door before the provider that reads a webhook's signature: ``signed_by: <door>/<provider>``."""
+    if kind == "webhooks" and node.is_map:
+        node = replace(node, value={name: _without_door(hook) for name, hook in node.value.items()})
+    return _of_format(kind, node, 2)
+
+
+def _without_door(hook: Node) -> Node:
+    into = hook.value.get("in") if hook.is_map else None
+    signer = into.value.get("signed_by") if into is not None and into.is_map else None
+    if signer is None or not isinstance(signer.value, str):
+        return hook
+    signer = replace(signer, value=signer.value.rpartition("/")[2])
+    return replace(hook, value={**hook.value, "in": replace(into, value={**into.value, "signed_by": signer})})
+
+
+def _of_format(kind: str, node: Node, format: int) -> Node:
+    """A pack's own file that says the format it is in now."""
+    if kind != "pack" or not node.is_map or "format" not in node.value:
+        return node
+    return replace(node, value={**node.value, "format": replace(node.value["format"], value=format)})
 
 
 def _renamed(node: Node, old: str, new: str) -> Node:
@@ -46,4 +64,4 @@ def _words(node: Node) -> bool:
     return node.is_map and set(node.value) <= {"zh", "en"}
 
 
-UPGRADERS: dict[int, Callable[[str, Node], Node]] = {0: _from_0}
+UPGRADERS: dict[int, Callable[[str, Node], Node]] = {0: _from_0, 1: _from_1}

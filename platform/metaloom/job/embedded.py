@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from threading import Event, Thread
 from time import monotonic
 
-from metaloom.base.errors import MetaloomError
 from metaloom.job.outbox import Handler, due_tenants
 from metaloom.job.run import run_due
-from metaloom.storage import bell
+from metaloom.storage import apart, bell
 from metaloom.storage.tenancy import Tenancy
 
 log = logging.getLogger(__name__)
@@ -56,10 +55,8 @@ class EmbeddedWorker:
         for name in due_tenants(self._tenancy):
             if self._stopping.is_set():
                 break
-            try:
+            with apart(name, "outbox rows"):
                 done += run_due(self._tenancy.open(name), self._handlers, limit=100, stopping=self._stopping.is_set)
-            except MetaloomError as error:
-                log.warning("tenant %s is skipped this time: %s", name, error)
         return done
 
     def look(self) -> None:

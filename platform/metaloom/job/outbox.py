@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from metaloom.storage.apart import apart
 from metaloom.storage.engine import job_run, outbox
 from metaloom.storage.hooks import after_commit
 from metaloom.storage.tenancy import Tenancy, Tenant
@@ -144,8 +145,13 @@ def back_off(attempts: int) -> float:
 
 
 def due_tenants(tenancy: Tenancy) -> tuple[str, ...]:
-    """Tenants with rows that could be claimed now."""
-    return tuple(name for name in tenancy.names() if _has_due(tenancy.open(name)))
+    """Tenants with rows that could be claimed now by a worker of this process."""
+    found = []
+    for name in tenancy.names_to_work():
+        with apart(name, "looks into the outbox"):
+            if _has_due(tenancy.open(name)):
+                found.append(name)
+    return tuple(found)
 
 
 def _has_due(tenant: Tenant) -> bool:

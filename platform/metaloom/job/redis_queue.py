@@ -18,11 +18,10 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 
-from metaloom.base.errors import MetaloomError
 from metaloom.job.embedded import EmbeddedWorker
 from metaloom.job.outbox import Handler
 from metaloom.job.run import run_due
-from metaloom.storage import bell
+from metaloom.storage import apart, bell
 from metaloom.storage.settings import Settings
 from metaloom.storage.tenancy import Tenancy
 
@@ -84,11 +83,11 @@ def drain(tenant: str) -> int:
     """The queued job: run what is due in the tenant. Works only inside ``work``."""
     tenancy, handlers, queue, connection = _here["tenancy"], _here["handlers"], _here["queue"], _here["connection"]
     connection.delete(_waiting(str(queue), tenant))  # type: ignore[attr-defined]
-    try:
-        return run_due(tenancy.open(tenant), handlers, stopping=_here["stopping"].is_set)  # type: ignore[attr-defined, arg-type]
-    except MetaloomError as error:
-        log.warning("tenant %s is skipped this time: %s", tenant, error)
+    if tenancy.is_kept(tenant):  # type: ignore[attr-defined]
         return 0
+    with apart(tenant, "outbox rows"):
+        return run_due(tenancy.open(tenant), handlers, stopping=_here["stopping"].is_set)  # type: ignore[attr-defined, arg-type]
+    return 0
 
 
 class _Worker(rq.SimpleWorker):

@@ -13,6 +13,7 @@ from time import monotonic
 import sqlalchemy as sa
 
 from metaloom.base import logs, metrics
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import Busy, MetaloomError
 from metaloom.job.outbox import LEASE_SECONDS, GiveUp, Handler, LeaseLost, Row, claim, failed, finished, release
 from metaloom.storage import statements
@@ -40,6 +41,7 @@ def run_due(
         rows = claim(tenant, worker, kinds=tuple(handlers), limit=min(BATCH, limit - done), seconds=lease_seconds, at=at)
         if not rows:
             break
+        crash_point("outbox.claimed")
         for place, row in enumerate(rows):
             # The lease of the last rows of a batch may run low: give them back rather than race another worker.
             if stopping() or monotonic() - claimed_at > lease_seconds / 2:
@@ -85,7 +87,9 @@ def _handle(tenant: Tenant, row: Row, handler: Handler, started: object) -> str:
         log.log(logging.WARNING if state == "pending" else logging.ERROR, "outbox row %s of %s: %s, now %s",
                 row.id, row.tenant, error, state, exc_info=not isinstance(error, MetaloomError))
         return "retry" if state == "pending" else state
+    crash_point("outbox.handled")
     finished(tenant, row, started, result if isinstance(result, Mapping) else None)
+    crash_point("outbox.finished")
     return "done"
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from metaloom.base.messages import Message
 from metaloom.job.outbox import Row
-from metaloom.storage.engine import run_error, scheduled_job, scheduled_run
+from metaloom.storage.engine import run_error, scheduled_job, scheduled_run, user
 from metaloom.storage.outbox import put
 from metaloom.storage.types import utc_now
 
@@ -51,6 +51,7 @@ class RunRow:
     working_on: int | None
     done: int
     failed: int
+    asked_by_id: int | None
     row_version: int
 
 
@@ -106,6 +107,13 @@ def read_run(conn: sa.Connection, run_id: int, *, lock: bool = False) -> RunRow 
     query = sa.select(*names, scheduled_job.c.job).join_from(scheduled_run, scheduled_job).where(scheduled_run.c.id == run_id)
     found = conn.execute(query.with_for_update(of=scheduled_run) if lock else query).mappings().one_or_none()
     return RunRow(**found) if found is not None else None
+
+
+def asker_is_here(conn: sa.Connection, run: RunRow) -> bool:
+    """Whether whoever began the run by hand still has an account that is switched on; a run of the schedule needs nobody."""
+    if run.asked_by_id is None:
+        return True
+    return conn.scalar(sa.select(user.c.active).where(user.c.id == run.asked_by_id, user.c.archived_at.is_(None))) is True
 
 
 def may_begin(conn: sa.Connection, run: RunRow) -> bool:

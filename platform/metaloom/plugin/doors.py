@@ -29,8 +29,7 @@ class Door:
     inside a command. ``accident`` is the reply when that call did not come back in time or could not even be made.
     For processes: ``methods`` says what each method needs and may have in its request, ``reply`` what every answer has;
     ``definite`` are the outcomes that are an answer (with any other one the same question is asked again), ``details`` the
-    slot of the reply that holds a provider's own values. ``notices``: its providers read messages that come in (``notice``), so a
-    webhook may say ``signed_by``.
+    slot of the reply that holds a provider's own values.
     """
 
     name: str
@@ -42,7 +41,6 @@ class Door:
     reply: Mapping[str, Field] = field(default_factory=dict)
     definite: frozenset[str] = frozenset()
     details: str = ""
-    notices: bool = False
 
 
 def _request(kind: type) -> tuple[frozenset[str], frozenset[str]]:
@@ -77,8 +75,7 @@ DOORS: Mapping[str, Door] = {
              {"create": (frozenset({"title", "documents", "signers"}), frozenset({"title", "documents", "signers", "days"})), "query": _NOTHING,
               "revoke": (frozenset(), frozenset({"reason"})), "download": _NOTHING},
              _said(outcome=_OUTCOME, code=_CODE, text=_TEXT, envelope_no=(FieldType.TEXT, "签署流程编号", "Envelope no."),
-                   evidence_no=(FieldType.TEXT, "存证编号", "Evidence no."), signed_by=(FieldType.TEXT, "已签署方", "Signed by")), e_signature.FINAL,
-             notices=True),
+                   evidence_no=(FieldType.TEXT, "存证编号", "Evidence no."), signed_by=(FieldType.TEXT, "已签署方", "Signed by")), e_signature.FINAL),
         Door("signed_notice", signed_notice.SignedNotice, signed_notice.CheckedSignedNotice),
         Door("tools", tools.Tools, tools.CheckedTools),
         Door("demo_data", demo_data.DemoData, demo_data.CheckedDemoData),

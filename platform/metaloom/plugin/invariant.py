@@ -3,7 +3,7 @@
 ``plugin.yaml`` names them (``invariants: {name: {on, code, label, handler}}``). The handler is a function
 ``(survey) -> iterable of Breach``:
 
-* called by ``metaloom doctor --invariants`` only, when the tenant's catalog has the entity ``on``, in a read-only
+* called by ``metaloom doctor --invariants``, and by a step ``hold:`` of a job, when the tenant's catalog has the entity ``on``, in a read-only
   transaction of its own: one consistent picture, whoever writes meanwhile; it may be repeated; no money moves;
 * it yields a :class:`Breach` for everything that is not as it must be, and nothing when all is well. Who reads it wants to
   know which record, what stands there, and what should;
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
+from metaloom.base.text import Text
 from metaloom.plugin.faults import Promise
 
 Values = Mapping[str, Any]
@@ -27,11 +28,13 @@ Values = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class Breach:
     """One thing that is not as it must be. ``text`` is English, for whoever runs the installation, with both values;
-    ``id`` is None when no single record is at fault. No personal data in it."""
+    ``id`` is None when no single record is at fault. No personal data in it. ``said``: the same for the people of the business, where a job
+    holds the invariant (docs/jobs.md); without it they read ``text``."""
 
     entity: str
     id: int | None
     text: str
+    said: Text | None = None
 
 
 class Survey(Protocol):
@@ -40,6 +43,11 @@ class Survey(Protocol):
 
     ``where``: equality of fields; None = is null, a list or tuple = one of.
     """
+
+    @property
+    def company(self) -> int | None:
+        """The company whose rows alone are looked at, where a job looks for one company: of entities that a company owns the others' rows are
+        not there; None: all of them."""
 
     def rows(self, entity: str, fields: Sequence[str], where: Values | None = None) -> Iterator[Values]:
         """These fields of every row, and ``id``, by rising id, read in pages."""

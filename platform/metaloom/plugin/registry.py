@@ -80,6 +80,10 @@ class Registry:
         self._tools: tuple[tuple[str, Tool], ...] | None = None
         self._on: dict[str, tuple[CommandDeclaration, ...]] = {}
 
+    def anew(self) -> Registry:
+        """The same plugins with providers of their own: for work by another clock, which its providers keep."""
+        return Registry(self.plugins.values(), self.diagnostics)
+
     def command(self, address: str) -> CommandDeclaration | None:
         """The declaration of ``plugin.command``."""
         plugin, _, name = address.partition(".")
@@ -106,9 +110,11 @@ class Registry:
             c.address: PluginCommand(c.address, c.on, c.input, c.output, c.permission, frozenset(c.transitions))
             for c in self.commands()
         }, complete=True, pages=frozenset(f"tool/{group}/{tool.name}" for group, tool in self.tools() if tool.page),
-            doors={door.name: DoorShape(frozenset(self.provider_names(door.name)), door.methods, door.reply, door.definite, door.notices)
+            doors={door.name: DoorShape(frozenset(self.provider_names(door.name)), door.methods, door.reply, door.definite)
                    for door in DOORS.values() if door.perform is not None},
-            mass={said.address: PluginMass(said.address, said.on) for plugin in self.plugins.values() for said in plugin.declaration.mass.values()})
+            mass={said.address: PluginMass(said.address, said.on) for plugin in self.plugins.values() for said in plugin.declaration.mass.values()},
+            readers=frozenset(self.provider_names("signed_notice")),
+            invariants=frozenset(f"{said.plugin}.{said.name}" for said, _ in self.invariants()))
 
     def tools(self) -> tuple[tuple[str, Tool], ...]:
         """(group, tool) of every provider of tools, in their order. A provider that breaks its promise has none; `run` tells why."""

@@ -31,7 +31,7 @@ register({
     "record.bad_characters": ("含有不允许的字符。", "This contains characters that are not allowed."),
     "record.too_long": ("最多 {limit} 个字符，现在有 {found} 个。", "At most {limit} characters; there are {found}."),
     "record.pattern": ("格式不正确。", "The format is not right."),
-    "record.not_number": ("须为数字，例如 1234.56(不含千分位)。", "This must be a plain number such as 1234.56, without separators."),
+    "record.not_number": ("须为数字，例如 1234.56（不含千分位）。", "This must be a plain number such as 1234.56, without separators."),
     "record.not_integer": ("须为整数。", "This must be a whole number."),
     "record.too_many_places": ("最多 {limit} 位小数。", "At most {limit} decimal places."),
     "record.too_large": ("数值过大。", "The number is too large."),

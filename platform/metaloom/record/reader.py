@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Any
@@ -246,13 +246,13 @@ class Reader:
         if self.conn.scalar(sa.select(frame.table.c.id).where(frame.table.c.id == id, frame.predicate())) is None:
             raise NotFound
 
-    def history(self, entity: str, id: int, *, limit: int = 200, before: int | None = None) -> tuple[HistoryEntry, ...]:
-        """What happened to the record, newest first; hidden fields are left out, masked ones masked on both sides."""
+    def history(self, entity: str, id: int, *, limit: int = 200, before: int | None = None, without: Collection[str] = ()) -> tuple[HistoryEntry, ...]:
+        """What happened to the record, newest first; hidden fields are left out, masked ones masked on both sides. ``without``: commands."""
         row = self._one(entity, id, "read", None)
         if "history" not in row.actions:
             raise NotAllowed(message("access.missing_action", roles="", entity=self.plan.catalog.entities[entity].label,
                                      action=self.plan.action_label(entity, "history")))
-        return read_history(self, row, limit=limit, before=before)
+        return read_history(self, row, limit=limit, before=before, without=without)
 
     def export(self, entity: str, *, format: str, file: Any, **asked: Any) -> int:
         """Write the list's rows, all of them, to ``file`` as csv or xlsx; see ``record.export``."""

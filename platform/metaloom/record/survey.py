@@ -21,14 +21,18 @@ PAGE = 2_000
 class Survey:
     """Implements :class:`metaloom.plugin.invariant.Survey` on one transaction. ``looked`` counts the rows that were read."""
 
-    def __init__(self, conn: sa.Connection, revision: Any) -> None:
-        self._conn, self._revision = conn, revision
+    def __init__(self, conn: sa.Connection, revision: Any, company: int | None = None) -> None:
+        self._conn, self._revision, self._company = conn, revision, company
         self.looked = 0
+
+    @property
+    def company(self) -> int | None:
+        return self._company
 
     def rows(self, entity: str, fields: Sequence[str], where: Mapping[str, Any] | None = None) -> Iterator[Mapping[str, Any]]:
         found, table = self._entity(entity), self._revision.tables.of(entity)
         columns = [_column(found, table, name).label(f"f{place}") for place, name in enumerate(fields)]
-        wanted, last = sa.select(table.c.id, *columns).where(*_conditions(found, table, where)).order_by(table.c.id).limit(PAGE), 0
+        wanted, last = sa.select(table.c.id, *columns).where(*self._ours(found, table), *_conditions(found, table, where)).order_by(table.c.id).limit(PAGE), 0
         while page := self._conn.execute(wanted.where(table.c.id > last)).all():
             self.looked += len(page)
             last = page[-1][0]
@@ -40,13 +44,16 @@ class Survey:
         keys = [_column(found, table, name) for name in by]
         amounts = [_column(found, table, name) for name in of]
         total = [sa.type_coerce(sa.func.coalesce(sa.func.sum(column), 0), column.type) for column in amounts]
-        wanted = sa.select(sa.func.count(), *keys, *total).where(*_conditions(found, table, where)).group_by(*keys)
+        wanted = sa.select(sa.func.count(), *keys, *total).where(*self._ours(found, table), *_conditions(found, table, where)).group_by(*keys)
         sums = {}
         for number, *values in self._conn.execute(wanted):
             self.looked += number
             key = tuple(values[:len(keys)]) if len(keys) != 1 else values[0]
             sums[key] = dict(zip(of, values[len(keys):], strict=True))
         return sums
+
+    def _ours(self, entity: Entity, table: sa.Table) -> list[Any]:
+        return [table.c.company_id == self._company] if self._company is not None and "company" in entity.ownership.owned_by else []
 
     def _entity(self, address: str) -> Entity:
         found: Entity = self._revision.catalog.entities[address]

@@ -27,6 +27,14 @@ def create_table(table: TableSpec, dialect: str) -> str:
     return f"CREATE TABLE {q(table.name)} (\n  {lines}\n)" + (" STRICT" if dialect == "sqlite" else "")
 
 
+HALF_A_PAGE = 50
+
+
+def room(table: str, often_changed: bool) -> str:
+    """PostgreSQL: how far pages are filled that are written from now on."""
+    return f"ALTER TABLE {q(table)} {f'SET (fillfactor = {HALF_A_PAGE})' if often_changed else 'RESET (fillfactor)'}"
+
+
 def add_column(table: str, spec: ColumnSpec, dialect: str) -> str:
     return f"ALTER TABLE {q(table)} ADD COLUMN {_column(spec, dialect)}"
 

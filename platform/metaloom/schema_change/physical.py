@@ -15,7 +15,7 @@ from metaloom.storage.engine import layout
 @dataclass(frozen=True)
 class Physical:
     """``columns`` by table; ``indexes``: name → (table, usable); ``checks``: names (PostgreSQL); ``triggers``: name → SQL;
-    ``keys``: (table, column) → name of its foreign key (PostgreSQL).
+    ``keys``: (table, column) → name of its foreign key (PostgreSQL); ``roomy``: tables whose pages are not filled (PostgreSQL).
 
     ``known``: what the engine wrote down about a column; ``former``: names that tables and columns had before.
     """
@@ -29,17 +29,18 @@ class Physical:
     retired: frozenset[tuple[str, str]]
     trigrams: bool = False
     keys: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    roomy: frozenset[str] = frozenset()
 
 
 def look(conn: sa.Connection) -> Physical:
     """Read it all, in a handful of statements."""
     read = _sqlite if conn.dialect.name == "sqlite" else _postgresql
-    columns, indexes, checks, triggers, trigrams, keys = read(conn)
+    columns, indexes, checks, triggers, trigrams, keys, roomy = read(conn)
     rows = conn.execute(sa.select(layout)).all() if "ml_layout" in columns else []
     specs = {(row.table_name, row.column_name): ColumnSpec(**row.spec) for row in rows if row.column_name and row.spec}
     former = {(row.table_name, row.column_name): tuple(row.former) for row in rows if row.former}
     retired = frozenset((row.table_name, row.column_name) for row in rows if row.retired_revision is not None)
-    return Physical(columns, indexes, checks, triggers, specs, former, retired, trigrams, keys)
+    return Physical(columns, indexes, checks, triggers, specs, former, retired, trigrams, keys, roomy)
 
 
 def spec_json(spec: ColumnSpec) -> dict[str, object]:
@@ -47,7 +48,8 @@ def spec_json(spec: ColumnSpec) -> dict[str, object]:
     return dataclasses.asdict(spec)
 
 
-_Read = tuple[dict[str, frozenset[str]], dict[str, tuple[str, bool]], dict[str, str], dict[str, str], bool, dict[tuple[str, str], str]]
+_Read = tuple[dict[str, frozenset[str]], dict[str, tuple[str, bool]], dict[str, str], dict[str, str], bool, dict[tuple[str, str], str],
+              frozenset[str]]
 
 
 def _sqlite(conn: sa.Connection) -> _Read:
@@ -64,7 +66,7 @@ def _sqlite(conn: sa.Connection) -> _Read:
             indexes[name] = (table, True)
         else:
             triggers[name] = sql
-    return {table: frozenset(names) for table, names in columns.items()}, indexes, {}, triggers, False, {}
+    return {table: frozenset(names) for table, names in columns.items()}, indexes, {}, triggers, False, {}, frozenset()
 
 
 def _postgresql(conn: sa.Connection) -> _Read:
@@ -92,4 +94,7 @@ def _postgresql(conn: sa.Connection) -> _Read:
         "JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = k.conkey[1] "
         "WHERE k.contype = 'f' AND cardinality(k.conkey) = 1 AND t.relnamespace = current_schema()::regnamespace"
     )}  # fmt: skip
-    return {table: frozenset(names) for table, names in columns.items()}, indexes, checks, triggers, trigrams, keys
+    roomy = frozenset(conn.exec_driver_sql(
+        "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND array_to_string(reloptions, ' ') ~ 'fillfactor'"
+        " AND relkind IN ('r', 'p')").scalars())
+    return {table: frozenset(names) for table, names in columns.items()}, indexes, checks, triggers, trigrams, keys, roomy

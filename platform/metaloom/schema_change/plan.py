@@ -36,7 +36,7 @@ class Step:
     """One step. ``phase``: see ``publish``. ``kind``: safe | narrowing | destructive. ``word``: what must be allowed for it.
 
     ``action``: create_table | add_column | add_key | create_index | drop_index | rename_table | rename_column | retype |
-    rename_key | set_aside | drop_column | checks | append_only | initial_state | companions | values | validate.
+    rename_key | set_aside | drop_column | checks | append_only | room | initial_state | companions | values | validate.
     """
 
     phase: str
@@ -134,6 +134,7 @@ class _Planner:
         self._drops(wanted)
         for table in wanted.values():
             self._append_only(table)
+            self._room(table)
         self.impacts += count_impacts(self.conn, self.before, self.after, wanted, self.there, self.renamed, self.table_now)
         order = {phase: place for place, phase in enumerate(PHASES)}
         steps = tuple(sorted(self.steps, key=lambda step: order[step.phase]))
@@ -262,6 +263,12 @@ class _Planner:
             self._add("swap", "append_only_off", now, sql=tuple(ddl.drop_trigger(name, now, self.dialect) for name in there))
         if wanted:
             self._add("swap", "append_only", table.name, sql=tuple(wanted.values()))
+
+    def _room(self, table: TableSpec) -> None:
+        """PostgreSQL: pages of a table whose rows change often are filled by half, from now on; a new version then stands beside the old one."""
+        now = self.table_now[table.name]
+        if self.dialect == "postgresql" and not table.engine and table.often_changed != (now in self.there.roomy):
+            self._add("expand", "room", now if now in self.there.columns else table.name, sql=(ddl.room(now, table.often_changed),))
 
     def _initial_state(self, entity: Entity, spec: ColumnSpec) -> str:
         found = entity.fields.get(spec.field)

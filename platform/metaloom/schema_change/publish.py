@@ -22,6 +22,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from metaloom import __version__
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import Busy, Conflict, NotFound
 from metaloom.base.messages import message, register
 from metaloom.compile import Source
@@ -73,7 +74,8 @@ SYSTEM = Author(None, "system")
 
 
 def reached(point: str) -> None:
-    """Named points between the steps. Does nothing; tests put a kill here."""
+    """Named points between the steps; tests put a kill here."""
+    crash_point(f"publish.{point}")
 
 
 def publish(

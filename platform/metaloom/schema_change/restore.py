@@ -140,7 +140,7 @@ def _rows_of_entities(tenant: Tenant, archive: Archive) -> None:
         known = {table.name: table for table in archive.manifest.tables}
         specs = _specs(archive, known)
         steps = plan(conn, catalog, catalog).steps if catalog is not None else ()
-        _run(conn, steps, ("create_table", "append_only"))
+        _run(conn, steps, ("create_table", "append_only", "room"))
         theirs = [table for table in archive.manifest.tables if table.name not in there]
         kept = [key for table in theirs for key in _keep(conn, table, specs.get(table.name, {}))]
         for table in theirs:

@@ -7,10 +7,11 @@
         after_commit(conn, lambda: bell.ring(tenant.name))
 """
 
+from metaloom.storage.apart import apart
 from metaloom.storage.failures import Contended, Violation, violation
 from metaloom.storage.files import FileStore, StoredFile
 from metaloom.storage.hooks import after_commit
-from metaloom.storage.revisions import Revision
+from metaloom.storage.revisions import Revision, TenantBroken
 from metaloom.storage.secrets import Secrets, WrongKey
 from metaloom.storage.settings import Settings
 from metaloom.storage.tables import Tables
@@ -18,6 +19,6 @@ from metaloom.storage.tenancy import Tenancy, Tenant, TenantClosed, together
 
 __all__ = [
     "Contended", "FileStore", "Revision", "Secrets", "Settings", "StoredFile", "Tables", "Tenancy", "Tenant",
-    "TenantClosed", "Violation",
-    "WrongKey", "after_commit", "together", "violation",
+    "TenantBroken", "TenantClosed", "Violation",
+    "WrongKey", "after_commit", "apart", "together", "violation",
 ]

@@ -76,6 +76,7 @@ user = _table(
     _number("roles_lost", required=True, server_default="0"),
     _text("person_key", 120),
     sa.Column("must_renew", Flag(), nullable=False, server_default=sa.false()),
+    _text("login_subject", 520),
     _text("waiting_password", 256),
     _number("waiting_by"),
     sa.Column("password_waits", Flag(), nullable=False, server_default=sa.false()),
@@ -85,6 +86,7 @@ user = _table(
     sa.UniqueConstraint("username", name="ab_user__username__uq"),
     sa.UniqueConstraint("email", name="ab_user__email__uq"),
     sa.Index("ab_user__staff_no__uq", "staff_no", unique=True),
+    sa.Index("ab_user__login_subject__uq", "login_subject", unique=True),
     sa.Index("ab_user__org_unit__ix", "org_unit_id", "id"),
     sa.Index("ab_user__company__ix", "company_id", "id"),
 )
@@ -705,6 +707,7 @@ webhook_call = _table(
     _number("record_id"),
     _text("error", 300),
     _text("address", 60),
+    _text("digest", 64),
     _number("repeats", required=True, server_default="0"),
     sa.CheckConstraint("status IN ('done', 'refused')", name="ml_webhook_call__status"),
     sa.Index("ml_webhook_call__event__uq", "webhook", "event_id", unique=True),
@@ -787,6 +790,18 @@ saved_list = _table(
     sa.CheckConstraint("shared IN ('nobody', 'roles', 'everybody')", name="ml_saved_list__shared"),
     sa.Index("ml_saved_list__name__uq", "owner_id", "entity", "list", "name", unique=True),
     sa.Index("ml_saved_list__entity__ix", "entity", "list", "id"),
+)
+# What people say about a record. The words of one that was taken back stay here and are shown to nobody.
+comment = _table(
+    "ml_comment",
+    _text("entity", 130, required=True),
+    _number("record_id", required=True),
+    sa.Column("text", LongText(), nullable=False),
+    sa.Column("mentions", JsonText(), nullable=False),
+    sa.Column("files", JsonText(), nullable=False),
+    sa.Column("edited_at", UtcDateTime()),
+    sa.Column("removed_at", UtcDateTime()),
+    sa.Index("ml_comment__record__ix", "entity", "record_id", "id"),
 )
 # Imports of records from a file: who, when, which records came of it. ``left``: those that an undo has not taken back, [id, row_version].
 import_run = _table(

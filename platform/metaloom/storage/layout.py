@@ -55,6 +55,7 @@ class TableSpec:
     indexes: Mapping[str, IndexSpec]
     checks: Mapping[str, CheckSpec]
     append_only: bool = False            # the database itself refuses to change or delete a row
+    often_changed: bool = False          # PostgreSQL: half of each page stays free for the next version of its rows
     engine: bool = False                 # the engine made the table; here are only the columns overlays add
 
 
@@ -85,7 +86,7 @@ def _table(catalog: Catalog, entity: Entity, dialect: str, trigrams: bool) -> Ta
             covered.add(key)
             indexes[index.name] = index
     checks = {check.name: check for check in _checks(entity, name, columns, dialect)}
-    return TableSpec(name, entity.address, columns, indexes, checks, append_only=entity.append_only)
+    return TableSpec(name, entity.address, columns, indexes, checks, append_only=entity.append_only, often_changed=entity.often_changed)
 
 
 # ---- unique

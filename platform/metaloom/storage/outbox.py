@@ -11,6 +11,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from metaloom.base.crash import crash_point
 from metaloom.base.errors import Conflict
 from metaloom.base.messages import message, register
 from metaloom.storage.tables import Tables
@@ -32,6 +33,7 @@ def put(
     insert = _insert(conn, outbox).values(**values).on_conflict_do_nothing(index_elements=["key"]).returning(outbox.c.id)
     made = conn.scalar(insert)
     if made is not None:
+        crash_point("outbox.put")
         return int(made)
     row = conn.execute(sa.select(outbox.c.id, outbox.c.kind, outbox.c.payload).where(outbox.c.key == key)).one()
     text = JsonText()

@@ -177,6 +177,13 @@ def control_engine(settings: Settings) -> sa.Engine:
     return engine
 
 
+def disconnect_all() -> None:
+    """Close the idle connections of the shared pools; the pools live on."""
+    with _lock:
+        for engine in _engines.values():
+            engine.dispose()
+
+
 def close_all() -> None:
     """End the shared pools of this process."""
     with _lock:

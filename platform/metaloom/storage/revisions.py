@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from metaloom.base.errors import NotFound, NotPossible
+from metaloom.base.diagnostic import MetadataRefused
+from metaloom.base.errors import Busy, MetaloomError, NotFound, NotPossible
 from metaloom.base.messages import message, register
 from metaloom.compile import PluginManifest, Source, compile_catalog
 from metaloom.model import Catalog
@@ -24,12 +25,22 @@ if TYPE_CHECKING:
 
 STAMP_SECONDS = 0.3
 _LATELY_SECONDS = 10.0
+REFUSED_SECONDS = 60.0
 _KEPT = 64
 
 register({
     "revision.none": ("该租户还没有发布任何版本。", "Nothing is published for this tenant yet."),
+    "tenant.broken": ("“{name}”的配置或数据暂时无法读取，请联系系统管理员。",
+                      "The metadata or the data of “{name}” cannot be read at present; please ask whoever runs the system."),
     "publish.running": ("另一位用户正在发布，请稍后再试。", "Someone else is publishing at this moment; please try again shortly."),
 })
+
+
+class TenantBroken(Busy):
+    """What is stored of this tenant cannot be served (metadata that is refused here, tables that are gone); ``__cause__`` says why."""
+
+    retry_after = 300
+
 
 SourceText = tuple[str, str, str]          # layer, path, text
 Compiler = Callable[[Sequence[SourceText]], Catalog]
@@ -59,17 +70,23 @@ class Revisions:
         self._tenant, self._compiler = tenant, compiler
         self._current: Revision | None = None
         self._stamp: tuple[int, int] | None = None
+        self._refused: tuple[tuple[int, int], float, MetadataRefused] | None = None
         self._looked_at = 0.0
         self._switched_at = 0.0
         self._loading = Lock()
 
     def current(self) -> Revision:
+        """TenantBroken when what is stored cannot be read or compiled here."""
         if self._current is not None and monotonic() - self._looked_at < STAMP_SECONDS:
             return self._current
         if not self._loading.acquire(blocking=self._current is None or self._looked_at == 0.0):
             return self._current  # type: ignore[return-value]
         try:
             return self._look()
+        except MetaloomError:
+            raise
+        except Exception as error:
+            raise TenantBroken(message("tenant.broken", name=self._tenant.name)) from error
         finally:
             self._loading.release()
 
@@ -101,13 +118,23 @@ class Revisions:
                 raise NotPossible(message("revision.none"))
             stamp = (row.revision_number, row.stamp)
             if self._current is None or stamp != self._stamp:
-                found = self._load(conn, row.revision_number)
+                found = self._compiled(conn, stamp)
                 self._tenant.secrets.origins = found.origins
                 if self._current is not None:
                     self._switched_at = monotonic()
                 self._current, self._stamp = found, stamp
         self._looked_at = monotonic()
         return self._current
+
+    def _compiled(self, conn: sa.Connection, stamp: tuple[int, int]) -> Revision:
+        """Metadata that was refused is not compiled again by every page that asks: the refusal holds for a while, or till the next publish."""
+        if self._refused is not None and self._refused[0] == stamp and monotonic() - self._refused[1] < REFUSED_SECONDS:
+            raise MetadataRefused(self._refused[2].diagnostics)
+        try:
+            return self._load(conn, stamp[0])
+        except MetadataRefused as refused:
+            self._refused = (stamp, monotonic(), refused)
+            raise
 
     def _load(self, conn: sa.Connection, number: int) -> Revision:
         row = conn.execute(

@@ -12,6 +12,7 @@ from metaloom.web import (
     case_page,
     chain_page,
     changed_page,
+    comment_page,
     detail_page,
     file_page,
     form_page,
@@ -24,10 +25,12 @@ from metaloom.web import (
     message_page,
     print_page,
     process_page,
+    rights_page,
     saved_page,
     settings_page,
     start_page,
     tool_page,
+    unmask_page,
     version_page,
     voucher_page,
     workbench,
@@ -51,5 +54,5 @@ def register_web(app: Flask) -> None:
     app.register_blueprint(frame)
     for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, many_page, saved_page, settings_page, message_page,
                  inbox_page, case_page, chain_page, changed_page, start_page, process_page, tool_page, version_page, ledger_page, access_page,
-                 print_page):
+                 print_page, comment_page, rights_page, unmask_page):
         app.register_blueprint(page.blueprint)

@@ -68,9 +68,9 @@ def command_words(pinned: Current, name: str, entity: str) -> str:
     """A command's name in words: a standard verb, an action of ``entity``, or a plugin command."""
     kind, _, tail = name.partition(":")
     t = i18n.translator(site().templates, locale())
-    words = t(f"did.{name}")
-    if words != f"did.{name}":
-        return words
+    for key in (f"did.{name}", name.replace("approval.", "approval.move.", 1)):
+        if (words := t(key)) != key:
+            return words
     action = pinned.catalog.actions.get(f"{entity}/{tail or kind}")
     if action is not None:
         return say(action.label)

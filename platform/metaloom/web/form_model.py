@@ -48,7 +48,7 @@ WIDGETS = {
     FieldType.REGION: "region",
 }
 INPUT_KINDS = {FieldType.EMAIL: "email", FieldType.PHONE: "tel", FieldType.URL: "url"}
-FULL_WIDTH = frozenset({"area", "child", "files"})
+FULL_WIDTH = frozenset({"area", "child", "cards", "files"})
 LENGTHS = {
     FieldType.TEXT: 200,
     FieldType.PHONE: 30,
@@ -65,7 +65,8 @@ IMAGE_KINDS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 @dataclass(frozen=True)
 class FormField:
     """One field of a form. ``value`` is the text in the input (``values`` where there are several); ``shown`` the words
-    where it cannot be changed."""
+    where it cannot be changed; ``usual`` those that hold where it stays empty. ``when``: the name of another input and its values under
+    which this one is asked for, ``hidden`` whether it is not now. ``mark`` ends the id where two inputs share a name."""
 
     name: str
     html: str
@@ -96,6 +97,10 @@ class FormField:
     problems: tuple[str, ...] = ()
     rows: tuple[FormRow, ...] = ()
     blank: FormRow | None = None
+    usual: str = ""
+    when: tuple[str, tuple[str, ...]] | None = None
+    hidden: bool = False
+    mark: str = ""
 
     @property
     def full(self) -> bool:
@@ -103,7 +108,7 @@ class FormField:
 
     @property
     def id(self) -> str:
-        return "f-" + self.html.replace(".", "-")
+        return "f-" + self.html.replace(".", "-") + self.mark
 
 
 @dataclass(frozen=True)

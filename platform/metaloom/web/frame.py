@@ -30,8 +30,9 @@ from metaloom.web.errors import wants_fragment
 
 THEMES = ("light", "dark")
 PAGES = {"workbench": "/", "tasks": "/task/", "chains": "/approval/chains/", "changed_chains": "/approval/changed/",
-         "balances": "/books/balance", "access": "/access/"}
-FOR_ADMINS = frozenset({"chains", "changed_chains", "access"})
+         "balances": "/books/balance", "access": "/access/",
+         "rights": "/access/rights/"}
+FOR_ADMINS = frozenset({"chains", "changed_chains", "access", "rights"})
 NEEDED = {"balances": "platform.ledger_leg"}     # pages of the engine that show rows of an entity, whose list must be open to the person
 TOAST_COOKIE = "ml_toast"
 REFUSED = "refused"                    # a kind of sentence: on a record's page it stands on top, elsewhere it is a toast that stays

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from flask import render_template
@@ -11,14 +12,16 @@ from metaloom import command
 from metaloom.base.errors import NotFound
 from metaloom.base.messages import Message
 from metaloom.base.text import Text
+from metaloom.command.books_step import TRIAL_BALANCE
 from metaloom.command.context import Context, Saved
+from metaloom.command.retry_held import HELD
 from metaloom.command.start_job import JOB, RUN
 from metaloom.job.parts import figures_of
 from metaloom.job.runs import OPEN, errors_of
 from metaloom.model import Catalog, Field, FieldType, JobStep, Who
 from metaloom.plugin.registry import installed
 from metaloom.web import i18n
-from metaloom.web.cells import WORDS
+from metaloom.web.cells import GOALS, WORDS
 from metaloom.web.current import Current, locale, say, site
 from metaloom.web.frame import record_url
 from metaloom.web.own import Own, Verb, register
@@ -77,6 +80,18 @@ _RUN_VERBS = (
 )
 
 
+def _retry(ctx: Context, id: int, values: Mapping[str, Any], version: int | None) -> Saved:
+    return command.retry_held(ctx, id)
+
+
+def _held(pinned: Current, row: Any) -> bool:
+    return row.values.get("released_at") is None
+
+
+_HELD_VERBS = (Verb("retry", Text("再试一次", "Try again"), "refresh", (HELD, "edit"), _retry, when=_held, style="primary",
+                    help=Text("单独处理这一条，直到当前营业日期。", "This record alone, up to the business date.")),)
+
+
 def step_words(pinned: Current, step: JobStep) -> str:
     """A step of a job in words of its reader."""
     catalog = pinned.catalog
@@ -91,6 +106,11 @@ def step_words(pinned: Current, step: JobStep) -> str:
         found = (site().registry or installed()).mass(step.name)
         about = [say(catalog.entities[step.entity].label)] if step.entity in catalog.entities else []
         return " · ".join([*about, say(found[0].label) if found else step.name])
+    if step.verb == "hold":
+        labels = {f"{said.plugin}.{said.name}": said.label for said, _ in (site().registry or installed()).invariants()}
+        return "，".join(_t("job.hold.trial_balance") if name == TRIAL_BALANCE else say(labels[name]) if name in labels else name for name in step.names)
+    if step.verb == "close_months":
+        return " · ".join(_who_words(catalog, "", who) for who in step.to)
     return step.name if step.verb == "run" else "，".join(step.names)
 
 
@@ -177,6 +197,41 @@ def _error(pinned: Current, error: Mapping[str, Any], steps: tuple[JobStep, ...]
     return {"said": error["sentence" if locale() == "zh" else "sentence_en"], "title": title, "href": href, "entity": label, "step": error["step"] + 1}
 
 
+def _held_panel(pinned: Current, row: Any) -> str:
+    """Which record it is, as a link for whoever may open it, and why it waits."""
+    values = row.values
+    error = {"entity": values.get("entity"), "record_id": values.get("record_id"), "sentence": values.get("sentence"),
+             "sentence_en": values.get("sentence_en"), "step": 0}
+    return render_template("job/held.html", told=_error(pinned, error, ()), let_go=values.get("released_at") is not None)
+
+
+def _held_title(pinned: Current, value: Any, row: Any) -> str:
+    """The record by its own name where the reader may see it."""
+    entity = row.values.get("entity") or ""
+    if entity in pinned.catalog.entities and pinned.plan.may(entity, "read"):
+        with suppress(NotFound):
+            return str(pinned.reader.get(entity, int(value), children=False).title)
+    return f"#{value}"
+
+
+def _held_goal(pinned: Current, value: Any, row: Any) -> str:
+    entity = row.values.get("entity") or ""
+    return record_url(entity, int(value)) if entity in pinned.catalog.entities and pinned.plan.may(entity, "read") else ""
+
+
+def _held_reason(pinned: Current, value: Any, row: Any) -> str:
+    return str(value if locale() == "zh" else row.values.get("sentence_en") or value)
+
+
+def _held_entity(pinned: Current, value: Any, row: Any) -> str:
+    return say(pinned.catalog.entities[value].label) if value in pinned.catalog.entities else str(value)
+
+
+def _held_mass(pinned: Current, value: Any, row: Any) -> str:
+    found = (site().registry or installed()).mass(value)
+    return say(found[0].label) if found else str(value)
+
+
 def _label(pinned: Current, value: str, row: Any) -> str:
     """A job's label is that of the metadata in the reader's language where the catalog still has it."""
     for job in pinned.catalog.jobs.values():
@@ -187,6 +242,9 @@ def _label(pinned: Current, value: str, row: Any) -> str:
 
 register(JOB, Own(panel=_job_panel, verbs={verb.name: verb for verb in _JOB_VERBS}))
 register(RUN, Own(panel=_run_panel, verbs={verb.name: verb for verb in _RUN_VERBS}))
+register(HELD, Own(panel=_held_panel, verbs={verb.name: verb for verb in _HELD_VERBS}))
+
+
 def _run_words(pinned: Current, key: str, row: Any) -> str:
     """A run by its job and its day, as far as the row knows them; else by its key."""
     label = row.titles.get("job") or ""
@@ -197,3 +255,8 @@ def _run_words(pinned: Current, key: str, row: Any) -> str:
 
 WORDS[JOB, "label"] = _label
 WORDS[RUN, "key"] = _run_words
+WORDS[HELD, "record_id"] = _held_title
+WORDS[HELD, "entity"] = _held_entity
+WORDS[HELD, "mass"] = _held_mass
+WORDS[HELD, "sentence"] = _held_reason
+GOALS[HELD, "record_id"] = _held_goal

@@ -45,7 +45,9 @@ def draw_rows(pinned: Current, state: ListState, rows: Iterable[Any], columns: S
                 f'aria-label="{words["select"]} {title}"></td>') if picks else ""
         table.append(f'<tr{" class=gone" if row.archived else ""}>{pick}{"".join(cells)}<td class="stick-r">{acts}</td></tr>\n')
         head = f'<a href="{href}">{title}</a>' if href else f"<span>{title}</span>"
-        cards.append(f'<article class="card1"><div class="t">{head}{tag}</div><dl>{"".join(facts)}</dl>{acts}</article>\n')
+        tick = (f'<label class="cardpick"><input type="checkbox" class="form-check-input" value="{row.id}:{row.row_version}" data-pick '
+                f'data-card aria-label="{words["select"]} {title}"></label>') if picks else ""
+        cards.append(f'<article class="card1"><div class="t">{tick}{head}{tag}</div><dl>{"".join(facts)}</dl>{acts}</article>\n')
     return "".join(table), "".join(cards)
 
 

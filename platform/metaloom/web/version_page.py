@@ -13,8 +13,9 @@ from metaloom.model import Entity
 from metaloom.record.paths import UnknownPath, field_of, target_of
 from metaloom.web.code_words import command_words
 from metaloom.web.current import Current, current, locale, say
-from metaloom.web.detail_page import MAX_ID, _said
+from metaloom.web.detail_page import MAX_ID
 from metaloom.web.frame import list_url, record_url, toast
+from metaloom.web.record_history import said
 from metaloom.web.words import moment
 from metaloom.web.words import t as _t
 
@@ -64,7 +65,7 @@ def _page(pinned: Current, definition: Entity, id: int, refusal: Any = ()) -> st
     earlier = version(found, int(request.args["a"])) if _number("a") else found[min(1, len(found) - 1)]
     changed = differences(earlier, later)
     titles = _titles(pinned, definition, changed)
-    lines = [(say(field_of(definition, name).label), *(_said(pinned, definition, name, value, titles) or "-" for value in pair))
+    lines = [(say(field_of(definition, name).label), *(said(pinned, definition, name, value, titles) or "-" for value in pair))
              for name, pair in changed.items() if _known(definition, name)]
     values, left = put_back(definition, row, differences(earlier, found[0]))
     names = [(v.entry, f"#{number} · {_called(pinned, definition, v)}") for number, v in zip(range(len(found), 0, -1), found, strict=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from socket import gethostname
@@ -12,15 +11,12 @@ from time import monotonic
 from metaloom import audit, command, ledger
 from metaloom.base import metrics
 from metaloom.base.clock import Clock, SystemClock
-from metaloom.base.errors import MetaloomError
 from metaloom.job import EmbeddedWorker
 from metaloom.job.redis_queue import ring_through
 from metaloom.job.redis_queue import work as work_with_bell
 from metaloom.plugin.registry import Registry
-from metaloom.storage import Settings, Tenancy, Tenant, statements
+from metaloom.storage import Settings, Tenancy, Tenant, apart, statements
 from metaloom.worker.handlers import handlers
-
-log = logging.getLogger(__name__)
 
 SEAL_SECONDS = 20.0
 """So long sealing may go on at a time; what is left waits for the next minute."""
@@ -55,23 +51,19 @@ def scheduler(registry: Registry, clock: Clock) -> Callable[[Tenancy], None]:
     """Looks through all tenants for jobs that are due."""
 
     def look(tenancy: Tenancy) -> None:
-        for name in tenancy.names():
-            try:
+        for name in tenancy.names_to_work():
+            with apart(name, "jobs"):
                 command.schedule_jobs(tenancy.open(name), plugins=registry, clock=clock)
-            except MetaloomError as error:
-                log.warning("jobs of tenant %s wait: %s", name, error)
 
     return look
 
 
 def chores(tenancy: Tenancy, registry: Registry | None = None, clock: Clock | None = None) -> None:
     """Once a minute: seal new audit rows and ledger entries, forget uploads that no record took, collect receipts and answers to messages."""
-    for name in tenancy.names():
-        try:
+    for name in tenancy.names_to_work():
+        with apart(name, "chores"):
             _chores_of(tenancy.open(name))
             command.collect_messages(tenancy.open(name), plugins=registry, clock=clock)
-        except MetaloomError as error:
-            log.warning("chores of tenant %s wait: %s", name, error)
 
 
 def _chores_of(tenant: Tenant) -> None:

@@ -42,6 +42,20 @@
       return String(value);
     }
 
+    function toggle(box, on) {
+      if (!box || box.hidden === !on) return; box.hidden = !on;
+      $$("input,select,textarea", box).forEach(function (i) { if (on) { if (i._off) { i.disabled = false; i._off = false; if (i.tomselect) i.tomselect.enable(); } } else if (!i.disabled) { i.disabled = true; i._off = true; } });
+    }
+
+    // ---- what depends on a choice: asked for only while another input has one of these values
+    function Branches(form) {
+      if (form._branches) return; form._branches = true;
+      function value(name) { var found = $$('[name="' + name + '"]', form).filter(function (i) { return !i.disabled; })[0]; return found ? found.value : ""; }
+      function work() { $$("[data-when]", form).forEach(function (box) { var on = JSON.parse(box.dataset.in).indexOf(value(box.dataset.when)) >= 0; if (!on) box.hidden = false; toggle(box, on); }); }
+      form._branch = work; form.addEventListener("change", work); work();
+      form.addEventListener("formdata", function (e) { Array.from(new Set(e.formData.keys())).forEach(function (name) { if (name.indexOf("_grid.") === 0 || !e.formData.getAll(name).some(Boolean)) e.formData.delete(name); }); }); // a short address
+    }
+
     function Live(form) {
       var rules = JSON.parse(form.dataset.rules || "{}"), kinds = rules.kinds || {}, record = rules.record || {}, busy = false;
       var typed = {}, asked = {}, unknown = {}; // typed: by the person; asked: the number of a link's latest question; unknown: links whose values are not here yet
@@ -84,10 +98,6 @@
         });
       }
       function shownValue(tr, col, kind) { var cell = $('[data-cell="' + col + '"] [data-shown]', tr); return cell ? clean(kind, cell.textContent.trim() === "-" ? "" : cell.textContent.trim()) : null; }
-      function toggle(box, on) {
-        if (!box || box.hidden === !on) return; box.hidden = !on;
-        $$("input,select,textarea", box).forEach(function (i) { if (on) { if (i._off) { i.disabled = false; i._off = false; if (i.tomselect) i.tomselect.enable(); } } else if (!i.disabled) { i.disabled = true; i._off = true; } });
-      }
       function apply(changed) {
         if (busy) return; busy = true;
         try { work(changed); } finally { busy = false; }
@@ -171,22 +181,22 @@
     });
     document.addEventListener("keydown", function (e) {
       var tr = e.target.closest && e.target.closest("[data-grid] [data-row]"); if (!tr) return;
-      if (e.key === "Enter" && e.target.tagName === "INPUT" && !e.target.closest(".ts-wrapper")) {
+      if (e.key === "Enter" && e.target.tagName === "INPUT" && e.target.closest("td") && !e.target.closest(".ts-wrapper")) {
         e.preventDefault(); var td = e.target.closest("td"), at = Array.prototype.indexOf.call(tr.children, td), next = tr.nextElementSibling || addRow(tr.closest("[data-grid]"));
         var input = $("input:not([type=hidden]),select,textarea", next.children[at]); if (input) input.focus();
-      } else if ((e.key === "ArrowDown" || e.key === "ArrowUp") && e.target.tagName === "INPUT" && !e.target.closest(".ts-wrapper") && !e.target._flatpickr) {
+      } else if ((e.key === "ArrowDown" || e.key === "ArrowUp") && e.target.tagName === "INPUT" && e.target.closest("td") && !e.target.closest(".ts-wrapper") && !e.target._flatpickr) {
         var other = e.key === "ArrowDown" ? tr.nextElementSibling : tr.previousElementSibling; if (!other) return;
         var i = Array.prototype.indexOf.call(tr.children, e.target.closest("td")), f = $("input:not([type=hidden]),select", other.children[i]); if (f) { e.preventDefault(); f.focus(); if (f.select) f.select(); }
       } else if (e.key === "Delete" && e.ctrlKey) { e.preventDefault(); var rm = $("[data-row-remove]", tr); if (rm) rm.click(); }
     });
     var counter = 1000;
     function addRow(grid) {
-      var holder = document.createElement("tbody"); holder.innerHTML = $("template", grid).innerHTML.replace(/__i__/g, String(counter++));
-      var tr = holder.firstElementChild; $("tbody", grid).append(tr); ml.start(tr); number(grid); dirty(grid.closest("form"));
+      var into = $("[data-rows]", grid) || $("tbody", grid), holder = document.createElement(into.tagName); holder.innerHTML = $("template", grid).innerHTML.replace(/__i__/g, String(counter++));
+      var tr = holder.firstElementChild; into.append(tr); ml.start(tr); number(grid); dirty(grid.closest("form"));
       var first = $("input:not([type=hidden]):not([type=checkbox]),select", tr); if (first) setTimeout(function () { first.tomselect ? first.tomselect.focus() : first.focus(); }, 0);
       return tr;
     }
-    function number(grid) { $$("tbody [data-row]", grid).forEach(function (tr, i) { var td = tr.firstElementChild, n = document.createTextNode(String(i + 1)); if (td.firstChild && td.firstChild.nodeType === 3) td.replaceChild(n, td.firstChild); else td.prepend(n); }); var f = grid.closest("form"); if (f && f._live) f._live(grid.dataset.grid); }
+    function number(grid) { $$("[data-row]", grid).forEach(function (tr, i) { var td = tr.firstElementChild, n = document.createTextNode(String(i + 1)); if (td.firstChild && td.firstChild.nodeType === 3) td.replaceChild(n, td.firstChild); else td.prepend(n); }); var f = grid.closest("form"); if (f && f._live) f._live(grid.dataset.grid); if (f && f._branch) f._branch(); }
 
     function jump(id) {
       var at = document.getElementById(id), box = document.getElementById(id + "-box"); if (!at && !box) return;
@@ -245,7 +255,7 @@
 
     function start(root) {
       var forms = $$("form[data-rules]", root); if (root.matches && root.matches("form[data-rules]")) forms.push(root);
-      forms.forEach(function (f) { if (!f._live) Live(f); }); uploads(root); $$("[data-capitals][name]", root).forEach(echo);
+      forms.forEach(function (f) { if (!f._live) Live(f); }); $$("form[data-branches]", root).forEach(Branches); uploads(root); $$("[data-capitals][name]", root).forEach(echo);
     }
     ml.ready.push(start); start(document);
     var p = $("#problems"); if (p && document.activeElement === document.body) p.focus({ preventScroll: false }); // nobody is taken from a field

@@ -120,12 +120,17 @@
     });
   }
 
+  // ---- what was shown once is gone when its dialog closes or the page is left
+  function forget() { $$("dialog [data-forget]").forEach(function (d) { d.closest("dialog").innerHTML = ""; }); }
+  document.addEventListener("close", function (e) { if (e.target.matches("dialog")) forget(); }, true);
+  window.addEventListener("pagehide", forget);
+
   // ---- double submit: the second press of the same form does nothing
   document.addEventListener("submit", function (e) {
     var f = e.target;
     if (f.dataset.ask && !confirm(f.dataset.ask)) { e.preventDefault(); return; }
     if (f.dataset.sent === "1") { e.preventDefault(); return; }
-    if (e.defaultPrevented || f.method.toLowerCase() !== "post" || f.hasAttribute("hx-post")) return;
+    if (e.defaultPrevented || (f.getAttribute("method") || "").toLowerCase() !== "post" || f.hasAttribute("hx-post")) return;
     f.dataset.sent = "1"; setTimeout(function () { delete f.dataset.sent; }, 8000);
   });
   window.addEventListener("pageshow", function () { $$("form[data-sent]").forEach(function (f) { delete f.dataset.sent; }); });

@@ -11,7 +11,7 @@
         var time = input.hasAttribute("data-datetime"), clock = input.hasAttribute("data-time");
         flatpickr(input, {
           locale: zh ? "zh" : "default", allowInput: true, disableMobile: true, enableTime: time || clock, noCalendar: clock, time_24hr: true,
-          dateFormat: clock ? "H:i" : time ? "Y-m-d H:i" : "Y-m-d", appendTo: input.closest("dialog") || undefined,
+          mode: input.hasAttribute("data-many") ? "multiple" : "single", dateFormat: clock ? "H:i" : time ? "Y-m-d H:i" : "Y-m-d", appendTo: input.closest("dialog") || undefined,
           minDate: input.dataset.min || undefined, maxDate: input.dataset.max || undefined,
           onChange: function () { input.dispatchEvent(new Event("input", { bubbles: true })); }
         });

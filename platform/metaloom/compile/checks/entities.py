@@ -136,6 +136,8 @@ def engine_tables_are_the_engines(catalog: Catalog, context: Context) -> None:
             for field in entity.fields.values():
                 if _layer(context, field) not in ("engine", ""):
                     say(context, "ML-ENTITY-011", field.position, field.address, entity=entity.address)
+        if entity.comments and (entity.storage == "engine" or entity.child_of):
+            say(context, "ML-ENTITY-014", spot(context, entity.address, "entity", "comments"), entity.address)
         if entity.bulk == "journal" and not entity.append_only:
             say(context, "ML-ENTITY-013", spot(context, entity.address, "entity", "bulk"), entity.address)
 

@@ -10,6 +10,7 @@ from metaloom.base.working_time import WorkingHours
 from metaloom.compile.codes import finding
 from metaloom.compile.context import depends_of, entries
 from metaloom.compile.merge import Effective, Folder
+from metaloom.compile.node import Node
 from metaloom.compile.schema import _did_you_mean
 from metaloom.compile.source import ENGINE_PACK
 
@@ -17,6 +18,8 @@ Report = Callable[[Diagnostic], None]
 MAX_ENTITIES = 2_000
 MAX_FIELDS = 50_000
 MAX_ITEMS = 200_000
+ADMINISTRATOR = "platform.admin"
+LOOPBACK = ("http://127.0.0.1", "http://localhost")
 
 
 def packs_are_whole(effective: Effective, report: Report) -> None:
@@ -103,6 +106,25 @@ def tenant_settings_make_sense(effective: Effective, report: Report) -> None:
             report(finding("ML-PACK-009", settings["working_hours"].position))
     if "zone" in settings and str(settings["zone"].value) not in available_timezones():
         report(finding("ML-PACK-010", settings["zone"].position, zone=settings["zone"].value))
+    _login_makes_sense(settings.get("login"), effective, report)
+
+
+def _login_makes_sense(login: Node | None, effective: Effective, report: Report) -> None:
+    """Roles that follow groups are there, and none of them makes an administrator; a provider is asked over https."""
+    oidc = login.get("oidc") if login is not None else None
+    if oidc is None:
+        return
+    issuer = oidc.get("issuer")
+    if issuer is not None and not str(issuer.value).startswith(("https://", *LOOPBACK)):
+        report(finding("ML-PACK-011", issuer.position))
+    known = {f"{name}.{role}" for name, folder in effective.packs.items() for role, _ in entries(folder.kinds.get("roles"))}
+    roles = oidc.get("roles")
+    for line in roles.value if roles is not None else ():
+        role = line.get("role")
+        if role is not None and role.value == ADMINISTRATOR:
+            report(finding("ML-PACK-012", role.position, role=role.value))
+        elif role is not None and role.value not in known:
+            report(finding("ML-REF-001", role.position, what="role", name=role.value))
 
 
 def nobody_poses_as_the_engine(effective: Effective, report: Report) -> None:

@@ -9,7 +9,7 @@ from metaloom.model import Catalog, Entity, Field, FieldType, ListView
 from metaloom.model.access import STANDARD_ACTIONS
 from metaloom.model.entity import LIST_TYPES
 
-PAGES = ("workbench", "tasks", "chains", "changed_chains", "balances", "access")  # pages of the engine that a menu may name
+PAGES = ("workbench", "tasks", "chains", "changed_chains", "balances", "access", "rights")  # pages of the engine that a menu may name
 _SHAPELESS = frozenset({FieldType.CHILD, FieldType.JSON})
 
 
