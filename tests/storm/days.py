@@ -97,20 +97,21 @@ def day_end_alone(world: World) -> None:
 
 
 def books(shop: Lender) -> Mapping[str, list[str]]:
-    """What was booked by day, event and account, days of loans, loans and bills, as text; the books must agree in themselves.
+    """What was booked by day, event and account, days of loans, loans and bills, and what was ever held back, as text; the books must agree in themselves.
 
     Not entry by entry: ranges that two workers took, or that one took in halves after a death, book an entry each."""
     books_agree(shop)
     engine = shop.tenant.revision().tables.engine
     with shop.tenant.read() as conn:
         sums: dict[str, Decimal] = defaultdict(Decimal)
+        held = [f"{row['record_id']} since {row['business_date']}: {row['sentence']}" for row in conn.execute(sa.select(engine.held_record)).mappings()]
         leg, entry = engine.ledger_leg, engine.ledger_entry
         query = sa.select(leg, entry).join_from(leg, entry, entry.c.id == leg.c.entry_id)
         for row in conn.execute(query.set_label_style(sa.LABEL_STYLE_TABLENAME_PLUS_COL)).mappings():
             said = [row[f"ml_ledger_entry_{name}"] for name in ("booking_date", "value_date", "event", "state", "memo")]
             sums[" ".join(map(str, (*said, row["ml_ledger_leg_side"], row["ml_ledger_leg_account"])))] += row["ml_ledger_leg_amount"]
     entries = sorted(f"{said} {amount}" for said, amount in sums.items())
-    return {"entries": entries, **{entity: _rows(shop, entity) for entity in ("loan_day", "loan", "instalment")}}
+    return {"held": sorted(held), "entries": entries, **{entity: _rows(shop, entity) for entity in ("loan_day", "loan", "instalment")}}
 
 
 def _rows(shop: Lender, entity: str) -> list[str]:
