@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from metaloom import schema_change
-from metaloom.base.errors import NotPossible
+from metaloom.base.errors import Busy, NotPossible
 from metaloom.command import handle_part, handle_run, move_business_date, rerun_failed, run_command, system_context
 from metaloom.compile import Source
 from metaloom.job import parts, run_due
@@ -247,6 +247,27 @@ def test_a_month_closed_while_a_part_runs_holds_nobody_back(hall, monkeypatch):
     run, = hall.runs("club.day", company_id=hall.north)
     assert (run["status"], run["failed"]) == ("done", 0), hall.errors(run["id"])
     assert len(looks) == 3 and {booked for _, _, booked in hall.books()} == {(day.replace(day=1) + timedelta(days=31)).replace(day=1)}
+    right(hall, members, 1)
+
+
+def test_a_part_that_others_are_in_the_way_of_is_no_deadly_one(hall, monkeypatch):
+    """However often: it comes again as it is, in one piece, and nobody is held back."""
+    members = hall.members(SIZE)
+    hall.next_day()
+    step = sys.modules["metaloom.command.mass_step"]
+    truth, left = step._perform, [step.DEADLY_FROM + 3]
+
+    def perform(going, job_step, part):
+        left[0] -= 1
+        if left[0] >= 0:
+            raise Busy
+        assert part.size == SIZE
+        truth(going, job_step, part)
+
+    monkeypatch.setattr(step, "_perform", perform)
+    hall.finish()
+    run, = hall.runs("club.day", company_id=hall.north)
+    assert (run["status"], run["failed"], left[0]) == ("done", 0, -1), hall.errors(run["id"])
     right(hall, members, 1)
 
 

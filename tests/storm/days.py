@@ -85,7 +85,7 @@ def a_day(world: World, day: date, die_after: int = 0, *, alone: bool = True) ->
     shop.day(day)
     for _ in range(3):
         schedule_jobs(shop.tenant, plugins=shop.plugins, clock=shop.real)
-        quiet(shop, "job.run", "job.part", turns=60)
+        quiet(shop, "job.run", "job.part", turns=60, alone=alone)
 
 
 def day_end_alone(world: World) -> None:

@@ -243,13 +243,23 @@ def expire(tenant: Tenant) -> None:
     dump can be compared with that of a run without deaths."""
     if tenant.dialect == "postgresql":
         _alone(tenant)
-    past = "'2020-01-01T00:00:00.000000Z'" if tenant.dialect == "sqlite" else "timestamptz '2020-01-01'"
+    past = _past(tenant)
     with tenant.write() as conn:
         conn.exec_driver_sql(f"UPDATE ml_outbox SET lease_until = {past} WHERE lease_until IS NOT NULL")  # noqa: S608
-        conn.exec_driver_sql(f"UPDATE ml_outbox SET run_after = {past} WHERE state IN ('pending', 'running') AND kind <> 'approval.timer'")  # noqa: S608
         conn.exec_driver_sql(f"UPDATE ml_run_part SET lease_until = {past} WHERE lease_until IS NOT NULL")  # noqa: S608
+    hurry(tenant)
     if tenant.dialect == "postgresql":
         rewind(tenant)
+
+
+def hurry(tenant: Tenant) -> None:
+    """Pauses are behind; leases stand."""
+    with tenant.write() as conn:
+        conn.exec_driver_sql(f"UPDATE ml_outbox SET run_after = {_past(tenant)} WHERE state IN ('pending', 'running') AND kind <> 'approval.timer'")  # noqa: S608
+
+
+def _past(tenant: Tenant) -> str:
+    return "'2020-01-01T00:00:00.000000Z'" if tenant.dialect == "sqlite" else "timestamptz '2020-01-01'"
 
 
 def _alone(tenant: Tenant) -> None:

@@ -69,8 +69,9 @@ def finish(conn: sa.Connection, part: Part, *, done: int, failed: int, figures: 
 
 
 def put_back(conn: sa.Connection, part: Part) -> None:
-    """The part waits again for whoever comes next."""
-    _must_hit(conn.execute(run_part.update().where(*_mine(part)).values(state="waiting", lease_until=None, updated_at=utc_now())), part)
+    """The part waits again for whoever comes next, with all its tries: others were in the way, nobody died at it."""
+    _must_hit(conn.execute(run_part.update().where(*_mine(part)).values(
+        state="waiting", lease_until=None, attempts=run_part.c.attempts - 1, updated_at=utc_now())), part)
 
 
 def split(conn: sa.Connection, part: Part, middle: int, first: int, second: int) -> None:
