@@ -67,7 +67,10 @@ class Desk:
             select.select_option(label=str(value))
         else:
             field = box.locator(f"input[name='{name}']:not([type=hidden]), textarea[name='{name}']").first
-            field.fill(str(value))
+            for _ in range(3):      # a box of choices takes the keys back a moment after its choice was made: whoever sees that types again
+                field.fill(str(value))
+                if field.input_value():
+                    break
             field.blur()
 
     def _look_up(self, box: Any, words: str) -> None:
@@ -87,7 +90,8 @@ class Desk:
     def save(self) -> int:
         """Saves the form; the id of the record that is shown then."""
         self.page.click(".actionbar button.primary")
-        self.page.wait_for_selector(".facts-head")
+        self.page.wait_for_selector(".facts-head, #problems")
+        assert not self.page.locator("#problems").count(), self.page.locator("#problems").inner_text()
         return self.record_id
 
     def save_refused(self) -> str:
