@@ -218,6 +218,7 @@ CASES: dict[str, dict[str, str]] = {
     "title that is a list": edited(ORDER, "title: order_no", "title: lines  # ← ML-ENTITY-009"),
     "comments of a child": edited(LINE, "label:", "comments: true  # ← ML-ENTITY-014\n  label:"),
     "journal that changes": edited(PRODUCT, "shared: true", "shared: true\n  bulk: journal  # ← ML-ENTITY-013"),
+    "checked in sets without being a journal": edited(ORDER, "title: order_no", "title: order_no\n  checked_in_sets: [customer]  # ← ML-ENTITY-015"),
     "related without link": {
         CUSTOMER: SHOP[CUSTOMER].replace("field: customer, label: {zh: 订单, en: Orders}}", "field: note, label: {zh: 订单, en: Orders}}  # ← ML-ENTITY-012")},
     "unknown title": edited(CUSTOMER, "title: name", "title: nam  # ← ML-REF-002"),

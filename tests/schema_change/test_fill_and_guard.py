@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 import metaloom.schema_change.fill as filling
+from metaloom.app.invariants import examine
 from metaloom.schema_change import plan_for, publish, rollback
 from metaloom.storage import violation
 from metaloom.storage.companions import stored_values
@@ -240,3 +241,104 @@ def test_a_foreign_key_is_called_after_its_table_and_column(tenant):
         conn.execute(sa.text('ALTER TABLE "shop__item" RENAME CONSTRAINT "shop__item__first_id__fk" TO "shop__thing__first_id__fk"'))
     made, _ = plan_for(tenant, linked("second", field("first", "link", "entity: other"), called="item", more="renamed_from: thing"))
     assert [step.action for step in made.steps] == ["rename_key"]
+
+
+# -- links that are looked up statement by statement --------------------------------------------------------------------
+
+
+def day_of_things(in_sets=True, thing="delete: never", called="day", target="thing", more=""):
+    journal = "append_only: true\n  delete: never\n  bulk: journal\n  unique: {one: {fields: [thing, held_on], message: {zh: 已有, en: There}}}"
+    links = (field(name, "link", f"entity: {target}") for name in ("thing", "other"))
+    return shop(entity(target, NAME, thing), entity(called, "\n".join((NAME, *links, field("held_on", "date"))),
+                journal + ("\n  checked_in_sets: [thing, other]" if in_sets else "") + more))
+
+
+def days(tenant, *pairs, address="shop.day"):
+    with tenant.write() as conn:
+        conn.execute(tenant.revision().tables.of(address).insert(), [
+            {"name": "d", "thing_id": one, "other_id": two, "row_version": 1, "created_at": STAMP, "updated_at": STAMP} for one, two in pairs])
+
+
+def pointing_nowhere(tenant, *pairs, address="shop.day"):
+    with pytest.raises(sa.exc.DBAPIError) as wrong:
+        days(tenant, *pairs, address=address)
+    found = violation(wrong.value)
+    return found.kind, found.columns
+
+
+def held_by(tenant, name="shop__day"):
+    """The foreign keys of the table, and whether the trigger looks in their place (PostgreSQL)."""
+    with tenant.read() as conn:
+        there = {key["constrained_columns"][0] for key in sa.inspect(conn).get_foreign_keys(name)}
+        looks = conn.scalar(sa.text("SELECT count(*) FROM pg_trigger WHERE tgname LIKE :name AND tgrelid = CAST(:owner AS regclass)"),
+                            {"name": "%look_up", "owner": name}) if tenant.dialect == "postgresql" else 0
+    return there, looks
+
+
+@pytest.mark.parametrize("when", ["from the start", "later"])
+def test_links_checked_in_sets_are_held_without_a_foreign_key(tenant, when):
+    if when == "later":
+        publish(tenant, day_of_things(in_sets=False))
+        days(tenant, (None, None))
+    publish(tenant, day_of_things())
+    put(tenant, name="a")
+    put(tenant, name="b")
+    days(tenant, (1, 2), (2, None), (1, 1))
+    days(tenant, (None, 2))
+    columns = ("thing_id",) if tenant.dialect == "postgresql" else ()
+    assert pointing_nowhere(tenant, (1, 1), (7, 1)) == ("foreign_key", columns)
+    assert pointing_nowhere(tenant, (1, 1), (None, 9))[0] == "foreign_key"
+    assert pointing_nowhere(tenant, (5, None)) == ("foreign_key", columns)
+    assert held_by(tenant) == ((set(), 1) if tenant.dialect == "postgresql" else ({"thing_id", "other_id"}, 0))
+    assert plan_for(tenant, day_of_things())[0].steps == ()
+
+
+def test_foreign_keys_come_back_with_a_rollback_and_go_again(tenant):
+    first = publish(tenant, day_of_things(in_sets=False)).number
+    put(tenant, name="a")
+    second = publish(tenant, day_of_things()).number
+    days(tenant, (1, None))
+    rollback(tenant, first)
+    assert held_by(tenant) == ({"thing_id", "other_id"}, 0) and pointing_nowhere(tenant, (5, 1))[0] == "foreign_key"
+    assert plan_for(tenant, day_of_things(in_sets=False))[0].steps == ()
+    rollback(tenant, second)
+    assert pointing_nowhere(tenant, (5, 1))[0] == "foreign_key"
+    if tenant.dialect == "postgresql":
+        assert held_by(tenant) == (set(), 1)
+        with tenant.read() as conn:
+            assert not conn.scalar(sa.text("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND NOT convalidated"))
+
+
+def test_links_checked_in_sets_follow_a_renamed_table_and_target(tenant):
+    publish(tenant, day_of_things())
+    put(tenant, name="a")
+    renamed = day_of_things(thing="delete: never\n  renamed_from: thing", called="morning", target="item", more="\n  renamed_from: day")
+    publish(tenant, renamed)
+    assert plan_for(tenant, renamed)[0].steps == ()
+    days(tenant, (1, 1), address="shop.morning")
+    assert pointing_nowhere(tenant, (5, 1), address="shop.morning")[0] == "foreign_key"
+
+
+def test_an_index_that_begins_as_the_unique_rule_does_is_not_made(tenant):
+    """Rows that come in masses pay for every index."""
+    publish(tenant, day_of_things())
+    with tenant.read() as conn:
+        there = {tuple(index["column_names"]) for index in sa.inspect(conn).get_indexes("shop__day")}
+    assert ("thing_id", "held_on") in there and ("other_id", "id") in there and ("thing_id", "id") not in there
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_the_doctor_finds_what_points_nowhere(tenant):
+    publish(tenant, day_of_things())
+    put(tenant, name="a")
+    days(tenant, (1, None))
+
+    def links():
+        return next(one for one in examine(tenant) if one.name == "links")
+
+    assert (links().rows, links().holds) == (2, True)
+    with tenant.ddl() as conn:
+        conn.execute(sa.text('ALTER TABLE "shop__day" DISABLE TRIGGER "shop__day__look_up"'))
+        conn.execute(table(tenant, "shop.day").insert().values(name="d", thing_id=7, row_version=1, created_at=STAMP, updated_at=STAMP))
+    assert links().first == ("shop.day 2 points to shop.thing 7, which is not there",)

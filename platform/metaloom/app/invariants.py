@@ -159,6 +159,15 @@ def _without_cause(conn: sa.Connection, tables: Any, survey: Survey, clock: Cloc
         sa.select(entry.c.id).where(entry.c.state == "posted", nameless)))
 
 
+def _dangling(conn: sa.Connection, tables: Any, survey: Survey, clock: Clock) -> Iterator[str]:
+    """What has no foreign key because it is looked up statement by statement points to something."""
+    for address, link, target in survey.links_checked_in_sets():
+        table, there = tables.of(address), tables.of(target)
+        survey.looked += _count(conn, table)
+        yield from (f"{address} {number} points to {target} {gone}, which is not there" for number, gone in conn.execute(
+            sa.select(table.c.id, table.c[link]).where(table.c[link].is_not(None), ~sa.exists().where(there.c.id == table.c[link])).order_by(table.c.id)))
+
+
 def _lost(conn: sa.Connection, tables: Any, survey: Survey, clock: Clock) -> Iterator[str]:
     """Nothing was given up, and nothing that is due waits for more than an hour."""
     outbox = tables.engine.outbox
@@ -183,6 +192,7 @@ ENGINE = (
     _Own("I4", "ledger.trial_balance", Text("试算平衡", "The trial balance is zero"), _off_balance),
     _Own("I12", "ledger.reversals", Text("红字与原凭证相抵", "A reversal mirrors its original"), _unlike_original),
     _Own("I16", "ledger.causes", Text("凭证均有来源", "Every ledger entry names its cause"), _without_cause),
+    _Own("", "links", Text("成批核对的关联均有对象", "Every link that is checked in sets points to a record"), _dangling),
     _Own("I23", "approval.log", Text("审批单与其记录一致", "Every approval case is what its log says"), unlike_log, files=True),
     _Own("", "process.log", Text("流程运行与其记录一致", "Every run of a process is what its log says, and somebody goes on with it"), process_unlike_log),
     _Own("I22", "outbox", Text("待发事项无积压", "Nothing hangs in the outbox"), _lost),

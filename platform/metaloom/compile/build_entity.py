@@ -52,6 +52,7 @@ def build_entity(context: Context, folder: Folder) -> Entity:
         table=string(node.get("table")) or f"{folder.pack}__{folder.entity}",
         append_only=flag(node.get("append_only")),
         often_changed=flag(node.get("often_changed")), log_views=flag(node.get("log_views")), bulk=string(node.get("bulk")),
+        checked_in_sets=strings(node.get("checked_in_sets")),
         child_of=context.find("entity", child_of.get("entity"), folder.pack, f"{address}/child_of") if child_of else "",
         parent_field=string(child_of.get("field")) if child_of else "",
         rules=_frozen({name: _rule(context, address, name, n, scope) for name, n in entries(node.get("rules"))}),

@@ -161,6 +161,7 @@ CODES: dict[str, Code] = {
     "ML-ENTITY-012": Code("{field} of {other} is not a link to {entity}"),
     "ML-ENTITY-014": Code("comments: only records with a page and a table of their own take them", "remove it, or write it at the parent"),
     "ML-ENTITY-013": Code("a journal is append-only", "add append_only: true"),
+    "ML-ENTITY-015": Code("{field} cannot be checked in sets: {why}", "leave it out: its foreign key holds it row by row"),
     # fields
     "ML-FIELD-001": Code("{key} means nothing for a field of type {type}", "remove it"),
     "ML-FIELD-002": Code("a field of type {type} needs {key}"),

@@ -153,6 +153,7 @@ CODES_ZH: dict[str, tuple[str, str]] = {
     "ML-ENTITY-012": ("{other} 的 {field} 不是指向 {entity} 的关联字段", ""),
     "ML-ENTITY-014": ("只有自己存表、有详情页的业务对象才能评论", "请删除 comments，或写在主表上"),
     "ML-ENTITY-013": ("流水只能追加", "请写 append_only: true"),
+    "ML-ENTITY-015": ("{field} 不能成批核对：{why}", "请从 checked_in_sets 中去掉，由外键逐行核对"),
     # fields
     "ML-FIELD-001": ("{key} 对 {type} 类字段没有意义", "请删除"),
     "ML-FIELD-002": ("{type} 类字段需要 {key}", ""),

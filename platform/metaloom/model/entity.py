@@ -204,6 +204,7 @@ class Entity:
     often_changed: bool = False              # room beside every row, so that changes in masses touch no index
     log_views: bool = False                  # every opening of a record is written into the audit
     bulk: str = ""                           # '' | journal | derived
+    checked_in_sets: tuple[str, ...] = ()    # links of a journal that are looked up once for all rows of a statement
     child_of: str = ""                       # address of the parent entity when rows live inside a parent
     parent_field: str = ""                   # the link field to the parent
     rules: Mapping[str, Rule] = field(default_factory=dict)

@@ -29,6 +29,11 @@ class Survey:
     def company(self) -> int | None:
         return self._company
 
+    def links_checked_in_sets(self) -> tuple[tuple[str, str, str], ...]:
+        """Entity, column and target of every link that no foreign key holds."""
+        return tuple((entity.address, entity.fields[name].column, entity.fields[name].entity)
+                     for entity in self._revision.catalog.entities.values() for name in entity.checked_in_sets)
+
     def rows(self, entity: str, fields: Sequence[str], where: Mapping[str, Any] | None = None) -> Iterator[Mapping[str, Any]]:
         found, table = self._entity(entity), self._revision.tables.of(entity)
         columns = [_column(found, table, name).label(f"f{place}") for place, name in enumerate(fields)]

@@ -132,6 +132,30 @@ def append_only_names(table: str, dialect: str) -> tuple[str, str]:
     return short_name(f"{table}__{first}"), short_name(f"{table}__{second}")
 
 
+def look_up_trigger(table: str, in_sets: Iterable[tuple[str, str]]) -> tuple[str, str]:
+    """PostgreSQL: the trigger that looks up the targets of all rows of a statement at once, and what it is told, by which one that is there
+    is known; ('', '') where there is nothing to look up."""
+    told = ", ".join("'" + word + "'" for pair in in_sets for word in pair)
+    if not told:
+        return "", ""
+    what = f"ml_look_up({told})"
+    when = f"AFTER INSERT ON {q(table)} REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT"
+    return f"CREATE TRIGGER {q(look_up_name(table))} {when} EXECUTE FUNCTION {what}", what
+
+
+def look_up_name(table: str) -> str:
+    return short_name(f"{table}__look_up")
+
+
+def look_over(table: str, spec: ColumnSpec) -> tuple[str, str]:
+    """PostgreSQL: the rows that are there point to something; from now on the trigger looks."""
+    return add_foreign_key(table, spec, checked=True), drop_foreign_key(table, foreign_key_name(table, spec.name))
+
+
+def drop_foreign_key(table: str, name: str) -> str:
+    return f"ALTER TABLE {q(table)} DROP CONSTRAINT IF EXISTS {q(name)}"
+
+
 def drop_trigger(name: str, table: str, dialect: str) -> str:
     return f"DROP TRIGGER IF EXISTS {q(name)}" + ("" if dialect == "sqlite" else f" ON {q(table)}")
 

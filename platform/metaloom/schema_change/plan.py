@@ -36,7 +36,7 @@ class Step:
     """One step. ``phase``: see ``publish``. ``kind``: safe | narrowing | destructive. ``word``: what must be allowed for it.
 
     ``action``: create_table | add_column | add_key | create_index | drop_index | rename_table | rename_column | retype |
-    rename_key | set_aside | drop_column | checks | append_only | room | initial_state | companions | values | validate.
+    rename_key | drop_key | look_up | set_aside | drop_column | checks | append_only | room | initial_state | companions | values | validate.
     """
 
     phase: str
@@ -134,6 +134,7 @@ class _Planner:
         self._drops(wanted)
         for table in wanted.values():
             self._append_only(table)
+            self._look_up(table)
             self._room(table)
         self.impacts += count_impacts(self.conn, self.before, self.after, wanted, self.there, self.renamed, self.table_now)
         order = {phase: place for place, phase in enumerate(PHASES)}
@@ -165,8 +166,14 @@ class _Planner:
         self._add("expand", "create_table", table.name, sql=(ddl.create_table(table, self.dialect),))
         for spec in table.columns.values():
             self._add("expand", "remember", table.name, spec.name, spec=_json(spec))
-            if spec.references and self.dialect == "postgresql":
+            if self._keyed(table, spec):
                 self._later_in_expand(table.name, spec, checked=True)
+            elif spec.references and self.dialect == "postgresql":
+                self._add("expand", "add_key", table.name, spec.name, sql=ddl.look_over(table.name, spec))
+
+    def _keyed(self, table: TableSpec, spec: ColumnSpec) -> bool:
+        """Whether a foreign key of its own holds the column (on SQLite it stands inside the table)."""
+        return bool(spec.references) and self.dialect == "postgresql" and (spec.name, spec.references) not in table.in_sets
 
     def _later_in_expand(self, table: str, spec: ColumnSpec, *, checked: bool) -> None:
         self._add("expand", "add_key", table, spec.name, sql=(ddl.add_foreign_key(table, spec, checked=checked),))
@@ -195,11 +202,8 @@ class _Planner:
 
     def _add_column(self, table: TableSpec, now: str, entity: Entity, spec: ColumnSpec) -> None:
         self._add("expand", "add_column", now, spec.name, sql=(ddl.add_column(now, spec, self.dialect),), spec=_json(spec))
-        if spec.references and self.dialect == "postgresql":
-            self._later_in_expand(now, spec, checked=False)
-            if now != table.name:
-                made, name = ddl.foreign_key_name(now, spec.name), ddl.foreign_key_name(table.name, spec.name)
-                self._add("swap", "rename_key", table.name, spec.name, former=made, sql=(ddl.rename_constraint(table.name, made, name),))
+        if self._keyed(table, spec):
+            self._add_key(table, now, spec, spec.name)
         state = self._initial_state(entity, spec)
         if state:
             update = f"UPDATE {{table}} SET {q(spec.name)} = '{state}' WHERE {q(spec.name)} IS NULL"
@@ -208,15 +212,28 @@ class _Planner:
         if spec.name.endswith(("__bx", "__l4", "__py")):
             self._add("backfill", "companions", now, spec.name, detail=f"{entity.address}/{spec.field}")
 
+    def _add_key(self, table: TableSpec, now: str, spec: ColumnSpec, column: str) -> None:
+        """A key for a column of a table that is there, under the names of now; it takes the new ones with the swap."""
+        self._later_in_expand(now, replace(spec, name=column), checked=False)
+        made, name = ddl.foreign_key_name(now, column), ddl.foreign_key_name(table.name, spec.name)
+        if made != name:
+            self._add("swap", "rename_key", table.name, spec.name, former=made, sql=(ddl.rename_constraint(table.name, made, name),))
+
     def _keys(self, table: TableSpec) -> None:
         """A foreign key is called after its table and column, also after either was renamed (PostgreSQL): else the next column of
-        the former name could have none."""
+        the former name could have none. It goes when the trigger looks in its place, and comes back before the trigger goes."""
         now = self.table_now[table.name]
         if table.engine or now not in self.there.columns:
             return
         for spec in table.columns.values():
             column = self.renamed.get((table.name, spec.name), spec.name)
             found, name = self.there.keys.get((now, column)), ddl.foreign_key_name(table.name, spec.name)
+            if found is not None and not self._keyed(table, spec):
+                if spec.references:
+                    self._add("tidy", "drop_key", table.name, spec.name, sql=(ddl.drop_foreign_key(table.name, found),))
+                continue
+            if found is None and self._keyed(table, spec) and column in self.there.columns[now] and ddl.look_up_name(now) in self.there.triggers:
+                self._add_key(table, now, spec, column)
             if found is None or found == name or not spec.references:
                 continue
             waits = now != table.name or column != spec.name
@@ -263,6 +280,22 @@ class _Planner:
             self._add("swap", "append_only_off", now, sql=tuple(ddl.drop_trigger(name, now, self.dialect) for name in there))
         if wanted:
             self._add("swap", "append_only", table.name, sql=tuple(wanted.values()))
+
+    def _look_up(self, table: TableSpec) -> None:
+        """PostgreSQL: the trigger in place of foreign keys. It knows its targets by name, so it changes with the swap."""
+        now = self.table_now[table.name]
+        made, what = ddl.look_up_trigger(table.name, table.in_sets)
+        if now not in self.there.columns:
+            if made:
+                self._add("expand", "look_up", table.name, sql=(made,))
+            return
+        there = self.there.triggers.get(ddl.look_up_name(now), "")
+        if self.dialect != "postgresql" or table.engine or (now == table.name and bool(there) == bool(made) and what in there):
+            return
+        if there:
+            self._add("swap", "look_up_off", now, sql=(ddl.drop_trigger(ddl.look_up_name(now), now, self.dialect),))
+        if made:
+            self._add("swap", "look_up", table.name, sql=(made,))
 
     def _room(self, table: TableSpec) -> None:
         """PostgreSQL: pages of a table whose rows change often are filled by half, from now on; a new version then stands beside the old one."""
@@ -384,8 +417,8 @@ class _Planner:
             return
         if self.dialect == "postgresql":
             name = ddl.foreign_key_name(table.name, new.name)
-            sql = [f"ALTER TABLE {q(table.name)} DROP CONSTRAINT IF EXISTS {q(name)}"]
-            if new.references:
+            sql = [ddl.drop_foreign_key(table.name, name)]
+            if self._keyed(table, new):
                 sql.append(ddl.add_foreign_key(table.name, new, checked=True))
             self._add("swap", "retype", table.name, new.name, sql=tuple(sql), spec=_json(new), detail=f"→ {new.references or 'no target'}")
         elif rows == 0:
@@ -395,8 +428,8 @@ class _Planner:
         """The column holds nothing: set it aside under another name and make it anew."""
         aside = self._free_name(table, new.name)
         self.moved.add((table.name, new.name))
-        keys = [ddl.add_foreign_key(table.name, new, checked=True)] if new.references and self.dialect == "postgresql" else []
-        drop_key = (f"ALTER TABLE {q(table.name)} DROP CONSTRAINT IF EXISTS {q(ddl.foreign_key_name(table.name, new.name))}",)
+        keys = [ddl.add_foreign_key(table.name, new, checked=True)] if self._keyed(table, new) else []
+        drop_key = (ddl.drop_foreign_key(table.name, ddl.foreign_key_name(table.name, new.name)),)
         self._add("swap", "set_aside", table.name, new.name, former=aside, spec=_json(new), sql=(
             *(drop_key if self.dialect == "postgresql" else ()),
             f"ALTER TABLE {q(table.name)} RENAME COLUMN {q(new.name)} TO {q(aside)}",

@@ -313,8 +313,8 @@ def _swap(work: _Work, entry: int) -> None:
         reached("swapping")
 
 
-_SWAP_ORDER = {"append_only_off": 0, "rename_table": 1, "rename_column": 2, "rename_key": 3, "set_aside": 4, "retype": 5, "initial_state": 6,
-               "remember": 6, "checks": 7, "append_only": 8}
+_SWAP_ORDER = {"append_only_off": 0, "look_up_off": 0, "rename_table": 1, "rename_column": 2, "rename_key": 3, "set_aside": 4, "retype": 5, "initial_state": 6,
+               "remember": 6, "checks": 7, "append_only": 8, "look_up": 8}
 
 
 def _hold_pointer(conn: sa.Connection, work: _Work) -> None:

@@ -145,7 +145,7 @@ def _rows_of_entities(tenant: Tenant, archive: Archive) -> None:
         kept = [key for table in theirs for key in _keep(conn, table, specs.get(table.name, {}))]
         for table in theirs:
             archive.load(conn, table)
-        _run(conn, steps, ("add_key", "create_index"))
+        _run(conn, steps, ("add_key", "look_up", "create_index"))
         for statement in kept:
             run_statement(conn, statement)
         _check(conn, steps)

@@ -915,6 +915,24 @@ _SQLITE = (
 _POSTGRESQL = (
     """CREATE OR REPLACE FUNCTION ml_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
        BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$""",
+    # Told columns and their targets in turn. All rows of a statement are looked up by one query near the ids that they name.
+    """CREATE OR REPLACE FUNCTION ml_look_up() RETURNS trigger LANGUAGE plpgsql AS $$
+       DECLARE place int; link text; low bigint; high bigint; missing bigint;
+       BEGIN FOR place IN 0 .. TG_NARGS / 2 - 1 LOOP
+         link := TG_ARGV[2 * place];
+         EXECUTE format('SELECT min(%1$I), max(%1$I) FROM new_rows', link) INTO low, high;
+         IF low = high THEN
+           EXECUTE format('SELECT $1 WHERE NOT EXISTS (SELECT FROM %I.%I WHERE id = $1)', TG_TABLE_SCHEMA, TG_ARGV[2 * place + 1]) INTO missing USING low;
+         ELSE
+           EXECUTE format('SELECT n.%1$I FROM new_rows n WHERE n.%1$I IS NOT NULL AND NOT EXISTS
+                           (SELECT FROM %2$I.%3$I t WHERE t.id = n.%1$I AND t.id BETWEEN $1 AND $2) LIMIT 1',
+                          link, TG_TABLE_SCHEMA, TG_ARGV[2 * place + 1]) INTO missing USING low, high;
+         END IF;
+         IF missing IS NOT NULL THEN
+           RAISE EXCEPTION '% points to a row that is not there', TG_TABLE_NAME USING ERRCODE = 'foreign_key_violation',
+             TABLE = TG_TABLE_NAME, DETAIL = format('Key (%s)=(%s) is not present in table "%s".', link, missing, TG_ARGV[2 * place + 1]);
+         END IF;
+       END LOOP; RETURN NULL; END $$""",
     *(statement for table in APPEND_ONLY for statement in _append_only_postgresql(table)),
     f"""CREATE OR REPLACE FUNCTION ml_ledger_entry_rules() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
        IF TG_OP = 'INSERT' THEN

@@ -56,6 +56,7 @@ class TableSpec:
     checks: Mapping[str, CheckSpec]
     append_only: bool = False            # the database itself refuses to change or delete a row
     often_changed: bool = False          # PostgreSQL: half of each page stays free for the next version of its rows
+    in_sets: tuple[tuple[str, str], ...] = ()   # PostgreSQL: columns without a foreign key and their targets, looked up statement by statement
     engine: bool = False                 # the engine made the table; here are only the columns overlays add
 
 
@@ -86,7 +87,9 @@ def _table(catalog: Catalog, entity: Entity, dialect: str, trigrams: bool) -> Ta
             covered.add(key)
             indexes[index.name] = index
     checks = {check.name: check for check in _checks(entity, name, columns, dialect)}
-    return TableSpec(name, entity.address, columns, indexes, checks, append_only=entity.append_only, often_changed=entity.often_changed)
+    in_sets = ((spec.name, spec.references) for spec in columns.values() if spec.references and spec.field in entity.checked_in_sets)
+    return TableSpec(name, entity.address, columns, indexes, checks, append_only=entity.append_only, often_changed=entity.often_changed,
+                     in_sets=tuple(in_sets) if dialect == "postgresql" else ())
 
 
 # ---- unique
@@ -165,10 +168,14 @@ def _without_literals(text: str) -> str:
 def _indexes(
     catalog: Catalog, entity: Entity, table: str, columns: Mapping[str, ColumnSpec], dialect: str, trigrams: bool
 ) -> Iterator[IndexSpec]:
-    yield from unique_indexes(catalog, entity, dialect)
+    unique = tuple(unique_indexes(catalog, entity, dialect))
+    yield from unique
     for index in entity.indexes.values():
         yield _index(table, index.name, tuple(column_of(entity, name) for name in index.fields))
+    found_by = {index.columns[0] for index in unique if not index.where}
     for spec in columns.values():
+        if spec.field in entity.checked_in_sets and spec.name in found_by:
+            continue                     # rows that come in masses pay for each index; this one would begin as another does
         if spec.references:
             yield _index(table, spec.name, (spec.name, "id"))
         elif spec.name.endswith(("__bx", "__l4")):

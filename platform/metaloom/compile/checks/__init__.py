@@ -30,7 +30,8 @@ CHECKS_OF_DOCUMENTS = (packs.packs_are_whole, packs.entity_folders_are_whole, pa
 CHECKS = (
     names.names_are_not_reserved, names.columns_do_not_collide, names.tables_do_not_collide,
     entities.ownership_is_one_of_four, entities.scope_leads_home, entities.children_and_parents_agree, entities.children_form_no_circle,
-    entities.named_fields_exist, entities.engine_tables_are_the_engines, entities.related_point_back, entities.renames_are_possible,
+    entities.named_fields_exist, entities.engine_tables_are_the_engines, entities.links_checked_in_sets_stay,
+    entities.related_point_back, entities.renames_are_possible,
     fields.attributes_fit_the_type, fields.attributes_do_not_contradict, fields.search_fits_storage, fields.patterns_are_safe,
     fields.computed_values_form_no_circle,
     lifecycles.state_fields_and_lifecycles_pair, lifecycles.states_are_reachable, lifecycles.final_means_final, lifecycles.transitions_are_fired,

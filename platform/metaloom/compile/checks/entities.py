@@ -142,6 +142,26 @@ def engine_tables_are_the_engines(catalog: Catalog, context: Context) -> None:
             say(context, "ML-ENTITY-013", spot(context, entity.address, "entity", "bulk"), entity.address)
 
 
+def links_checked_in_sets_stay(catalog: Catalog, context: Context) -> None:
+    """Without a foreign key nothing but the metadata keeps a target: it is never deleted, and the rows that point to it never change."""
+    for entity in catalog.entities.values():
+        for name in entity.checked_in_sets:
+            field = entity.fields.get(name)
+            if field is None:
+                _missing(context, entity, name, ("checked_in_sets", name))
+            elif why := _why_not_in_sets(catalog, entity, field):
+                say(context, "ML-ENTITY-015", spot(context, entity.address, "entity", "checked_in_sets", name), entity.address, field=name, why=why)
+
+
+def _why_not_in_sets(catalog: Catalog, entity: Entity, field: Field) -> str:
+    target = catalog.entities.get(field.entity) if field.type is FieldType.LINK else None
+    if entity.bulk != "journal" or entity.storage == "engine":
+        return f"{entity.address} is no journal with a table of its own"
+    if target is None:
+        return "it is no link to a record"
+    return f"records of {target.address} can be deleted" if target.delete == "physical" or target.child_of else ""
+
+
 def _layer(context: Context, field: Field) -> str:
     entity, _, name = field.address.partition("/field/")
     fields = context.effective.entities[entity].kinds["entity"].get("fields")
