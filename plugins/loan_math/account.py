@@ -16,7 +16,7 @@ from .contract import Contract, Event, Penalty
 from .day_count import THIRTY
 from .errors import LoanMathError
 from .line import Row
-from .matrix import COMPONENTS, Matrix, OpenBill, spread
+from .matrix import COMPONENTS, NON_PERFORMING_AFTER, Matrix, OpenBill, Staged, spread
 from .money import Rounding
 
 ACCOUNT_EVENTS: Final = frozenset({"payment", "waive"})
@@ -64,11 +64,13 @@ class Account:
     suspense: int = 0
     allocations: list[Allocated] = field(default_factory=list)
     waivers: list[Waived] = field(default_factory=list)
+    starts: Mapping[int, date] = field(default_factory=dict)
 
 
 def keep(contract: Contract, rows: Sequence[Row], fees: Mapping[int, int], until: date | None) -> Account:
     """The account after everything up to ``until`` (None: everything)."""
-    account = Account(contract, [Bill(row.no, row.due, {"fee": fees.get(row.no, 0), "interest": row.interest, "principal": row.principal}) for row in rows])
+    account = Account(contract, [Bill(row.no, row.due, {"fee": fees.get(row.no, 0), "interest": row.interest, "principal": row.principal}) for row in rows],
+                      starts={row.no: row.start for row in rows})
     _pay_on_time(account)
     happenings: list[tuple[date, int, Event | None]] = [(event.date, 1 + event.place, event) for event in contract.events if event.kind in ACCOUNT_EVENTS]
     happenings += [(bill.due, 0, None) for bill in account.bills]
@@ -91,7 +93,7 @@ def _offset(account: Account, day: date) -> None:
     """溢缴款 pays what falls due."""
     if account.suspense:
         amount, account.suspense = account.suspense, 0
-        _receive(account, day, amount, account.contract.allocation)
+        _receive(account, day, amount, _matrix(account, day, "suspense"))
 
 
 def _payment(account: Account, event: Event) -> None:
@@ -101,11 +103,20 @@ def _payment(account: Account, event: Event) -> None:
                             limit=f"method={account.contract.method}")
     if event.date < account.contract.start_date:
         raise LoanMathError(f"{event.key}.date", "wrong_order", found=event.date.isoformat(), limit=account.contract.start_date.isoformat())
-    _receive(account, event.date, amount, event.given.get("allocation", account.contract.allocation))
+    _receive(account, event.date, amount, event.given.get("allocation") or _matrix(account, event.date, "due"))
 
 
-def _receive(account: Account, day: date, amount: int, matrix: Matrix) -> None:
-    bills = [OpenBill(bill.no, _standing(bill, day), open_of(account.contract, bill, day)) for bill in account.bills]
+def _matrix(account: Account, day: date, kind: str) -> Matrix | Staged:
+    """The matrix of the contract's own for a receipt, else its rule."""
+    contract = account.contract
+    if not contract.matrices.rows:
+        return contract.allocation
+    late = state_on(account, day).dpd
+    return contract.matrices.of(kind, "non_performing" if late > NON_PERFORMING_AFTER else "overdue" if late else "normal") or contract.allocation
+
+
+def _receive(account: Account, day: date, amount: int, matrix: Matrix | Staged) -> None:
+    bills = [OpenBill(bill.no, _standing(account, bill, day, matrix), open_of(account.contract, bill, day)) for bill in account.bills]
     parts, surplus = spread(matrix, bills, amount)
     by_no = {bill.no: bill for bill in account.bills}
     for no, component, paid in parts:
@@ -139,8 +150,11 @@ def _waive(account: Account, event: Event) -> None:
 _HAPPENS: Final = {"payment": _payment, "waive": _waive}
 
 
-def _standing(bill: Bill, day: date) -> str:
-    return "past_due" if bill.due < day else "due" if bill.due == day else "in_advance"
+def _standing(account: Account, bill: Bill, day: date, matrix: Matrix | Staged) -> str:
+    if bill.due <= day:
+        return "past_due" if bill.due < day else "due"
+    start = account.starts[bill.no]
+    return "running" if isinstance(matrix, Staged) and (start < day or start == account.contract.start_date) else "in_advance"
 
 
 def open_of(contract: Contract, bill: Bill, day: date) -> dict[str, int]:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from .errors import LoanMathError
-from .matrix import Matrix, read_matrix
+from .matrix import Matrices, Matrix, read_matrices, read_matrix
 from .money import Rounding
 from .reading import day, number, rate
 
@@ -121,6 +121,7 @@ class Contract:
     settle_fee_rate: Fraction = Fraction(0)
     penalty: Penalty = Penalty()
     allocation: Matrix = field(default_factory=Matrix)
+    matrices: Matrices = field(default_factory=Matrices)
 
     @property
     def months(self) -> int:
@@ -167,6 +168,7 @@ def read_contract(given: Mapping[str, Any]) -> Contract:
         as_of=reader.day("as_of") if "as_of" in given else None,
         penalty=reader.penalty(),
         allocation=read_matrix(given.get("allocation", "BY_PERIOD")),
+        matrices=read_matrices(given.get("allocation_matrices", ())),
         **reader.grace(),
         **reader.settlement(),
     )

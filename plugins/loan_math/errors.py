@@ -27,6 +27,7 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "unknown_key": ("不认识的参数 {key}，可用：{limit}", "unknown parameter {key}, known are: {limit}"),
     "not_text": ("{key} 必须是文本，收到 {found}", "{key} must be text, found {found}"),
     "wrong_order": ("{key} 不能早于 {limit}，收到 {found}", "{key} must not be before {limit}, found {found}"),
+    "twice": ("{key}：{found} 重复", "{key}: {found} stands there twice"),
     "conflict": ("{key} 与 {limit} 矛盾，收到 {found}", "{key} contradicts {limit}, found {found}"),
     "no_rate": (
         "{key} 无法得出年化利率：需要先有一笔放款，后有还款",

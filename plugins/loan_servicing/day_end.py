@@ -44,7 +44,8 @@ FULL: Final = ("penalty_balance", "compound_balance", "dpd", "max_dpd", "dpd_buc
                "classified_on", *(f"book_{name}" for name in NAMES))
 """What a day may change of a loan."""
 TERMS: Final = ("amount", "annual_rate", "repay_method", "term_months", "due_day", "day_count", "penalty_rate", "penalty_base", "grace_days",
-                "grace_chargeback", "compound_interest", "npl_allocation_rule", "allocation_rule", "prepay_fee_rate", "vat_rate")
+                "grace_chargeback", "compound_interest", "npl_allocation_rule", "allocation_rule", "allocation_matrices",
+                "prepay_fee_rate", "vat_rate")
 RATES: Final = ("annual_rate", "penalty_rate", "prepay_fee_rate", "new_rate", "vat_rate")
 RATE_SCALE: Final = 8
 _RECEIPT: Final = ("seq", "kind", "value_date", "amount", "prepaid_principal", "plan_change", "status")

@@ -22,6 +22,7 @@ from .arithmetic import (
     LoanMathError,
     Matrix,
     OpenBill,
+    Staged,
     accrued,
     draw,
     spread,
@@ -87,40 +88,55 @@ def _offset(life: Life, on: date, *, at_end: bool) -> None:
         if not life.suspense:
             return
         if line.due < on or (at_end and line.due == on):
-            _receive(life, max(line.due, life.at), 0, seq=0, billed=False)
+            _receive(life, max(line.due, life.at), 0, seq=0, billed=False, kind="suspense")
 
 
 def _age(line: Line) -> tuple[date, int, int]:
     return line.due, line.no, line.seq
 
 
-def _matrix(life: Life, on: date) -> Matrix:
+def _matrix(life: Life, on: date, kind: str) -> Matrix | Staged:
+    """How a transaction of the kind is spread: by the product's own matrix for it, else by the rule that was agreed."""
+    own = life.agreement.own.of(kind, _asset_class(life, on)) if life.agreement.own.rows else None
+    if own is not None:
+        return own
     if life.agreement.npl is not None and life.dpd(on) > NON_ACCRUAL_AFTER:
         return life.agreement.npl
     return life.contract.allocation
 
 
-def _receive(life: Life, on: date, amount: int, *, seq: int, billed: bool, as_agreed: bool = True) -> None:
-    """Spreads an amount and what waited in suspense over what is due. ``billed``: what is left then pays the bill whose period runs."""
+def _asset_class(life: Life, on: date) -> str:
+    """How the loan stands before the transaction, by its history alone: a replay comes to the same."""
+    if life.written_off is not None:
+        return "written_off"
+    late = life.dpd(on)
+    return "non_performing" if late > NON_ACCRUAL_AFTER else "overdue" if late else "normal"
+
+
+def _receive(life: Life, on: date, amount: int, *, seq: int, billed: bool, kind: str = "due", as_agreed: bool = True) -> None:
+    """Spreads an amount and what waited in suspense over what is due. ``billed``: what is left then pays the bill whose period runs; where the
+    product has a matrix of its own, only if that says so."""
     waited, pool = life.suspense, amount + life.suspense
-    matrix, parts = _matrix(life, on), list[Part]()
-    surplus = _spread(life, on, seq, pool, matrix, parts, begun=False)
-    if billed and surplus:
-        surplus = _spread(life, on, seq, surplus, matrix, parts, begun=True)
+    matrix, parts = _matrix(life, on, kind), list[Part]()
+    own = isinstance(matrix, Staged)
+    surplus = _spread(life, on, seq, pool, matrix, parts, running="running" if own and billed else "in_advance")
+    if billed and surplus and not own:
+        surplus = _spread(life, on, seq, surplus, matrix, parts, running="due")
     life.suspense = surplus
     life.parts.extend(parts)
     if seq:
         life.receipts[seq] = Receipt(amount, waited, tuple(parts), surplus, as_agreed)
 
 
-def _spread(life: Life, on: date, seq: int, amount: int, matrix: Matrix, parts: list[Part], *, begun: bool) -> int:
-    """One round over the bills, oldest first; gives back what no bill took. ``begun``: a bill whose period has begun counts as due."""
+def _spread(life: Life, on: date, seq: int, amount: int, matrix: Matrix | Staged, parts: list[Part], *, running: str) -> int:
+    """One round over the bills, oldest first; gives back what no bill took. ``running``: what a bill counts as whose period has begun."""
     lines = sorted(life.lines, key=_age)
     start = life.contract.start_date
     bills = []
     for place, line in enumerate(lines):
-        due = line.due == on or (begun and (line.start < on or line.start == start))
-        bills.append(OpenBill(place, "past_due" if line.due < on else "due" if due else "in_advance", life.open_of(line, on)))
+        begun = line.start < on or line.start == start
+        state = "past_due" if line.due < on else "due" if line.due == on else running if begun else "in_advance"
+        bills.append(OpenBill(place, state, life.open_of(line, on)))
     found, surplus = spread(matrix, bills, amount)
     for place, component, paid in found:
         lines[place].cuts.append((on, component, paid))
@@ -192,7 +208,7 @@ def _settle(life: Life, txn: Txn) -> None:
         agreed = {"fee": quote.fee, "interest": quote.interest, "principal": quote.principal}
         life.lines.append(Line(no=first.no, due=txn.on, agreed=agreed, start=min(first.start, txn.on), seq=txn.seq, days=quote.days))
         life.ended = txn.on
-    _receive(life, txn.on, txn.amount, seq=txn.seq, billed=True)
+    _receive(life, txn.on, txn.amount, seq=txn.seq, billed=True, kind="settle")
 
 
 def _trim(life: Life, line: Line) -> None:
@@ -225,7 +241,7 @@ def _prepay(life: Life, txn: Txn) -> None:
     left = sum(line.unpaid("principal") for line in life.lines) - principal
     life.lines.append(Line(no=running.no, due=txn.on, agreed=agreed, start=min(running.start, txn.on), seq=txn.seq, days=paid.days, balance=max(left, 0)))
     _recut(life, drawn, txn)
-    _receive(life, txn.on, txn.amount, seq=txn.seq, billed=False)
+    _receive(life, txn.on, txn.amount, seq=txn.seq, billed=False, kind="prepay")
 
 
 # -- changes of the plan

@@ -8,7 +8,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any, Final
 
-from .arithmetic import COMPONENTS, Bill, Contract, Drawn, Event, Matrix, Stretch, accrued, open_of
+from .arithmetic import COMPONENTS, Bill, Contract, Drawn, Event, Matrices, Matrix, Stretch, accrued, open_of
 
 AGREED: Final = ("fee", "interest", "principal")
 NON_ACCRUAL_AFTER: Final = 90
@@ -17,13 +17,14 @@ NON_ACCRUAL_AFTER: Final = 90
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The term snapshot as the fold reads it. ``npl``: how receipts are spread once the loan is non-performing, where that was agreed. ``vat_rate``: of
-    the value-added tax that interest and fees hold."""
+    """The term snapshot as the fold reads it. ``npl``: how receipts are spread once the loan is non-performing, where that was agreed. ``own``:
+    the product's own matrices, which go before the rules. ``vat_rate``: of the value-added tax that interest and fees hold."""
 
     contract: Contract
     prepay_fee_rate: Fraction = Fraction(0)
     npl: Matrix | None = None
     vat_rate: Fraction = Fraction(0)
+    own: Matrices = field(default_factory=Matrices)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final
 
-from .arithmetic import PRESETS, LoanMathError, Penalty, Terms, contract_of
+from .arithmetic import PRESETS, LoanMathError, Matrices, Penalty, Terms, contract_of
 from .balances import NAMES, Books, books_of
 from .fold import Agreement, Life, Line, Txn, fold, ran
 
@@ -38,13 +39,20 @@ def agreement_of(snapshot: Values, start: date) -> Agreement:
         contract = contract_of(Terms(
             principal=snapshot["amount"], annual_rate=snapshot["annual_rate"], method=snapshot["repay_method"], periods=snapshot["term_months"],
             start_date=start, due_day=snapshot["due_day"], day_count=snapshot["day_count"]))
+        own = _matrices(snapshot["allocation_matrices"] or "")
     except LoanMathError as refusal:
         raise ValueError(refusal.text("en")) from refusal
     penalty = Penalty(rate=Fraction(snapshot["penalty_rate"]), base=snapshot["penalty_base"], grace_days=snapshot["grace_days"],
                       retroactive=snapshot["grace_chargeback"] is not False, compound=snapshot["compound_interest"] is True)
     npl = snapshot["npl_allocation_rule"]
     return Agreement(replace(contract, penalty=penalty, allocation=PRESETS[snapshot["allocation_rule"]]), Fraction(snapshot["prepay_fee_rate"]),
-                     PRESETS[npl] if npl else None, Fraction(snapshot["vat_rate"] or 0))
+                     PRESETS[npl] if npl else None, Fraction(snapshot["vat_rate"] or 0), own)
+
+
+@lru_cache(maxsize=1024)
+def _matrices(text: str) -> Matrices:
+    """Few products, very many loans: the same text is read once."""
+    return Matrices.parse(text)
 
 
 def txns_of(repayments: Iterable[Values], changes: Iterable[Values], provisions: Iterable[Values] = ()) -> list[Txn]:

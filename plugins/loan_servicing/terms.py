@@ -7,11 +7,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from typing import Final
 
 from metaloom.plugin.calculation import Calculation, Instalment, Terms
 from metaloom.plugin.command import Values, Work
 
-DRAWDOWN, SNAPSHOT = "lending.drawdown", "lending.term_snapshot"
+from .arithmetic import LoanMathError, Matrices, read_matrices
+
+DRAWDOWN, SNAPSHOT, ORDER = "lending.drawdown", "lending.term_snapshot", "lending.allocation_order"
+KINDS: Final = {"any": "全部交易", "due": "欠款归还", "prepay": "提前部分还本", "settle": "贷款结清", "suspense": "溢缴款抵扣"}
+CLASSES: Final = {"any": "全部状态", "normal": "正常", "overdue": "逾期 90 天以内", "non_performing": "逾期 90 天以上", "written_off": "已核销"}
+WAYS: Final = {"by_period": "按期冲销", "by_component": "按科目冲销"}
+STAGES: Final = {"past_due": "已逾期", "due": "当日到期", "running": "未到期（当期）"}
+COMPONENT_WORDS: Final = {"fee": "费用", "penalty": "罚息", "compound": "复利", "interest": "利息", "principal": "本金"}
 RATE_PLACES = Decimal("0.00000001")
 HALF_A_CENT = Decimal("0.005")
 
@@ -38,13 +46,49 @@ def freeze_terms(work: Work, drawdown: Values | None, input: Values) -> None:
         "due_day": due_day, "penalty_rate": (limit["annual_rate"] * (1 + version["penalty_uplift"])).quantize(RATE_PLACES),
         "vat_rate": vat_rate(work, drawdown["company"]), "penalty_base": version["penalty_base"], "grace_days": version["grace_days"],
         "grace_chargeback": version["grace_chargeback"], "compound_interest": version["compound_interest"],
-        "npl_allocation_rule": version["npl_allocation_rule"], "allocation_rule": version["allocation_rule"], "prepay_allowed": version["prepay_allowed"],
+        **_allocation(work, version["id"]), "npl_allocation_rule": version["npl_allocation_rule"], "allocation_rule": version["allocation_rule"],
+        "prepay_allowed": version["prepay_allowed"],
         "prepay_fee_rate": version["prepay_fee_rate"] or Decimal(0), "limit_mode": limit["mode"],
         "apr_simple": apr.simple.quantize(RATE_PLACES), "apr_compound": apr.compound.quantize(RATE_PLACES),
         "total_interest": sum((row.interest for row in rows), Decimal("0.00")), "plan_digest": plan_digest(rows),
         "captured_on": today,
     })
     work.change(DRAWDOWN, drawdown["id"], {"snapshot": snapshot})
+
+
+def check_allocation(work: Work, version: Values | None, input: Values) -> None:
+    """Refuses a version whose own order of allocation contradicts itself, with the row at fault."""
+    assert version is not None
+    matrices_of(work, version["id"])
+
+
+def matrices_of(work: Work, version: int) -> Matrices:
+    """The version's own order of allocation; refused where its rows contradict themselves."""
+    rows = work.find(ORDER, {"version": version}, order=("id",))
+    try:
+        return read_matrices(rows)
+    except LoanMathError as refusal:
+        row = int(refusal.key.partition("[")[2].partition("]")[0]) + 1
+        zh, en = _CONTRADICTS.get((refusal.key.rpartition(".")[2], refusal.code), (refusal.text("zh"), refusal.text("en")))
+        work.refuse(f"自定义冲销顺序第 {row} 行：{zh}", f"Allocation of its own, row {row}: {en}")
+        raise
+
+
+_CONTRADICTS: Final = {
+    ("stage", "needs"): ("这种交易和资产状态须有“已逾期”和“当日到期”两行。", "its transaction and standing need a row for past due and one for due."),
+    ("stage", "twice"): ("这个账单阶段已有一行。", "this stage has a row already."),
+    ("way", "conflict"): ("同一交易、同一资产状态的各行须用同一冲销方式。", "the rows of one transaction and standing go the same way."),
+}
+
+
+def _allocation(work: Work, version: int) -> dict[str, str | None]:
+    """The order of allocation as the loan keeps it, and in words for its page."""
+    own = matrices_of(work, version)
+    if not own.rows:
+        return {"allocation_matrices": None, "allocation_words": None}
+    said = [f"{KINDS[kind]}，{CLASSES[asset_class]}，{WAYS[way]}，{STAGES[stage]}：{' → '.join(COMPONENT_WORDS[one] for one in components)}"
+            for kind, asset_class, way, stage, components in own.rows]
+    return {"allocation_matrices": own.text, "allocation_words": "\n".join(said)}
 
 
 def vat_rate(work: Work, company: int) -> Decimal:

@@ -44,6 +44,8 @@ class Oracle:
     start: date
     dues: list[date]
     receipts: dict[int, tuple[date, int]] = field(default_factory=dict)
+    own: dict[tuple[str, str], tuple[str, dict[str, tuple[str, ...]]]] = field(default_factory=dict)
+    """(transaction, standing) → way and, by stage, the components in their order; none: by period."""
 
     def bills(self) -> list[Bill]:
         left, found = self.principal, []
@@ -64,13 +66,43 @@ class Oracle:
                 if bill.due < day and bill.base:
                     bill.days += 1
             for _, amount in sorted((key, amount) for key, (when, amount) in self.receipts.items() if when == day):
-                waits = self._spread(bills, waits + amount, day, running=True)
-            if any(bill.due == day for bill in bills):
-                waits = self._spread(bills, waits, day, running=False)
+                waits = self._receive(bills, waits + amount, day, "due")
+            if waits and any(bill.due == day for bill in bills):
+                waits = self._receive(bills, waits, day, "suspense")
             day += timedelta(days=1)
         late = [bill.due for bill in bills if bill.due < today and bill.interest + bill.principal]
         return {"principal": sum(bill.principal for bill in bills), "interest": sum(bill.interest for bill in bills),
                 "penalty": sum(bill.penalty for bill in bills), "suspense": waits, "dpd": (today - min(late)).days if late else 0}
+
+    def _receive(self, bills: list[Bill], amount: int, day: date, kind: str) -> int:
+        late = max(((day - bill.due).days for bill in bills if bill.due < day and bill.interest + bill.principal), default=0)
+        standing = "non_performing" if late > 90 else "overdue" if late else "normal"
+        for key in ((kind, standing), ("any", standing), (kind, "any"), ("any", "any")):
+            if key in self.own:
+                return self._by_matrix(bills, amount, day, *self.own[key], running=kind == "due")
+        return self._spread(bills, amount, day, running=kind == "due")
+
+    def _by_matrix(self, bills: list[Bill], amount: int, day: date, way: str, stages: dict[str, tuple[str, ...]], *, running: bool) -> int:
+        """Every (place, bill) is written down and sorted; then the money walks along."""
+        steps = []
+        for number, bill in enumerate(bills):
+            began = self.dues[number - 1] if number else self.start
+            runs = running and (began < day or (number == 0 and day >= self.start))
+            stage = "past_due" if bill.due < day else "due" if bill.due == day else "running" if runs else ""
+            for place, component in enumerate(stages.get(stage, ())):
+                steps.append(((number, place) if way == "by_period" else (place, number), number, component))
+        for _, number, component in sorted(steps):
+            bill = bills[number]
+            if component in ("penalty", "interest", "principal"):
+                paid = min(amount, getattr(bill, component))
+                amount -= paid
+                if component == "penalty":
+                    bill.paid_penalty += paid
+                elif paid:
+                    setattr(bill, component, getattr(bill, component) - paid)
+                    if component == "principal" and bill.due < day:
+                        bill.close()
+        return amount
 
     def _spread(self, bills: list[Bill], amount: int, day: date, *, running: bool) -> int:
         started = [bill for place, bill in enumerate(bills) if bill.due <= day or running and (
