@@ -65,6 +65,8 @@ class History:
                 self.stage.ready()
 
     def _play_day(self, today: int) -> None:
+        for payments in self._payments if not today else ():
+            payments.fund(self.days[today])
         for begun in ("debit", "reconcile", "confirm"):
             for payments in self._payments:
                 if begun == "debit" and payments.company not in self._debits[today]:

@@ -10,6 +10,8 @@ from metaloom.plugin.demo_data import Stage
 from .organisation import Team
 
 CHANNEL = "lending.payment_channel"
+MONEY = "lending.other_money"
+CAPITAL = Decimal(500_000_000)
 BATCH, RUN, ORDER = "lending.debit_batch", "lending.recon_run", "lending.payment_order"
 
 
@@ -23,6 +25,12 @@ class Payments:
             "code": f"SX{team.company:02d}", "name": "云帆代收付（沙箱）", "gateway": "sandbox", "capabilities": ["payout", "collect", "refund"],
             "amount_max": Decimal(20_000_000), "fee_fixed": Decimal("0.50")})
         self._check.do(f"{self._mark}:open", CHANNEL, self._way, "enable")
+
+    def fund(self, today: date) -> None:
+        """The shareholders pay in what is lent out afterwards, so that the bank account never stands below nothing."""
+        made = self._finance.create(f"{self._mark}:capital", MONEY, {"kind": "capital", "amount": CAPITAL, "moved_on": today, "remark": "注册资本实缴"})
+        self._finance.do(f"{self._mark}:capital:submit", MONEY, made, "submit_money")
+        self._check.do(f"{self._mark}:capital:post", MONEY, made, "post_money")
 
     def debit(self, today: date, _: date) -> None:
         """A batch of what is due; somebody who agreed to debits owes something."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 from metaloom.plugin.command import Values, Work
 
 RECEIPT, LOAN, CUSTOMER, ACCOUNT = "lending.bank_receipt", "lending.loan", "lending.customer", "lending.bank_account"
-CHANGE = "lending.loan_change"
+CHANGE, LEG = "lending.loan_change", "platform.ledger_leg"
 INSTALMENT = "lending.instalment"
 LOAN_NO = re.compile(r"DK\d{14}", re.ASCII)
 ZERO = Decimal("0.00")
@@ -75,17 +75,20 @@ def claim(work: Work, receipt: Values | None, input: Values) -> None:
 
 
 def post(work: Work, receipt: Values | None, input: Values) -> Values:
-    """A second person agrees: the parked money leaves 2241.02 by a mirror entry and pays the loan. What a loan was sold for stands on 1002 by the
-    sale; of it the mirror is all, so that the money stands there once."""
+    """A second person agrees: the parked money leaves 2241.02 by a mirror entry and pays the loan, or what its buyer owes of the
+    price (1221.02)."""
     assert receipt is not None
     loan = work.lock(LOAN, receipt["loan"])
     sold = loan["settled_by"] == "transfer"
-    if sold:
-        _proceeds(work, receipt)
+    sale = _sale_of(work, receipt) if sold else None
     if receipt["parked"]:
         _unpark(work, receipt)
-    if sold:
-        work.change(RECEIPT, receipt["id"], {"posted_by": work.actor.user_id})
+    if sale is not None:
+        proceeds = None
+        if work.find(LEG, {"entry": sale["voucher"], "account": "1221.02"}, limit=1):    # sales of before stand on 1002 by themselves
+            proceeds = work.post("sale_received", {"received": receipt["amount"]}, {"memo": loan["loan_no"]}, receipt["company"],
+                                 work.business_date(receipt["company"]), receipt["value_date"], (RECEIPT, receipt["id"]))
+        work.change(RECEIPT, receipt["id"], {"posted_by": work.actor.user_id, "proceeds": proceeds})
         work.transition(RECEIPT, receipt["id"], "post")
         return {"repayment": None, "surplus": None}
     source = "transfer" if receipt["through"] == "bank" else "debit"
@@ -97,14 +100,16 @@ def post(work: Work, receipt: Values | None, input: Values) -> Values:
     return {"repayment": booked["repayment"], "surplus": booked["surplus"]}
 
 
-def _proceeds(work: Work, receipt: Values) -> None:
-    """The lines that were posted as the price of a loan never come to more than the price."""
-    price = sum((row["amount"] for row in work.find(CHANGE, {"loan": receipt["loan"], "kind": "transfer", "status": "applied"})), ZERO)
+def _sale_of(work: Work, receipt: Values) -> Values:
+    """The sale that the line pays; the lines that were posted as the price of a loan never come to more than the price."""
+    (sale,) = work.find(CHANGE, {"loan": receipt["loan"], "kind": "transfer", "status": "applied"}, limit=1)
+    price: Decimal = sale["amount"]
     posted = work.find(RECEIPT, {"loan": receipt["loan"], "status": "posted", "repayment": None})
     left = price - sum((row["amount"] for row in posted), ZERO)
     work.require(receipt["through"] == "bank" and receipt["amount"] <= left,
                  (f"该贷款已转让，转让款尚有 {left:,.2f} 元未到账，流水金额不能超过该数。",
                   f"The loan was sold; {left:,.2f} of its price has not come, and the line is more than that."))
+    return sale
 
 
 def _serial(work: Work, receipt: Values) -> str:
@@ -127,7 +132,10 @@ def unclaim(work: Work, receipt: Values | None, input: Values) -> None:
         work.require(work.actor.user_id != receipt["posted_by"], ("入账人不能撤销自己的入账。", "Who posted it cannot take it back."))
         if receipt["repayment"] is not None:    # else the price of a loan that was sold: it waits on 2241.02 again
             work.run("loan_servicing.reverse", receipt["repayment"])
-    work.change(RECEIPT, receipt["id"], {"loan": None, "matched_by": None, "claimed_by": None, "posted_by": None, "repayment": None})
+        if receipt["proceeds"] is not None:
+            work.post("sale_received", {}, {"memo": receipt["bank_serial_no"]}, receipt["company"], work.business_date(receipt["company"]),
+                      receipt["value_date"], (RECEIPT, receipt["id"]), reversal_of=receipt["proceeds"])
+    work.change(RECEIPT, receipt["id"], {"loan": None, "matched_by": None, "claimed_by": None, "posted_by": None, "repayment": None, "proceeds": None})
     work.transition(RECEIPT, receipt["id"], "unclaim")
     _park(work, work.get(RECEIPT, receipt["id"]))
 

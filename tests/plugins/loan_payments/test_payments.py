@@ -367,28 +367,34 @@ def test_a_line_is_parked_proposed_claimed_and_posted_by_two_people(shop: Lender
 
 
 def test_the_price_of_a_loan_that_was_sold_stands_in_the_bank_once(shop: Lender) -> None:
-    """By the sale; the buyer's lines are claimed for it by two people, in parts, never beyond the price."""
+    """Only as it comes: the buyer owes the price (1221.02) until his lines are claimed by two people, in parts, never beyond the price."""
     loan = desk.running_loan(shop)
-    bank, parked = shop.account("1002"), shop.account("2241.02")
+    bank, parked, owed = shop.account("1002"), shop.account("2241.02"), shop.account("1221.02")
+
+    def moved() -> tuple[D, D, D]:
+        return shop.account("1002") - bank, shop.account("2241.02") - parked, shop.account("1221.02") - owed
+
     change(shop, loan, "transfer", amount=D("9000.00"))
+    assert moved() == (0, 0, D(9000))
     lines = [line(shop, f"T-{amount}", payer_name="资产管理公司", amount=D(amount)) for amount in (6000, 4000, 3000)]
     for made in lines:
         shop.do("finance", "bank_receipt", made, "find_loan")
         shop.do("officer", "bank_receipt", made, "claim", {"loan": loan})
-    assert (shop.account("1002") - bank, shop.account("2241.02") - parked) == (D(22000), D(-13000))
+    assert moved() == (D(13000), D(-13000), D(9000))
     shop.do("fincheck", "bank_receipt", lines[0], "post", {"kind": "due"})
     with pytest.raises(NotPossible, match=r"3,000\.00"):
         shop.do("fincheck", "bank_receipt", lines[1], "post", {"kind": "due"})
     shop.do("fincheck", "bank_receipt", lines[2], "post", {"kind": "due"})
     shop.do("finance", "bank_receipt", lines[1], "unclaim", reason="错认")
     shop.do("finance", "bank_receipt", lines[1], "reject", reason="退汇")
-    assert (shop.account("1002") - bank, shop.account("2241.02") - parked) == (D(9000), 0)
+    assert moved() == (D(9000), 0, 0)
     assert shop.row("loan", loan)["settled_by"] == "transfer" and not shop.rows("repayment", loan_id=loan)
     books_agree(shop)
     shop.do("finance", "bank_receipt", lines[2], "unclaim", reason="错认")
-    assert (shop.account("1002") - bank, shop.account("2241.02") - parked) == (D(12000), D(-3000))
+    assert moved() == (D(9000), D(-3000), D(3000))
     shop.do("officer", "bank_receipt", lines[2], "claim", {"loan": loan})
     shop.do("fincheck", "bank_receipt", lines[2], "post", {"kind": "due"})
+    assert moved() == (D(9000), 0, 0)
 
 
 def test_name_and_amount_due_find_the_loan_and_two_that_fit_find_none(shop: Lender) -> None:

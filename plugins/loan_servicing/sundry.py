@@ -1,0 +1,97 @@
+"""其他收支: capital that is paid in, the value-added tax of a month, the sale of an asset taken in payment (domain specification §5, §6). Entered by one
+person of finance, booked by another, reversed by a mirror of the entry."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+from metaloom.plugin.command import Values, Work
+
+from .cases import CHANGE, LEG, ZERO
+
+MONEY = "lending.other_money"
+
+
+def submit_money(work: Work, money: Values | None, input: Values) -> None:
+    """Hands it in, with what the books hold of the asset; refused where it could not be booked."""
+    assert money is not None
+    _amounts(work, money)
+    if money["kind"] == "asset_sold":
+        work.change(MONEY, money["id"], {"carrying": _asset(work, money)["amount"]})
+    work.transition(MONEY, money["id"], "submit")
+
+
+def return_money(work: Work, money: Values | None, input: Values) -> None:
+    """Back to who entered it."""
+    assert money is not None
+    work.transition(MONEY, money["id"], "return")
+
+
+def post_money(work: Work, money: Values | None, input: Values) -> Values:
+    """The second person's word: the entry, today, valued on the day the money moved."""
+    assert money is not None
+    amounts, today = _amounts(work, money), work.business_date(money["company"])
+    voucher = work.post(_EVENT[money["kind"]], amounts, {"memo": money["money_no"]}, money["company"], today, money["moved_on"], (MONEY, money["id"]))
+    work.transition(MONEY, money["id"], "post")
+    work.change(MONEY, money["id"], {"voucher": voucher, "booked_on": today, "decided_by": work.actor.user_id})
+    return {"voucher": voucher}
+
+
+def reverse_money(work: Work, money: Values | None, input: Values) -> Values:
+    """红字, by somebody other than who entered it."""
+    assert money is not None
+    today = work.business_date(money["company"])
+    entry = work.post(_EVENT[money["kind"]], {}, {"memo": money["money_no"]}, money["company"], today, money["moved_on"], (MONEY, money["id"]),
+                      reversal_of=money["voucher"])
+    work.transition(MONEY, money["id"], "reverse")
+    work.change(MONEY, money["id"], {"reversed_on": today})
+    return {"voucher": entry}
+
+
+_EVENT = {"capital": "capital_received", "vat_paid": "vat_paid", "asset_sold": "asset_sold"}
+
+
+def _amounts(work: Work, money: Values) -> dict[str, Decimal]:
+    """What the entry moves; refused where the books have no place for it."""
+    amount: Decimal = money["amount"]
+    if money["kind"] == "capital":
+        return {"received": amount}
+    if money["kind"] == "vat_paid":
+        month = _month(work, money["tax_month"])
+        work.require(month < money["moved_on"].replace(day=1), ("税款所属月份尚未结束。", "The month of the tax is not over."))
+        owed = _tax_until(work, money["company"], (month + timedelta(days=31)).replace(day=1))
+        work.require(amount <= owed, (f"截至该月末应交增值税余额为 {owed:,.2f} 元，缴款不能超过该数。",
+                                      f"The tax owed at the end of the month is {owed:,.2f}; the payment is more than that."))
+        return {"paid": amount}
+    asset = _asset(work, money)
+    held: Decimal = asset["amount"]
+    return {"price": amount, "held": held, "gain": max(ZERO, amount - held), "loss": max(ZERO, held - amount)}
+
+
+def _asset(work: Work, money: Values) -> Values:
+    asset = work.lock(CHANGE, money["asset"])
+    loan = work.get("lending.loan", asset["loan"])
+    work.require(asset["kind"] == "repossess" and asset["status"] == "applied" and loan["company"] == money["company"],
+                 ("请选择本公司已生效的以物抵债。", "Choose a repossession of this company that is in force."))
+    work.require(asset["effective_on"] <= money["moved_on"], ("处置日期早于收取该资产的日期。", "The asset was sold before it was taken."))
+    return asset
+
+
+def _month(work: Work, said: str | None) -> date:
+    try:
+        return date.fromisoformat(f"{said}-01")
+    except ValueError:
+        work.refuse("税款所属月份请按 2026-03 的格式填写。", "Write the month of the tax like 2026-03.")
+        raise
+
+
+def _tax_until(work: Work, company: int, end: date) -> Decimal:
+    """What stands on 2221 of bookings before ``end``, less what was paid since. Read page by page: a day has a few legs."""
+    total, after = ZERO, 0
+    while legs := work.find(LEG, f"account == '2221' and company == {company} and id > {after}", order=("id",), limit=5000):
+        for leg in legs:
+            amount = leg["amount"] if leg["side"] == "credit" else -leg["amount"]
+            total += amount if leg["booking_date"] < end or leg["entity"] == MONEY else ZERO
+        after = legs[-1]["id"]
+    return total
