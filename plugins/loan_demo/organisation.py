@@ -73,6 +73,9 @@ def set_up(stage: Stage) -> dict[str, Team]:
         stage.user(login, name, (), companies[unit[:4]], units[unit], staff_no=f"YF{number:04d}")
         for company in companies.values():
             stage.role(login, f"lending.{role}", company)
+    for code, company in companies.items():
+        if code != "YF01":
+            stage.role("exec01", "lending.exec", company)    # decides write-offs above a million for the whole group
     return {code: _team(code, companies[code]) for code, _ in COMPANIES}
 
 

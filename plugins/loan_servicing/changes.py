@@ -10,7 +10,7 @@ from typing import Final
 
 from metaloom.plugin.command import Values, Work
 
-from .balances import TAXED, Entry, books_of, coupon_entry, disposal_entry, waiver_entry, write_off_entry
+from .balances import RECEIVABLE, TAXED, Entry, books_of, coupon_entry, disposal_entry, waiver_entry, write_off_entry
 from .cases import CHANGE, LOAN, SNAPSHOT, Case, book, catch_up, finish, open_case, provide_first
 from .fold import Life, Txn
 from .repayment import prepayment
@@ -24,6 +24,10 @@ FIELDS: Final = {
 """What a kind of change says beside its day and its reason."""
 CHAINED: Final = frozenset({"write_off", "prepay"})
 """Kinds that a chain decides (metadata/lending/accounting_centre/loan_change/approval.yaml), not a second person alone."""
+CHECKLIST: Final = frozenset({"collected", "evidence", "liability", "allowance"})
+"""What a write-off is checked for before it is applied for (S2-18)."""
+REASON_LEAST: Final = 20
+_WRITTEN_DOWN: Final = ("reason_code", "collection_summary", "evidence", "liability", "checklist")
 VALID_DAYS: Final = 30
 """Days for which a prepayment may be agreed to at most; its price moves with the day."""
 ALLOWANCE: Final = frozenset({"provision", "write_off", "repossess", "transfer"})
@@ -76,7 +80,12 @@ def file_change(work: Work, loan: Values | None, input: Values) -> Values:
         _, asked = prepayment(work, case, Txn(case.next_seq, kind, case.today, 0), cents(input["amount"]), input["plan_change"])
         values |= {"amount": input["amount"], "plan_change": input["plan_change"], "valid_until": input["valid_until"], "quote": money(asked)}
     else:
+        work.require(len(input["reason"]) >= REASON_LEAST, (f"原因说明不少于 {REASON_LEAST} 个字。",
+                                                             f"Explain the reason in {REASON_LEAST} characters at least."))
+        work.require(set(input["checklist"] or ()) == CHECKLIST, ("核查清单的四项均须确认。", "Every item of the checklist is confirmed first."))
+        work.require(input["evidence"], ("请上传证明材料。", "Add the evidence."))
         _check(work, case, {**_NOTHING, **values, "seq": case.next_seq})
+        values |= {name: input[name] for name in _WRITTEN_DOWN}
     return {"change": work.create(CHANGE, values)}
 
 
@@ -120,7 +129,9 @@ def _put_in_force(work: Work, change: Values, opinion: str | None) -> Values:
         found, stands = disposal_entry(stands, txn.amount, txn.kind)
         main = [found]
     elif txn.kind == "write_off":
+        written = sum(getattr(stands, name) for name in RECEIVABLE)
         main, stands = write_off_entry(stands, max(0, wanted.impairment - stands.impairment))
+        work.change(CHANGE, change["id"], {"written": money(written)})
     cause = (CHANGE, change["id"])
     voucher = book(work, case, main, txn.on, cause)
     work.transition(CHANGE, change["id"], "apply")

@@ -87,11 +87,15 @@ def _month(work: Work, said: str | None) -> date:
 
 
 def _tax_until(work: Work, company: int, end: date) -> Decimal:
-    """What stands on 2221 of bookings before ``end``, less what was paid since. Read page by page: a day has a few legs."""
-    total, after = ZERO, 0
-    while legs := work.find(LEG, f"account == '2221' and company == {company} and id > {after}", order=("id",), limit=5000):
-        for leg in legs:
-            amount = leg["amount"] if leg["side"] == "credit" else -leg["amount"]
-            total += amount if leg["booking_date"] < end or leg["entity"] == MONEY else ZERO
-        after = legs[-1]["id"]
+    """What stands on 2221 of bookings before ``end``, less what was paid since; read week by week."""
+    here = {"account": "2221", "company": company}
+    first = work.find(LEG, here, order=("booking_date",), limit=1)
+    total = -sum((row["amount"] for row in work.find(MONEY, {"company": company, "kind": "vat_paid", "status": "posted"})), ZERO)
+    day: date = first[0]["booking_date"] if first else end
+    while day < end:
+        week = [day + timedelta(days=n) for n in range(7) if day + timedelta(days=n) < end]
+        for leg in work.find(LEG, {**here, "booking_date": week}):
+            if leg["entity"] != MONEY:
+                total += leg["amount"] if leg["side"] == "credit" else -leg["amount"]
+        day += timedelta(days=7)
     return total

@@ -35,6 +35,9 @@ ROLES = {"officer": "officer", "check": "risk_check", "review": "risk_review", "
          "fincheck": "fin_check", "product": "product", "service": "service", "manager": "branch_mgr", "member1": "credit_committee",
          "member2": "credit_committee", "member3": "credit_committee"}
 SMALL = {"amount": D(100000), "term": 12, "method": "EQUAL_INSTALMENT", "rate": D("0.12")}
+WRITE_OFF = {"reason_code": "no_assets", "reason": "借款人失联，法院已终结本次执行，查明无财产可供执行。", "liability": "尽职调查，无责任人。",
+             "collection_summary": "电话、上门催收各三次，已诉讼并申请执行。", "checklist": ["collected", "evidence", "liability", "allowance"]}
+PROOF = b"\x89PNG\r\n\x1a\n" + b"0" * 40
 
 
 def signers(amount: Decimal) -> tuple[str, ...]:
@@ -235,8 +238,10 @@ class Lender:
         for who in ("check", "review", "approve"):
             self.decide(who, "loan_change", change)
 
-    def ask_write_off(self, loan: int, who: str = "officer") -> int:
-        self.do(who, "loan", loan, "propose_write_off", {"reason": "借款人失联，已终结执行，无财产可供执行"})
+    def ask_write_off(self, loan: int, who: str = "officer", **given: Any) -> int:
+        ctx = self.stage.as_user(who)._context(f"t{next(self._keys)}")
+        proof = command.upload_file(ctx, f"终本裁定{loan}.png", PROOF)
+        self.do(who, "loan", loan, "propose_write_off", {**WRITE_OFF, "evidence": [proof.id], **given})
         return int(self.rows("loan_change", loan_id=loan)[-1]["id"])
 
     def ask_prepay(self, loan: int, principal: str | Decimal, plan_change: str = "reduce_payment", who: str = "officer", **more: Any) -> int:

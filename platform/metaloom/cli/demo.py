@@ -21,7 +21,7 @@ CUSTOMERS, CASES, DAYS, FIRST = 2000, 3000, 60, 40
 LINE_SECONDS = 15.0
 LOGINS = (("officer01", "客户经理", "Account manager"), ("check01", "风控审查", "Risk check"), ("review01", "风控审核", "Risk review"),
           ("manager01", "分公司经理", "Branch manager"), ("approve01", "审批人", "Approver"),
-          ("committee01", "贷审会（另有 02、03）", "Credit committee (02 and 03, too)"),
+          ("committee01", "贷审会（另有 02、03）", "Credit committee (02 and 03, too)"), ("exec01", "公司管理层", "Management"),
           ("finance01", "财务经办", "Finance maker"), ("fincheck01", "财务复核", "Finance checker"), ("product01", "产品经理", "Product manager"),
           ("admin", "系统管理员", "Administrator"), ("auditor", "审计员", "Auditor"))
 

@@ -61,6 +61,8 @@ def test_a_write_off_is_in_force_when_risk_check_risk_review_and_approver_have_a
             shop.ask_write_off(loan, who=stranger)
     made, before, booked = shop.ask_write_off(loan), state(shop, loan), legs(shop)
     assert shop.row("loan_change", made)["status"] == "reviewing"
+    row = shop.row("loan_change", made)
+    assert (row["reason_code"], row["written"]) == ("no_assets", None) and len(row["evidence"]) == 1
     with pytest.raises((Invalid, NotPossible)):
         shop.ask_write_off(loan)
     for alone in ("apply_change", "reject_change"):
@@ -76,10 +78,20 @@ def test_a_write_off_is_in_force_when_risk_check_risk_review_and_approver_have_a
     row, gone = shop.row("loan_change", made), shop.row("loan", loan)
     assert (row["status"], row["effective_on"], row["booked_on"]) == ("applied", LATE, LATE) and row["voucher_id"]
     assert (gone["status"], gone["book_written_off"], gone["book_non_accrual"]) == ("written_off", gone["book_impairment"], 0) and gone["book_impairment"] > 0
+    assert row["written"] == gone["book_written_off"]
     books_agree(shop)
     shop.do("fincheck", "loan_change", made, "reverse_change", {}, "资产已追回")
     assert shop.row("loan", loan)["status"] == "normal"
     books_agree(shop)
+
+
+@pytest.mark.parametrize("missing", [{"reason": "无财产"}, {"checklist": ["collected", "evidence", "liability"]}, {"evidence": []}, {"reason_code": None},
+                                     {"liability": None}, {"collection_summary": None}])
+def test_a_write_off_is_applied_for_with_reason_evidence_and_a_whole_checklist(missing: dict[str, Any], both_lenders: Lender, loans: dict[str, int]) -> None:
+    shop, loan = both_lenders, loans["kept"]
+    with pytest.raises((Invalid, NotPossible)):
+        shop.ask_write_off(loan, **missing)
+    assert not shop.rows("loan_change", loan_id=loan)
 
 
 def test_whoever_acted_in_one_step_decides_no_other_not_with_a_second_role_either(both_lenders: Lender, loans: dict[str, int]) -> None:
