@@ -138,8 +138,14 @@ def notice(work: Work, _: Values | None, input: Values) -> None:
     work.create("lending.payment_notice", {
         "gateway": input["provider"], "event_no": input["event_no"], "reference": input["reference"], "order": found[0]["id"] if found else None,
         "channel_no": word.gateway_no, "amount": word.amount, "outcome": word.outcome, "verdict": verdict,
-        "company": found[0]["company"] if found else None,
+        "company": found[0]["company"] if found else _who_looks(work, input["provider"]),
     })
+
+
+def _who_looks(work: Work, gateway: str) -> int | None:
+    """Whose finance looks into a notice about an order that nobody has: the company that opened a channel of the gateway first, else the first one."""
+    channels = work.find("lending.payment_channel", {"gateway": gateway}, order=("id",), limit=1)
+    return channels[0]["company"] if channels else next((row["id"] for row in work.find("platform.company", {}, order=("id",), limit=1)), None)
 
 
 def told(work: Work, order: Values, word: Word) -> str:

@@ -1,0 +1,44 @@
+"""A genuine notice that cannot be right moves no money, and finance is told until somebody looked into it (reliability, case 95)."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+import pytest
+
+from metaloom.base.errors import NotAllowed, NotFound, NotPossible
+from tests.plugins.lender import Lender
+from tests.plugins.loan_payments import desk
+from tests.plugins.loan_payments.test_payments_together import callback
+
+LEGS = "platform.ledger_leg"
+
+
+def told(shop: Lender, alert: int) -> set[str]:
+    """Who has a message with a link to the alert."""
+    people = {row["id"]: row["username"] for row in shop.rows("platform.user")}
+    return {people[row["receiver_id"]] for row in shop.rows("platform.message") if "odd_notice" in str(row["kind"]) or str(row["link"]).endswith(f"/{alert}")}
+
+
+@pytest.mark.parametrize(("reference", "cents", "verdict"), [("ZF-NONE-1", 0, "unknown_order"), ("", 1, "amount_differs")])
+def test_an_odd_notice_is_somebodys_and_finance_is_told(both_lenders: Lender, reference: str, cents: int, verdict: str) -> None:
+    shop = both_lenders
+    _, account, limit = shop.limit(amount=D(20000))
+    shop.do("finance", "drawdown", shop.to_pay(shop.drawdown(limit, account, amount=D(20000))), "payout")
+    order, before = shop.rows("payment_order")[-1], len(shop.rows(LEGS))
+    assert desk.tell(shop, *callback(shop, order, "SUCCESS", 1, cents=cents, reference=reference)) == 200
+    notice = shop.rows("payment_notice")[-1]
+    assert (notice["verdict"], notice["company_id"], len(shop.rows(LEGS))) == (verdict, shop.company, before)
+    shop.settle_outside()
+    alerts = [row for row in shop.rows("platform.alert", record_id=notice["id"]) if row["rule"] == "lending.payment_notice/odd_notice"]
+    assert [row["company_id"] for row in alerts] == [shop.company]
+    assert {"finance", "fincheck"} <= told(shop, alerts[0]["id"])
+    for stranger in ("officer", "check"):
+        with pytest.raises((NotAllowed, NotFound)):
+            shop.do(stranger, "payment_notice", notice["id"], "look_into", {"note": "已与渠道核实"})
+    shop.do("fincheck", "payment_notice", notice["id"], "look_into", {"note": "已与渠道核实，系测试数据。"})
+    shop.settle_outside()
+    ended = next(row for row in shop.rows("platform.alert", record_id=notice["id"]) if row["rule"] == "lending.payment_notice/odd_notice")
+    assert ended["status"] != alerts[0]["status"], "the cause is gone, the alert ends by itself"
+    with pytest.raises(NotPossible):
+        shop.do("finance", "payment_notice", notice["id"], "look_into", {"note": "再次处理"})
