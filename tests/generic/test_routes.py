@@ -23,7 +23,8 @@ METHODS = ("GET", "POST", "PATCH", "DELETE", "PUT")
 # endpoint → the right that it needs on the entity (of the row, where the address has an id); "action": that of the action
 NEEDS = {
     "api.list": "list", "api.create": "create", "api.bulk": "create", "api.lookup": "look",
-    "api.export": "export", "api.print_list": "export", "api.print": "read", "print.print_one": "read", "print.print_all": "export",
+    "api.export": "export", "api.begin_export": "export", "list.begin_export": "export",
+    "api.print_list": "export", "api.print": "read", "print.print_one": "read", "print.print_all": "export",
     "api.read": "read",
     "api.change": "edit", "api.delete": "delete", "api.restore": "restore", "api.transfer": "transfer", "api.history": "history",
     "api.actions": "read", "api.related": "read", "api.act": "action", "api.act_on_list": "nothing",
@@ -58,6 +59,8 @@ FOR_EVERYBODY = {
     "api.dashboards", "api.widget", "api.me", "api.menu", "api.openapi",
     "api.upload", "api.undo_many", "api.saved_lists", "api.save_list", "api.saved_list", "api.change_saved_list", "api.forget_saved_list",
     "api.download",
+    "export.show_list", "export.download", "export.cancel", "export.delete", "api.exports", "api.export_run", "api.export_file", "api.cancel_export",
+    "api.delete_export",
 }  # fmt: skip
 # What only administrators of the whole tenant may call.
 FOR_ADMINS = {

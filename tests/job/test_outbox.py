@@ -343,3 +343,24 @@ def test_a_broken_bell_fails_nothing(tenant):
         silence()
     assert tenant.name in bell.taken()
     assert states(tenant) == {"pending": 1}
+
+
+def test_slow_work_does_not_hold_up_the_rest(tenancy, tenant):
+    begun, goes_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def slow(tenant, row):
+        begun.set()
+        assert goes_on.wait(20)
+
+    worker = EmbeddedWorker(tenancy, {"export.run": slow, "note": lambda *_: done.set()}, poll_seconds=0.05, slow=("export.run",))
+    worker.start()
+    try:
+        with tenant.write() as conn:
+            put(conn, _Tables, kind="export.run", payload={}, key="slow")
+        assert begun.wait(20)
+        with tenant.write() as conn:
+            put(conn, _Tables, kind="note", payload={}, key="quick")
+        assert done.wait(20), "a message waited behind an export"
+    finally:
+        goes_on.set()
+        worker.stop()

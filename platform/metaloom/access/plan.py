@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -165,6 +166,12 @@ class EntityRights:
         """Scopes of the grants that name one of ``actions``; a scope of all rows stands alone."""
         found = {self._index[h.scope] for h in self.held if h.scope in self._index and h.grant.actions.intersection(actions)}
         return self._simplified(found)
+
+    def mark(self) -> str:
+        """Equal as long as the grants give the same actions and field levels in the same rows."""
+        lines = [repr((held.scope, held.via, sorted(held.grant.actions), sorted((name, int(level)) for name, level in self._grant_levels[id(held)].items())))
+                 for held in self.held]
+        return sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
     def scopes_at(self, name: str, level: FieldLevel) -> tuple[int, ...]:
         """Scopes in whose rows the field stands at ``level`` or better."""

@@ -158,6 +158,18 @@ class Book:
         binary = {"description": "OK", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
         self._add("/files/{id}", "get", Operation("download", "Download a file", {"200": binary, **_refusals("400", "401", "404")}, (_p("id"),)))
 
+        self._exports()
+
+    def _exports(self) -> None:
+        looked, done = _refusals("400", "401", "404"), _refusals("400", "401", "403", "404", "409", "415", "422")
+        one, file = {"200": _json(_ref("Export"))}, {"description": "OK", "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+        self._add("/exports", "get", Operation("exports", "My exports", {"200": _json(_items(_ref("Export"))), **_refusals("400", "401")}))
+        self._add("/exports/{id}", "get", Operation("export_run", "How far an export is", {**one, **looked}, (_p("id"),)))
+        self._add("/exports/{id}/file", "get", Operation(
+            "export_file", "The file of a finished export", {"200": file, **looked, **_refusals("403", "409")}, (_p("id"),)))
+        self._add("/exports/{id}/cancel", "post", Operation("cancel_export", "Cancel an export", {**one, **done}, (_p("id"), _p("idempotency_key"))))
+        self._add("/exports/{id}", "delete", Operation("delete_export", "Delete the file", {**one, **done}, (_p("id"), _p("idempotency_key"))))
+
     # -- lists that people keep
 
     def _saved(self) -> None:
@@ -281,8 +293,12 @@ class Book:
             file = {"description": "OK", "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in (
                 "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")}}
             self._add(f"/{address}/export", "get", Operation(
-                f"{address}.export", f"Export · {say(entity.label)}", {"200": file, **_refusals("400", "401", "403", "404")},
+                f"{address}.export", f"Export · {say(entity.label)}", {"200": file, **_refusals("400", "401", "403", "404", "409")},
                 (*self._list_parameters(entity), _p("format"))), tag=address)
+            self._add(f"/{address}/exports", "post", Operation(
+                f"{address}.begin_export", f"Export in the background · {say(entity.label)}",
+                {"202": _json(_ref("Export"), headers=("Location",)), **_refusals("400", "401", "403", "404", "409", "415", "422")},
+                (*self._list_parameters(entity), _p("format"), _p("idempotency_key"))), tag=address)
             self._add(f"/{address}/print", "get", Operation(
                 f"{address}.print_list", f"Print the list · {say(entity.label)}", {"200": PAPER, **_refusals("400", "401", "403", "404", "409", "429")},
                 self._list_parameters(entity)), tag=address)
@@ -566,6 +582,11 @@ COMMON_SCHEMAS: dict[str, Schema] = {
     "Imported": {"type": "object", "required": ["created", "good", "run", "problems"], "properties": {
         "created": {"type": "array", "items": ID}, "good": _INT, "run": _NULL_INT, "problems": {"type": "array", "items": {
             "type": "object", "required": ["row", "field", "message"], "properties": {"row": _INT, "field": _TEXT, "message": _TEXT}}}}},
+    "Export": {"type": "object", "required": ["id", "entity", "name", "format", "status", "rows", "total", "size", "asked_at", "file"], "properties": {
+        "id": ID, "entity": _TEXT, "name": _TEXT, "format": _TEXT, "rows": _INT, "size": _INT, "asked_at": _TEXT, "finished_at": _NULL_TEXT,
+        "status": {"type": "string", "enum": ["waiting", "running", "done", "failed", "cancelled", "gone"]},
+        "total": {"type": "object", "properties": {"number": _INT, "exact": {"type": "boolean"}}}, "expires_at": _NULL_TEXT, "message": _TEXT,
+        "file": _NULL_TEXT}},
     "Versions": {"type": "object", "required": ["items", "differences"], "properties": {
         "items": {"type": "array", "items": {"type": "object", "required": ["entry", "at"], "properties": {"entry": ID, "at": _TEXT}}},
         "differences": {"type": "array", "items": {"type": "object", "required": ["field", "a", "b"], "properties": {"field": _TEXT, "a": {}, "b": {}}}}}},

@@ -22,6 +22,7 @@ POINTS = (
     "publish.opened", "publish.expanded", "publish.indexed", "publish.backfilled", "publish.validated", "publish.swapping", "publish.swapped",
     "publish.tidied",
     "import.tried", "import.noted",
+    "export.begun", "export.written", "export.noted",
 )
 
 WATCHERS: list[Callable[[str], None]] = []

@@ -46,6 +46,16 @@ from metaloom.command.handle_message import handle_message
 from metaloom.command.handle_process import handle_process, wake_runs
 from metaloom.command.handle_webhook import handle_webhook, redeliver_webhook
 from metaloom.command.import_records import Imported, RowProblem, import_records
+from metaloom.command.long_export import (
+    begin_export,
+    cancel_export,
+    handle_export,
+    my_export,
+    my_exports,
+    open_export,
+    sweep_exports,
+    throw_export_away,
+)
 from metaloom.command.mass_step import handle_part
 from metaloom.command.move_business_date import move_business_date
 from metaloom.command.move_case import move_case
@@ -96,20 +106,21 @@ from metaloom.command.upload_file import FileShown, file_for, upload_file
 from metaloom.command.waiting import Waiting, waiting
 
 __all__ = [
-    "ActionDone", "AlertOffers", "CaseMove", "CaseShown", "ChainChange", "ChainStanding", "Context", "FileShown", "Imported", "Offered",
-    "Outcome", "PasswordFirst", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Undone", "Waiting", "Wish", "add_comment", "alert_offers",
-    "archive_record", "assign_role", "available_actions", "bind_login", "bulk_action", "bulk_archive", "cancel_run",
+    "ActionDone", "AlertOffers", "CaseMove", "CaseShown", "ChainChange", "ChainStanding", "Context", "FileShown", "Imported", "Offered", "Outcome",
+    "PasswordFirst", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Undone", "Waiting", "Wish", "add_comment", "alert_offers",
+    "archive_record", "assign_role", "available_actions", "begin_export", "bind_login", "bulk_action", "bulk_archive", "cancel_export", "cancel_run",
     "case_files", "case_log", "case_of_task", "case_shown", "chain_standings", "change_case_chain", "change_comment", "change_record",
     "change_saved_list", "changed_chains", "changed_processes", "close_month", "collect_messages", "comment_count", "comments_of", "confirm_password",
     "confirm_role", "continue_by_hand", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session", "end_substitute",
     "enter_by_provider", "evaluate_warnings", "explain_access", "explain_warning", "file_for", "forget_saved_list", "give_up_process",
-    "hand_over_tasks", "handle_call", "handle_evaluation", "handle_message", "handle_part", "handle_process", "handle_run", "handle_sub_done",
-    "handle_timer", "handle_webhook", "import_records", "import_runs", "list_runs", "may_change", "may_change_comment", "may_edit",
-    "may_remove_comment", "may_share", "move_business_date", "move_case", "my_message", "my_messages", "names_in_case", "names_in_run", "older_texts",
-    "open_by_step", "output_defaults", "pause_job", "people_to_choose", "people_to_mention", "prefer_messages", "preview_change", "preview_move",
-    "print_offers", "publish", "read_messages", "redeliver_webhook", "refuse_password", "refuse_unless_admin", "remove_comment", "rerun_failed",
-    "resend_message", "restore_record", "retry_held", "retry_process", "revoke_role", "roll_back", "run_action", "run_command", "run_log",
-    "run_shown", "runs_shown", "save_list", "save_user", "saved_list", "saved_lists", "schedule_jobs", "set_password", "set_substitute",
-    "simulate_chain", "start_approval", "start_job", "start_process", "startable", "system_context", "tell_webhooks", "transfer_record",
-    "unbind_login", "undo_import", "unlock_user", "unmask_field", "upload_file", "waiting", "wake_runs", "wishes", "words_of",
+    "hand_over_tasks", "handle_call", "handle_evaluation", "handle_export", "handle_message", "handle_part", "handle_process", "handle_run",
+    "handle_sub_done", "handle_timer", "handle_webhook", "import_records", "import_runs", "list_runs", "may_change", "may_change_comment", "may_edit",
+    "may_remove_comment", "may_share", "move_business_date", "move_case", "my_export", "my_exports", "my_message", "my_messages", "names_in_case",
+    "names_in_run", "older_texts", "open_by_step", "open_export", "output_defaults", "pause_job", "people_to_choose", "people_to_mention",
+    "prefer_messages", "preview_change", "preview_move", "print_offers", "publish", "read_messages", "redeliver_webhook", "refuse_password",
+    "refuse_unless_admin", "remove_comment", "rerun_failed", "resend_message", "restore_record", "retry_held", "retry_process", "revoke_role",
+    "roll_back", "run_action", "run_command", "run_log", "run_shown", "runs_shown", "save_list", "save_user", "saved_list", "saved_lists",
+    "schedule_jobs", "set_password", "set_substitute", "simulate_chain", "start_approval", "start_job", "start_process", "startable", "sweep_exports",
+    "system_context", "tell_webhooks", "throw_export_away", "transfer_record", "unbind_login", "undo_import", "unlock_user", "unmask_field",
+    "upload_file", "waiting", "wake_runs", "wishes", "words_of",
 ]

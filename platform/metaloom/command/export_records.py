@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message, register
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.limits import limit
 from metaloom.command.unit import Unit, perform
 from metaloom.record import Filter, UnknownPath, path
+from metaloom.record.export import count_exportable
 from metaloom.storage import rate
 
 if TYPE_CHECKING:
@@ -20,22 +22,34 @@ EXPORT, BULK_READ = "export", "bulk_read"
 WINDOW = timedelta(hours=1)
 HIDDEN, VALUE_MAX = "***", 100
 
-register({"export.noted": ("导出已记录。", "The export was written down.")})
+register({
+    "export.noted": ("导出已记录。", "The export was written down."),
+    "export.not_at_once": ("超过 {limit} 行的导出在后台准备，请在列表页重新点击导出。",
+                           "An export of more than {limit} rows is prepared in the background: start it on the list, or with POST …/exports."),
+})
 
 
 def export_records(pinned: Pinned, entity: str, *, format: str, file: Any, paths: Sequence[str] | None = None, sort: Sequence[str] = (),
                    locale: str | None = None, **asked: Any) -> int:
     """Writes the list's rows to ``file`` and then the audit: who, which filter, how many rows, which columns. The number of rows.
 
-    NotPossible when there are more rows than the tenant lets one file hold. A file whose audit could not be written must
-    not be given out: the error of the write is the answer.
+    NotPossible when there are more rows than the tenant lets one file hold, or one answer: more are made in the background
+    (``command/long_export.py``). A file whose audit could not be written must not be given out: the error of the write is the answer.
     """
+    most, at_once = limit(pinned.catalog, "export_rows_max"), limit(pinned.catalog, "export_rows_at_once")
     reader = pinned.reader
     reader.locale = locale or reader.locale
     columns = reader.columns(entity, asked.get("view"), paths)
-    rows = reader.export(entity, format=format, file=file, paths=paths, sort=sort, most=limit(pinned.catalog, "export_rows_max"), **asked)
-    write_down(pinned.context(), EXPORT, entity, {"format": format, "rows": rows, "columns": list(columns), **question_told(pinned.revision, entity, asked)})
+    if at_once < most and not count_exportable(reader, entity, at_once, **asked).exact:
+        raise NotPossible(message("export.not_at_once", limit=f"{at_once:,}"))
+    rows = reader.export(entity, format=format, file=file, paths=paths, sort=sort, most=most if at_once >= most else None, **asked)
+    write_down(pinned.context(), EXPORT, entity, facts_of(pinned.revision, entity, format, rows, columns, asked))
     return rows
+
+
+def facts_of(revision: Any, entity: str, format: str, rows: int, columns: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What the audit says of an export."""
+    return {"format": format, "rows": rows, "columns": list(columns), **question_told(revision, entity, asked)}
 
 
 def note_export(pinned: Pinned, entity: str, format: str, rows: int, asked: Mapping[str, Any]) -> None:

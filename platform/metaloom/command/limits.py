@@ -9,6 +9,8 @@ from metaloom.model import Catalog
 
 LIMITS: Mapping[str, int] = MappingProxyType({
     "export_rows_max": 100_000,
+    "export_rows_at_once": 10_000,
+    "export_keep_hours": 72,
     "print_rows_max": 2_000,
     "prints_per_hour": 300,
     "bulk_read_rows": 1_000,

@@ -144,20 +144,22 @@ def back_off(attempts: int) -> float:
     return float(min(2 ** min(attempts, 20), BACK_OFF_SECONDS_MAX)) * _jitter.uniform(0.75, 1.25)
 
 
-def due_tenants(tenancy: Tenancy) -> tuple[str, ...]:
-    """Tenants with rows that could be claimed now by a worker of this process."""
+def due_tenants(tenancy: Tenancy, kinds: Iterable[str] | None = None) -> tuple[str, ...]:
+    """Tenants with rows (of these ``kinds``) that could be claimed now by a worker of this process."""
+    wanted = tuple(kinds) if kinds is not None else None
     found = []
     for name in tenancy.names_to_work():
         with apart(name, "looks into the outbox"):
-            if _has_due(tenancy.open(name)):
+            if _has_due(tenancy.open(name), wanted):
                 found.append(name)
     return tuple(found)
 
 
-def _has_due(tenant: Tenant) -> bool:
+def _has_due(tenant: Tenant, kinds: tuple[str, ...] | None) -> bool:
     with tenant.read() as conn:
         now = utc_now()
         return conn.scalar(sa.select(outbox.c.id).where(
+            outbox.c.kind.in_(kinds) if kinds is not None else sa.true(),
             outbox.c.state.in_(("pending", "running")),
             sa.or_(sa.and_(outbox.c.state == "pending", outbox.c.run_after <= now),
                    sa.and_(outbox.c.state == "running", outbox.c.lease_until <= now)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +22,7 @@ from metaloom.model import FieldLevel, FieldType, ListView
 from metaloom.model.entity import EXACT_TYPES
 from metaloom.record.encode import EMPTY, said_for
 from metaloom.record.paths import Path
-from metaloom.record.row import Asked, Row
+from metaloom.record.row import Asked, Count, Row
 
 if TYPE_CHECKING:
     from metaloom.record.filters import Filter
@@ -35,21 +34,25 @@ _EXCEL_TEXT_MAX = 32_767
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b-\x1f]")
 _EXCEL_DIGITS_MAX = 15
 FORMATS = ("csv", "xlsx")
+TELL_ROWS = 500
 
 
 def export_rows(
     reader: Reader, entity: str, *, format: str, file: Any, view: ListView | None = None, filters: Sequence[Filter] = (),
     q: str | None = None, sort: Sequence[str] = (), paths: Sequence[str] | None = None, tab: str | None = None,
-    archived: bool = False, most: int | None = None,
+    archived: bool = False, most: int | None = None, told: Callable[[int], None] | None = None,
 ) -> int:
     """Write every row of the list that may also be exported to the binary ``file``; the number of rows written.
 
-    NotPossible, before anything is written, when there are more than ``most``.
+    NotPossible, before anything is written, when there are more than ``most``. ``told`` hears now and then how many rows are behind; what
+    it raises ends the export.
     """
     if format not in FORMATS:
         raise Invalid([Problem("format", message("record.bad_format", format=str(format)[:20]))])
     columns, rows = exportable_rows(reader, entity, view=view, filters=filters, q=q, sort=sort, paths=paths, tab=tab, archived=archived, most=most)
     headers = column_titles(columns, view, reader.locale)
+    if told is not None:
+        rows = _telling(rows, told)
     return (_write_csv if format == "csv" else _write_xlsx)(reader, columns, headers, rows, file)
 
 
@@ -58,15 +61,34 @@ def exportable_rows(
     paths: Sequence[str] | None = None, tab: str | None = None, archived: bool = False, most: int | None = None,
 ) -> tuple[Sequence[Path], Iterator[Row]]:
     """The columns and rows of the list that may leave the house; NotPossible when there are more than ``most``."""
+    if most is not None and not count_exportable(reader, entity, most, view=view, filters=filters, q=q, tab=tab, archived=archived).exact:
+        raise too_large(most)
+    asked = Asked(entity, view, tuple(filters), q, tab, archived, where=_exportable(reader, entity))
+    return reader.stream(asked, paths, sort)
+
+
+def count_exportable(reader: Reader, entity: str, cap: int, **asked: Any) -> Count:
+    """How many rows of the list may leave the house; counting stops at ``cap``."""
+    return reader.count(entity, cap=cap, where=_exportable(reader, entity), **asked)
+
+
+def too_large(most: int) -> NotPossible:
+    """The refusal of an export of more rows than that."""
+    return NotPossible(message("record.export_too_large", limit=f"{most:,}"))
+
+
+def _exportable(reader: Reader, entity: str) -> tuple[Callable[[Any], Any]]:
     verdict = reader.plan.may(entity, "export")
     if not verdict:
         raise NotAllowed(verdict.reason)
-    exportable = (lambda frame: reader.plan.predicate(entity, "export", frame.table, reader.env),)
-    asked = Asked(entity, view, tuple(filters), q, tab, archived, where=exportable)
-    if most is not None and not (found := reader.count(entity, cap=most, view=view, filters=filters, q=q, tab=tab, archived=archived,
-                                                       where=exportable)).exact:
-        raise NotPossible(message("record.export_too_large", limit=f"{found.number:,}"))
-    return reader.stream(asked, paths, sort)
+    return (lambda frame: reader.plan.predicate(entity, "export", frame.table, reader.env),)
+
+
+def _telling(rows: Iterator[Row], told: Callable[[int], None]) -> Iterator[Row]:
+    for number, row in enumerate(rows):
+        if number % TELL_ROWS == 0:
+            told(number)
+        yield row
 
 
 def column_titles(columns: Sequence[Path], view: ListView | None, locale: str) -> list[str]:
@@ -140,7 +162,10 @@ def _number_text(value: Any) -> str:
 
 
 def _write_xlsx(reader: Reader, columns: Sequence[Path], headers: Sequence[str], rows: Iterator[Row], file: Any) -> int:
-    """The writer streams into a temporary file of its own; the finished workbook is copied to ``file``."""
+    """The writer streams into a temporary file of its own; the finished workbook is copied to ``file``.
+
+    The temporary file has no name: a process that is killed leaves nothing readable behind.
+    """
     cells = [_xlsx_cell(reader, path) for path in columns]
     counted = _Counted()
 
@@ -149,20 +174,17 @@ def _write_xlsx(reader: Reader, columns: Sequence[Path], headers: Sequence[str],
             counted.number += 1
             yield {header: cell(row) for header, cell in zip(headers, cells, strict=True)}
 
-    handle, name = tempfile.mkstemp(suffix=".xlsx")
-    os.close(handle)
-    try:
+    with tempfile.TemporaryFile() as made:
+        name = f"/dev/fd/{made.fileno()}"
         first = next(source := records(), None)
         if first is None:
-            _write_header_only(name, headers)
+            _write_header_only(made, headers)
         else:
             book = FastExcel(name, columns=list(headers)).format(bold_headers=True, datetime_format="yyyy-mm-dd hh:mm:ss")
             book.sheet("Sheet1", chain((first,), source)).save()
-        with open(name, "rb") as made:
-            while chunk := made.read(1 << 20):
-                file.write(chunk)
-    finally:
-        os.unlink(name)
+        made.seek(0)
+        while chunk := made.read(1 << 20):
+            file.write(chunk)
     return counted.number
 
 
@@ -170,9 +192,9 @@ class _Counted:
     number = 0
 
 
-def _write_header_only(name: str, headers: Sequence[str]) -> None:
+def _write_header_only(made: Any, headers: Sequence[str]) -> None:
     """The fast writer takes its header from the first row; without rows the other writer makes the sheet."""
-    with xlsxwriter.Workbook(name, {"strings_to_formulas": False, "strings_to_urls": False}) as book:
+    with xlsxwriter.Workbook(made, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}) as book:
         book.add_worksheet("Sheet1").write_row(0, 0, headers, book.add_format({"bold": True}))
 
 

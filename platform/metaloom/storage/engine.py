@@ -284,7 +284,7 @@ run_error = _table(
     _text("sentence", 2000, required=True),
     _text("sentence_en", 2000, required=True),
     sa.ForeignKeyConstraint(["run_id"], ["ml_scheduled_run.id"], ondelete="CASCADE"),
-    sa.Index("ml_run_error__record__uq", "run_id", "step", sa.text("coalesce(record_id, 0)"), unique=True),
+    sa.Index("ml_run_error__entity_record__uq", "run_id", "step", sa.text("coalesce(entity, '')"), sa.text("coalesce(record_id, 0)"), unique=True),
 )
 
 run_part = _table(
@@ -817,6 +817,34 @@ import_run = _table(
     _number("undone", required=True, server_default="0"),
     sa.Index("ml_import_run__entity__ix", "entity", "id"),
 )
+# Exports that are made in the background. ``question``, sealed: which rows and columns. ``file`` names the finished file, sealed with ``key``;
+# ``rights``: the mark of the rights under which it was made.
+export_run = _table(
+    "ml_export_run",
+    _text("entity", 130, required=True),
+    _text("name", 255, required=True),
+    _text("format", 10, required=True),
+    sa.Column("question", LongText()),
+    _text("locale", 10, required=True),
+    _text("channel", 20, required=True),
+    _text("status", 20, required=True, server_default="waiting"),
+    _number("rows", required=True, server_default="0"),
+    _number("total", required=True, server_default="0"),
+    sa.Column("total_exact", Flag(), nullable=False, server_default=sa.true()),
+    _number("size", required=True, server_default="0"),
+    _text("file", 80),
+    sa.Column("key", LongText()),
+    _text("rights", 64),
+    _number("downloads", required=True, server_default="0"),
+    _text("sentence", 2000),
+    _text("sentence_en", 2000),
+    sa.Column("started_at", UtcDateTime()),
+    sa.Column("finished_at", UtcDateTime()),
+    sa.Column("expires_at", UtcDateTime()),
+    sa.CheckConstraint("status IN ('waiting', 'running', 'done', 'failed', 'cancelled', 'gone')", name="ml_export_run__status"),
+    sa.Index("ml_export_run__person__ix", "created_by", "id"),
+    sa.Index("ml_export_run__status__ix", "status", "expires_at"),
+)
 # Edits and archivings of many records at once. ``left``: those that an undo has not put back, [id, row_version, {field: value before}].
 bulk_run = _table(
     "ml_bulk_run",
@@ -894,7 +922,14 @@ _BALANCE = """
 _UNBALANCED = "ledger entry does not balance"
 _CLOSED = "the month of this ledger entry is closed"
 
+# What failed in a step is unique by record, and a record by its entity: numbers of different entities are alike. Tenants of an older
+# engine have the index without the entity.
+_INDEXES = (
+    "DROP INDEX IF EXISTS ml_run_error__record__uq",
+    "CREATE UNIQUE INDEX IF NOT EXISTS ml_run_error__entity_record__uq ON ml_run_error (run_id, step, coalesce(entity, ''), coalesce(record_id, 0))",
+)
 _SQLITE = (
+    *_INDEXES,
     *(statement for table in APPEND_ONLY for statement in _append_only_sqlite(table)),
     """CREATE TRIGGER IF NOT EXISTS ml_ledger_entry__begins_as_draft BEFORE INSERT ON ml_ledger_entry
        WHEN NEW.state <> 'draft' BEGIN SELECT RAISE(ABORT, 'a ledger entry begins as draft'); END""",
@@ -913,6 +948,7 @@ _SQLITE = (
 )
 
 _POSTGRESQL = (
+    *_INDEXES,
     """CREATE OR REPLACE FUNCTION ml_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
        BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$""",
     # Told columns and their targets in turn. All rows of a statement are looked up by one query near the ids that they name.

@@ -26,6 +26,7 @@ from metaloom.storage.failures import Contended, answered, names_what_is_gone
 from metaloom.storage.files import FileStore
 from metaloom.storage.keeping import is_kept, keeping
 from metaloom.storage.revisions import Compiler, Revision, Revisions, compiler_with
+from metaloom.storage.sealed_files import SealedFiles
 from metaloom.storage.secrets import Secrets, make_keys
 from metaloom.storage.settings import Settings
 
@@ -216,6 +217,7 @@ class Tenant:
         self._zone = ZoneInfo(tenancy.settings.zone)
         self.secrets = Secrets(row.name, tenancy.settings.master_key, self.read, self.write)
         self.files = FileStore(tenancy.settings.home / "files", row.name, tenancy.settings.file_size_max)
+        self.sealed_files = SealedFiles(tenancy.settings.home / "files" / row.name / "sealed")
         self._revisions = Revisions(self, tenancy.compiler)
 
     @property

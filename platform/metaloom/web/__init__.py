@@ -14,6 +14,7 @@ from metaloom.web import (
     changed_page,
     comment_page,
     detail_page,
+    export_page,
     file_page,
     form_page,
     import_page,
@@ -54,5 +55,5 @@ def register_web(app: Flask) -> None:
     app.register_blueprint(frame)
     for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, many_page, saved_page, settings_page, message_page,
                  inbox_page, case_page, chain_page, changed_page, start_page, process_page, tool_page, version_page, ledger_page, access_page,
-                 print_page, comment_page, rights_page, unmask_page):
+                 print_page, comment_page, rights_page, unmask_page, export_page):
         app.register_blueprint(page.blueprint)

@@ -10,15 +10,17 @@ from typing import Any
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request, send_file
 from markupsafe import escape
 
-from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound
+from metaloom import command
+from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, NotPossible
 from metaloom.command.export_records import export_records
+from metaloom.command.long_export import how_many
 from metaloom.model import Action, FieldLevel
 from metaloom.web import i18n
 from metaloom.web.cells import HINTS, Head, heads
 from metaloom.web.chart import aim_words
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.drawn import drawn, framed, hole, pieces, zone
-from metaloom.web.frame import json_answer
+from metaloom.web.frame import REFUSED, json_answer, toast
 from metaloom.web.list_rows import draw_rows
 from metaloom.web.listing import ListState, read_state, search_fields
 from metaloom.web.many_page import offered as offered_together
@@ -258,8 +260,31 @@ def _number(count: Any) -> str:
 @blueprint.get("/e/<entity>/export")
 @blueprint.get("/e/<entity>/<name>/export")
 def export_list(entity: str, name: str = "main") -> Any:
-    """The whole filter as a file, with the columns and masks of the screen."""
+    """The whole filter as a file, with the columns and masks of the screen; too many rows for one answer are refused."""
     pinned = current()
+    state, kind = _exported(pinned, entity, name)
+    return _file(pinned, state, kind)
+
+
+@blueprint.post("/e/<entity>/export")
+@blueprint.post("/e/<entity>/<name>/export")
+def begin_export(entity: str, name: str = "main") -> Any:
+    """The file at once; where it has too many rows for that it is prepared in the background and shown among the person's exports."""
+    pinned = current()
+    state, kind = _exported(pinned, entity, name)
+    about, at_once = how_many(pinned, entity, **state.asked())
+    if at_once:
+        return _file(pinned, state, kind)
+    try:
+        made = command.begin_export(pinned, entity, format=kind, name=_file_name(pinned, state, kind), about=about, locale=locale(), sort=state.sort,
+                                    paths=own_columns(pinned, state), **state.asked())
+    except NotPossible as refused:
+        return toast(redirect(url("/exports"), 303), refused.message.say(locale()), REFUSED)
+    return toast(redirect(url("/exports"), 303), made.message.say(locale()))
+
+
+def _exported(pinned: Current, entity: str, name: str) -> tuple[ListState, str]:
+    """The list and the format that this request asks for, by somebody who may export."""
     state = read_state(pinned, entity, name)
     kind = request.args.get("format", "xlsx")
     if kind not in FORMATS:
@@ -267,15 +292,23 @@ def export_list(entity: str, name: str = "main") -> Any:
     verdict = pinned.plan.may(entity, "export")
     if not verdict:
         raise NotAllowed(verdict.reason)
+    return state, kind
+
+
+def _file(pinned: Current, state: ListState, kind: str) -> Any:
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the answer closes it when it is sent
     try:
-        export_records(pinned, entity, format=kind, file=file, sort=state.sort, paths=own_columns(pinned, state), **state.asked())
+        export_records(pinned, state.entity.address, format=kind, file=file, sort=state.sort, paths=own_columns(pinned, state), **state.asked())
     except BaseException:
         file.close()
         raise
     file.seek(0)
+    return send_file(file, FORMATS[kind], as_attachment=True, download_name=_file_name(pinned, state, kind))
+
+
+def _file_name(pinned: Current, state: ListState, kind: str) -> str:
     stamp = datetime.now(pinned.zone).strftime("%Y%m%d-%H%M%S")
-    return send_file(file, FORMATS[kind], as_attachment=True, download_name=f"{say(state.view.label or state.entity.label)}-{stamp}.{kind}")
+    return f"{say(state.view.label or state.entity.label)}-{stamp}.{kind}"
 
 
 # ------------------------------------------------------------------------------------------- actions on a selection
@@ -292,8 +325,6 @@ class Outcome:
 @blueprint.post("/e/<entity>/bulk/<action>")
 def run_bulk(entity: str, action: str) -> Any:
     """One action on several records: all must lie in the person's scope, then each succeeds or fails by itself."""
-    from metaloom import command
-
     pinned = current()
     definition = pinned.entity(entity)
     versions = _picked(request.form.getlist("ids"))

@@ -20,6 +20,8 @@ from metaloom.worker.handlers import handlers
 
 SEAL_SECONDS = 20.0
 """So long sealing may go on at a time; what is left waits for the next minute."""
+SLOW = ("export.run",)
+"""Kinds of work that take minutes at a stretch: the worker inside the web process does them in a thread of their own."""
 SEAL_BATCH, SEAL_BATCH_SQLITE = 5_000, 1_000
 
 
@@ -29,7 +31,7 @@ def start_embedded(
     """Drain the outboxes of all tenants in a thread of this process, until ``stopping`` is set."""
     given = clock or SystemClock()
     worker = EmbeddedWorker(tenancy, handlers(registry, given), stopping=stopping, chores=partial(chores, registry=registry, clock=clock),
-                            schedule=scheduler(registry, given))
+                            schedule=scheduler(registry, given), slow=SLOW)
     worker.start()
     return worker
 
@@ -59,18 +61,20 @@ def scheduler(registry: Registry, clock: Clock) -> Callable[[Tenancy], None]:
 
 
 def chores(tenancy: Tenancy, registry: Registry | None = None, clock: Clock | None = None) -> None:
-    """Once a minute: seal new audit rows and ledger entries, forget uploads that no record took, collect receipts and answers to messages."""
+    """Once a minute: seal new audit rows and ledger entries, forget uploads that no record took and exports whose time is over, collect
+    receipts and answers to messages."""
     for name in tenancy.names_to_work():
         with apart(name, "chores"):
-            _chores_of(tenancy.open(name))
+            _chores_of(tenancy.open(name), clock or SystemClock())
             command.collect_messages(tenancy.open(name), plugins=registry, clock=clock)
 
 
-def _chores_of(tenant: Tenant) -> None:
+def _chores_of(tenant: Tenant, clock: Clock) -> None:
     for seal in (audit.seal, ledger.seal):
         seal_waiting(tenant, seal)
     with tenant.write() as conn:
         tenant.files.sweep(conn)
+    command.sweep_exports(tenant, clock)
 
 
 def seal_waiting(tenant: Tenant, seal: Callable[..., int], seconds: float = SEAL_SECONDS) -> int:

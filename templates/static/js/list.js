@@ -58,7 +58,7 @@
     document.addEventListener("htmx:pushedIntoHistory", follow);
     function follow() {
       var q = new URLSearchParams(location.search); q.delete("cursor");
-      $$("[data-export]").forEach(function (a) { var x = new URLSearchParams(q); x.set("format", a.dataset.export); a.href = a.href.split("?")[0] + "?" + x; });
+      $$("[data-export]").forEach(function (a) { var x = new URLSearchParams(q); x.set("format", a.dataset.export); a.action = a.action.split("?")[0] + "?" + x; });
       $$("[data-follow]").forEach(function (a) { a.href = a.href.split("?")[0] + (String(q) ? "?" + q : ""); });
       $$(".listtabs a").forEach(function (a) { var t = new URL(a.href).searchParams.get("tab"), x = new URLSearchParams(q); if (t) x.set("tab", t); else x.delete("tab"); a.href = a.href.split("?")[0] + "?" + x; });
     }
