@@ -68,7 +68,7 @@ FOR_ADMINS = {
     "changed.change", "access.show", "rights.show", "rights.draft", "api.chains", "api.simulate", "api.changed", "api.change_chain",
 }
 ROLES = ("platform.admin", "platform.auditor", "lending.officer", "lending.risk_review", "lending.marketing", "workshop.technician", "workshop.storekeeper")
-ALLOWED = {200, 201, 204, 302, 303, 400, 409, 412, 415, 422, 428}
+ALLOWED = {200, 201, 202, 204, 302, 303, 400, 409, 412, 415, 422, 428}
 
 
 def rules(world: World) -> Iterator[tuple[Any, str]]:

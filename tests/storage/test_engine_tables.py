@@ -145,3 +145,23 @@ def test_a_newer_engine_adds_its_columns_and_making_tables_twice_is_harmless(ten
         assert conn.execute(sa.select(user.c.mobile, user.c.theme)).one() == ("1", None)
         columns = {column["name"] for column in sa.inspect(conn).get_columns("ml_outbox")}
         assert columns == set(METADATA.tables["ml_outbox"].columns.keys())
+
+
+def test_records_of_different_entities_fail_in_one_step_and_an_older_tenant_learns_it(tenant):
+    from metaloom.base.messages import message
+    from metaloom.job.runs import note_error
+    from metaloom.storage.engine import run_error, scheduled_job, scheduled_run
+
+    said = message("error.not_possible")
+    with tenant.ddl() as conn:
+        conn.exec_driver_sql("DROP INDEX ml_run_error__entity_record__uq")
+        conn.exec_driver_sql("CREATE UNIQUE INDEX ml_run_error__record__uq ON ml_run_error (run_id, step, coalesce(record_id, 0))")
+        make_engine_tables(conn)
+    with tenant.write() as conn:
+        job = conn.scalar(scheduled_job.insert().values(job="a.b").returning(scheduled_job.c.id))
+        run = conn.scalar(scheduled_run.insert().values(job_id=job, key="k", origin="manual", due_at=NOW).returning(scheduled_run.c.id))
+        for entity, record in (("a.b", 7), ("a.c", 7), ("", None)):
+            note_error(conn, run, 0, entity, record, said)
+        assert conn.scalar(sa.select(sa.func.count()).select_from(run_error)) == 3
+    with pytest.raises(REFUSED), tenant.write() as conn:
+        note_error(conn, run, 0, "a.b", 7, said)

@@ -35,12 +35,30 @@ def test_every_problem_names_its_row_and_good_rows_may_come_in(visitor):
     before = count(person)
     trial = send(person, MIXED)
     rows = re.findall(r'<td class="num">(\d+)</td><td>([^<]*)</td>', trial.text)
-    assert ("2", "姓名") in rows and ("3", "手机") in rows and ("3", "等级") in rows
+    assert ("3", "姓名") in rows and ("4", "手机") in rows and ("4", "等级") in rows
     kept = re.search(r'name="_file" value="(\d+)"', trial.text)[1]
     assert send(person, None, _file=kept, _mode="all").status_code == 200
     assert count(person) == before
     assert send(person, None, _file=kept, _mode="good_rows").status_code == 303
     assert count(person) == before + 1
+
+
+def test_rows_are_numbered_as_the_workbook_shows_them(visitor):
+    from openpyxl import Workbook, load_workbook
+
+    person, book = visitor("li"), Workbook()
+    for at, cells in {3: ("姓名", "手机"), 4: ("刘禅", "13912345670"), 7: ("赵云", "12"), 9: ("马超", "34")}.items():
+        for column, value in enumerate(cells, 2):
+            book.active.cell(at, column, value)
+    out = io.BytesIO()
+    book.save(out)
+    trial = send(person, out.getvalue(), "buyers.xlsx")
+    assert re.findall(r'<td class="num">(\d+)</td><td>([^<]*)</td>', trial.text) == [("7", "手机"), ("9", "手机")]
+    kept = re.search(r'name="_file" value="(\d+)"', trial.text)[1]
+    marked = load_workbook(io.BytesIO(send(person, None, _file=kept, _mode="marked").data)).active
+    assert [cell.row for row in marked.iter_rows() for cell in row if cell.comment] == [7, 9]
+    csv = "姓名,手机\n\n刘禅,12\n".encode()
+    assert re.findall(r'<td class="num">(\d+)</td>', send(person, csv).text) == ["3"]
 
 
 def test_the_template_comes_back_as_an_import(visitor):

@@ -208,6 +208,14 @@ class Reader:
         statement = sa.select(frame.table.c.id).where(frame.table.c.id.in_(wanted), *within, *_live(frame.table, archived=False))
         return frozenset(self.conn.scalars(statement))
 
+    def titles(self, entity: str, ids: Sequence[int]) -> dict[int, str]:
+        """The titles of those of ``ids`` (at most 200) that the actor may read, in one statement; archived ones too."""
+        wanted = [i for i in dict.fromkeys(ids) if _is_id(i)][:LIMIT_MAX]
+        if not wanted or entity not in self.plan.catalog.entities or not self.plan.rights(entity).scopes_for("read"):
+            return {}
+        frame = Frame(self.plan, entity, self.env, action="read")
+        return {row.id: row.title for row in self._read(frame, [frame.table.c.id.in_(wanted), frame.predicate()], [], LIMIT_MAX)}
+
     def versions(self, entity: str, ids: Sequence[int]) -> dict[int, int]:
         """The ``row_version`` of those of ``ids`` that the actor may read, in one statement; archived ones too."""
         wanted = [i for i in dict.fromkeys(ids) if _is_id(i)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -29,6 +29,11 @@ COLOURS = frozenset({"grey", "blue", "green", "orange", "red", "purple", "cyan",
 WORDS: dict[tuple[str, str], Callable[[Current, Any, Any], str]] = {}
 # Where a cell said in such words leads, by the same; '' for nowhere.
 GOALS: dict[tuple[str, str], Callable[[Current, Any, Any], str]] = {}
+
+# What such words need to know of all rows of a list, asked once before they are drawn, by the same.
+GATHER: dict[tuple[str, str], Callable[[Current, Sequence[Any]], None]] = {}
+# A title that is a code, said in words wherever a link shows it, by entity.
+NAMES: dict[str, Callable[[Current, str], str]] = {}
 
 # The codes that such a field may hold, with their words: what a search offers instead of asking for the spelling.
 CODES: dict[tuple[str, str], Callable[[Current], Iterable[tuple[str, str]]]] = {}
@@ -237,10 +242,11 @@ def _link_for(pinned: Current, path: Path) -> Callable[[Any, Any], Cell]:
     before = record_url(target, "")
     codes = CODES.get((target, pinned.catalog.entities[target].title)) if target in pinned.catalog.entities else None
     called = dict(codes(pinned)) if codes is not None else {}        # a title that is a code is said in words here, too
+    name = NAMES.get(target)
 
     def link(row: Any, value: Any) -> Cell:
         words, struck = row.titles.get(text) or "-", "gone" if text in row.struck else ""
-        words = called.get(words, words)
+        words = called.get(words, words) if name is None or words == "-" else name(pinned, words)
         return Cell("link", words, struck, f"{before}{value}") if opens and words != "-" else Cell("text", words, struck)
 
     return link

@@ -63,7 +63,7 @@ def run(entity: str) -> Any:
         return send_file(io.BytesIO(book), XLSX, as_attachment=True, download_name=called)
     if done.created:
         return toast(redirect(url(f"/e/{entity}/imports"), 303), translate(site().templates, locale(), "import.done", n=len(done.created)))
-    problems = [(p.row, _label(definition, p.problem.field), p.problem.message.say(locale())) for p in done.problems]
+    problems = [(raw[p.row].number, _label(definition, p.problem.field), p.problem.message.say(locale())) for p in done.problems]
     return _page(pinned, definition, file_id=file_id, name=name, total=len(rows), good=done.good, problems=problems)
 
 
@@ -142,7 +142,7 @@ def _file(pinned: Current) -> tuple[int, str, bytes]:
         return found.id, found.name, stream.read()
 
 
-def _read(pinned: Current, definition: Entity, rows: list[list[Any]]) -> list[Any]:
+def _read(pinned: Current, definition: Entity, rows: list[sheet.Line]) -> list[Any]:
     schema = input_schema(pinned.revision, definition.address, "create", source="import")
     raw = sheet.by_field(rows, _fields(pinned, definition))
     known: dict[tuple[str, str], int | None] = {}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from flask import render_template
+from flask import g, render_template
 
 from metaloom import command
-from metaloom.base.errors import NotFound
 from metaloom.base.messages import Message
 from metaloom.base.text import Text
 from metaloom.command.books_step import TRIAL_BALANCE
@@ -21,12 +20,13 @@ from metaloom.job.runs import OPEN, errors_of
 from metaloom.model import Catalog, Field, FieldType, JobStep, Who
 from metaloom.plugin.registry import installed
 from metaloom.web import i18n
-from metaloom.web.cells import GOALS, WORDS
+from metaloom.web.cells import GATHER, GOALS, NAMES, WORDS
 from metaloom.web.current import Current, locale, say, site
 from metaloom.web.frame import record_url
 from metaloom.web.own import Own, Verb, register
 
 ERRORS_SHOWN = 50
+DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def _start(dry: bool) -> Any:
@@ -155,7 +155,7 @@ def _progress(pinned: Current, row: Any) -> dict[str, Any]:
         "counts": [(name, int(values.get(name) or 0)) for name in ("done", "skipped", "failed")],
         "steps": [{"words": step_words(pinned, step), "verb": step.verb, "state": _state(values, number)} for number, step in enumerate(steps)],
         "mass": [_figures(pinned, steps[number], number, found) for number, found in sorted(mass.items()) if number < len(steps)],
-        "errors": [_error(pinned, error, steps) for error in errors], "more": int(values.get("failed") or 0) > len(errors),
+        "errors": _errors(pinned, errors), "more": int(values.get("failed") or 0) > len(errors),
         "progress_url": record_url(RUN, row.id, "/tab/info"), "dry": bool(values.get("dry_run")),
     }
 
@@ -183,18 +183,17 @@ def _state(values: Mapping[str, Any], number: int) -> str:
     return {"running": "now", "failed": "failed", "cancelled": "failed"}.get(str(status), "ahead")
 
 
-def _error(pinned: Current, error: Mapping[str, Any], steps: tuple[JobStep, ...]) -> dict[str, Any]:
-    """The sentence in the reader's language, and the record as far as the reader may open it."""
-    entity, record_id = error["entity"], error["record_id"]
-    title, href = f"#{record_id}" if record_id else "", ""
-    if entity in pinned.catalog.entities and record_id and pinned.plan.may(entity, "read"):
-        try:
-            title = pinned.reader.get(entity, record_id, children=False).title or title
-            href = record_url(entity, record_id)
-        except NotFound:
-            href = ""
+def _errors(pinned: Current, errors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The sentences in the reader's language, and the records as far as the reader may open them."""
+    titles = titles_by_entity(pinned, [(error["entity"] or "", error["record_id"]) for error in errors])
+    return [_error(pinned, error, titles.get(error["entity"] or "", {})) for error in errors]
+
+
+def _error(pinned: Current, error: Mapping[str, Any], titles: Mapping[int, str]) -> dict[str, Any]:
+    entity, id = error["entity"], error["record_id"]
     label = say(pinned.catalog.entities[entity].label) if entity in pinned.catalog.entities else ""
-    return {"said": error["sentence" if locale() == "zh" else "sentence_en"], "title": title, "href": href, "entity": label, "step": error["step"] + 1}
+    return {"said": error["sentence" if locale() == "zh" else "sentence_en"], "title": titles.get(id) or (f"#{id}" if id else ""),
+            "href": record_url(entity, id) if id in titles else "", "entity": label, "step": error["step"] + 1}
 
 
 def _held_panel(pinned: Current, row: Any) -> str:
@@ -202,16 +201,27 @@ def _held_panel(pinned: Current, row: Any) -> str:
     values = row.values
     error = {"entity": values.get("entity"), "record_id": values.get("record_id"), "sentence": values.get("sentence"),
              "sentence_en": values.get("sentence_en"), "step": 0}
-    return render_template("job/held.html", told=_error(pinned, error, ()), let_go=values.get("released_at") is not None)
+    return render_template("job/held.html", told=_errors(pinned, [error])[0], let_go=values.get("released_at") is not None)
 
 
 def _held_title(pinned: Current, value: Any, row: Any) -> str:
     """The record by its own name where the reader may see it."""
-    entity = row.values.get("entity") or ""
-    if entity in pinned.catalog.entities and pinned.plan.may(entity, "read"):
-        with suppress(NotFound):
-            return str(pinned.reader.get(entity, int(value), children=False).title)
-    return f"#{value}"
+    entity, known = row.values.get("entity") or "", g.get("held_titles")
+    found = known if known is not None and entity in known else titles_by_entity(pinned, [(entity, value)])
+    return found.get(entity, {}).get(int(value)) or f"#{value}"
+
+
+def _gather_held(pinned: Current, rows: Sequence[Any]) -> None:
+    """The names of all records of a page: a statement for each entity, not for each row."""
+    g.held_titles = titles_by_entity(pinned, [(row.values.get("entity") or "", row.values.get("record_id")) for row in rows])
+
+
+def titles_by_entity(pinned: Current, records: Iterable[tuple[str, Any]]) -> dict[str, dict[int, str]]:
+    """The titles of records as far as the reader may see them, by entity and id."""
+    wanted: dict[str, list[int]] = {}
+    for entity, id in records:
+        wanted.setdefault(entity, []).extend([int(id)] if id else [])
+    return {entity: pinned.reader.titles(entity, ids) for entity, ids in wanted.items()}
 
 
 def _held_goal(pinned: Current, value: Any, row: Any) -> str:
@@ -245,6 +255,13 @@ register(RUN, Own(panel=_run_panel, verbs={verb.name: verb for verb in _RUN_VERB
 register(HELD, Own(panel=_held_panel, verbs={verb.name: verb for verb in _HELD_VERBS}))
 
 
+def _run_name(pinned: Current, key: str) -> str:
+    """A run where only its key is known: the job's label and the day of the key."""
+    address, _, rest = key.partition("|")
+    job, day = pinned.catalog.jobs.get(address), DAY.search(rest.rpartition("|")[2])
+    return " ".join(filter(None, (say(job.label), day[0] if day else ""))) if job is not None else key
+
+
 def _run_words(pinned: Current, key: str, row: Any) -> str:
     """A run by its job and its day, as far as the row knows them; else by its key."""
     label = row.titles.get("job") or ""
@@ -255,6 +272,8 @@ def _run_words(pinned: Current, key: str, row: Any) -> str:
 
 WORDS[JOB, "label"] = _label
 WORDS[RUN, "key"] = _run_words
+NAMES[RUN] = _run_name
+GATHER[HELD, "record_id"] = _gather_held
 WORDS[HELD, "record_id"] = _held_title
 WORDS[HELD, "entity"] = _held_entity
 WORDS[HELD, "mass"] = _held_mass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from metaloom.web.cells import WORDS, Head, cell_for, escaped, titled
+from metaloom.web.cells import GATHER, WORDS, Head, cell_for, escaped, titled
 from metaloom.web.current import Current
 from metaloom.web.frame import record_url
 from metaloom.web.listing import ListState
@@ -18,6 +18,10 @@ def draw_rows(pinned: Current, state: ListState, rows: Iterable[Any], columns: S
               hints: Mapping[str, str]) -> tuple[str, str]:
     """(rows of the table, cards). ``words``: view, edit, more, select. ``picks``: a box at each row for actions on several.
     ``hints``: by column, the value of the row that is said to who points at its cell."""
+    rows = list(rows)
+    for head in columns:
+        if (state.entity.address, head.path) in GATHER:
+            GATHER[state.entity.address, head.path](pinned, rows)
     makers = [(at, head.css + ("" if at else " stick-l"), escaped(head.label), cell_for(pinned, head.resolved), hints.get(head.path))
               for at, head in enumerate(columns)]
     words = {name: escaped(word) for name, word in words.items()}

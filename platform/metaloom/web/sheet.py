@@ -40,6 +40,18 @@ _TOKEN = re.compile(rb"[<:](?:(row)|c)(?=[\s/>])|(?i:\br\s{0,2}=\s{0,2}[\"']\s{0
 _TOKEN_MAX = 64
 
 
+class Line(list[Any]):
+    """The cells of a row, and the number at which a person sees it in the workbook: the first row is 1."""
+
+    number: int = 0
+
+
+def _line(number: int, cells: Sequence[Any]) -> Line:
+    made = Line(cells)
+    made.number = number
+    return made
+
+
 def import_fields(entity: Entity, writable: Callable[[str], bool]) -> list[Field]:
     """The fields a sheet may hold, required ones first."""
     found = [
@@ -72,8 +84,8 @@ def template(fields: Sequence[Field], say: Callable[[Any], str], required: str) 
     return out.getvalue()
 
 
-def read_rows(name: str, body: bytes) -> list[list[Any]]:
-    """All cells of the first sheet; NotPossible for what is no sheet or too long."""
+def read_rows(name: str, body: bytes) -> list[Line]:
+    """All cells of the first sheet, without empty rows; NotPossible for what is no sheet or too long."""
     kind = name.lower().rsplit(".", 1)[-1]
     if kind not in ("xlsx", "csv"):
         raise NotPossible(message("sheet.kind"))
@@ -92,7 +104,7 @@ def read_rows(name: str, body: bytes) -> list[list[Any]]:
     return rows
 
 
-def _csv(body: bytes) -> Iterator[list[Any]]:
+def _csv(body: bytes) -> Iterator[Line]:
     for encoding in ("utf-8-sig", "gb18030"):
         try:
             text = body.decode(encoding)
@@ -104,7 +116,7 @@ def _csv(body: bytes) -> Iterator[list[Any]]:
     yield from _limited(csv.reader(io.StringIO(text, newline="")))
 
 
-def _xlsx(body: bytes) -> Iterator[list[Any]]:
+def _xlsx(body: bytes) -> Iterator[Line]:
     from python_calamine import CalamineWorkbook
 
     _refuse_swelling(body)
@@ -190,16 +202,16 @@ def _column(letters: bytes) -> int:
     return number
 
 
-def _limited(rows: Any) -> Iterator[list[Any]]:
+def _limited(rows: Any) -> Iterator[Line]:
     """Rows with anything in them, at most ROWS_MAX besides the header."""
     count = 0
-    for row in rows:
+    for number, row in enumerate(rows, start=1):
         cells = [_cell(value) for value in row[:COLUMNS_MAX]]
         if any(value not in (None, "") for value in cells):
             count += 1
             if count > ROWS_MAX + 1:
                 raise NotPossible(message("sheet.too_long", limit=ROWS_MAX))
-            yield cells
+            yield _line(number, cells)
 
 
 def _cell(value: Any) -> Any:
@@ -234,14 +246,14 @@ def _header(rows: Sequence[Sequence[Any]]) -> list[str]:
     return ["" if words in ours else words for words in (str(cell or "").strip().lstrip("*") for cell in rows[0])]
 
 
-def marked(rows: Sequence[Sequence[Any]], fields: Sequence[Field], problems: Mapping[int, Sequence[tuple[str, str]]], locale: str) -> bytes:
+def marked(rows: Sequence[Line], fields: Sequence[Field], problems: Mapping[int, Sequence[tuple[str, str]]], locale: str) -> bytes:
     """The sheet that was sent with every wrong cell coloured and annotated, and a column that says of each row what is wrong with it.
 
-    ``problems``: by number of the row (the first row of data is 1), the field ('' for the whole row) and the words.
+    Rows stand where they stood. ``problems``: by number of the row (the first row of data is 1), the field ('' for the whole row) and the words.
     """
     import xlsxwriter
 
-    names, header = _names(fields), _header(rows)
+    names, header, top = _names(fields), _header(rows), rows[0].number - 1
     column = {names[words]: at for at, words in enumerate(header) if words in names}
     words_at = header.index("") if "" in header and len(rows[0]) > header.index("") else len(header)
     if words_at < len(header) and any(len(row) > words_at and row[words_at] not in (None, "") for row in rows[1:]) and rows[0][words_at] in (None, ""):
@@ -252,25 +264,25 @@ def marked(rows: Sequence[Sequence[Any]], fields: Sequence[Field], problems: Map
     head, wrong, plain = (book.add_format(style) for style in (
         {"bold": True, "bg_color": "#eef2f7", "bottom": 1}, {"bg_color": "#ffc7ce", "font_color": "#9c0006"}, {}))
     for at, words in enumerate(header):
-        sheet.write_string(0, at, words, head)
+        sheet.write_string(top, at, words, head)
         sheet.set_column(at, at, max(12, len(words) * 2 + 4))
-    sheet.write_string(0, words_at, message("sheet.marks").say(locale), head)
+    sheet.write_string(top, words_at, message("sheet.marks").say(locale), head)
     sheet.set_column(words_at, words_at, 48)
     for number, row in enumerate(rows[1:], start=1):
-        told = problems.get(number, ())
+        told, place = problems.get(number, ()), row.number - 1
         by_column: dict[int, list[str]] = {}
         for name, words in told:
             if name in column:
                 by_column.setdefault(column[name], []).append(words)
         for at in range(max(len(row), len(header))):
             if at != words_at:
-                _write(sheet, number, at, row[at] if at < len(row) else None, wrong if at in by_column else plain)
+                _write(sheet, place, at, row[at] if at < len(row) else None, wrong if at in by_column else plain)
         for at, found in by_column.items():
-            sheet.write_comment(number, at, "\n".join(found), {"x_scale": 2})
+            sheet.write_comment(place, at, "\n".join(found), {"x_scale": 2})
         if told:
             labels = {one.name: one.label.say(locale) for one in fields}
-            sheet.write_string(number, words_at, "；".join(f"{labels[name]}：{words}" if name in labels else words for name, words in told), wrong)
-    sheet.freeze_panes(1, 0)
+            sheet.write_string(place, words_at, "；".join(f"{labels[name]}：{words}" if name in labels else words for name, words in told), wrong)
+    sheet.freeze_panes(top + 1, 0)
     book.close()
     return out.getvalue()
 
