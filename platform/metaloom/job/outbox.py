@@ -32,8 +32,8 @@ class GiveUp(Exception):
 
 @dataclass
 class Row:
-    """A claimed row, as a handler gets it. ``fence`` grows with every claim. ``stopping``: the worker is asked to end; work that takes
-    long puts the row back with ``later``."""
+    """A claimed row, as a handler gets it. ``fence`` grows with every claim. ``claimed_at``: by the database's clock. ``stopping``: the worker is
+    asked to end; work that takes long puts the row back with ``later``."""
 
     tenant: str
     id: int
@@ -43,6 +43,7 @@ class Row:
     attempts: int
     fence: int
     worker: str
+    claimed_at: datetime
     settled: bool = field(default=False, compare=False)
     stopping: Callable[[], bool] = field(default=lambda: False, compare=False, repr=False)
 
@@ -86,19 +87,20 @@ def claim(tenant: Tenant, worker: str, *, kinds: Iterable[str] | None = None, li
         if kinds is not None:
             due = sa.and_(due, outbox.c.kind.in_(tuple(kinds)))
         ids = sa.select(outbox.c.id).where(due).order_by(outbox.c.run_after, outbox.c.id).limit(limit)
-        if conn.dialect.name == "postgresql":
-            ids = ids.with_for_update(skip_locked=True)
+        if conn.dialect.name == "postgresql":      # a CTE is carried out once; a subquery may be more often, and lock more than the limit
+            ids = sa.select(ids.with_for_update(skip_locked=True).cte("due").prefix_with("MATERIALIZED").c.id)
         taken = conn.execute(
-            outbox.update().where(outbox.c.id.in_(conn.scalars(ids).all())).values(
+            outbox.update().where(outbox.c.id.in_(ids)).values(
                 state="running", lease_owner=worker[:120], lease_until=utc_now(seconds),
                 fence=outbox.c.fence + 1, attempts=outbox.c.attempts + 1, updated_at=utc_now(),
-            ).returning(outbox.c.id, outbox.c.kind, outbox.c.payload, outbox.c.key, outbox.c.attempts, outbox.c.fence)
+            ).returning(outbox.c.id, outbox.c.kind, outbox.c.payload, outbox.c.key, outbox.c.attempts, outbox.c.fence,
+                        outbox.c.updated_at)
         ).all()  # fmt: skip
-    rows = (Row(tenant.name, row.id, row.kind, row.payload, row.key, row.attempts, row.fence, worker) for row in taken)
+    rows = (Row(tenant.name, row.id, row.kind, row.payload, row.key, row.attempts, row.fence, worker, row.updated_at) for row in taken)
     return tuple(sorted(rows, key=lambda row: row.id))
 
 
-def finished(tenant: Tenant, row: Row, started: object, facts: Mapping[str, object] | None = None) -> None:
+def finished(tenant: Tenant, row: Row, started: datetime, facts: Mapping[str, object] | None = None) -> None:
     """Done: unless the handler settled it itself, mark the row; note the run either way."""
     with tenant.write() as conn:
         if not row.settled:
@@ -106,7 +108,7 @@ def finished(tenant: Tenant, row: Row, started: object, facts: Mapping[str, obje
         _note(conn, row, "done", started, facts=facts)
 
 
-def failed(tenant: Tenant, row: Row, error: BaseException, started: object, *, for_good: bool) -> str:
+def failed(tenant: Tenant, row: Row, error: BaseException, started: datetime, *, for_good: bool) -> str:
     """Not done: pending again after a growing pause, or dead after the last try; says which state it is in now."""
     state = "failed" if for_good else "dead" if row.attempts >= ATTEMPTS_MAX else "pending"
     text = f"{type(error).__name__}: {error}"[:4000]
@@ -181,7 +183,7 @@ def _must_hit(result: sa.CursorResult[Any], row: Row) -> None:
         raise LeaseLost(f"outbox row {row.id} of {row.tenant}: fence {row.fence} is not valid any more")
 
 
-def _note(conn: sa.Connection, row: Row, outcome: str, started: object, *, error: str | None = None,
+def _note(conn: sa.Connection, row: Row, outcome: str, started: datetime, *, error: str | None = None,
           facts: Mapping[str, object] | None = None) -> None:
     conn.execute(job_run.insert().values(
         kind=row.kind, key=row.key, outbox_id=row.id, outcome=outcome, attempt=row.attempts, worker=row.worker[:120],

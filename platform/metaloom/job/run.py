@@ -6,11 +6,9 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import get_ident
 from time import monotonic
-
-import sqlalchemy as sa
 
 from metaloom.base import logs, metrics
 from metaloom.base.crash import crash_point
@@ -18,7 +16,6 @@ from metaloom.base.errors import Busy, MetaloomError
 from metaloom.job.outbox import LEASE_SECONDS, GiveUp, Handler, LeaseLost, Row, claim, failed, finished, release
 from metaloom.storage import statements
 from metaloom.storage.tenancy import Tenant
-from metaloom.storage.types import utc_now
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +45,13 @@ def run_due(
                 release(tenant, rows[place:])
                 break
             row.stopping = stopping
-            _run(tenant, row, handlers[row.kind])
+            _run(tenant, row, handlers[row.kind], row.claimed_at + timedelta(seconds=monotonic() - claimed_at))
             done += 1
     return done
 
 
-def _run(tenant: Tenant, row: Row, handler: Handler) -> None:
-    started, begun, before = _now(tenant), monotonic(), statements.sent()
+def _run(tenant: Tenant, row: Row, handler: Handler, started: datetime) -> None:
+    begun, before = monotonic(), statements.sent()
     outcome = "broken"
     with logs.about(tenant=row.tenant, work=row.kind, row=row.id):
         try:
@@ -72,7 +69,7 @@ def _run(tenant: Tenant, row: Row, handler: Handler) -> None:
             log.info("work", extra={"facts": {"outcome": outcome, "ms": round((monotonic() - begun) * 1000, 1), "statements": statements.sent() - before}})
 
 
-def _handle(tenant: Tenant, row: Row, handler: Handler, started: object) -> str:
+def _handle(tenant: Tenant, row: Row, handler: Handler, started: datetime) -> str:
     """Runs the row and writes down what came of it; says it, too."""
     try:
         result = handler(tenant, row)
@@ -91,8 +88,3 @@ def _handle(tenant: Tenant, row: Row, handler: Handler, started: object) -> str:
     finished(tenant, row, started, result if isinstance(result, Mapping) else None)
     crash_point("outbox.finished")
     return "done"
-
-
-def _now(tenant: Tenant) -> object:
-    with tenant.read() as conn:
-        return conn.scalar(sa.select(utc_now()))
