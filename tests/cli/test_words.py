@@ -201,7 +201,7 @@ def test_only_metadata_whose_tests_are_green_are_published_where_that_is_asked_f
     assert "revision 2 is served" in run("apply", "acme")
 
 
-def test_jobs_are_listed_run_and_told(run, tmp_path):
+def test_jobs_are_listed_run_and_told(run, tmp_path, monkeypatch):
     write(tmp_path / "metadata" / "shop" / "jobs.yaml", """jobs:
   tidy:
     label: {zh: 整理, en: Tidy}
@@ -216,7 +216,11 @@ def test_jobs_are_listed_run_and_told(run, tmp_path):
     assert "waits for a worker" in run("job", "run", "acme", "shop.tidy")
     assert "1 rows were run" in run("worker", "--once")
     assert "done" in run("job", "history", "acme", "shop.tidy") and run("job", "history", "acme", "--errors", 1) == ""
+    assert "run 1 done" in run("job", "watch", "acme", 1) and "no run 9" in run("job", "watch", "acme", 9, code=1)
     assert "Nothing failed" in run("job", "rerun", "acme", 1, code=1)
+    monkeypatch.setattr("metaloom.cli.job.sleep", lambda seconds: run("worker", "--once"))
+    told = run("job", "run", "acme", "shop.tidy", "--wait")
+    assert "run 2 waiting" in told and "run 2 done" in told
 
 
 def test_a_taken_port_is_said_before_anything_is_made(run, settings):

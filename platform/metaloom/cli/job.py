@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from time import sleep
 from typing import Any
 
 import click
@@ -12,9 +14,11 @@ from metaloom.base.clock import SystemClock
 from metaloom.cli._house import house
 from metaloom.command import rerun_failed, schedule_jobs, start_job, system_context
 from metaloom.command.context import Context
-from metaloom.job.runs import errors_of, jobs_known, runs_of
+from metaloom.job.runs import OPEN, errors_of, jobs_known, run_by_id, runs_of
 from metaloom.plugin.registry import installed
 from metaloom.storage import Tenant, bell
+
+POLL_SECONDS = 0.5
 
 
 @click.group("job")
@@ -39,7 +43,8 @@ def list_(tenant: str) -> None:
 @click.argument("job")
 @click.option("--company", help="Code of the company, for a job that runs per company.")
 @click.option("--dry-run", is_flag=True, help="Try everything, keep nothing but the report.")
-def run(tenant: str, job: str, company: str | None, dry_run: bool) -> None:
+@click.option("--wait", is_flag=True, help="Show how far it is until it is over.")
+def run(tenant: str, job: str, company: str | None, dry_run: bool, wait: bool) -> None:
     """Begin a run of JOB now."""
     with house() as tenancy:
         opened = tenancy.open(tenant)
@@ -49,6 +54,17 @@ def run(tenant: str, job: str, company: str | None, dry_run: bool) -> None:
         made = start_job(_context(opened), row["id"], company=_company(opened, company) if company else None, dry_run=dry_run)
         bell.ring(tenant)
         click.secho(f"run {made.id} waits for a worker; see: metaloom job history {tenant}", fg="green")
+        if wait:
+            _watch(opened, made.id)
+
+
+@command.command("watch")
+@click.argument("tenant")
+@click.argument("number", type=int)
+def watch(tenant: str, number: int) -> None:
+    """Show how far the run NUMBER is until it is over. Exit code 1 when it failed in part or as a whole."""
+    with house() as tenancy:
+        _watch(tenancy.open(tenant), number)
 
 
 @command.command("history")
@@ -94,3 +110,26 @@ def _company(tenant: Tenant, code: str) -> int:
     if found is None:
         raise click.ClickException(f"there is no company {code}")
     return int(found)
+
+
+def _watch(tenant: Tenant, number: int) -> None:
+    """A line that is written over on a terminal, and a new one for each change where the output goes elsewhere."""
+    said, live = "", sys.stdout.isatty()
+    while True:
+        with tenant.read() as conn:
+            row = run_by_id(conn, number)
+        if row is None:
+            raise click.ClickException(f"there is no run {number}")
+        behind = row["done"] + row["skipped"] + row["failed"]
+        percent = f"{min(100, behind * 100 // row['total'])}%" if row["total"] else ""
+        line = f"run {number} {row['status']:<9} {percent:>4} {behind:,} of {row['total']:,} records, {row['failed']:,} failed"
+        if line != said:
+            click.echo(f"\r{line}\x1b[K" if live else line, nl=not live)
+        said = line
+        if row["status"] not in OPEN:
+            break
+        sleep(POLL_SECONDS)
+    if live:
+        click.echo()
+    if row["status"] != "done":
+        raise click.ClickException(f"the run ended as {row['status']}; see: metaloom job history {tenant.name} --errors {number}")

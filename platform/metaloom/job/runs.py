@@ -208,6 +208,11 @@ def runs_of(conn: sa.Connection, job: str | None = None, limit: int = 50) -> tup
     return tuple(conn.execute(query.where(scheduled_job.c.job == job) if job else query).mappings())
 
 
+def run_by_id(conn: sa.Connection, run_id: int) -> Mapping[str, Any] | None:
+    """A run with everything that is counted of it."""
+    return conn.execute(sa.select(scheduled_run).where(scheduled_run.c.id == run_id)).mappings().one_or_none()
+
+
 def _must_run(conn: sa.Connection, run_id: int, was: str, /, **values: Any) -> None:
     changed = scheduled_run.update().where(scheduled_run.c.id == run_id, scheduled_run.c.status == was).values(
         **values, row_version=scheduled_run.c.row_version + 1, updated_at=utc_now())
