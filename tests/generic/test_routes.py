@@ -43,6 +43,7 @@ NEEDS = {
     "api.comments": "read", "api.add_comment": "comment", "api.change_comment": "comment", "api.remove_comment": "read",
     "unmask.ask": "unmask", "unmask.see": "unmask",
     "comment.people": "read", "comment.add": "comment", "comment.ask": "nothing", "comment.change": "comment",
+    "board.show_lane": "list", "board.show_moves": "read", "board.move": "read",
     "saved.menu": "list", "saved.ask_new": "list", "saved.keep": "list", "saved.ask_change": "list", "saved.change": "list",
 }  # fmt: skip
 # What everybody with a login may call; no entity stands in the address.
@@ -276,5 +277,5 @@ NO_SUCH = {"api.related", "detail.show_tab", "form.linked", "list.run_bulk", "ac
            "version.compare", "version.restore", "api.versions", "api.restore_version", "many.show", "many.undo", "api.many",
            "api.import", "api.imports", "api.undo_import",
            "api.comments", "api.add_comment", "api.change_comment", "api.remove_comment", "comment.people", "comment.add", "comment.change",
-           "unmask.ask", "unmask.see",
+           "unmask.ask", "unmask.see", "board.show_lane", "board.show_moves", "board.move",
            "import.show_runs", "import.undo", "saved.ask_change", "saved.change"}  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from metaloom.access.plan import AccessPlan
 from metaloom.base.errors import MetaloomError, NotAllowed, NotFound
 from metaloom.model import Column, FieldLevel, FieldType, ListView
-from metaloom.record import Reader
+from metaloom.record import Days, Lanes, Reader
+from metaloom.record.board import COLUMNED
 from tests.generic.oracle import Oracle
 from tests.generic.world import ALERT, ORGANISATION, World, is_seeded
 
@@ -57,10 +59,26 @@ def disagreements(world: World, reader: Reader, oracle: Oracle, entity: str) -> 
         expect("list", ids(rows), listed)
         expect("count", reader.count(entity).number, len(listed))
         expect("no double rows", len(rows), len(listed))
+        by = next((name for name, one in world.catalog.entities[entity].fields.items() if one.type in COLUMNED and one.stored and not one.encrypted
+                   and reader.plan.field_level_anywhere(entity, name) >= FieldLevel.READ), None)
+        if by is not None:
+            read = {row.id for row in all_rows(reader, entity, paths=[by]) if row.levels.get(by, FieldLevel.HIDDEN) >= FieldLevel.READ}
+            lanes = reader.board(entity, Lanes(by, limit=50)).lanes.values()
+            expect(f"board by {by}", {card.id for lane in lanes for card in lane.cards}, read)
+            expect(f"counts of the board by {by}", sum(lane.rows for lane in lanes), len(read))
+        if reader.plan.field_level_anywhere(entity, "created_at") >= FieldLevel.READ and entity != ALERT:
+            read = {row.id: row.values["created_at"] for row in all_rows(reader, entity, paths=["created_at"]) if row.values.get("created_at") is not None}
+            first = min((at.date() for at in read.values()), default=date(2026, 1, 1)) - timedelta(days=2)
+            dated = reader.calendar(entity, Days("created_at", first, first + timedelta(days=50), limit=200)).days.values()
+            near = {id for id, at in read.items() if at.date() <= first + timedelta(days=48)}
+            expect("calendar", {card.id for day in dated for card in day.cards} & near, near)
+            expect("calendar within the list", {card.id for day in dated for card in day.cards} - set(read), set())
     else:
         expect("list", _refused(lambda: reader.list(entity)), NotAllowed)
         expect("count", _refused(lambda: reader.count(entity)), NotAllowed)
         expect("totals", _refused(lambda: reader.totals(entity, [])), NotAllowed)
+        expect("board", _refused(lambda: reader.board(entity, Lanes("status"))), NotAllowed)
+        expect("calendar", _refused(lambda: reader.calendar(entity, Days("created_at", date(2026, 1, 1), date(2026, 1, 31)))), NotAllowed)
         expect("export", _refused(lambda: reader.export(entity, format="csv", file=io.BytesIO())), NotAllowed)
     for row in world.alpha.rows[entity]:
         found = _refused(lambda row=row: reader.get(entity, row.id))

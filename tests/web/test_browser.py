@@ -388,3 +388,82 @@ def test_a_refused_action_can_be_reloaded_and_a_stale_dialog_keeps_what_was_type
     seen.wait_for_selector(".facts-head .tag:has-text('完成')")
     assert stored(tenancy, id)["status"] == "done"
     seen.troubles[:] = [trouble for trouble in seen.troubles if "409" not in trouble]
+
+
+def fresh_sale(tenancy, to="draft"):
+    """A sale that stands first on its column when the newest come first."""
+    from metaloom import command
+    from tests.web.site import context_of
+
+    ctx = context_of(tenancy.open("alpha"), "li")
+    saved = command.create_record(ctx, "shop.sale", {"buyer": 1, "price": "8.00", "quantity": 1})
+    if to == "sent":
+        command.run_action(ctx, "shop.sale", saved.id, "send", {}, saved.row_version)
+    return saved.id
+
+
+def drag(page, card, lane, let_go=True):
+    """A card is taken by its middle and carried over a column, as a hand would."""
+    box, there = card.bounding_box(), lane.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 8)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 20, box["y"] + box["height"], steps=3)
+    page.mouse.move(there["x"] + there["width"] / 2, there["y"] + 60, steps=8)
+    if let_go:
+        page.mouse.up()
+
+
+def test_cards_are_dragged_where_an_action_leads_and_stay_where_none_does(seen, live, tenancy):
+    """Twice on one page, through a dialog that is given up, with Escape, and where no action leads."""
+    first, second = fresh_sale(tenancy), fresh_sale(tenancy)
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/?sort=-id")
+    seen.click(".viewpick [data-view=board]")
+    seen.wait_for_url("**view=board**")
+    draft, sent, done = (seen.locator(f"[data-lane={state}]") for state in ("draft", "sent", "done"))
+    card = seen.locator(f"[data-card='{first}']")
+    drag(seen, card, done, let_go=False)
+    assert "cannot" in done.get_attribute("class") and "can" in sent.get_attribute("class").split()
+    expect(done.locator(".noway")).to_be_visible()
+    seen.mouse.up()
+    expect(seen.locator("[data-toast]")).to_contain_text("没有操作能移到“完成”")
+    drag(seen, card, sent, let_go=False)
+    seen.keyboard.press("Escape")
+    seen.mouse.up()
+    assert seen.locator(".ghost").count() == 0 and draft.locator(f"[data-card='{first}']").count() == 1
+    for id in (first, second):
+        drag(seen, seen.locator(f"[data-card='{id}']"), sent)
+        expect(sent.locator(f"[data-card='{id}']")).to_have_count(1)
+    assert "view=board" in seen.url and "sort=-id" in seen.url
+    drag(seen, sent.locator(f"[data-card='{second}']"), done)
+    expect(seen.locator("#dialog")).to_be_visible()
+    seen.click("#dialog [data-close-dialog] >> nth=0")
+    assert sent.locator(f"[data-card='{second}']").count() == 1
+    drag(seen, sent.locator(f"[data-card='{second}']"), done)
+    seen.fill("#ask-reason", "客户已签收")
+    seen.click("#dialog .btn.primary")
+    expect(done.locator(f"[data-card='{second}']")).to_have_count(1)
+    seen.click(f"[data-card='{second}'] .t a")
+    seen.wait_for_url(f"**/e/shop.sale/{second}")
+    seen.goto(f"{live}/alpha/e/shop.sale/")
+    assert seen.locator("[data-kanban]").count() == 1, "the way of looking is remembered"
+    with seen.expect_response("**/settings/list/**"):
+        seen.click(".viewpick [data-view=table]")
+    expect(seen.locator("table.sheet")).to_be_visible()
+
+
+def test_a_card_moves_by_its_menu_with_the_keyboard_and_on_a_phone(seen, live, tenancy):
+    first, second = fresh_sale(tenancy), fresh_sale(tenancy)
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/?view=board&sort=-id")
+    seen.locator(f"[data-card='{first}'] [data-row-menu]").focus()
+    seen.keyboard.press("Enter")
+    expect(seen.locator("#rowmenu [data-move-to=sent]")).to_be_focused()
+    seen.keyboard.press("Enter")
+    expect(seen.locator(f"[data-lane=sent] [data-card='{first}']")).to_have_count(1)
+    seen.set_viewport_size({"width": 390, "height": 844})
+    seen.reload()
+    seen.locator(f"[data-card='{second}'] [data-row-menu]").click()
+    seen.click("#rowmenu [data-move-to=sent]")
+    expect(seen.locator(f"[data-lane=sent] [data-card='{second}']")).to_have_count(1)
+    assert seen.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page itself does not scroll sideways"

@@ -104,6 +104,7 @@ from metaloom.command.unlock_user import unlock_user
 from metaloom.command.unmask_field import unmask_field
 from metaloom.command.upload_file import FileShown, file_for, upload_file
 from metaloom.command.waiting import Waiting, waiting
+from metaloom.command.ways import moves_of, ways_between
 
 __all__ = [
     "ActionDone", "AlertOffers", "CaseMove", "CaseShown", "ChainChange", "ChainStanding", "Context", "FileShown", "Imported", "Offered", "Outcome",
@@ -115,12 +116,13 @@ __all__ = [
     "enter_by_provider", "evaluate_warnings", "explain_access", "explain_warning", "file_for", "forget_saved_list", "give_up_process",
     "hand_over_tasks", "handle_call", "handle_evaluation", "handle_export", "handle_message", "handle_part", "handle_process", "handle_run",
     "handle_sub_done", "handle_timer", "handle_webhook", "import_records", "import_runs", "list_runs", "may_change", "may_change_comment", "may_edit",
-    "may_remove_comment", "may_share", "move_business_date", "move_case", "my_export", "my_exports", "my_message", "my_messages", "names_in_case",
+    "may_remove_comment", "may_share", "move_business_date", "move_case", "moves_of", "my_export", "my_exports", "my_message", "my_messages",
+    "names_in_case",
     "names_in_run", "older_texts", "open_by_step", "open_export", "output_defaults", "pause_job", "people_to_choose", "people_to_mention",
     "prefer_messages", "preview_change", "preview_move", "print_offers", "publish", "read_messages", "redeliver_webhook", "refuse_password",
     "refuse_unless_admin", "remove_comment", "rerun_failed", "resend_message", "restore_record", "retry_held", "retry_process", "revoke_role",
     "roll_back", "run_action", "run_command", "run_log", "run_shown", "runs_shown", "save_list", "save_user", "saved_list", "saved_lists",
     "schedule_jobs", "set_password", "set_substitute", "simulate_chain", "start_approval", "start_job", "start_process", "startable", "sweep_exports",
     "system_context", "tell_webhooks", "throw_export_away", "transfer_record", "unbind_login", "undo_import", "unlock_user", "unmask_field",
-    "upload_file", "waiting", "wake_runs", "wishes", "words_of",
+    "upload_file", "waiting", "wake_runs", "ways_between", "wishes", "words_of",
 ]

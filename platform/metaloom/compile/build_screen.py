@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from metaloom.base.text import Text
 from metaloom.compile.context import Context, entries, flag, string, strings, text, words
@@ -11,7 +12,20 @@ from metaloom.compile.expressions import FORM, QUERY, want
 from metaloom.compile.merge import Folder
 from metaloom.compile.node import Node
 from metaloom.compile.scope import entity_scope
-from metaloom.model import Column, Entity, FieldType, Form, ListView, Menu, MenuItem, QuickLink, Section, Tab
+from metaloom.model import (
+    BoardView,
+    CalendarView,
+    Column,
+    Entity,
+    FieldType,
+    Form,
+    ListView,
+    Menu,
+    MenuItem,
+    QuickLink,
+    Section,
+    Tab,
+)
 
 _BULKY = frozenset({FieldType.CHILD, FieldType.JSON, FieldType.LONG_TEXT, FieldType.RICH_TEXT, FieldType.ATTACHMENT, FieldType.IMAGE,
                     FieldType.SIGNATURE})
@@ -41,7 +55,21 @@ def build_list(context: Context, entity: Entity, name: str, node: Node) -> ListV
         address=address, entity=entity.address, name=name, label=text(node.get("label")) or entity.label, columns=MappingProxyType(shown),
         search=strings(node.get("search")), more=strings(node.get("more")), filter=condition(node), sort=strings(node.get("sort")) or default_sort(),
         totals=strings(node.get("totals")), tabs=MappingProxyType(tabs), actions=strings(node.get("actions")),
-        page_size=int(page_size.value) if page_size else 20, empty=text(node.get("empty")), position=node.key)
+        page_size=int(page_size.value) if page_size else 20, empty=text(node.get("empty")), position=node.key, **_views(node.get("views")))
+
+
+def _views(node: Node | None) -> dict[str, Any]:
+    """The ways to look at a list besides the table."""
+    found: dict[str, Any] = {}
+    board = node.get("board") if node is not None else None
+    if board is not None:
+        cards = board.get("cards")
+        found["board"] = BoardView(string(board.get("by")), strings(board.get("only")), strings(board.get("fields")), strings(board.get("sums")),
+                                   int(cards.value) if cards else BoardView.cards)
+    calendar = node.get("calendar") if node is not None else None
+    if calendar is not None:
+        found["calendar"] = CalendarView(string(calendar.get("date")), string(calendar.get("until")), strings(calendar.get("fields")))
+    return found
 
 
 def build_columns(node: Node) -> Mapping[str, Column]:

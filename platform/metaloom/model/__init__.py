@@ -40,7 +40,18 @@ from metaloom.model.lifecycle import Lifecycle, State, Transition
 from metaloom.model.message import ChannelText, HookIn, HookOut, MessageTemplate, Webhook
 from metaloom.model.printing import PrintBlock, PrintTemplate
 from metaloom.model.process import ByHand, Process, ProcessStep, Retry, Way
-from metaloom.model.screen import Column, Form, ListView, Menu, MenuItem, QuickLink, Section, Tab
+from metaloom.model.screen import (
+    BoardView,
+    CalendarView,
+    Column,
+    Form,
+    ListView,
+    Menu,
+    MenuItem,
+    QuickLink,
+    Section,
+    Tab,
+)
 from metaloom.model.series import NumberSeries
 from metaloom.model.trial import Expectation, Move, Person, Trial
 from metaloom.model.warning import Absence, Again, AlertEscalation, AlertForm, LevelRule, Receiver, WarningRule
@@ -48,7 +59,8 @@ from metaloom.model.who import Who
 
 __all__ = [
     "Absence", "AccessGrant", "Account", "AccountingRule", "Action", "Again", "Aggregate", "AlertEscalation", "AlertForm", "Allowed",
-    "ApprovalChain", "Branch", "ByHand", "Catalog", "ChainStep", "ChannelText", "Choice", "Choices", "Column", "CopyTo", "Dashboard", "Decide",
+    "ApprovalChain", "BoardView", "Branch", "ByHand", "CalendarView", "Catalog", "ChainStep", "ChannelText", "Choice", "Choices",
+    "Column", "CopyTo", "Dashboard", "Decide",
     "Entity",
     "Escalation", "Expectation", "Field", "FieldLevel", "FieldType", "Fork", "Form", "HookIn", "HookOut", "Index", "Input",
     "Job", "JobStep", "LedgerLeg", "LevelRule", "Lifecycle", "Limit", "ListView", "Measure", "Menu", "MenuItem", "MessageTemplate", "Move", "NumberSeries",

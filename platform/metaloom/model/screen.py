@@ -27,6 +27,29 @@ class Tab:
 
 
 @dataclass(frozen=True)
+class BoardView:
+    """A list as columns of cards. ``by``: the entity's state or a choice; ``only``: the values with a column, () = all.
+
+    ``fields``: paths on a card, () = the first columns of the list; ``sums``: added up per column; ``cards``: shown before more.
+    """
+
+    by: str
+    only: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    sums: tuple[str, ...] = ()
+    cards: int = 20
+
+
+@dataclass(frozen=True)
+class CalendarView:
+    """A list by days. ``date``: path of the day or instant on which a record stands; ``until``: the last day, '' for one day."""
+
+    date: str
+    until: str = ""
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ListView:
     """A list of one entity. ``main`` is the entity's own; others are menu nodes with a fixed ``filter``."""
 
@@ -44,6 +67,8 @@ class ListView:
     actions: tuple[str, ...] = ()      # row actions in order; () = all that the person may do
     page_size: int = 20
     empty: Text | None = None
+    board: BoardView | None = None
+    calendar: CalendarView | None = None
     also: tuple[str, ...] = ()         # further conditions that hold besides ``filter`` (the rows behind a number of a dashboard)
     position: Position = NOWHERE
 

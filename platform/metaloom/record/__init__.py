@@ -2,6 +2,8 @@
 ``input_schema`` the one place that reads input, ``encode_json`` and ``encode_display`` the ones that show values."""
 
 import metaloom.record.messages  # noqa: F401  (registers the sentences)
+from metaloom.record.board import Laid, Lane, Lanes
+from metaloom.record.days import Dated, Day, Days
 from metaloom.record.encode import choice_of, display, encode_display, encode_json
 from metaloom.record.filters import Filter, Searched, masked_operators, operators
 from metaloom.record.mask import mask
@@ -14,7 +16,8 @@ from metaloom.record.survey import Survey
 from metaloom.record.writer import Writer
 
 __all__ = [
-    "Asked", "Bucket", "Change", "Count", "Filter", "Found", "Group", "HistoryEntry", "InputSchema", "Page", "Path", "Reader", "Row", "Searched",
-    "Summary", "Summing", "Survey", "UnknownPath", "Writer", "choice_of", "column_of", "display", "encode_display", "encode_json", "field_of",
-    "implicit_fields", "input_schema", "mask", "masked_operators", "operators", "path", "schema_of", "target_of",
+    "Asked", "Bucket", "Change", "Count", "Dated", "Day", "Days", "Filter", "Found", "Group", "HistoryEntry", "InputSchema", "Laid", "Lane", "Lanes",
+    "Page", "Path", "Reader", "Row", "Searched", "Summary", "Summing", "Survey", "UnknownPath", "Writer", "choice_of", "column_of", "display",
+    "encode_display", "encode_json", "field_of", "implicit_fields", "input_schema", "mask", "masked_operators", "operators", "path", "schema_of",
+    "target_of",
 ]

@@ -16,6 +16,8 @@ from metaloom.base.errors import Invalid, NotAllowed, NotFound, Problem
 from metaloom.base.messages import message
 from metaloom.model import Entity, FieldLevel, FieldType, ListView
 from metaloom.model.entity import EXACT_TYPES, FILE_TYPES
+from metaloom.record.board import Laid, Lanes, in_lane, laid_out
+from metaloom.record.days import Dated, Days, by_day
 from metaloom.record.export import export_rows
 from metaloom.record.filters import Filter, Filters, Searched
 from metaloom.record.history import read_history
@@ -119,6 +121,36 @@ class Reader:
         frame, clauses, asked = self._rows(Asked(entity, view, tuple(filters), tab=tab))
         with limited(self.conn, SECONDS_TO_SUM):
             return summed(self, frame, clauses, summing, narrowed=asked.narrowed)
+
+    def board(self, entity: str, lanes: Lanes, *, view: ListView | None = None, filters: Sequence[Filter] = (), q: str | None = None,
+              tab: str | None = None, archived: bool = False) -> Laid:
+        """The list as columns of cards, in one statement; see ``record.board``. TooSlow when it takes longer than ``SECONDS_TO_SUM``."""
+        self._permit(entity, "list")
+        asked = Asked(entity, view, tuple(filters), q, tab, archived)
+        frame, clauses, known = self._rows(asked)
+        order, kept_out = self._order(frame, asked, lanes.sort)
+        bound = f"{self.tenant.name}|{entity}"
+        with limited(self.conn, SECONDS_TO_SUM):
+            found = laid_out(self, frame, [*clauses, *kept_out], order, lanes, select=lambda paths: self._cards(entity, paths),
+                             seal=lambda values: seal(order, values, backwards=False, bound_to=bound, sign=self._sign))
+        return replace(found, narrowed=found.narrowed or known.narrowed or bool(kept_out))
+
+    def calendar(self, entity: str, days: Days, *, view: ListView | None = None, filters: Sequence[Filter] = (), q: str | None = None,
+                 tab: str | None = None, archived: bool = False) -> Dated:
+        """The list by days, in one statement; see ``record.days``."""
+        self._permit(entity, "list")
+        frame, clauses, known = self._rows(Asked(entity, view, tuple(filters), q, tab, archived))
+        found = by_day(self, frame, clauses, days, select=lambda paths: self._cards(entity, paths))
+        return replace(found, narrowed=found.narrowed or known.narrowed)
+
+    def _cards(self, entity: str, paths: Sequence[str]) -> tuple[Frame, Selection]:
+        """What is read of cards: fields that may be read in the clear somewhere."""
+        outer = Frame(self.plan, entity, self.env, action="list")
+        return outer, self._selection(outer, [self.visible_path(outer, text, "columns", FieldLevel.READ) for text in paths])
+
+    def lane(self, entity: str, by: str, key: str | None, **asked: Any) -> Page:
+        """A column of a board as a page of a list: with the column's cursor it goes on where the board ended."""
+        return self.list(entity, where=(in_lane(self, by, key),), **asked)
 
     def tab_counts(self, entity: str, view: ListView, *, filters: Sequence[Filter] = (), q: str | None = None,
                    cap: int = COUNT_CAP) -> Mapping[str, Count]:

@@ -97,8 +97,23 @@ def summed(reader: Reader, frame: Frame, clauses: Sequence[Any], asked: Summing,
     return Summary(values[0], row[0], values[1] if asked.part else None, narrowed=work.narrowed())
 
 
+def adding(reader: Reader, frame: Frame, path: str) -> Reckoned:
+    """The sum of the field at ``path`` where it may be read, for who reckons it over rows of ``frame`` in a statement of his own."""
+    return _Work(reader, frame, [], False, reader.locale).reckoned(Measure("sum", path), "")
+
+
+def day_of(reader: Reader, frame: Frame, path: str, since: date, until: date) -> tuple[Any, Any, Any]:
+    """(stored value, its day in the tenant's zone, condition under which it may be read or None) of a date or an instant at ``path``; days
+    are right from ``since`` to ``until``. Invalid as for a bucket."""
+    work = _Work(reader, frame, [], False, reader.locale)
+    day = work._bucket(Bucket(path, "day", since, until))
+    found = reader.visible_path(frame, path, "date", FieldLevel.READ)
+    column = frame.column(found)
+    return column, column if found.field.type is FieldType.DATE else day, work.clauses[0] if work.clauses else None
+
+
 @dataclass(frozen=True)
-class _Reckoned:
+class Reckoned:
     """A measure as aggregate columns, how their results become its value, and how groups are ordered by it."""
 
     atoms: tuple[Any, ...]
@@ -122,10 +137,10 @@ class _Work:
 
     # -- measures
 
-    def reckoned(self, measure: Measure, part: str) -> _Reckoned:
+    def reckoned(self, measure: Measure, part: str) -> Reckoned:
         condition = condition_clause(self.reader.revision, self.frame.entity.address, part, self.frame.table, self.reader.env) if part else None
         if measure.how == "count":
-            return _Reckoned((sa.func.count() if condition is None else sa.func.count(sa.case((condition, 1))),), lambda found: int(found[0] or 0))
+            return Reckoned((sa.func.count() if condition is None else sa.func.count(sa.case((condition, 1))),), lambda found: int(found[0] or 0))
         path = self._path(measure.path, "measure")
         extreme = measure.how in ("min", "max")
         if path.field.encrypted or path.field.type not in (_NUMBERS | _DATES if extreme else _NUMBERS):
@@ -133,7 +148,7 @@ class _Work:
         column = self._readable_values(path, condition)
         if extreme:
             most = sa.func.min if measure.how == "min" else sa.func.max
-            return _Reckoned((most(column, type_=column.type),), lambda found: found[0], lambda c: most(c, type_=column.type))
+            return Reckoned((most(column, type_=column.type),), lambda found: found[0], lambda c: most(c, type_=column.type))
         return self._added(measure.how, path, column)
 
     def _readable_values(self, path: Path, condition: Any) -> Any:
@@ -144,7 +159,7 @@ class _Work:
         column = self.frame.column(path)
         return sa.type_coerce(sa.case((sa.and_(*conditions), column)), column.type) if conditions else column
 
-    def _added(self, how: str, path: Path, column: Any) -> _Reckoned:
+    def _added(self, how: str, path: Path, column: Any) -> Reckoned:
         scale = getattr(column.type, "scale", None) or 0
         exact = path.field.type in EXACT_TYPES
         halves = self._halves(column)
@@ -159,7 +174,7 @@ class _Work:
                 return (whole / many).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
             return _typed(whole, exact, scale)
 
-        return _Reckoned((sa.func.count(column), *halves), value)
+        return Reckoned((sa.func.count(column), *halves), value)
 
     def _halves(self, column: Any) -> tuple[Any, ...]:
         """The sum; on SQLite as two sums, upper first, the lower one never negative, so that they also order groups."""
@@ -172,7 +187,7 @@ class _Work:
 
     # -- groups
 
-    def groups(self, asked: Summing, kind: _Reckoned) -> Summary:
+    def groups(self, asked: Summing, kind: Reckoned) -> Summary:
         """One statement: rows grouped, the whole by window, the most of them kept, then the words of linked rows."""
         path = None if asked.bucket else self._path(asked.group, "group")
         key = self._bucket(asked.bucket) if asked.bucket else self._key(path)  # type: ignore[arg-type]

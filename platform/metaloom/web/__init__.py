@@ -9,6 +9,7 @@ import metaloom.web.people_page  # noqa: F401  (registers what people, roles and
 from metaloom.web import (
     access_page,
     action_page,
+    board_page,
     case_page,
     chain_page,
     changed_page,
@@ -53,7 +54,8 @@ def register_web(app: Flask) -> None:
     frame = Blueprint("frame", __name__)
     frame.get("/theme.css")(theme_css)
     app.register_blueprint(frame)
-    for page in (workbench, list_page, form_page, detail_page, action_page, lookup, file_page, import_page, many_page, saved_page, settings_page, message_page,
+    for page in (workbench, list_page, board_page, form_page, detail_page, action_page, lookup, file_page, import_page, many_page, saved_page, settings_page,
+                 message_page,
                  inbox_page, case_page, chain_page, changed_page, start_page, process_page, tool_page, version_page, ledger_page, access_page,
                  print_page, comment_page, rights_page, unmask_page, export_page):
         app.register_blueprint(page.blueprint)

@@ -58,6 +58,12 @@ def ask(entity: str, name: str, id: int | None = None) -> Any:
     return _dialog(pinned, definition, asked, row, None, (), verb=verb)
 
 
+def ask_about(pinned: Current, definition: Entity, name: str, row: Any, back: str) -> Any:
+    """The dialog of an action on ``row``, as ``ask`` gives it; afterwards on to ``back``."""
+    asked = input_asked(pinned.looking(), definition.address, name)
+    return _dialog(pinned, definition, asked, row, None, (), back=back)
+
+
 def _row_of(pinned: Current, entity: str, id: int | None, asked: InputAsked, verb: Verb | None) -> Any:
     """The record for the dialog; a verb of its own may ask for a right on another entity."""
     if verb is None:
@@ -89,7 +95,7 @@ def _row_for(pinned: Current, entity: str, id: int | None, permission: str) -> A
 
 
 def _dialog(pinned: Current, definition: Entity, asked: InputAsked, row: Any, sent: Any, problems: tuple[Problem, ...], status: int = 200, *,
-            verb: Verb | None = None) -> Any:
+            verb: Verb | None = None, back: str = "") -> Any:
     levels = dict.fromkeys(asked.fields, FieldLevel.WRITE)
     seen = look_before(pinned.looking(), definition.address, asked.name, row.id, pinned.conn) if row is not None and verb is None else Seen()
     values = {} if sent is not None or verb is not None else defaults_asked(pinned.looking(), definition.address, asked, row, pinned.conn)
@@ -105,7 +111,7 @@ def _dialog(pinned: Current, definition: Entity, asked: InputAsked, row: Any, se
     return make_response(render_template(
         "detail/ask.html", asked=asked, fields=fields, row=row, post=f"{where}/do/{asked.name}", rules=json.dumps(rules, ensure_ascii=False),
         version=request.form.get("_version") or (str(row.row_version) if row is not None else ""), key=request.form.get("_key") or secrets.token_hex(16),
-        reason=request.form.get("_reason", ""), next=request.form.get("_next") or request.args.get("next", ""), **_seen_words(pinned, seen),
+        reason=request.form.get("_reason", ""), next=back or request.form.get("_next") or request.args.get("next", ""), **_seen_words(pinned, seen),
         problems=[p.message.say(locale()) for p in problems if p.field not in asked.fields]), status)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from metaloom.command.dashboard import TASK, Aim, Figures, Point, arguments, words_of
-from metaloom.model import FieldType
+from metaloom.model import Field, FieldType
 from metaloom.record.encode import percent, words_for
 from metaloom.report import Span
 from metaloom.web.cells import Cell, cell_for, heads
@@ -87,7 +87,7 @@ class Drawing:
 
 def drawing(pinned: Current, made: Figures) -> Drawing:
     """The figures as they are shown."""
-    widget, say_number = made.widget, _sayer(pinned, made)
+    widget, say_number = made.widget, sayer(pinned, made.field)
     marks = _marks(pinned, made, say_number)
     series = tuple(Series(say(line.label) or say(widget.label), line.colour, tuple(
         _mark(pinned, point, _bucket_words(point.code, made.bucket), say_number) for point in line.points)) for line in made.lines)
@@ -108,8 +108,9 @@ def _t(key: str, **slots: object) -> str:
 # -- numbers
 
 
-def _sayer(pinned: Current, made: Figures) -> Any:
-    field, spoken = made.field, locale()
+def sayer(pinned: Current, field: Field | None) -> Any:
+    """From a value of ``field`` (None: of a count) to how people read it."""
+    spoken = locale()
     exact = words_for(pinned.catalog, field, spoken, zone=pinned.zone) if field is not None else lambda value: f"{value:,}"
 
     def said(value: Any) -> Said:

@@ -10,7 +10,7 @@ from pathlib import Path
 from metaloom.base.text import DEFAULT_LOCALE, LOCALES
 
 JS_WORDS = ("loading", "no_results", "js.failed", "js.offline", "js.leave", "js.upload_failed", "js.remove", "js.copied", "js.too_many_selected",
-            "js.selected", "js.search_hint", "js.required", "js.retry", "close")
+            "js.selected", "js.no_way", "js.search_hint", "js.required", "js.retry", "close")
 
 
 @cache

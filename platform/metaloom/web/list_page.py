@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -16,13 +17,15 @@ from metaloom.command.export_records import export_records
 from metaloom.command.long_export import how_many
 from metaloom.model import Action, FieldLevel
 from metaloom.web import i18n
+from metaloom.web.board_page import board_zone
+from metaloom.web.calendar_page import calendar_zone
 from metaloom.web.cells import HINTS, Head, heads
 from metaloom.web.chart import aim_words
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.drawn import drawn, framed, hole, pieces, zone
 from metaloom.web.frame import REFUSED, json_answer, toast
 from metaloom.web.list_rows import draw_rows
-from metaloom.web.listing import ListState, read_state, search_fields
+from metaloom.web.listing import BOARD, CALENDAR, TABLE, ListState, read_state, search_fields
 from metaloom.web.many_page import offered as offered_together
 from metaloom.web.own import own_of
 from metaloom.web.saved_page import default_address, opened_name
@@ -59,6 +62,10 @@ def show_list(entity: str, name: str = "main") -> Any:
         if wanted:
             return redirect(wanted)
     try:
+        if state.mode != TABLE:
+            answer = make_response(_drawn_around(pinned, state, VIEWS[state.mode](pinned, state), part))
+            answer.vary.add("HX-Request")
+            return answer
         page = pinned.reader.list(entity, sort=state.sort, cursor=state.cursor or None, limit=state.size, paths=_read_paths(pinned, state),
                                    **state.asked())
     except Invalid as refused:
@@ -69,8 +76,22 @@ def show_list(entity: str, name: str = "main") -> Any:
     return answer
 
 
+# The other ways to look at the rows, each drawn in the place of the table.
+VIEWS: dict[str, Callable[[Current, ListState], str]] = {BOARD: board_zone, CALENDAR: calendar_zone}
+
+
+def _drawn_around(pinned: Current, state: ListState, zone_html: str, part: bool) -> Any:
+    return zone_html if part else framed(_around(pinned, state, [], []), zone=zone_html)
+
+
+def _around(pinned: Current, state: ListState, bulk: list[Action], together: Any) -> Any:
+    """What surrounds the rows: title, search, tabs, tools."""
+    return pieces("list/page.html", zone_html=hole("zone"), fields=search_fields(pinned, state), bulk=bulk, together=together,
+                  crumbs=[(list_title(pinned, state), "")], aim=_aim_words(pinned, state), **_names(pinned, state), **_toolbar(pinned, state))
+
+
 # What the address of a list may ask for without anything that somebody typed: such pages are drawn once for each person.
-PLAIN_ARGS = frozenset({"tab", "cursor", "sort", "size"})
+PLAIN_ARGS = frozenset({"tab", "cursor", "sort", "size", "view"})
 
 
 def _answered(pinned: Current, state: ListState, page: Any, problems: list[str], part: bool) -> Any:
@@ -82,7 +103,8 @@ def _answered(pinned: Current, state: ListState, page: Any, problems: list[str],
     rows, cards = draw_rows(pinned, state, page.rows, columns, _row_words(), picks=bool(bulk or together), hints=hints) if page is not None else ("", "")
     prev, following = (page.prev_cursor, page.next_cursor) if page is not None else ("", "")
     key = (state.view.address, tuple(sorted((k, v) for k, v in state.args.items(multi=True) if k != "cursor")), state.size, state.density, state.columns,
-           tuple(state.widths.items()), state.default, page.paths if page is not None else (), page is not None and page.narrowed, bool(prev), bool(following))
+           tuple(state.widths.items()), state.default, state.modes,
+           page.paths if page is not None else (), page is not None and page.narrowed, bool(prev), bool(following))
     plain = bool(rows) and PLAIN_ARGS.issuperset(state.args)
     kept: Any = (lambda name, make: drawn(pinned, (name, *key), make)) if plain else (lambda name, make: make())
     table = kept("zone", lambda: zone("list/zone.html", **_zone_names(pinned, state, page, columns, problems)))
@@ -90,9 +112,7 @@ def _answered(pinned: Current, state: ListState, page: Any, problems: list[str],
                         next=escape(state.place + state.query(cursor=following)) if following else "")
     if part:
         return filled
-    around = kept("page", lambda: pieces("list/page.html", zone_html=hole("zone"), fields=search_fields(pinned, state), bulk=bulk, together=together,
-                                         crumbs=[(list_title(pinned, state), "")],
-                                         aim=_aim_words(pinned, state), **_names(pinned, state), **_toolbar(pinned, state)))
+    around = kept("page", lambda: _around(pinned, state, bulk, together))
     return framed(around, zone=filled)
 
 

@@ -22,6 +22,7 @@ from metaloom.web.cells import CODES, path_label, resolve
 from metaloom.web.current import Current, say
 from metaloom.web.frame import list_url
 
+TABLE, BOARD, CALENDAR = "table", "board", "calendar"
 PREFIX, FROM, TO = "f.", "~from", "~to"
 VALUES_MAX = 50
 ARG_MAX = 300
@@ -67,6 +68,8 @@ class ListState:
     aim: Aim | None = None
     widths: Mapping[str, int] = field(default_factory=dict)
     default: int = 0          # the kept list that this person wants to see first
+    mode: str = TABLE         # how the rows are looked at: one of ``modes``
+    modes: tuple[str, ...] = (TABLE,)
 
     @property
     def place(self) -> str:
@@ -104,10 +107,13 @@ def read_state(pinned: Current, address: str, name: str) -> ListState:
     size = args.get("size", type=int) or kept.get("size") or view.page_size
     wanted = args.get("cols", "").split(",") if args.get("cols") else kept.get("columns") or ()
     columns = tuple(p for p in wanted if p in view.columns) or None
+    modes = _modes(pinned, entity, view)
+    asked = args.get("view") or (kept.get("view") if aim is None else "")
     return ListState(entity, view, tuple(filters), args.get("q", "").strip(), tab,
                      tuple(s for s in args.get("sort", "").split(",") if s)[:4], args.get("cursor", ""), max(1, min(int(size), 200)),
                      args.get("archived") == "1", args, columns, kept.get("density", "normal"), aim,
-                     {path: width for path, width in (kept.get("widths") or {}).items() if path in view.columns}, kept.get("default") or 0)
+                     {path: width for path, width in (kept.get("widths") or {}).items() if path in view.columns}, kept.get("default") or 0,
+                     asked if asked in modes else TABLE, modes)
 
 
 def _aim(pinned: Current, address: str, name: str, args: MultiDict[str, str]) -> Aim | None:
@@ -118,6 +124,19 @@ def _aim(pinned: Current, address: str, name: str, args: MultiDict[str, str]) ->
     if (found.rows.entity, found.rows.list) != (address, name):
         raise NotFound
     return found
+
+
+def _modes(pinned: Current, entity: Entity, view: ListView) -> tuple[str, ...]:
+    """The ways in which this person may look at the list: a board of what may not be read is none."""
+    board = view.board is not None and pinned.plan.field_level_anywhere(entity.address, view.board.by) >= FieldLevel.READ
+    calendar = view.calendar is not None and in_clear(pinned, resolve(pinned, entity, view.calendar.date))
+    return (TABLE, *((BOARD,) if board else ()), *((CALENDAR,) if calendar else ()))
+
+
+def in_clear(pinned: Current, path: Path | None) -> bool:
+    """Whether the person reads the path in the clear in some row, every link of the way included."""
+    steps = [*((hop.entity, hop.field.name) for hop in path.hops), (path.entity, path.field.name)] if path is not None else []
+    return bool(steps) and all(pinned.plan.field_level_anywhere(*step) >= FieldLevel.READ for step in steps)
 
 
 def _preferences(pinned: Current, address: str, name: str) -> Mapping[str, Any]:

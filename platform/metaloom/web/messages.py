@@ -6,6 +6,8 @@ register({
     "web.bad_request": ("请求无法识别，数据没有变化。", "The request could not be understood; nothing was changed."),
     "web.csrf": ("页面已过期，数据没有变化。请刷新页面后重试。", "This page has expired; nothing was changed. Reload it and try again."),
     "web.too_large": ("上传的内容太大。", "The upload is too large."),
+    "web.no_way": ("没有操作能让它从“{here}”到“{there}”，卡片留在原处。",
+                   "Nothing that you may do leads from “{here}” to “{there}”; the card stays where it is."),
     "web.heading.400": ("请求无法识别", "The request could not be understood"),
     "web.heading.401": ("请先登录", "Please log in"),
     "web.heading.403": ("没有权限", "You may not do this"),

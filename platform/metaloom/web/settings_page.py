@@ -15,6 +15,7 @@ from metaloom.web.security import inside
 
 blueprint = Blueprint("settings", __name__)
 YEAR = 31_536_000
+VIEWS = ("table", "board", "calendar")
 DENSITIES = ("normal", "dense")
 PAGE_SIZES = (10, 20, 50, 100)
 COLUMNS_MAX = 60
@@ -33,7 +34,7 @@ def set_locale() -> Any:
 
 @blueprint.post("/settings/list/<entity>/<name>")
 def set_list(entity: str, name: str) -> Any:
-    """Columns, density and page size of one list, for this person."""
+    """Columns, density, page size and way of looking at one list, for this person."""
     pinned = current()
     pinned.entity(entity)
     view = pinned.catalog.lists.get(f"{entity}/{name}")
@@ -43,18 +44,20 @@ def set_list(entity: str, name: str) -> Any:
     assert visit is not None
     kept = dict(visit.preferences.get(f"list:{entity}/{name}") or {})
     if request.form.get("reset"):
-        kept = {name: kept[name] for name in ("default", "density") if name in kept}
+        kept = {name: kept[name] for name in ("default", "density", "view") if name in kept}
     if "density" in request.form:
         kept["density"] = request.form["density"] if request.form["density"] in DENSITIES else "normal"
     if "columns" in request.form:
         kept["columns"] = [path for path in request.form.getlist("columns") if path in view.columns][:COLUMNS_MAX]
     if request.form.get("size", "") in map(str, PAGE_SIZES):
         kept["size"] = int(request.form["size"])
+    if request.form.get("view", "") in VIEWS:
+        kept["view"] = request.form["view"]
     if "widths" in request.form:
         kept["widths"] = _widths(request.form["widths"], view.columns)
     pinned.release()
     site().logins.save_preference(pinned.tenant, visit.user_id, f"list:{entity}/{name}", kept or None)
-    if "widths" in request.form:
+    if "widths" in request.form or "view" in request.form:
         return "", 204
     if request.headers.get("HX-Request"):
         answer = make_response("", 204)

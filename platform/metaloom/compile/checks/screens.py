@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metaloom.compile.checks.look import NUMBERS, check_path, say, spot
+from metaloom.compile.checks.look import NUMBERS, check_path, follow, say, spot
 from metaloom.compile.context import Context
 from metaloom.compile.schema import _did_you_mean
 from metaloom.model import Catalog, Entity, Field, FieldType, ListView
@@ -10,6 +10,7 @@ from metaloom.model.access import STANDARD_ACTIONS
 from metaloom.model.entity import LIST_TYPES
 
 PAGES = ("workbench", "tasks", "chains", "changed_chains", "balances", "access", "rights")  # pages of the engine that a menu may name
+_DATES, _INSTANTS = frozenset({FieldType.DATE, FieldType.DATETIME}), frozenset({"created_at", "updated_at"})
 _SHAPELESS = frozenset({FieldType.CHILD, FieldType.JSON})
 
 
@@ -43,6 +44,69 @@ def _refuse(context: Context, view: ListView, field: Field | None, bad: bool, pa
     if bad and field is not None:
         kind = "encrypted" if field.encrypted else field.type
         say(context, "ML-SCREEN-001", spot(context, view.entity, *where), view.address, path=path, type=kind, what=what)
+
+
+def boards_have_columns(catalog: Catalog, context: Context) -> None:
+    """A board goes by the entity's own state or choice; its columns are values of it, its cards show fields, its sums are of numbers."""
+    for view in catalog.lists.values():
+        if view.board is None:
+            continue
+        entity, base = catalog.entities[view.entity], (*_base(view), "views", "board")
+        by = check_path(context, catalog, entity, view.board.by, spot(context, view.entity, *base, "by"), view.address)
+        if by is None and follow(catalog, entity, view.board.by)[2]:
+            continue                                            # reported by check_path
+        if by is None or by.type not in (FieldType.CHOICE, FieldType.STATE):
+            say(context, "ML-SCREEN-001", spot(context, view.entity, *base, "by"), view.address, path=view.board.by,
+                type=by.type if by is not None else view.board.by, what="the columns of a board")
+        else:
+            _known_values(catalog, context, view, by, view.board.only, (*base, "only"))
+        _shown_and_summed(catalog, context, view, entity, base, view.board.fields, view.board.sums)
+
+
+def calendars_have_days(catalog: Catalog, context: Context) -> None:
+    """A calendar goes by dates or instants; its entries show fields."""
+    for view in catalog.lists.values():
+        if view.calendar is None:
+            continue
+        entity, base = catalog.entities[view.entity], (*_base(view), "views", "calendar")
+        for key, path in (("date", view.calendar.date), ("until", view.calendar.until)):
+            if not path:
+                continue
+            field = check_path(context, catalog, entity, path, spot(context, view.entity, *base, key), view.address)
+            if follow(catalog, entity, path)[2]:
+                continue                                        # reported by check_path
+            if field is None and path.rpartition(".")[2] not in _INSTANTS or field is not None and (field.type not in _DATES or field.encrypted):
+                say(context, "ML-SCREEN-001", spot(context, view.entity, *base, key), view.address, path=path,
+                    type=field.type if field is not None else path, what="the days of a calendar")
+        _shown_and_summed(catalog, context, view, entity, base, view.calendar.fields, ())
+
+
+def _base(view: ListView) -> tuple[str, ...]:
+    return ("list",) if view.name == "main" else ("lists", view.name)
+
+
+def _known_values(catalog: Catalog, context: Context, view: ListView, by: Field, only: tuple[str, ...], where: tuple[str, ...]) -> None:
+    """``only`` names states, or items of the choices, that there are."""
+    lifecycle = catalog.lifecycles.get(view.entity)
+    state = by.type is FieldType.STATE
+    if state and lifecycle is None or not state and by.choices not in catalog.choices:
+        return                                                  # said elsewhere
+    known = [*lifecycle.states] if state and lifecycle is not None else [*catalog.choices[by.choices].items]
+    for name in only:
+        if name not in known:
+            say(context, "ML-REF-001", spot(context, view.entity, *where, name), view.address, what="state" if state else "choice", name=name,
+                hint=_did_you_mean(name, known))
+
+
+def _shown_and_summed(catalog: Catalog, context: Context, view: ListView, entity: Entity, base: tuple[str, ...], fields: tuple[str, ...],
+                      sums: tuple[str, ...]) -> None:
+    for path in fields:
+        field = _at(context, catalog, view, entity, path, (*base, "fields", path))
+        _refuse(context, view, field, field is not None and field.type in _SHAPELESS, path, (*base, "fields", path), "shown on a card")
+    for path in sums:
+        field = _at(context, catalog, view, entity, path, (*base, "sums", path))
+        bad = field is not None and (field.type not in NUMBERS or field.type is FieldType.RATE or field.encrypted)
+        _refuse(context, view, field, bad, path, (*base, "sums", path), "added up")
 
 
 def list_actions_exist(catalog: Catalog, context: Context) -> None:
