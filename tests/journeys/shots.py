@@ -121,6 +121,10 @@ def _of_list(page: Page, number: int, href: str) -> Iterator[tuple[str, Any]]:
     yield f"list{number}", lambda: page.goto(href)
     if page.locator("[data-more]").count():
         yield f"list{number}-search", lambda: page.click("[data-more]")
+    page.goto(href)
+    for view, there in page.eval_on_selector_all(".viewpick [data-view]", "links => links.map(a => [a.dataset.view, a.href])"):
+        if view != "table":
+            yield f"list{number}-{view}", lambda there=there: page.goto(there)
     yield f"list{number}-empty", lambda: page.goto(href + "?q=zzzzzz")
     page.goto(href)
     new, first = page.locator("a[href$='/new']").first, page.locator("table.sheet tbody a, .cards .t a").first

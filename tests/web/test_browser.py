@@ -467,3 +467,23 @@ def test_a_card_moves_by_its_menu_with_the_keyboard_and_on_a_phone(seen, live, t
     seen.click("#rowmenu [data-move-to=sent]")
     expect(seen.locator(f"[data-lane=sent] [data-card='{second}']")).to_have_count(1)
     assert seen.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page itself does not scroll sideways"
+
+
+def test_a_calendar_is_walked_by_month_and_a_chart_asked_anew_without_a_new_page(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/?view=calendar&at=2026-11-21")
+    expect(seen.locator(".calbar h2")).to_have_text("2026 年 11 月")
+    seen.click(".calbar [aria-label='往前']")
+    expect(seen.locator(".calbar h2")).to_have_text("2026 年 10 月")
+    assert "at=2026-10-01" in seen.url
+    seen.set_viewport_size({"width": 390, "height": 844})
+    assert seen.locator(".cal-names").is_hidden() and seen.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    seen.locator(".cal-day:not(.out) a.ev").first.click()
+    seen.wait_for_url(re.compile(r"/e/shop\.sale/\d+$"))
+    seen.set_viewport_size({"width": 1440, "height": 900})
+    seen.goto(f"{live}/alpha/e/shop.sale/?view=chart")
+    expect(seen.locator("[data-chart] canvas")).to_have_count(1)
+    seen.select_option(".chartpick [name=by]", "ordered_on")
+    seen.wait_for_url("**by=ordered_on**")
+    expect(seen.locator(".chartpick [name=unit]")).to_have_value("month")
+    expect(seen.locator("[data-chart] canvas")).to_have_count(1)

@@ -114,11 +114,11 @@ class Reader:
         row = self.conn.execute(sa.select(*sums).select_from(frame.source()).where(*clauses)).one()
         return dict(zip(columns, row, strict=True))
 
-    def summary(self, entity: str, summing: Summing, *, view: ListView | None = None, filters: Sequence[Filter] = (),
-                tab: str | None = None) -> Summary:
+    def summary(self, entity: str, summing: Summing, *, view: ListView | None = None, filters: Sequence[Filter] = (), q: str | None = None,
+                tab: str | None = None, archived: bool = False) -> Summary:
         """Sums over the rows of a list, in all or by group; see ``record.summary``. TooSlow when it takes longer than ``SECONDS_TO_SUM``."""
         self._permit(entity, "list")
-        frame, clauses, asked = self._rows(Asked(entity, view, tuple(filters), tab=tab))
+        frame, clauses, asked = self._rows(Asked(entity, view, tuple(filters), q, tab, archived))
         with limited(self.conn, SECONDS_TO_SUM):
             return summed(self, frame, clauses, summing, narrowed=asked.narrowed)
 

@@ -23,7 +23,6 @@ from metaloom.web.listing import ListState
 SPANS = ("month", "week", "day")
 SHOWN = {"month": 4, "week": 20, "day": 200}
 FIRST, LAST = date(1900, 1, 1), date(2999, 1, 1)
-MARKS = {"holiday": "calendar.off", "workday": "calendar.on", "half": "calendar.half"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def calendar_zone(pinned: Current, state: ListState) -> str:
         rows = here.rows if here is not None else 0
         mark = working.days.get(day, "")
         days.append(DayShown(day, _t(f"calendar.day.{day.weekday()}"), span == "month" and day.month != at.month, day == today, not working.works(day),
-                             _t(MARKS[mark]) if mark else "", rows, rows - len(cards), tuple(entries.of(row, day) for row in cards),
+                             _t(f"calendar.mark.{mark}") if mark else "", rows, rows - len(cards), tuple(entries.of(row, day) for row in cards),
                              state.place + state.query(view="calendar", span="day", at=day.isoformat())))
     steps = {name: state.place + state.query(view="calendar", span=span, at=day.isoformat()) for name, day in _steps(span, at, today).items()}
     spans = [(name, state.place + state.query(view="calendar", span=name, at=at.isoformat())) for name in SPANS]
@@ -118,7 +117,7 @@ def _steps(span: str, at: date, today: date) -> dict[str, date]:
 
 def _title(span: str, since: date, until: date, at: date) -> str:
     if span == "month":
-        return _t("calendar.month", year=at.year, month=at.month, name=at.strftime("%B"))
+        return _t("calendar.month", year=at.year, month=f"{at.month:02d}")
     return since.isoformat() if span == "day" else f"{since.isoformat()} – {until.isoformat()}"
 
 

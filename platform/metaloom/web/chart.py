@@ -135,11 +135,14 @@ def _short(value: Decimal, spoken: str) -> str:
 def _unit(made: Figures) -> str:
     if made.share is not None:
         return ""
-    if made.widget.unit:
-        return say(made.widget.unit)
-    if made.field is not None and made.field.type is FieldType.MONEY:
-        return "元" if made.field.currency == "CNY" and locale() == "zh" else made.field.currency
-    return say(made.field.unit) if made.field is not None and made.field.unit else ""
+    return say(made.widget.unit) if made.widget.unit else unit_words(made.field)
+
+
+def unit_words(field: Field | None) -> str:
+    """What stands behind values of ``field``; '' for a count."""
+    if field is not None and field.type is FieldType.MONEY:
+        return "元" if field.currency == "CNY" and locale() == "zh" else field.currency
+    return say(field.unit) if field is not None and field.unit else ""
 
 
 def _change(made: Figures, say_number: Any) -> Change | None:
@@ -171,12 +174,17 @@ def _marks(pinned: Current, made: Figures, say_number: Any) -> tuple[Mark, ...]:
         words = _t("board.rest") if point.rest else _t(f"board.age.{point.code}") if made.widget.type == "todo" else (
             say(labels[point.code]) if point.code in labels and not made.widget.group else point.words or _t("board.none"))
         found.append(_mark(pinned, point, words, say_number))
-    values = [m.value for m in found if m.value is not None]
+    return measured(found, of_first=made.widget.type == "funnel")
+
+
+def measured(marks: Sequence[Mark], *, of_first: bool = False) -> tuple[Mark, ...]:
+    """The marks with their share of the whole (``of_first``: of the first) and their length beside the largest."""
+    values = [m.value for m in marks if m.value is not None]
     largest, whole = max((abs(v) for v in values), default=0), sum(values)
-    if made.widget.type == "funnel":
-        whole = found[0].value or 0 if found else 0       # every step is held against the first
+    if of_first:
+        whole = marks[0].value or 0 if marks else 0
     positive = bool(values) and min(values) >= 0 and whole > 0
-    return tuple(_measured(m, largest, whole if positive else 0) for m in found)
+    return tuple(_measured(m, largest, whole if positive else 0) for m in marks)
 
 
 def _measured(mark: Mark, largest: float, whole: float) -> Mark:

@@ -24,8 +24,9 @@ from metaloom.web.chart import aim_words
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.drawn import drawn, framed, hole, pieces, zone
 from metaloom.web.frame import REFUSED, json_answer, toast
+from metaloom.web.list_chart import chart_zone
 from metaloom.web.list_rows import draw_rows
-from metaloom.web.listing import BOARD, CALENDAR, TABLE, ListState, read_state, search_fields
+from metaloom.web.listing import BOARD, CALENDAR, CHART, TABLE, ListState, read_state, search_fields
 from metaloom.web.many_page import offered as offered_together
 from metaloom.web.own import own_of
 from metaloom.web.saved_page import default_address, opened_name
@@ -77,7 +78,7 @@ def show_list(entity: str, name: str = "main") -> Any:
 
 
 # The other ways to look at the rows, each drawn in the place of the table.
-VIEWS: dict[str, Callable[[Current, ListState], str]] = {BOARD: board_zone, CALENDAR: calendar_zone}
+VIEWS: dict[str, Callable[[Current, ListState], str]] = {BOARD: board_zone, CALENDAR: calendar_zone, CHART: chart_zone}
 
 
 def _drawn_around(pinned: Current, state: ListState, zone_html: str, part: bool) -> Any:

@@ -22,7 +22,8 @@ from metaloom.web.cells import CODES, path_label, resolve
 from metaloom.web.current import Current, say
 from metaloom.web.frame import list_url
 
-TABLE, BOARD, CALENDAR = "table", "board", "calendar"
+TABLE, BOARD, CALENDAR, CHART = "table", "board", "calendar", "chart"
+CHARTED = frozenset({FieldType.CHOICE, FieldType.STATE, FieldType.BOOLEAN, FieldType.DATE, FieldType.DATETIME, *LINK_TYPES})
 PREFIX, FROM, TO = "f.", "~from", "~to"
 VALUES_MAX = 50
 ARG_MAX = 300
@@ -130,7 +131,20 @@ def _modes(pinned: Current, entity: Entity, view: ListView) -> tuple[str, ...]:
     """The ways in which this person may look at the list: a board of what may not be read is none."""
     board = view.board is not None and pinned.plan.field_level_anywhere(entity.address, view.board.by) >= FieldLevel.READ
     calendar = view.calendar is not None and in_clear(pinned, resolve(pinned, entity, view.calendar.date))
-    return (TABLE, *((BOARD,) if board else ()), *((CALENDAR,) if calendar else ()))
+    return (TABLE, *((BOARD,) if board else ()), *((CALENDAR,) if calendar else ()), *((CHART,) if chart_paths(pinned, entity, view) else ()))
+
+
+def chart_paths(pinned: Current, entity: Entity, view: ListView) -> tuple[str, ...]:
+    """By what of its own columns and search fields the list can be drawn as a chart for this person: codes, links, yes or no, days.
+
+    Nothing for entities of the engine, whose codes their own pages put into words.
+    """
+    if entity.storage != "table":
+        return ()
+    found = {text: resolve(pinned, entity, text) for text in (*view.columns, *view.search, *view.more)}
+    fitting = [(text, path) for text, path in found.items() if path is not None and path.field.type in CHARTED and not path.field.encrypted
+               and in_clear(pinned, path)]
+    return tuple(text for text, path in sorted(fitting, key=lambda one: one[1].field.type in LINK_TYPES))      # codes and days before people and things
 
 
 def in_clear(pinned: Current, path: Path | None) -> bool:

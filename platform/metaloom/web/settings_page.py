@@ -15,7 +15,7 @@ from metaloom.web.security import inside
 
 blueprint = Blueprint("settings", __name__)
 YEAR = 31_536_000
-VIEWS = ("table", "board", "calendar")
+VIEWS = ("table", "board", "calendar", "chart")
 DENSITIES = ("normal", "dense")
 PAGE_SIZES = (10, 20, 50, 100)
 COLUMNS_MAX = 60
