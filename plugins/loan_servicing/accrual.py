@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from metaloom.plugin.mass import Reckoned, Sql, Terms
+from metaloom.plugin.mass import Lines, Reckoned, Sql, Terms, Written
 
-CHANGE, REPAYMENT = "lending.loan_change", "lending.repayment"
+CHANGE, REPAYMENT, LOAN_DAY = "lending.loan_change", "lending.repayment", "lending.loan_day"
 BASES: Final = {"30/360": 360, "ACT/360": 360, "ACT/365": 365}
 """Days of a year by which broken time counts (domain specification §4.1)."""
 RATE_ONE: Final = 10**8
@@ -19,6 +19,8 @@ LARGEST: Final = 4 * 10**18
 """Half of what a whole number of the database holds: a product beyond it (millions at a high rate over years) is left to the fold."""
 CLEAN: Final = ("dpd", "non_accrual", "overdue_amount", "penalty_balance", "compound_balance", "book_overdue", "book_non_accrual",
                 "book_interest_overdue", "book_off_interest")
+BOOKED: Final = (("accrual", "interest"), ("accrual", "interest_back"), ("vat", "interest"), ("vat", "interest_back"))
+"""Events and amounts of the accounting rules that time moves for such a loan."""
 
 
 def as_agreed(terms: Terms, until: int, longest: int) -> Reckoned:
@@ -33,10 +35,26 @@ def as_agreed(terms: Terms, until: int, longest: int) -> Reckoned:
         {"stood": stood, "owed": owed, "tax_stood": tax_stood, "tax": tax,
          **{name: terms.of(name) for name in ("principal_balance", "risk_class", "book_income_interest", "book_vat_interest")}},
         where=[terms.of("status") == "normal", due >= until, through < terms.each, through >= until - longest,
-               *(terms.filled(terms.of(name), 0) == 0 for name in CLEAN),
+               *(terms.nothing(name) for name in CLEAN),
                terms.none(CHANGE, "loan", {"status": "applied"}), terms.none(REPAYMENT, "loan", {"kind": ["prepay", "settle"], "status": "posted"}),
                terms.row("status").in_(["not_due", "partial", "paid"]), terms.row("due_date") >= through, terms.row("start_date") < until],
-        having=[terms.sum(terms.case((bill.too_large, 1), other=0)) == 0, stood == terms.of("book_interest")])
+        having=[terms.sum(terms.case((bill.too_large, 1), other=0)) == 0, stood == terms.of("book_interest")],
+        rises={"moved": ("owed", "stood"), "tax_moved": ("tax", "tax_stood")})
+
+
+def written(lines: Lines, run: int | None) -> Written:
+    """The row of each day and what the last one leaves in the loan; ``sums`` as ``BOOKED`` has them."""
+    owed, moved, tax_moved = lines.of("owed"), lines.of("moved"), lines.of("tax_moved")
+    tax, taxed = lines.of("tax") - lines.of("tax_stood"), lines.of("book_vat_interest")
+    booked = (lines.most(moved, 0), lines.most(-moved, 0), lines.most(tax_moved, 0), lines.most(-tax_moved, 0))
+    return Written(
+        change={"accrued_through": lines.each, "accrued_interest": owed, "book_interest": owed,
+                "book_income_interest": lines.of("book_income_interest") + owed - lines.of("stood"),
+                "book_vat_interest": lines.case((tax == 0, taxed), other=lines.filled(taxed, 0) + tax)},
+        add={LOAN_DAY: {"loan": lines.id, "business_date": lines.each, "run": run, "accrued_interest": owed, "moved_interest": moved,
+                        "moved_income_interest": moved, "moved_vat_interest": lines.unless_zero(tax_moved), "penalty_balance": 0, "dpd": 0,
+                        "dpd_bucket": "current", **{name: lines.of(name) for name in ("principal_balance", "risk_class")}}},
+        sums={f"{event} {what}": one for (event, what), one in zip(BOOKED, booked, strict=True)})
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from metaloom.plugin.command import Values, Work
 from metaloom.plugin.ledger_posting import Happening
 from metaloom.plugin.mass import Chunk, Outcome, Posting
 
-from .accrual import as_agreed
+from .accrual import BOOKED, as_agreed, written
 from .balances import NAMES, Books
 from .cases import CHANGE, LOAN, LOAN_DAY, PROVISION, REPAYMENT, SNAPSHOT, bring_to
 from .day import DAY_COLUMNS, a_day, class_of, snapshot_of, worse
@@ -54,8 +54,6 @@ _CHANGED: Final = ("seq", "kind", "effective_on", "amount", "component", "period
 _BILL_ROW: Final = ("period_no", "seq", "start_date", "due_date", "principal", "interest", "balance", "penalty", "compound", "dpd", "status")
 BY_DAY_UP_TO: Final = 10
 """Missed days of one loan up to which each is booked by itself."""
-EARNED: Final = ("interest", "income_interest")
-"""What time moves in the books of a loan that pays as agreed."""
 LAGS_TOO_LONG: Final = 4000
 """Days that one run makes up for at most; more is a mistake in a date."""
 
@@ -72,7 +70,6 @@ class HeldBack(Exception):  # noqa: N818 - not an error: the reason why a loan w
 class Found:
     """What a chunk comes to. ``posts``: (day, event) → amounts."""
 
-    short: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     full: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     bills: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
     days: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
@@ -102,14 +99,19 @@ def day_end(chunk: Chunk) -> Outcome:
     if lagging:
         done = _short_way(chunk, max(min(lagging.values()), until - LAGS_TOO_LONG), until, found)
         _long_way(chunk, [loan for loan in chunk.ids if loan in lagging and loan not in done], until, found)
-    change: dict[str, Any] = {LOAN: [one for one in (found.short, found.full) if one.get("id")]}
+    change: dict[str, Any] = {LOAN: found.full} if found.full else {}
     if found.bills:
         change[INSTALMENT] = found.bills
-    run = chunk.cause[1] if chunk.cause[0] != LOAN else None
+    run = _run_of(chunk)
     found.figures["loans"] = len(lagging) - len(found.held)
     post = list(_postings(chunk, found, by_month=run is None))
     return Outcome(change=change, add={LOAN_DAY: {**found.days, "run": run}} if found.days.get("loan") else {}, post=post,
                    held=found.held, figures=dict(found.figures))
+
+
+def _run_of(chunk: Chunk) -> int | None:
+    """None where a command on the loan makes up for its days: then the vouchers are the loan's own."""
+    return chunk.cause[1] if chunk.cause[0] != LOAN else None
 
 
 def _postings(chunk: Chunk, found: Found, *, by_month: bool) -> Iterator[Posting]:
@@ -141,41 +143,16 @@ def _postings(chunk: Chunk, found: Found, *, by_month: bool) -> Iterator[Posting
 
 def _short_way(chunk: Chunk, since: int, until: int, found: Found) -> set[int]:
     """Does what the database can reckon from the running bills alone; the ids of the loans that are done."""
-    told = chunk.reckon(INSTALMENT, "loan", range(since + 1, until + 1), lambda terms: as_agreed(terms, until, LAGS_TOO_LONG))
-    ids, days, owed = told["id"], told["each"], told["owed"]
-    last = [place for place, day in enumerate(days) if day == until]
-    begun = {0, *(place + 1 for place in last)}
-    moved, taxed = _by_day(owed, told["stood"], begun), any(told["tax"])
-    tax_moved = _by_day(told["tax"], told["tax_stood"], begun) if taxed else []
-    found.days |= {"loan": ids, "business_date": days, "accrued_interest": owed, "moved_interest": moved, "moved_income_interest": moved[:],
-                   "principal_balance": told["principal_balance"], "risk_class": told["risk_class"], "penalty_balance": [0] * len(ids), "dpd": [0] * len(ids),
-                   "dpd_bucket": ["current"] * len(ids), **{f"moved_{name}": [None] * len(ids) for name in DAY_COLUMNS if name not in EARNED}}
-    if taxed:
-        found.days["moved_vat_interest"] = [one or None for one in tax_moved]
-    for event, all_days in (("accrual", moved), ("vat", tax_moved)):
-        for day, amounts in _of_days(days, all_days):
-            for name, amount in (("interest", sum(one for one in amounts if one > 0)), ("interest_back", -sum(one for one in amounts if one < 0))):
-                if amount:
-                    found.post(day, event, {name: amount})
-    done = [ids[place] for place in last]
-    accrued = [owed[place] for place in last]
-    found.short |= {"id": done, "accrued_through": [until] * len(done), "accrued_interest": accrued, "book_interest": accrued[:],
-                    "book_income_interest": [told["book_income_interest"][place] + owed[place] - told["stood"][place] for place in last]}
-    if taxed:
-        found.short["book_vat_interest"] = [told["book_vat_interest"][place] + told["tax"][place] - told["tax_stood"][place] for place in last]
-    found.figures["days"] += len(days)
-    found.figures["accrued"] += len(done)
-    return set(done)
-
-
-def _by_day(sums: Sequence[int], stood: Sequence[int], begun: set[int]) -> list[int]:
-    """What moved on each day; ``begun``: the places at which another loan begins."""
-    return [one - (stood[place] if place in begun else sums[place - 1]) for place, one in enumerate(sums)]
-
-
-def _of_days(days: Sequence[int], amounts: Sequence[int]) -> Iterator[tuple[int, Sequence[int]]]:
-    different = sorted(set(days)) if amounts else []
-    yield from ((day, amounts if len(different) == 1 else [amount for amount, on in zip(amounts, days, strict=True) if on == day]) for day in different)
+    run = _run_of(chunk)
+    done = chunk.settle(INSTALMENT, "loan", range(since + 1, until + 1), lambda terms: as_agreed(terms, until, LAGS_TOO_LONG),
+                        lambda lines: written(lines, run))
+    for day, sums in done.sums.items():
+        for (event, what), amount in zip(BOOKED, sums.values(), strict=True):
+            if amount:
+                found.post(day, event, {what: amount})
+    found.figures["days"] += done.lines
+    found.figures["accrued"] += len(done.ids)
+    return set(done.ids)
 
 
 # -- the long way: the whole history

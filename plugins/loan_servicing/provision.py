@@ -69,7 +69,7 @@ def provision(chunk: Chunk) -> Outcome:
     rates, closed = rates_of(chunk.settings), _closed_until(chunk)
     since = {row["id"]: _since(row, closed) for row in _each(chunk)}
     mornings = [_morning(end) for end in month_ends(min(since.values()), until)]
-    days = _by_loan(chunk.rows(LOAN_DAY, "loan", ("business_date", "principal_balance", "risk_class"), where={"business_date": mornings or [0]}))
+    days = _by_loan(chunk.rows(LOAN_DAY, "loan", ("business_date", "principal_balance", "risk_class"), where={"business_date": mornings}))
     decided = _by_loan(chunk.rows(CHANGE, "loan", ("kind", "effective_on", "seq", "amount"),
                                   where={"kind": ["provision", "write_off"], "status": "applied"}))
     since |= _kept_since(chunk, since, days, until)

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,12 @@ import sqlalchemy as sa
 
 from metaloom import schema_change
 from metaloom.base.errors import Busy, NotPossible
+from metaloom.base.text import Text
 from metaloom.command import handle_part, handle_run, move_business_date, rerun_failed, run_command, system_context
 from metaloom.compile import Source
 from metaloom.job import parts, run_due
 from metaloom.plugin import PluginFault
+from metaloom.plugin.mass import Outcome, Reckoned, Written
 from metaloom.plugin.registry import Place
 from metaloom.record import mass
 from tests.command.club import TODAY, sources
@@ -372,5 +374,55 @@ def test_a_function_writes_what_it_declared_and_nothing_else(hall):
             unit = Unit(hall.system, conn, "test", hall.clock.now())
             declared, _ = run_mass.mass_of(hall.registry, "club_mass.wrong")
             outcome = run_mass.Outcome(change={"club.member": {"id": [1], name: [100]}})
-            run_mass._check(unit, declared, [1], outcome)
+            run_mass._check(unit, declared, chunk_of(run_mass, unit, declared, [1]), outcome)
 
+
+def chunk_of(run_mass, unit, declared, ids):
+    near = run_mass.mass.equal(unit.revision, unit.entity(declared.on), {"id": ids})
+    return run_mass.PluginChunk(unit, declared, ids, near, date(2026, 1, 1), None, ("club.member", ids[0]))
+
+
+def test_what_the_database_settles_is_written_once_as_declared_and_not_held_back(hall):
+    members = hall.members(3)
+    hall.next_day()
+    hall.work()
+    run_mass = sys.modules["metaloom.command.run_mass"]
+    from metaloom.command.unit import Unit
+    told = []
+
+    def stored(entity, **where):
+        table = hall.tenant.revision().tables.of(entity)
+        with hall.tenant.read() as conn:
+            return conn.execute(sa.select(table).where(*(table.c[name] == value for name, value in where.items()))).mappings().all()
+
+    def settled(change, add, ids=members[:2]):
+        with hall.tenant.write() as conn:
+            unit = Unit(hall.system, conn, "test", hall.clock.now())
+            declared, _ = run_mass.mass_of(hall.registry, "club_mass.daily")
+            chunk = chunk_of(run_mass, unit, declared, ids)
+            done = chunk.settle("club.fee", "member", range(1, 4), lambda terms: Reckoned(
+                {"fees": terms.sum(terms.row("amount")), "none": terms.number(0), "so_far": terms.sum(terms.row("amount")) * terms.each},
+                rises={"more": ("so_far", "none")}),
+                lambda lines: Written({name: lines.of("so_far") for name in change}, {"club.fee": {
+                    "member": lines.id, "amount": lines.of("more"), "memo": "settled", **dict.fromkeys(add)}}, {"all": lines.of("more")}))
+            told.append((done, chunk.written))
+            run_mass._check(unit, declared, chunk, Outcome(held={ids[0]: Text("否", "No")}) if not change else Outcome())
+
+    for wrong in ((["status"], []), (["fee"], []), (["balance"], ["paid"])):
+        with pytest.raises(PluginFault, match="may not"):
+            settled(*wrong)
+    with pytest.raises(PluginFault, match="is settled"):
+        settled([], [])
+    assert not stored("club.fee", memo="settled")
+    before = {row["member_id"]: int(row["amount"] * 100) for row in stored("club.fee")}
+    versions = {row["id"]: row["row_version"] for row in stored("club.member")}
+    settled(["balance"], [])
+    done, written = told[-1]
+    assert (list(done.ids), done.lines) == (members[:2], 6) and len(written[0]["settled"][0]) >= 64
+    assert done.sums == {each: {"all": sum(before[one] for one in members[:2])} for each in (1, 2, 3)}
+    rows = sorted((row["member_id"], int(row["amount"] * 100)) for row in stored("club.fee", memo="settled"))
+    assert rows == sorted((one, before[one]) for one in members[:2] for _ in range(3))
+    for one in members:
+        row, = stored("club.member", id=one)
+        changed = one in members[:2]
+        assert (row["row_version"] - versions[one], int(row["balance"] * 100)) == (int(changed), before[one] * (3 if changed else 1))

@@ -26,7 +26,7 @@ from metaloom.model import Entity, Field
 from metaloom.plugin import PluginFault
 from metaloom.plugin.declaration import MassDeclaration
 from metaloom.plugin.doors import DOORS
-from metaloom.plugin.mass import Mass, Outcome, Posting, Reckoned, Terms
+from metaloom.plugin.mass import Lines, Mass, Outcome, Posting, Reckoned, Settled, Terms, Written
 from metaloom.plugin.registry import Registry
 from metaloom.record import mass
 from metaloom.storage import violation
@@ -56,6 +56,7 @@ class PluginChunk:
         self._unit, self._declared, self._clauses = unit, declared, clauses
         self._entity = unit.entity(declared.on)
         self.ids, self.day, self.company_id, self.cause = ids, day, company_id, cause
+        self.settled, self.written = set[int](), list[Mapping[str, Any]]()
 
     @cached_property
     def columns(self) -> Mapping[str, list[Any]]:
@@ -71,12 +72,28 @@ class PluginChunk:
         clauses = [*near, *self._clauses] if len(ids) == len(self.ids) else [mass.among(unit.revision, mass.column(unit.revision, self._entity, "id")[0], ids)]
         return mass.kept(mass.read(unit.conn, unit.revision, self._entity, ("id", *(fields or self._declared.read)), clauses), "id", ids)
 
-    def reckon(self, entity: str, link: str, each: Sequence[int], say: Callable[[Terms], Reckoned]) -> Mapping[str, list[Any]]:
-        unit = self._unit
+    def settle(self, entity: str, link: str, each: Sequence[int], say: Callable[[Terms], Reckoned], write: Callable[[Lines], Written]) -> Settled:
+        unit, declared, changed = self._unit, self._declared, set[str]()
+
+        def checked(lines: Lines) -> Written:
+            asked = write(lines)
+            _allowed(unit, declared, "change", declared.on, set(asked.change), declared.change)
+            for address, fields in asked.add.items():
+                _allowed(unit, declared, "add", address, set(fields), declared.add)
+            changed.update(asked.change)
+            return asked
+
         reckoner = mass.Reckoner(unit.revision, self._entity, unit.entity(entity), link, unit.entity, (self.ids[0], self.ids[-1]), each)
-        said = say(reckoner)
-        found = mass.reckon(unit.conn, unit.revision, reckoner, said.what, said.where, said.having, self._clauses)
-        return mass.kept(found, "id", self.ids)
+        how = mass.Settling(unit.revision, self._entity, unit.entity, unit.now, unit.ctx.actor.user_id)
+        found, digest = mass.settle(unit.conn, how, reckoner, say(reckoner), checked, self._clauses)
+        if not set(found.ids) <= set(self.ids):
+            raise Busy      # one that came after the lock was taken: its row may be changing, so the whole chunk is tried again
+        _compute(unit, self._entity, {"id": list(found.ids), **{name: [] for name in changed}}, self.company_id)
+        for one in found.ids if unit.memory else ():
+            rows.forget(unit, declared.on, one)
+        self.settled.update(found.ids)
+        self.written.append({"settled": [digest]})
+        return found
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -121,11 +138,12 @@ def run_mass(unit: Unit, name: str, clauses: Sequence[Any], *, day: date, compan
         return Done((), {}, {}, ())
     crash_point("mass.after_lock")
     try:
-        outcome = function(PluginChunk(unit, declared, ids, clauses, day, company_id, cause))
-        _check(unit, declared, ids, outcome)
+        chunk = PluginChunk(unit, declared, ids, clauses, day, company_id, cause)
+        outcome = function(chunk)
+        _check(unit, declared, chunk, outcome)
     except mass.NoColumn as error:
         raise PluginFault(declared.plugin, f"{declared.address}: {error}") from error
-    written = _write(unit, declared, outcome, company_id)
+    written = [*chunk.written, *_write(unit, declared, outcome, company_id)]
     crash_point("mass.after_write")
     _post_all(unit, declared, outcome.post, day, company_id, cause)
     crash_point("mass.after_post")
@@ -145,21 +163,26 @@ def bring_up(unit: Unit, name: str, record_id: int, *, day: date, company_id: in
     parts.let_go(unit.conn, name, declared.on, record_id)
 
 
-def _check(unit: Unit, declared: MassDeclaration, ids: Sequence[int], outcome: Any) -> None:
-    """Entities and fields as declared, columns of one length, held records of the chunk."""
+def _check(unit: Unit, declared: MassDeclaration, chunk: PluginChunk, outcome: Any) -> None:
+    """Entities and fields as declared, columns of one length, held records of the chunk that were not settled."""
     if not isinstance(outcome, Outcome):
         raise PluginFault(declared.plugin, f"{declared.address} returned no Outcome")
     for what, said, allowed in (("change", _changes(outcome), declared.change), ("add", outcome.add.items(), declared.add)):
         for address, columns in said:
-            fields = set(columns) - ({"id"} if what == "change" else set())
-            if not fields <= set(allowed.get(address, ())) or (what == "change" and "id" not in columns):
-                raise PluginFault(declared.plugin, f"{declared.address} may not {what} {sorted(fields)} of {address}")
+            if what == "change" and "id" not in columns:
+                raise PluginFault(declared.plugin, f"{declared.address} may not change {sorted(columns)} of {address} without ids")
+            _allowed(unit, declared, what, address, set(columns) - ({"id"} if what == "change" else set()), allowed)
             if len({len(one) for one in columns.values() if isinstance(one, list)}) > 1:
                 raise PluginFault(declared.plugin, f"{declared.address}: the columns of {address} have different lengths")
-            if what == "change":
-                _refuse_what_is_not_its_own(unit, declared, unit.entity(address), fields)
-    if not set(outcome.held) <= set(ids):
-        raise PluginFault(declared.plugin, f"{declared.address} holds back what is not in its chunk")
+    if not set(outcome.held) <= set(chunk.ids) - chunk.settled:
+        raise PluginFault(declared.plugin, f"{declared.address} holds back what is not in its chunk, or is settled")
+
+
+def _allowed(unit: Unit, declared: MassDeclaration, what: str, address: str, fields: set[str], allowed: Mapping[str, Sequence[str]]) -> None:
+    if not fields <= set(allowed.get(address, ())):
+        raise PluginFault(declared.plugin, f"{declared.address} may not {what} {sorted(fields)} of {address}")
+    if what == "change":
+        _refuse_what_is_not_its_own(unit, declared, unit.entity(address), fields)
 
 
 def _changes(outcome: Outcome) -> list[tuple[str, Mapping[str, list[Any]]]]:

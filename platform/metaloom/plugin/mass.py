@@ -9,7 +9,7 @@ A column is a list, one place for each record, and holds what a machine reckons 
 * a date: its ordinal (``date.toordinal()``); a boolean: 0 or 1; a link: the id of its target;
 * a text or a choice: the text. None where the record has no value.
 
-The function is ``(chunk) -> Outcome``. It holds nothing outside the chunk, writes nothing itself, and gives the same for the same
+The function is ``(chunk) -> Outcome``. It holds nothing outside the chunk, writes nothing but by ``settle`` and its outcome, and gives the same for the same
 chunk whatever its size: a chunk in which a record fails is cut in two until the record stands alone, which is then held back with the
 reason while the rest goes on.
 """
@@ -31,8 +31,29 @@ Sql = Any
 """A SQLAlchemy expression of whole numbers or texts, in the units of a column. Whole numbers are divided with ``//``."""
 
 
-class Terms(Protocol):
-    """What the arithmetic of :meth:`Chunk.reckon` is written in."""
+class Arithmetic(Protocol):
+    """What values are put together with, beside ``+ - * //`` and comparisons."""
+
+    def case(self, *pairs: tuple[Sql, Sql], other: Sql) -> Sql:
+        """The value of the first condition that holds; the conditions after it are not looked at."""
+
+    def least(self, one: Sql, two: Sql) -> Sql: ...
+    def most(self, one: Sql, two: Sql) -> Sql: ...
+    def filled(self, said: Sql, value: Any) -> Sql:
+        """The value where there is none."""
+
+    def unless_zero(self, said: Sql) -> Sql:
+        """Nothing where it is zero."""
+
+    def number(self, value: int) -> Sql:
+        """A whole number that may be large."""
+
+    def roughly(self, said: Sql) -> Sql:
+        """As a binary fraction, to guard a product before it is taken in whole numbers."""
+
+
+class Terms(Arithmetic, Protocol):
+    """What the arithmetic of :meth:`Chunk.settle` is written in."""
 
     @property
     def each(self) -> Sql:
@@ -40,6 +61,9 @@ class Terms(Protocol):
 
     def of(self, field: str) -> Sql:
         """A field of the record."""
+
+    def nothing(self, field: str) -> Sql:
+        """Whether a number, exact decimal or boolean of the record is empty, zero or false."""
 
     def row(self, field: str) -> Sql:
         """A field of one of its rows."""
@@ -53,28 +77,47 @@ class Terms(Protocol):
     def sum(self, said: Sql) -> Sql:
         """Over the rows of the record."""
 
-    def case(self, *pairs: tuple[Sql, Sql], other: Sql) -> Sql:
-        """The value of the first condition that holds; the conditions after it are not looked at."""
-
-    def least(self, one: Sql, two: Sql) -> Sql: ...
-    def most(self, one: Sql, two: Sql) -> Sql: ...
-    def filled(self, said: Sql, value: Any) -> Sql:
-        """The value where there is none."""
-
-    def number(self, value: int) -> Sql:
-        """A whole number that may be large."""
-
-    def roughly(self, said: Sql) -> Sql:
-        """As a binary fraction, to guard a product before it is taken in whole numbers."""
-
 
 @dataclass(frozen=True)
 class Reckoned:
-    """``what``: name → expression over the record, a sum over its rows among them; ``where``: of the record and each row; ``having``: of the sums."""
+    """``what``: name → expression over the record, a sum over its rows among them; ``where``: of the record and each row; ``having``: of the sums.
+    ``rises``: name → (name of ``what``, name of where it begins): by how much it rose since the number before, on the first line of a record
+    since its beginning."""
 
     what: Mapping[str, Sql]
     where: Sequence[Sql] = ()
     having: Sequence[Sql] = ()
+    rises: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+
+class Lines(Arithmetic, Protocol):
+    """What was reckoned, a line for each record and number."""
+
+    @property
+    def id(self) -> Sql: ...
+    @property
+    def each(self) -> Sql: ...
+    def of(self, name: str) -> Sql:
+        """A value of ``what`` or ``rises``."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What becomes of the lines, in the units of a column, an expression or the same for all. ``change``: fields of the record, from its line
+    for the last number; ``add``: entity → fields of a new row for each line; ``sums``: name → number, added up for each number."""
+
+    change: Mapping[str, Any]
+    add: Mapping[str, Mapping[str, Any]]
+    sums: Mapping[str, Sql]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """``ids``: the records that were settled; ``lines``: how many there were; ``sums``: number → name → sum."""
+
+    ids: Sequence[int]
+    lines: int
+    sums: Mapping[int, Mapping[str, int]]
 
 
 class Chunk(Protocol):
@@ -106,10 +149,11 @@ class Chunk(Protocol):
     def read(self, ids: Sequence[int], fields: Sequence[str] = ()) -> Columns:
         """Declared fields (default: all) and ``id`` of some records of the chunk."""
 
-    def reckon(self, entity: str, link: str, each: Sequence[int], say: Callable[[Terms], Reckoned]) -> Columns:
-        """Arithmetic done by the database: the records of the chunk beside the rows of another entity whose ``link`` points to them, one line
-        for each record and each number of ``each`` for which the conditions hold, by id and number; ``id`` and ``each`` stand beside what was
-        asked for. A record without such rows has no line."""
+    def settle(self, entity: str, link: str, each: Sequence[int], say: Callable[[Terms], Reckoned], write: Callable[[Lines], Written]) -> Settled:
+        """Arithmetic done and written by the database, in one statement on PostgreSQL: the records of the chunk beside the rows of another entity
+        whose ``link`` points to them, one line for each record and each number of ``each`` (rising) for which the conditions hold. A record
+        without such rows has no line and stays as it is; one with lines has one for the last number. It is written at once, in the transaction
+        of the chunk; a record that was settled cannot be held back."""
 
     def linked(self, entity: str, fields: Sequence[str], ids: Sequence[int]) -> Mapping[int, tuple[Any, ...]]:
         """Rows of another entity by their id, as tuples of ``fields``."""

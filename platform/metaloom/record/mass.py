@@ -7,15 +7,19 @@ PostgreSQL takes a column as one array; SQLite takes the rows one after another 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from hashlib import sha256
 from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from metaloom.base.errors import NotFound
 from metaloom.model import Entity, Field
+from metaloom.plugin.mass import Reckoned, Settled, Written
 from metaloom.record.paths import UnknownPath, column_of, field_of
 from metaloom.storage.types import BigInt, ExactDecimal, Flag, IsoDate, LongText, ShortText, UtcDateTime
 
@@ -57,11 +61,41 @@ def read(conn: sa.Connection, revision: Any, entity: Entity, names: Sequence[str
     return {name: values or [] for name, values in zip(names, row, strict=True)}
 
 
-class Reckoner:
+class _Arithmetic:
+    """Implements :class:`metaloom.plugin.mass.Arithmetic`."""
+
+    def __init__(self, dialect: str) -> None:
+        self._dialect = dialect
+
+    def case(self, *pairs: tuple[Any, Any], other: Any) -> Any:
+        return sa.case(*pairs, else_=other)
+
+    def least(self, one: Any, two: Any) -> Any:
+        return (sa.func.least if self._dialect == "postgresql" else sa.func.min)(one, two, type_=sa.BigInteger())
+
+    def most(self, one: Any, two: Any) -> Any:
+        return (sa.func.greatest if self._dialect == "postgresql" else sa.func.max)(one, two, type_=sa.BigInteger())
+
+    def filled(self, said: Any, value: Any) -> Any:
+        return sa.func.coalesce(said, value)
+
+    def unless_zero(self, said: Any) -> Any:
+        return sa.func.nullif(said, 0, type_=sa.BigInteger())
+
+    def number(self, value: int) -> Any:
+        return sa.literal(value, sa.BigInteger)
+
+    def roughly(self, said: Any) -> Any:
+        return sa.cast(said, sa.Double)
+
+
+class Reckoner(_Arithmetic):
     """Implements :class:`metaloom.plugin.mass.Terms` and makes the statement."""
 
     def __init__(self, revision: Any, entity: Entity, rows: Entity, link: str, entities: Callable[[str], Entity], bounds: tuple[int, int],
                  each: Sequence[int]) -> None:
+        super().__init__(revision.dialect)
+        self.numbers = each
         self._revision, self._entity, self._rows, self._entities, self._bounds = revision, entity, rows, entities, bounds
         self._record = revision.tables.of(entity.address)
         self._row = revision.tables.of(rows.address).alias("r")
@@ -94,53 +128,137 @@ class Reckoner:
         there = sa.select(place).where(place.between(*self._bounds), *equal(self._revision, found, where))
         return self._record.c.id.not_in(there)
 
+    def nothing(self, field: str) -> Any:
+        place, kind = column(self._revision, self._entity, field)
+        if kind == "flag":
+            return sa.func.coalesce(place, sa.false(), type_=place.type).is_(sa.false())
+        return sa.func.coalesce(sa.type_coerce(place, sa.Integer), 0) == 0
+
     def sum(self, said: Any) -> Any:
         return sa.cast(sa.func.sum(said), sa.BigInteger)
 
-    def case(self, *pairs: tuple[Any, Any], other: Any) -> Any:
-        return sa.case(*pairs, else_=other)
-
-    def least(self, one: Any, two: Any) -> Any:
-        return (sa.func.least if self._revision.dialect == "postgresql" else sa.func.min)(one, two, type_=sa.BigInteger())
-
-    def most(self, one: Any, two: Any) -> Any:
-        return (sa.func.greatest if self._revision.dialect == "postgresql" else sa.func.max)(one, two, type_=sa.BigInteger())
-
-    def filled(self, said: Any, value: Any) -> Any:
-        return sa.func.coalesce(said, value)
-
-    def number(self, value: int) -> Any:
-        return sa.literal(value, sa.BigInteger)
-
-    def roughly(self, said: Any) -> Any:
-        return sa.cast(said, sa.Double)
-
-    def query(self, what: Mapping[str, Any], where: Sequence[Any], having: Sequence[Any], clauses: Sequence[Any]) -> Any:
-        """Columns ``id``, ``each`` and what is wanted; on PostgreSQL as arrays in one row."""
-        postgresql, record = self._revision.dialect == "postgresql", self._record
-        near = self._row.c[self._near.name]
+    def query(self, said: Reckoned, clauses: Sequence[Any]) -> Any:
+        """Columns c0 (id), c1 (number), then ``what`` and ``rises``, in the order of both."""
+        record, near = self._record, self._row.c[self._near.name]
         origin = record.join(self._row, sa.and_(near == record.c.id, near.between(*self._bounds))).join(self._series, sa.true())
         for link, table in self._linked.items():
             origin = origin.join(table, table.c.id == column(self._revision, self._entity, link)[0])
         by = [record.c.id, *(table.c.id for table in self._linked.values()), self.each]
-        said = [one.label(f"c{place}") for place, one in enumerate(what.values(), 2)]
-        query = sa.select(record.c.id.label("c0"), self.each.label("c1"), *said).select_from(origin).where(
-            record.c.id.between(*self._bounds), *clauses, *where).group_by(*by).having(sa.and_(sa.true(), *having)).order_by(record.c.id, self.each)
-        if not postgresql:
-            return query
-        inner = query.subquery()
-        return sa.select(*(sa.func.array_agg(sa.cast(one, sa.BigInteger) if isinstance(one.type, sa.Numeric) else one, type_=sa.ARRAY(sa.Integer))
-                           for one in inner.c))
+        wanted = [one.label(f"c{place}") for place, one in enumerate(said.what.values(), 2)]
+        found = sa.select(record.c.id.label("c0"), self.each.label("c1"), *wanted).select_from(origin).where(
+            record.c.id.between(*self._bounds), *clauses, *said.where).group_by(*by).having(sa.and_(sa.true(), *said.having)).order_by(record.c.id, self.each)
+        if not said.rises:
+            return found
+        inner, places = found.subquery("reckoned"), {name: f"c{place}" for place, name in enumerate(said.what, 2)}
+        rises = [(inner.c[places[of]] - self._before(inner, places[of], places[first])).label(f"c{place}")
+                 for place, (of, first) in enumerate(said.rises.values(), 2 + len(places))]
+        return sa.select(*inner.c, *rises).order_by(inner.c.c0, inner.c.c1)
+
+    def _before(self, inner: Any, name: str, first: str) -> Any:
+        if len(self.numbers) == 1:
+            return inner.c[first]
+        return sa.func.coalesce(sa.func.lag(inner.c[name]).over(partition_by=inner.c.c0, order_by=inner.c.c1), inner.c[first])
 
 
-def reckon(conn: sa.Connection, revision: Any, reckoner: Reckoner, what: Mapping[str, Any], where: Sequence[Any], having: Sequence[Any],
-           clauses: Sequence[Any]) -> Columns:
+class ReckonedLines(_Arithmetic):
+    """Implements :class:`metaloom.plugin.mass.Lines` over the query of a :class:`Reckoner`."""
+
+    def __init__(self, dialect: str, said: Reckoned, place: Any) -> None:
+        super().__init__(dialect)
+        self.id, self.each = place.c.c0, place.c.c1
+        self._said = dict(zip((*said.what, *said.rises), list(place.c)[2:], strict=True))
+
+    def of(self, name: str) -> Any:
+        return self._said[name]
+
+
+def reckon(conn: sa.Connection, reckoner: Reckoner, said: Reckoned, clauses: Sequence[Any]) -> Columns:
     """What the database makes of the records, as columns with ``id`` and ``each``."""
-    names, query = ("id", "each", *what), reckoner.query(what, where, having, clauses)
-    if revision.dialect == "postgresql":
-        return {name: values or [] for name, values in zip(names, conn.execute(query).one(), strict=True)}
-    found = conn.execute(query).all()
+    names, found = ("id", "each", *said.what, *said.rises), conn.execute(reckoner.query(said, clauses)).all()
     return dict(zip(names, map(list, zip(*found, strict=True)), strict=True)) if found else {name: [] for name in names}
+
+
+@dataclass(frozen=True)
+class Settling:
+    """What :func:`settle` must know beside the arithmetic. ``entities``: by address; ``now`` and ``user_id`` stand in the reserved columns."""
+
+    revision: Any
+    entity: Entity
+    entities: Callable[[str], Entity]
+    now: datetime
+    user_id: int | None
+
+
+def settle(conn: sa.Connection, how: Settling, reckoner: Reckoner, said: Reckoned, write: Callable[[Any], Written],
+           clauses: Sequence[Any]) -> tuple[Settled, str]:
+    """Reckons, adds the rows and changes the records: what came of it, and SHA-256 digests of the lines. On PostgreSQL one statement; SQLite
+    writes nothing inside a query, so the rows go through here. ValueError when a record has lines and none for the last number."""
+    dialect, last = how.revision.dialect, reckoner.numbers[-1]
+    query = reckoner.query(said, clauses)
+    place = query.cte("lines") if dialect == "postgresql" else query.subquery("lines")
+    lines = ReckonedLines(dialect, said, place)
+    asked = write(lines)
+    adding = [_adding(how, how.entities(address), fields, place) for address, fields in asked.add.items()]
+    table, changed = _changing(how, asked.change)
+    version = {"row_version": table.c.row_version + 1}
+    told = sa.select(lines.each, sa.func.count(), *(sa.cast(sa.func.sum(one), sa.BigInteger) for one in asked.sums.values())
+                     ).group_by(lines.each).order_by(lines.each)
+    if dialect == "postgresql":
+        changing = table.update().where(table.c.id == lines.id, lines.each == last).values({**changed, **version})
+        writing = (*(into.insert().from_select(list(names), rows).cte(f"added{n}") for n, (into, names, rows) in enumerate(adding)), changing.cte("changed"))
+        found = conn.execute(told.add_columns(sa.func.array_agg(lines.id, type_=sa.ARRAY(sa.BigInteger)), _digest(lines)).add_cte(*writing)).all()
+        ids, digest = next((row[-2] for row in found if row[0] == last), []), " ".join(row[-1] for row in found)
+    else:
+        read, found = reckon(conn, reckoner, said, clauses), conn.execute(told).all()
+        new = [(into, [dict(zip(names, row, strict=True)) for row in conn.execute(rows)]) for into, names, rows in adding]
+        wanted = sa.select(lines.id, *changed.values()).select_from(place).where(lines.each == last)
+        then = [dict(zip(("n_id", *(f"n_{name}" for name in changed)), row, strict=True)) for row in conn.execute(wanted)]
+        for into, rows in (one for one in new if one[1]):      # everything is read before anything is written
+            conn.execute(into.insert(), rows)
+        if then:
+            conn.execute(table.update().where(table.c.id == sa.bindparam("n_id")).values(
+                {**{name: sa.bindparam(f"n_{name}", type_=table.c[name].type) for name in changed}, **version}), then)
+        ids, digest = [one for one, number in zip(read["id"], read["each"], strict=True) if number == last], sha256(repr(read).encode()).hexdigest()
+    if any(row[1] > len(ids) for row in found):
+        raise ValueError("a record has lines and none for the last number")
+    sums = {row[0]: dict(zip(asked.sums, row[2:2 + len(asked.sums)], strict=True)) for row in found}
+    return Settled(ids, sum(row[1] for row in found), sums), digest
+
+
+def _digest(lines: ReckonedLines) -> Any:
+    line, by_id = sa.literal_column("CAST(lines AS text)", sa.Text), aggregate_order_by(sa.literal_column("';'"), lines.id)
+    told = sa.func.convert_to(sa.func.string_agg(line, by_id), sa.literal_column("'UTF8'"))
+    return sa.func.encode(sa.func.sha256(told), sa.literal_column("'hex'"))
+
+
+def _adding(how: Settling, entity: Entity, fields: Mapping[str, Any], lines: Any) -> tuple[Any, tuple[str, ...], Any]:
+    """The table, the columns and the query of what goes into them."""
+    table = how.revision.tables.of(entity.address)
+    fixed = {"row_version": 1, "created_at": how.now, "created_by": how.user_id, "updated_at": how.now, "updated_by": how.user_id}
+    places = [(*column(how.revision, entity, name), value) for name, value in fields.items()]
+    values = [*(_as_kept(value, table.c[name], "", how.revision.dialect) for name, value in fixed.items()),
+              *(_as_kept(value, place, kind, how.revision.dialect) for place, kind, value in places)]
+    return table, (*fixed, *(place.name for place, *_ in places)), sa.select(*values).select_from(lines).order_by(lines.c.c0, lines.c.c1)
+
+
+def _changing(how: Settling, fields: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The table of the records and column → value."""
+    table = how.revision.tables.of(how.entity.address)
+    values = {place.name: _as_kept(value, place, kind, how.revision.dialect)
+              for name, value in fields.items() for place, kind in [column(how.revision, how.entity, name)]}
+    stamp = {name: _as_kept(value, table.c[name], "", how.revision.dialect) for name, value in (("updated_at", how.now), ("updated_by", how.user_id))}
+    return table, {**values, **stamp}
+
+
+def _as_kept(value: Any, place: Any, kind: str, dialect: str) -> Any:
+    """An expression or a plain value in the units of a column, as the column keeps it."""
+    if isinstance(value, sa.ClauseElement):
+        if dialect == "postgresql":
+            return _in(value, place, kind)
+        return sa.type_coerce(sa.func.date(value + 1721424.5) if kind == "date" else value, place.type)
+    if value is not None and kind in ("exact", "date", "flag"):
+        value = Decimal(value).scaleb(-place.type.scale) if kind == "exact" else date.fromordinal(value) if kind == "date" else bool(value)
+    return sa.literal(value, place.type)
 
 
 def _out(place: sa.Column[Any], kind: str, dialect: str) -> sa.ColumnElement[Any]:
