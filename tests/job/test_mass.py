@@ -274,6 +274,28 @@ def test_a_part_that_others_are_in_the_way_of_is_no_deadly_one(hall, monkeypatch
 
 
 @pytest.mark.parametrize("hall", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
+def test_a_part_that_the_database_ends_again_and_again_is_cut_in_two(hall, monkeypatch):
+    """Not on SQLite, which ends nobody."""
+    members = hall.members(SIZE)
+    hall.next_day()
+    step = sys.modules["metaloom.command.mass_step"]
+    truth, ended = step._end, []
+
+    def end(going, job_step, part, done, conn, *, keep):
+        if part.size == SIZE:
+            ended.append(part.attempts)
+            conn.exec_driver_sql("SET LOCAL statement_timeout = '20ms'")
+            conn.exec_driver_sql("SELECT pg_sleep(2)")
+        truth(going, job_step, part, done, conn, keep=keep)
+
+    monkeypatch.setattr(step, "_end", end)
+    hall.finish(40)
+    run, = hall.runs("club.day", company_id=hall.north)
+    assert (run["status"], run["failed"], ended) == ("done", 0, [1, 2, 3]), hall.errors(run["id"])
+    right(hall, members, 1)
+
+
+@pytest.mark.parametrize("hall", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
 def test_rows_that_point_to_a_locked_record_may_come_meanwhile(hall):
     """Not on SQLite, which locks no rows: the keys of a range are left free, as those of a record in a command are."""
     first, *_ = hall.members(2)

@@ -32,7 +32,7 @@ from metaloom.job.parts import Part
 from metaloom.job.runs import RunEnded
 from metaloom.model import JobStep
 from metaloom.plugin.registry import Registry, installed
-from metaloom.storage import Tenant, after_commit, bell, outbox
+from metaloom.storage import CutOff, Tenant, after_commit, bell, outbox
 
 log = logging.getLogger(__name__)
 
@@ -131,9 +131,9 @@ def _part(going: Going, step: JobStep, part: Part) -> None:
         _perform(going, step, part)
     except (LeaseLost, RunEnded):
         raise
-    except Busy:
+    except Busy as busy:                   # a part that the database ended may be too large: such tries count, and it is cut in two
         with going.ctx.tenant.write() as conn:
-            parts.put_back(conn, part)
+            parts.put_back(conn, part, counts=isinstance(busy, CutOff))
         raise
     except Exception as error:
         if not isinstance(error, MetaloomError):

@@ -68,10 +68,10 @@ def finish(conn: sa.Connection, part: Part, *, done: int, failed: int, figures: 
         state="done", done=done, failed=failed, figures=dict(figures) or None, lease_until=None, finished_at=utc_now(), updated_at=utc_now())), part)
 
 
-def put_back(conn: sa.Connection, part: Part) -> None:
-    """The part waits again for whoever comes next, with all its tries: others were in the way, nobody died at it."""
+def put_back(conn: sa.Connection, part: Part, *, counts: bool) -> None:
+    """The part waits again for whoever comes next. ``counts``: the try counts as one at which a worker died; it does not where others were in the way."""
     _must_hit(conn.execute(run_part.update().where(*_mine(part)).values(
-        state="waiting", lease_until=None, attempts=run_part.c.attempts - 1, updated_at=utc_now())), part)
+        state="waiting", lease_until=None, attempts=run_part.c.attempts - (0 if counts else 1), updated_at=utc_now())), part)
 
 
 def split(conn: sa.Connection, part: Part, middle: int, first: int, second: int) -> None:

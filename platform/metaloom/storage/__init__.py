@@ -8,7 +8,7 @@
 """
 
 from metaloom.storage.apart import apart
-from metaloom.storage.failures import Contended, Violation, violation
+from metaloom.storage.failures import Contended, CutOff, Violation, violation
 from metaloom.storage.files import FileStore, StoredFile
 from metaloom.storage.hooks import after_commit
 from metaloom.storage.revisions import Revision, TenantBroken
@@ -18,7 +18,7 @@ from metaloom.storage.tables import Tables
 from metaloom.storage.tenancy import Tenancy, Tenant, TenantClosed, together
 
 __all__ = [
-    "Contended", "FileStore", "Revision", "Secrets", "Settings", "StoredFile", "Tables", "Tenancy", "Tenant",
+    "Contended", "CutOff", "FileStore", "Revision", "Secrets", "Settings", "StoredFile", "Tables", "Tenancy", "Tenant",
     "TenantBroken", "TenantClosed", "Violation",
     "WrongKey", "after_commit", "apart", "together", "violation",
 ]

@@ -17,12 +17,17 @@ register({
 })
 
 _CONTENTION = ("40001", "40P01")
-_BUSY = ("55P03", "57P01", "57P02", "57P03", "57014", "53300", "53400", "25006", "25P03")
+_BUSY = ("55P03", "53300", "53400", "25006")
+_CUT_OFF = ("57P01", "57P02", "57P03", "57014", "25P03", "53200")
 _FULL = ("53100", "53200")
 
 
 class Contended(Busy):
     """Two transactions got in each other's way; the whole unit may be tried again at once (a bounded number of times)."""
+
+
+class CutOff(Busy):
+    """The database ended the work in its midst: cancelled, too long, out of memory, connection lost. It may be the work itself that is too much."""
 
 
 def answered(error: BaseException) -> Busy | None:
@@ -34,9 +39,11 @@ def answered(error: BaseException) -> Busy | None:
     state = getattr(error.orig, "sqlstate", None) or ""
     if state in _CONTENTION:
         return Contended()
+    if state in _CUT_OFF or state.startswith("08") or error.connection_invalidated:
+        return CutOff(message("storage.full") if state in _FULL else None)
     if state in _FULL:
         return Busy(message("storage.full"))
-    if state in _BUSY or state.startswith("08") or error.connection_invalidated:
+    if state in _BUSY:
         return Busy()
     return _answered_sqlite(error) if isinstance(error, OperationalError) else None
 
