@@ -6,13 +6,18 @@ from random import Random
 from typing import Any
 
 from tests.storm.conftest import SEED
-from tests.storm.mutants import MUTANTS, main
+from tests.storm.mutants import MUTANTS, main, misplaced
 
 SHORT, FEW = ("keys", "stale", "rights", "refusals", "reversal", "oldest", "fences", "hanging"), 3
 
 
 def test_there_are_enough_and_no_two_are_one() -> None:
     assert len({one.name for one in MUTANTS}) == len({one.changes for one in MUTANTS}) == len(MUTANTS) >= 30
+
+
+def test_each_finds_the_words_that_it_changes() -> None:
+    """In every run, not only in those that draw it."""
+    assert misplaced() == []
 
 
 def test_some_mutants_are_caught(world: Any) -> None:
