@@ -17,7 +17,7 @@ from .limits import restore, take_back
 from .replan import ALLOCATION, INSTALMENT, LOAN, REPAYMENT, ZERO, store
 from .standing import agreement_of, book_columns, books_standing, cents, money, txns_of
 
-SNAPSHOT, CHANGE, LOAN_DAY = "lending.term_snapshot", "lending.loan_change", "lending.loan_day"
+SNAPSHOT, CHANGE, LOAN_DAY, MONEY = "lending.term_snapshot", "lending.loan_change", "lending.loan_day", "lending.other_money"
 PROVISION = "lending.loan_provision"
 LEG = "platform.ledger_leg"
 ACCOUNTS = {"1303.01": "normal", "1303.02": "overdue", "1303.03": "non_accrual", "1132.01": "interest", "1132.02": "interest_overdue", "1221": "fee",
@@ -155,6 +155,8 @@ def finish(work: Work, case: Case, txns: Sequence[Txn], stands: Books, before: L
     life = case.on(case.today, txns)
     work.require(life.shortfall <= before.shortfall, ("已退还的溢缴款不足以覆盖，请先冲正退款。", "Overpayment that was refunded would no longer be covered; "
                                                       "reverse the refund first."))
+    if life.asset < before.asset:
+        _asset_unsold(work, case)
     wanted = books_of(life, case.today)
     book(work, case, _steps(work, stands, wanted), case.today, cause)
     loan = work.get(LOAN, case.loan["id"])
@@ -171,6 +173,14 @@ def finish(work: Work, case: Case, txns: Sequence[Txn], stands: Books, before: L
     return life
 
 
+def _asset_unsold(work: Work, case: Case) -> None:
+    """Refused where an asset that the loan is about to give back is sold, or its sale waits. The repossession is locked first: so does a sale."""
+    taken = work.find(CHANGE, {"loan": case.loan["id"], "kind": "repossess"}, lock=True)
+    sold = work.find(MONEY, {"asset": [row["id"] for row in taken], "status": ["submitted", "posted"]}, limit=1)
+    work.require(not sold, ("这样处理后该贷款的以物抵债不再成立，而抵债资产已登记处置；请先冲正或退回处置。",
+                            "The loan would no longer hold the asset taken in payment, whose sale is entered; reverse the sale or send it back first."))
+
+
 def mirrored(work: Work, books: Books, voucher: int) -> Books:
     """What stands after the mirror of an entry: each of its legs taken back."""
     amounts = {name: getattr(books, name) for name in NAMES}
@@ -182,5 +192,5 @@ def mirrored(work: Work, books: Books, voucher: int) -> Books:
     return Books(**amounts)
 
 
-__all__ = ["CHANGE", "INSTALMENT", "LOAN", "LOAN_DAY", "PROVISION", "REPAYMENT", "SNAPSHOT", "ZERO", "Case", "book", "bring_to", "catch_up", "finish",
+__all__ = ["CHANGE", "INSTALMENT", "LOAN", "LOAN_DAY", "MONEY", "PROVISION", "REPAYMENT", "SNAPSHOT", "ZERO", "Case", "book", "bring_to", "catch_up", "finish",
            "mirrored", "open_case", "provide_first", "standing_books"]

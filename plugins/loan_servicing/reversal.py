@@ -31,9 +31,6 @@ def _give_back(work: Work, repayment: Values) -> None:
 
 def _reverse(work: Work, entity: str, record: Values) -> Values:
     loan = work.lock(LOAN, record["loan"])
-    if entity == CHANGE and record["kind"] == "repossess":
-        sold = work.find("lending.other_money", {"asset": record["id"], "status": ["submitted", "posted"]}, limit=1)
-        work.require(not sold, ("该抵债资产已登记处置，请先冲正或退回处置。", "The sale of the asset is entered; reverse it or send it back first."))
     if loan["status"] == "written_off" or record["kind"] in ALLOWANCE:
         loan = provide_first(work, loan)
     case = open_case(work, loan)

@@ -74,6 +74,8 @@ def _asset(work: Work, money: Values) -> Values:
     loan = work.get("lending.loan", asset["loan"])
     work.require(asset["kind"] == "repossess" and asset["status"] == "applied" and loan["company"] == money["company"],
                  ("请选择本公司已生效的以物抵债。", "Choose a repossession of this company that is in force."))
+    work.require(loan["book_asset"] >= asset["amount"], ("后来的交易使该以物抵债不再成立，账面上没有该资产。",
+                                                         "What happened to the loan since undid the repossession; the books hold no such asset."))
     work.require(asset["effective_on"] <= money["moved_on"], ("处置日期早于收取该资产的日期。", "The asset was sold before it was taken."))
     return asset
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible
+from metaloom_plugins.loan_servicing.holding import RECEIVABLE
 from tests.plugins.lender import Lender
 from tests.plugins.loan_servicing.books import books_agree
 from tests.plugins.loan_servicing.days import as_the_fold_says, end_day, runs, tick
@@ -169,4 +170,42 @@ def test_an_asset_is_taken_for_a_loan_that_earns_no_more_and_what_is_left_of_the
     end_day(shop)
     assert runs(shop)[-1]["status"] == "done"
     as_the_fold_says(shop)
+    books_agree(shop)
+
+
+def taken_for_all_that_is_owed(shop: Lender) -> tuple[int, int, int]:
+    """A loan with a fee that is due, whose asset is worth to the cent what the books hold; the loan, its fee, its repossession."""
+    loan = shop.loan()
+    fee = change(shop, loan, "fee", amount=D("500.00"))
+    end_day(shop)
+    row = shop.row("loan", loan)
+    assert row["book_fee"] == D("500.00")
+    return loan, fee, change(shop, loan, "repossess", amount=sum(row[f"book_{name}"] for name in RECEIVABLE))
+
+
+def test_nothing_before_a_repossession_is_reversed_once_its_asset_is_sold(both_lenders: Lender) -> None:
+    """Without the fee the asset would be worth more than the loan, and 1441 be credited a second time."""
+    shop = both_lenders
+    before = shop.account("1441")
+    loan, fee, taken = taken_for_all_that_is_owed(shop)
+    held = shop.row("loan_change", taken)["amount"]
+    sale = shop.create("finance", "other_money", {"kind": "asset_sold", "amount": held, "asset": taken})
+    shop.do("finance", "other_money", sale, "submit_money")
+    for _ in ("submitted", "posted"):
+        legs, row = len(shop.rows("platform.ledger_leg")), shop.row("loan", loan)
+        for undone in (fee, taken):
+            with pytest.raises(NotPossible, match="已登记处置|sale is entered"):
+                shop.do("fincheck", "loan_change", undone, "reverse_change", {}, "费用登记有误")
+        assert (len(shop.rows("platform.ledger_leg")), shop.row("loan", loan), shop.row("loan_change", fee)["status"]) == (legs, row, "applied")
+        if shop.row("other_money", sale)["status"] == "submitted":
+            shop.do("fincheck", "other_money", sale, "post_money")
+    assert shop.account("1441") == before
+    shop.do("fincheck", "other_money", sale, "reverse_money", {}, "成交取消")
+    shop.do("fincheck", "loan_change", fee, "reverse_change", {}, "费用登记有误")
+    assert (shop.account("1441"), shop.row("loan", loan)["status"]) == (before, "normal")
+    books_agree(shop)
+    with pytest.raises(NotPossible, match="不再成立|undid the repossession"):
+        shop.do("finance", "other_money", shop.create("finance", "other_money", {"kind": "asset_sold", "amount": held, "asset": taken}), "submit_money")
+    shop.do("fincheck", "loan_change", taken, "reverse_change", {}, "抵债协议被撤销")
+    assert shop.account("1441") == before
     books_agree(shop)
