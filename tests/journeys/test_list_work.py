@@ -105,8 +105,8 @@ def bring_a_workbook_in_and_take_it_back(shop: str, page: Any) -> None:
     page.goto(f"{shop}/e/shop.buyer/?q=刘备")
     assert titles(page) == ["刘备"]
     page.goto(f"{shop}/e/shop.buyer/imports")
-    page.click("form[data-confirm] button")
-    expect(page.locator("table.sheet form[data-confirm]")).to_have_count(0)
+    page.click("form[data-ask] button")
+    expect(page.locator("table.sheet form[data-ask]")).to_have_count(0)
     page.goto(f"{shop}/e/shop.buyer/?q=刘备")
     assert titles(page) == []
 
@@ -132,7 +132,7 @@ def compare_and_restore(shop: str, page: Any) -> None:
     page.click("text=版本对比")
     page.wait_for_selector("#version-a")
     expect(page.locator("table.compare tbody")).to_contain_text("年末回访")
-    page.click("form[data-confirm] button")
+    page.click("form[data-ask] button")
     page.wait_for_url("**tab=history")
     page.click("[role=tab] >> nth=0")
     expect(page.locator("#tabpanel")).to_contain_text("年末回访")
