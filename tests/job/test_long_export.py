@@ -3,12 +3,15 @@
 import io
 import os
 import signal
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import openpyxl
 import pytest
 import sqlalchemy as sa
 
+from metaloom import schema_change
 from metaloom.base.crash import POINTS
 from metaloom.base.errors import LoginRequired, NotAllowed, NotFound, NotPossible
 from metaloom.command import (
@@ -26,11 +29,14 @@ from metaloom.command import limits as limits_module
 from metaloom.command import long_export as module
 from metaloom.command.long_export import how_many
 from metaloom.command.session import Pinned
+from metaloom.compile import Source
 from metaloom.job import run_due
 from metaloom.record import Filter
 from metaloom.storage.sealed_files import PIECE, Damaged, SealedFiles
+from metaloom.storage.types import utc_now
+from tests.command.club import sources
 from tests.forked import Forked
-from tests.job.hall import Hall
+from tests.job.hall import JOBS, Hall
 
 MEMBER = "club.member"
 CHILD = """
@@ -81,7 +87,7 @@ def as_person(hall, name="clerk"):
 
 def ask(hall, name="clerk", format="csv", **asked):
     pinned = as_person(hall, name)
-    about, _ = how_many(pinned, MEMBER, **{key: value for key, value in asked.items() if key in ("filters", "q")})
+    about, _ = how_many(pinned, MEMBER, **{key: value for key, value in asked.items() if key in ("filters", "q", "view")})
     return begin_export(pinned, MEMBER, format=format, name=f"members.{format}", about=about, locale="zh", **asked).id
 
 
@@ -194,6 +200,58 @@ def test_a_person_stripped_of_the_right_gets_nothing_made_and_nothing_handed_out
     assign_role(hall.system, user, "club.clerk", company=hall.south)
     with pytest.raises(NotPossible, match="export again"):
         fetch(hall, first, "leaver")
+
+
+WHERE_I_WORK = ("access:\n  clerk:\n    scope: company\n", "access:\n  clerk:\n    scope: expression\n    condition: \"company == user.company\"\n")
+
+
+def publish_changed(hall, *changes):
+    """The club anew, with some texts of its metadata changed."""
+    changed = []
+    for source in sources():
+        for was, now in changes if source.path == "club/desk/member/entity.yaml" else ():
+            assert was in source.text
+            source = replace(source, text=source.text.replace(was, now))
+        changed.append(source)
+    schema_change.publish(hall.tenant, (*changed, Source("pack", "club/jobs.yaml", JOBS)))
+
+
+@pytest.fixture
+def own_words(hall):
+    """A hall whose metadata the test may change; afterwards it is as it was."""
+    yield partial(publish_changed, hall)
+    publish_changed(hall)
+
+
+def test_a_person_who_moved_gets_no_rows_of_the_old_company_where_an_expression_says_which(hall, own_words):
+    """The words of the scope are the same, what they stand for is not."""
+    own_words(WHERE_I_WORK)
+    user = hall.add_person("mover", "club.clerk", hall.north, hall.desk)
+    id = ask(hall, "mover", paths=("name",))
+    work(hall)
+    assert run_of(hall, id)["rows"] == 30 and fetch(hall, id, "mover")
+    with hall.tenant.write() as conn:
+        table = hall.tenant.revision().tables.engine.user
+        conn.execute(table.update().where(table.c.id == user).values(company_id=hall.south))
+    with pytest.raises(NotPossible, match="export again"):
+        fetch(hall, id, "mover")
+    with hall.tenant.write() as conn:
+        conn.execute(table.update().where(table.c.id == user).values(company_id=hall.north))
+    assert fetch(hall, id, "mover")
+
+
+def test_a_list_that_is_removed_while_the_export_waits_is_not_exported_without_its_filter(hall, own_words):
+    own_words(("access:\n", "lists:\n  few: {label: {zh: 少数, en: Few}, filter: \"name == '=1+1'\", columns: [name]}\naccess:\n"))
+    few = hall.tenant.revision().catalog.lists[f"{MEMBER}/few"]
+    made = ask(hall, view=few, paths=("name",))
+    work(hall)
+    assert run_of(hall, made)["rows"] == 1
+    waiting = ask(hall, view=few, paths=("name",))
+    own_words()
+    work(hall)
+    run = run_of(hall, waiting)
+    assert (run["status"], run["file"]) == ("failed", None) and "列表已不存在" in run["sentence"]
+    assert fetch(hall, made), "what was made while there was such a list is as good as before"
 
 
 def test_an_account_that_is_switched_off_gets_nothing(hall):
@@ -317,6 +375,49 @@ def test_a_worker_that_slept_through_its_lease_hands_out_nothing(hall, monkeypat
     run = run_of(hall, id)
     assert run["status"] == "done" and [path.name for path in folder(hall).iterdir()] == [run["file"]]
     assert len([row for row in audited(hall, "export") if row["after"]["export"]["export"] == id]) == 1
+
+
+def seconds_left(hall):
+    """Of the lease of the one row that is being worked."""
+    row, = [row for row in hall.engine_rows("outbox") if row["state"] == "running"]
+    return (row["lease_until"] - utc_now_of(hall)).total_seconds()
+
+
+def utc_now_of(hall):
+    with hall.tenant.read() as conn:
+        return conn.scalar(sa.select(utc_now()))
+
+
+def test_the_lease_is_long_before_the_first_row_and_as_usual_from_then_on(hall, monkeypatch):
+    monkeypatch.setattr(module, "TICK_SECONDS", 0.0)
+    monkeypatch.setattr("metaloom.record.export.TELL_ROWS", 10)
+    seen, rows_of = [], module.export_rows
+
+    def looking(reader, *given, told, **asked):
+        def then(rows):
+            told(rows)
+            seen.append(seconds_left(hall))
+
+        seen.append(seconds_left(hall))
+        return rows_of(reader, *given, told=then, **asked)
+
+    monkeypatch.setattr(module, "export_rows", looking)
+    ask(hall)
+    work(hall)
+    assert 880 < seen[0] <= module.FIRST_ROW_SECONDS and len(seen) > 2 and all(100 < left <= 120 for left in seen[1:])
+
+
+def test_what_fails_after_the_file_counts_does_not_take_it_away(hall, monkeypatch):
+    finish = module._finish
+
+    def then_fails(*given):
+        finish(*given)
+        raise RuntimeError("the bell is away")
+
+    monkeypatch.setattr(module, "_finish", then_fails)
+    id = ask(hall, paths=("name",))
+    work(hall)
+    assert run_of(hall, id)["status"] == "done" and len(fetch(hall, id).splitlines()) == 31
 
 
 def test_a_worker_that_is_to_end_puts_it_back(hall, monkeypatch):

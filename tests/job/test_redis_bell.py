@@ -10,8 +10,10 @@ import rq
 from rq.serializers import JSONSerializer
 
 from metaloom.job.redis_queue import queue_name, ring_through, work
+from metaloom.plugin.registry import Registry
 from metaloom.storage import Tenancy, after_commit, bell
 from metaloom.storage.outbox import put
+from metaloom.worker import process
 from tests.job.test_outbox import _Tables, add, states
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -25,9 +27,9 @@ def ringing(settings, redis_url):
     tenancy.close()
 
 
-def working(tenancy, handlers, sweep_seconds):
+def working(tenancy, handlers, sweep_seconds, **more):
     stopping = threading.Event()
-    thread = threading.Thread(target=work, args=(tenancy, handlers), kwargs={"stopping": stopping, "sweep_seconds": sweep_seconds})
+    thread = threading.Thread(target=work, args=(tenancy, handlers), kwargs={"stopping": stopping, "sweep_seconds": sweep_seconds, **more})
     thread.start()
     return stopping, thread
 
@@ -64,6 +66,47 @@ def test_the_bell_reaches_a_worker_through_redis(ringing):
         bell.local.set()
         thread.join(10)
     assert states(tenant) == {"done": 2}
+
+
+def test_what_is_slow_is_not_done_in_the_queued_job_and_stops_nothing_else(ringing):
+    """A queued job is ended after ten minutes, and while it runs no other ring is answered."""
+    tenant = ringing.create("ringing", "x")
+    seen, go_on = [], threading.Event()
+
+    def long(_, row):
+        seen.append((row.key, threading.current_thread().name))
+        assert go_on.wait(30)
+
+    handlers = {"note": lambda _, row: seen.append((row.key, threading.current_thread().name)), "long": long}
+    with tenant.write() as conn:
+        put(conn, _Tables, kind="long", payload={}, key="file")
+    stopping, thread = working(ringing, handlers, 60, slow=("long",))
+    silence = ring_through(ringing.settings)
+    bell_local = bell.local
+    try:
+        assert until(lambda: seen, 10) and seen == [("file", "metaloom-slow-worker")]
+        time.sleep(1.0)
+        bell.local = threading.Event()                          # as if the changes came from another process
+        change(tenant, "a")
+        assert until(lambda: len(seen) == 2, 10) and seen[1] == ("a", "metaloom-bell")
+        with tenant.write() as conn:
+            put(conn, _Tables, kind="long", payload={}, key="another")
+        change(tenant, "b")
+        assert until(lambda: len(seen) == 3, 10) and seen[2][0] == "b", "the ring answered what is quick alone"
+    finally:
+        bell.local = bell_local
+        silence()
+        go_on.set()
+        stopping.set()
+        bell.local.set()
+        thread.join(10)
+
+
+def test_a_worker_process_leaves_exports_to_a_thread_of_their_own(monkeypatch, ringing):
+    given = {}
+    monkeypatch.setattr(process, "work_with_bell", lambda tenancy, handlers, **more: given.update(more, handlers=handlers))
+    process.work(ringing, Registry(()), stopping=threading.Event())
+    assert "export.run" in given["slow"] and set(given["slow"]) <= set(given["handlers"])
 
 
 def test_many_rings_are_one_waiting_job_that_carries_only_the_tenant(ringing, redis_url):

@@ -25,6 +25,7 @@ from metaloom.base.crash import crash_point
 from metaloom.base.errors import Busy, LoginRequired, MetaloomError, NotAllowed, NotFound, NotPossible
 from metaloom.base.messages import Message, message, register
 from metaloom.command.context import ActionDone, Context, Saved
+from metaloom.command.environment import user_values
 from metaloom.command.export_records import EXPORT, facts_of, question_told
 from metaloom.command.handle_call import system_context
 from metaloom.command.limits import limit
@@ -52,6 +53,8 @@ DOWNLOAD = "export_download"
 COUNT_MAX = 100_000
 OPEN_MAX, KEPT_MAX = 3, 20
 TICK_SECONDS = 1.0
+FIRST_ROW_SECONDS = 900
+"""So long a statement may think before its first row; from the first tick on the lease is the usual one."""
 TRIES = 5
 ROW_KEPT, ORPHAN_SECONDS = timedelta(days=30), 24 * 3600
 QUESTION, KEY = "platform.export/question", "platform.export/key"
@@ -70,6 +73,7 @@ register({
     "export.gone": ("导出文件已过期或已删除，请重新导出。", "The file has expired or was deleted; export again."),
     "export.rights_changed": ("导出后您的数据权限有变化，该文件不能再下载，请重新导出。",
                               "What you may see has changed since, so this file is closed; export again."),
+    "export.list_gone": ("所选列表已不存在，未导出。请从现有列表重新导出。", "The list is gone, so nothing was exported. Export from another one."),
     "export.asker_gone": ("发起人的账号已停用。", "The account of whoever asked is switched off."),
     "export.broken": ("准备时出现内部错误，详见系统日志（导出 {run}）。", "An internal error; the log says more (export {run})."),
     "export.deadly": ("准备时进程多次中断，已停止。", "The process died several times while preparing it; it was given up."),
@@ -152,11 +156,20 @@ def _packed(asked: Mapping[str, Any], sort: Sequence[str], columns: Sequence[str
     }, ensure_ascii=False)
 
 
+def _question(pinned: Pinned, run: ExportRun) -> dict[str, Any]:
+    asked: dict[str, Any] = json.loads(pinned.tenant.secrets.decrypt(QUESTION, run.question))
+    return asked
+
+
 def _unpacked(pinned: Pinned, run: ExportRun) -> dict[str, Any]:
-    """The question as the reader takes it, in the words of the metadata as they are now."""
-    asked = json.loads(pinned.tenant.secrets.decrypt(QUESTION, run.question))
-    view: ListView | None = pinned.catalog.lists.get(f"{run.entity}/{asked['list']}") if asked["list"] else None
-    if view is not None:
+    """The question as the reader takes it, in the words of the metadata as they are now. NotPossible when its list was removed: without
+    the list's filter these would be other rows."""
+    asked = _question(pinned, run)
+    view: ListView | None = None
+    if asked["list"]:
+        view = pinned.catalog.lists.get(f"{run.entity}/{asked['list']}")
+        if view is None:
+            raise NotPossible(message("export.list_gone"))
         view = replace(view, also=tuple(asked["also"]), tabs=view.tabs if asked["tabs"] else {})
     filters = tuple(Filter(path, op, audit.untyped(value)) for path, op, value in asked["filters"])
     return {"view": view, "filters": filters, "q": asked["q"], "tab": asked["tab"], "archived": asked["archived"],
@@ -203,7 +216,7 @@ def handle_export(tenant: Tenant, row: Row, *, plugins: Registry | None = None, 
 def _begin(tenant: Tenant, row: Row) -> ExportRun | None:
     """The export, running from now on; None when it is over."""
     with tenant.write() as conn:
-        row.extend(conn)
+        row.extend(conn, FIRST_ROW_SECONDS)
         runs, id = ExportRuns(conn), int(row.payload["export"])
         if not runs.change(id, OPEN, status="running", rows=0, started_at=utc_now(), file=None, key=None):
             return None
@@ -224,7 +237,8 @@ def _make(pinned: _Asked, row: Row, run: ExportRun) -> Mapping[str, object]:
         _finish(pinned, row, run, asked, {"rows": rows, "size": file.size, "file": name, "rights": rights,
                                           "key": pinned.tenant.secrets.encrypt(f"{KEY}/{run.id}", b64encode(key).decode())})
     except BaseException:
-        _abandon(pinned, file, name)
+        if not row.settled:                # what failed may have come after the transaction that gave the file its name
+            _abandon(pinned, file, name)
         raise
     crash_point("export.noted")
     return {"export": run.id, "status": "done", "rows": rows}
@@ -289,11 +303,14 @@ def _fail(tenant: Tenant, row: Row, run: ExportRun, said: Message, plugins: Regi
 
 
 def rights_mark(pinned: Pinned, entity: str, paths: Sequence[str]) -> str:
-    """A print of what the person may see of the entity and of every one that the columns lead to."""
+    """A print of what the person may see of the entity and of every one that the columns lead to; where an expression says which rows,
+    also of what it knows of the person: whoever changes companies sees other rows by the same words."""
     known = [pinned.reader.known_path(entity, text) for text in paths]
     about = {entity, *(path.entity for path in known), *(hop.entity for path in known for hop in path.hops),
              *(target_of(path.field) for path in known if path.is_link)}
     marks = [address + pinned.plan.rights(address).mark() for address in sorted(about) if address in pinned.catalog.entities]
+    if any(pinned.plan.asks_environment(address) for address in about & pinned.catalog.entities.keys()):
+        marks.append(repr([(name, sorted(value) if isinstance(value, frozenset) else value) for name, value in sorted(user_values(pinned.actor).items())]))
     return sha256("".join(marks).encode()).hexdigest()
 
 
@@ -351,7 +368,7 @@ def open_export(pinned: Pinned, id: int) -> ExportFile:
 
 def _same_rights(pinned: Pinned, run: ExportRun) -> bool:
     try:
-        return run.rights == rights_mark(pinned, run.entity, _unpacked(pinned, run)["paths"])
+        return run.rights == rights_mark(pinned, run.entity, _question(pinned, run)["paths"])
     except UnknownPath:
         return False
 

@@ -7,7 +7,7 @@ looks into the outboxes by itself as well.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from hashlib import sha256
 from threading import Event, Lock, Thread
 from time import monotonic
@@ -116,17 +116,20 @@ class _Worker(rq.SimpleWorker):
 
 
 def work(tenancy: Tenancy, handlers: Mapping[str, Handler], *, stopping: Event, sweep_seconds: float = SWEEP_SECONDS,
-         chores: Callable[[Tenancy], object] | None = None, schedule: Callable[[Tenancy], object] | None = None) -> None:
+         chores: Callable[[Tenancy], object] | None = None, schedule: Callable[[Tenancy], object] | None = None,
+         slow: Collection[str] = ()) -> None:
     """A worker process until ``stopping`` is set: answers the bell, sweeps every few seconds, lives on when Redis does not.
 
     When it stops, the row at hand is finished (a run of a job after its record), rows that were claimed and not begun are given
-    back, and Redis forgets the worker. What takes longer than ``STOP_SECONDS`` is left to its lease.
+    back, and Redis forgets the worker. What takes longer than ``STOP_SECONDS`` is left to its lease. ``slow``: kinds of rows that a thread of
+    their own finds in the outbox; no queued job does them, which would be ended after ``_JOB_SECONDS``.
     """
     settings = tenancy.settings
     sweeper = EmbeddedWorker(tenancy, handlers, poll_seconds=sweep_seconds, stopping=stopping, chores=chores,
-                             chore_rounds=max(1, int(60 / sweep_seconds)), schedule=schedule)  # fmt: skip
+                             chore_rounds=max(1, int(60 / sweep_seconds)), schedule=schedule, slow=slow)  # fmt: skip
     sweeper.start()
-    answering = Thread(target=_answer_bell, args=(tenancy, handlers, settings, stopping), name="metaloom-bell", daemon=True)
+    quick = {kind: handler for kind, handler in handlers.items() if kind not in slow}
+    answering = Thread(target=_answer_bell, args=(tenancy, quick, settings, stopping), name="metaloom-bell", daemon=True)
     if settings.redis_url:
         answering.start()
     while not stopping.wait(1.0):

@@ -21,7 +21,7 @@ from metaloom.worker.handlers import handlers
 SEAL_SECONDS = 20.0
 """So long sealing may go on at a time; what is left waits for the next minute."""
 SLOW = ("export.run",)
-"""Kinds of work that take minutes at a stretch: the worker inside the web process does them in a thread of their own."""
+"""Kinds of work that take minutes at a stretch: every worker does them in a thread of their own."""
 SEAL_BATCH, SEAL_BATCH_SQLITE = 5_000, 1_000
 
 
@@ -44,7 +44,7 @@ def work(tenancy: Tenancy, registry: Registry, *, stopping: Event, clock: Clock 
     try:
         given = clock or SystemClock()
         work_with_bell(tenancy, handlers(registry, given), stopping=stopping, chores=partial(chores, registry=registry, clock=clock),
-                       schedule=scheduler(registry, given))
+                       schedule=scheduler(registry, given), slow=SLOW)
     finally:
         silence()
 
