@@ -8,9 +8,10 @@ from decimal import Decimal
 
 from metaloom.plugin.command import Values, Work
 
-from .cases import CHANGE, LEG, ZERO
+from .cases import CHANGE, LOAN, MONEY, ZERO
 
-MONEY = "lending.other_money"
+COMPANY = "platform.company"
+TAX = "2221"
 
 
 def submit_money(work: Work, money: Values | None, input: Values) -> None:
@@ -60,9 +61,10 @@ def _amounts(work: Work, money: Values) -> dict[str, Decimal]:
     if money["kind"] == "vat_paid":
         month = _month(work, money["tax_month"])
         work.require(month < money["moved_on"].replace(day=1), ("税款所属月份尚未结束。", "The month of the tax is not over."))
-        owed = _tax_until(work, money["company"], (month + timedelta(days=31)).replace(day=1))
-        work.require(amount <= owed, (f"截至该月末应交增值税余额为 {owed:,.2f} 元，缴款不能超过该数。",
-                                      f"The tax owed at the end of the month is {owed:,.2f}; the payment is more than that."))
+        work.lock(COMPANY, money["company"])    # two payments at once would each see the whole of it
+        owed = _tax_owed(work, money["company"], month)
+        work.require(amount <= owed, (f"截至该月末、尚未缴纳的应交增值税为 {owed:,.2f} 元，缴款不能超过该数。",
+                                      f"The tax owed at the end of the month and not paid is {owed:,.2f}; the payment is more than that."))
         return {"paid": amount}
     asset = _asset(work, money)
     held: Decimal = asset["amount"]
@@ -71,7 +73,7 @@ def _amounts(work: Work, money: Values) -> dict[str, Decimal]:
 
 def _asset(work: Work, money: Values) -> Values:
     asset = work.lock(CHANGE, money["asset"])
-    loan = work.get("lending.loan", asset["loan"])
+    loan = work.get(LOAN, asset["loan"])
     work.require(asset["kind"] == "repossess" and asset["status"] == "applied" and loan["company"] == money["company"],
                  ("请选择本公司已生效的以物抵债。", "Choose a repossession of this company that is in force."))
     work.require(loan["book_asset"] >= asset["amount"], ("后来的交易使该以物抵债不再成立，账面上没有该资产。",
@@ -88,16 +90,15 @@ def _month(work: Work, said: str | None) -> date:
         raise
 
 
-def _tax_until(work: Work, company: int, end: date) -> Decimal:
-    """What stands on 2221 of bookings before ``end``, less what was paid since; read week by week."""
-    here = {"account": "2221", "company": company}
-    first = work.find(LEG, here, order=("booking_date",), limit=1)
-    total = -sum((row["amount"] for row in work.find(MONEY, {"company": company, "kind": "vat_paid", "status": "posted"})), ZERO)
-    day: date = first[0]["booking_date"] if first else end
-    while day < end:
-        week = [day + timedelta(days=n) for n in range(7) if day + timedelta(days=n) < end]
-        for leg in work.find(LEG, {**here, "booking_date": week}):
-            if leg["entity"] != MONEY:
-                total += leg["amount"] if leg["side"] == "credit" else -leg["amount"]
-        day += timedelta(days=7)
-    return total
+def _tax_owed(work: Work, company: int, month: date) -> Decimal:
+    """What may be paid for ``month``: no more than is owed at its end, at the end of any later month that was paid for, or stands on 2221 now,
+    where a record made by hand may have taken it."""
+    rows = work.find(MONEY, {"company": company, "kind": "vat_paid", "status": ["posted", "reversed"]})
+    paid = [(_month(work, row["tax_month"]), row["amount"]) for row in rows if row["status"] == "posted"]
+    owed = -work.balance(TAX, company)
+    for one in {month, *(other for other, _ in paid if other > month)}:
+        last = (one + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+        gone = [row["amount"] for row in rows if row["booked_on"] <= last and (row["status"] == "posted" or row["reversed_on"] > last)]
+        counts = [amount for other, amount in paid if other <= one]
+        owed = min(owed, -work.balance(TAX, company, last) + sum(gone, ZERO) - sum(counts, ZERO))
+    return owed

@@ -119,6 +119,10 @@ class PluginWork:
             return rows.find_where(self._unit, entity, checked, self._unit.env(self._company), order=order, limit=most, lock=lock)
         return rows.find(self._unit, entity, where, order=order, limit=most, lock=lock)
 
+    @final
+    def balance(self, account: str, company_id: int, on: date | None = None) -> Decimal:
+        return ledger.account_balance(self._unit.conn, self._unit.tables, account, company_id=company_id, on=on)
+
     # -- writing -----------------------------------------------------------------------------------------------------
 
     @final

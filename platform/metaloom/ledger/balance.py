@@ -27,8 +27,8 @@ class AccountBalance:
 
 
 def trial_balance(conn: sa.Connection, tables: Any, *, company_id: int | None = None,
-                  on: date | None = None) -> tuple[AccountBalance, ...]:
-    """Every account with postings, by booking date up to and with ``on``. The balances of one currency sum to zero (I4)."""
+                  on: date | None = None, account: str | None = None) -> tuple[AccountBalance, ...]:
+    """Every account with postings (or the one ``account``), by booking date up to and with ``on``. The balances of one currency sum to zero (I4)."""
     legs, entries = tables.engine.ledger_leg, tables.engine.ledger_entry
     amount = legs.c.amount
     side = [sa.type_coerce(sa.func.coalesce(sa.func.sum(sa.case((legs.c.side == name, amount), else_=None)), 0), amount.type)
@@ -40,14 +40,15 @@ def trial_balance(conn: sa.Connection, tables: Any, *, company_id: int | None = 
         statement = statement.where(legs.c.company_id == company_id)
     if on is not None:
         statement = statement.where(legs.c.booking_date <= on)
+    if account is not None:
+        statement = statement.where(legs.c.account == account)
     return tuple(AccountBalance(row[0], row[1], _money(row[2]), _money(row[3])) for row in conn.execute(statement))
 
 
 def account_balance(conn: sa.Connection, tables: Any, account: str, *, company_id: int | None = None,
                     on: date | None = None) -> Decimal:
     """Debit − credit of one account; zero when nothing was posted to it."""
-    found = [b.balance for b in trial_balance(conn, tables, company_id=company_id, on=on) if b.account == account]
-    return sum(found, ZERO)
+    return sum((found.balance for found in trial_balance(conn, tables, company_id=company_id, on=on, account=account)), ZERO)
 
 
 def entries_of(conn: sa.Connection, tables: Any, entity: str, record_id: int) -> tuple[tuple[str, str, str, Decimal], ...]:

@@ -85,6 +85,10 @@ class Work(Protocol):
         fields. ``order``: fields, ``-`` in front for falling; by id where equal. ``lock=True`` locks the hits by rising
         id. At most 10,000 rows."""
 
+    def balance(self, account: str, company_id: int, on: date | None = None) -> Decimal:
+        """Debits less credits of everything the company posted to one account, by booking date up to and with ``on``, this transaction's own
+        entries too; summed by the database, however many legs there are."""
+
     def create(self, entity: str, values: Values) -> int:
         """A new row; defaults, computed fields, numbers and the initial state are filled in. Returns its id."""
 
