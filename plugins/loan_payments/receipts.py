@@ -85,7 +85,7 @@ def post(work: Work, receipt: Values | None, input: Values) -> Values:
         _unpark(work, receipt)
     if sale is not None:
         proceeds = None
-        if work.find(LEG, {"entry": sale["voucher"], "account": "1221.02"}, limit=1):    # sales of before stand on 1002 by themselves
+        if not work.find(LEG, {"entry": sale["voucher"], "account": "1002", "side": "debit"}, limit=1):    # where sales of before stand already
             proceeds = work.post("sale_received", {"received": receipt["amount"]}, {"memo": loan["loan_no"]}, receipt["company"],
                                  work.business_date(receipt["company"]), receipt["value_date"], (RECEIPT, receipt["id"]))
         work.change(RECEIPT, receipt["id"], {"posted_by": work.actor.user_id, "proceeds": proceeds})

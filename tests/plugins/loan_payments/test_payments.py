@@ -397,6 +397,26 @@ def test_the_price_of_a_loan_that_was_sold_stands_in_the_bank_once(shop: Lender)
     assert moved() == (D(9000), 0, 0)
 
 
+def test_the_line_of_a_sale_that_stands_in_the_bank_by_itself_is_not_booked_again(shop: Lender) -> None:
+    """Sales of before had their price on 1002; whatever else an entry of a sale debits, its line is the money."""
+    loan = desk.running_loan(shop)
+    sale = change(shop, loan, "transfer", amount=D("9000.00"))
+    made = line(shop, "T-before", payer_name="资产管理公司", amount=D("9000.00"))
+    shop.do("finance", "bank_receipt", made, "find_loan")
+    shop.do("officer", "bank_receipt", made, "claim", {"loan": loan})
+    bank, owed = shop.account("1002"), shop.account("1221.02")
+    table = shop.tenant.revision().tables.of("lending.loan_change")
+    with changed(shop, table, sale, {"voucher_id": shop.row("bank_receipt", made)["parked_id"]}):
+        shop.do("fincheck", "bank_receipt", made, "post", {"kind": "due"})
+        assert (shop.row("bank_receipt", made)["status"], shop.row("bank_receipt", made)["proceeds_id"]) == ("posted", None)
+        assert (shop.account("1002") - bank, shop.account("1221.02") - owed) == (D("-9000.00"), 0), "out of 2241.02, and nothing in its place"
+        shop.do("finance", "bank_receipt", made, "unclaim", reason="错认")
+    shop.do("officer", "bank_receipt", made, "claim", {"loan": loan})
+    shop.do("fincheck", "bank_receipt", made, "post", {"kind": "due"})
+    assert (shop.account("1002") - bank, shop.account("1221.02") - owed) == (0, D("-9000.00"))
+    books_agree(shop)
+
+
 def test_name_and_amount_due_find_the_loan_and_two_that_fit_find_none(shop: Lender) -> None:
     loan = desk.running_loan(shop, amount=D(24000))
     name = shop.row("customer", shop.row("loan", loan)["customer_id"])["name"]
