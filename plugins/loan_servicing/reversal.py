@@ -42,7 +42,7 @@ def _reverse(work: Work, entity: str, record: Values) -> Values:
         entry = work.post(original["event"], {}, about(work, loan), loan["company"], case.today, on, (entity, record["id"]), reversal_of=record["voucher"])
         stands = mirrored(work, stands, record["voucher"])
     work.transition(entity, record["id"], "reverse")
-    work.change(entity, record["id"], {"reversed_on": case.today})
+    work.change(entity, record["id"], {"reversed_on": case.today, **({"written": None} if record["kind"] == "write_off" else {})})
     if entity == REPAYMENT:
         _give_back(work, record)
     seq = record["seq"] or record["id"]

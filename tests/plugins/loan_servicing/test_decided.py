@@ -80,7 +80,9 @@ def test_a_write_off_is_in_force_when_risk_check_risk_review_and_approver_have_a
     assert (gone["status"], gone["book_written_off"], gone["book_non_accrual"]) == ("written_off", gone["book_impairment"], 0) and gone["book_impairment"] > 0
     assert row["written"] == gone["book_written_off"]
     books_agree(shop)
+    assert shop.row("loan_change", made)["written"] > 0
     shop.do("fincheck", "loan_change", made, "reverse_change", {}, "资产已追回")
+    assert shop.row("loan_change", made)["written"] is None, "核销管理 sums what is written off"
     assert shop.row("loan", loan)["status"] == "normal"
     books_agree(shop)
 
