@@ -6,7 +6,9 @@ from decimal import Decimal as D
 
 import pytest
 
+from metaloom import expression
 from metaloom.base.errors import NotAllowed, NotFound, NotPossible
+from metaloom.compile import entity_scope
 from tests.plugins.lender import Lender
 from tests.plugins.loan_payments import desk
 from tests.plugins.loan_payments.test_payments_together import callback
@@ -42,3 +44,13 @@ def test_an_odd_notice_is_somebodys_and_finance_is_told(both_lenders: Lender, re
     assert ended["status"] != alerts[0]["status"], "the cause is gone, the alert ends by itself"
     with pytest.raises(NotPossible):
         shop.do("finance", "payment_notice", notice["id"], "look_into", {"note": "再次处理"})
+
+
+def test_a_notice_of_before_that_belongs_to_no_company_raises_no_alert(both_lenders: Lender) -> None:
+    """Nobody of finance sees it, so nobody could end the alert."""
+    revision = both_lenders.tenant.revision()
+    rule = revision.catalog.warning_rules["lending.payment_notice/odd_notice"]
+    checked = expression.compile(rule.when, entity_scope(revision.catalog, "lending.payment_notice"), expression.BOOL)
+    seen = {"verdict": "unknown_order", "handled_on": None, "company": 1}
+    holds = expression.to_python(checked)
+    assert holds(seen, expression.Env()) is True and holds({**seen, "company": None}, expression.Env()) is not True
