@@ -211,8 +211,14 @@ def _debited(world: World) -> None:
         conn.execute(refunds.update().values(status="cancelled"))
 
 
+def _other_money(world: World, sent: dict[str, Any]) -> Mapping[str, Any]:
+    """The other two kinds need tax that is owed, or an asset that was taken."""
+    return {"kind": "capital"} if "kind" in sent else {}
+
+
 HINTS: dict[str, Hint] = {"lending.bank_account": _account, "lending.credit_application": _application,
-                          "lending.debit_agreement": _agreement, "lending.drawdown": _drawdown, "lending.payment_refund": _refund}
+                          "lending.debit_agreement": _agreement, "lending.drawdown": _drawdown, "lending.other_money": _other_money,
+                          "lending.payment_refund": _refund}
 PREPARE: dict[str, Callable[[World], None]] = {"lending.collateral": _running_loan, "lending.debit_agreement": _open_limit,
                                                "lending.drawdown": _open_limit, "lending.payment_refund": _debited,
                                                "lending.limit_adjustment": _adjustable_limit,

@@ -12,7 +12,10 @@ from typing import Any
 
 import metaloom
 from metaloom.base import messages
+from metaloom.base.clock import SystemClock
 from metaloom.base.text import Text
+from metaloom.plugin.registry import installed
+from metaloom.worker import handlers
 from tests.generic.world import World
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -68,6 +71,10 @@ def test_nothing_of_a_definition_that_needs_a_label_lacks_one(world: World) -> N
     assert all(isinstance(one.label, Text) and one.label.zh and one.label.en for one in named)
     print(f"labels: {len(named)} definitions carry one")
     assert len(named) >= 900
+
+
+def test_every_kind_of_work_has_its_words(world: World) -> None:
+    assert set(handlers(installed(), SystemClock())) <= set(world.catalog.choices["platform.outbox_kind"].items)
 
 
 def test_every_sentence_of_the_engine_and_of_its_parts_is_said_in_both_languages_with_the_same_slots() -> None:

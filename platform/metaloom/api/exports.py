@@ -12,7 +12,7 @@ from metaloom.api.door import pinned
 from metaloom.api.question import EXPORT_KEYS, no_other_parameters, read_question
 from metaloom.api.records import EXPORT_TYPES, context, known_entity, record_id, renamed
 from metaloom.api.speech import locale
-from metaloom.base.errors import Invalid
+from metaloom.base.errors import Invalid, NotAllowed
 from metaloom.base.messages import message
 from metaloom.command import begin_export, cancel_export, my_export, my_exports, open_export, throw_export_away
 from metaloom.command.long_export import how_many
@@ -22,6 +22,8 @@ from metaloom.record.export_runs import ExportRun
 def begin(entity: str) -> Response:
     """POST /<entity>/exports: 202, and where to look how far it is. The query string is that of the list, with ``format``."""
     found = known_entity(entity)
+    if not (verdict := pinned().plan.may(found.address, "export")):      # before anything of the question is told
+        raise NotAllowed(verdict.reason)
     asked = read_question(pinned().revision, found, EXPORT_KEYS)
     only(json_object(empty=True), ())
     format = request.args.get("format", "csv")
