@@ -58,15 +58,26 @@ def test_columns_hold_the_rows_of_the_list_and_count_and_add_them_all(world: Any
         wanted = by_hand(many, listed(reader))
         money = roles != ("office", "own")                      # the office does not see budgets; of own projects they are seen
         with statements(reader.conn) as sent:
-            laid = reader.board("demo.project", Lanes("status", paths=("name", "client"), sums=("budget",), sort=("-id",), limit=CARDS), filters=[ONLY])
+            laid = reader.board("demo.project", Lanes("status", paths=("name", "client", "budget"), sums=("budget",), sort=("-id",), limit=CARDS),
+                                filters=[ONLY])
+        assert laid.narrowed == (not money), "what the sums leave out is said"
         assert len([s for s in sent if "set_config" not in s]) == 1
         assert set(laid.lanes) == set(wanted) and len(wanted) >= 2
         for key, rows in wanted.items():
             lane = laid.lanes[key]
             assert lane.rows == len(rows) and [card.id for card in lane.cards] == [row["id"] for row in rows][:CARDS]
             mine = [row for row in rows if money or row["owner_id"] == 1]
+            assert {card.id for card in lane.cards if "budget" in card.values} == {row["id"] for row in rows[:CARDS] if row in mine}
             assert lane.sums["budget"] == sum((row["budget"] or 0 for row in mine), Decimal("0.00"))
             assert (lane.next_cursor is not None) == (len(rows) > CARDS)
+
+
+def test_a_board_says_nothing_of_rows_that_would_have_added_but_are_not_on_it(world: Any, many: Any) -> None:
+    """Of own projects the budgets are read; where only those stand on the board, its sums are whole."""
+    with world.as_(1, "office", "own") as reader:
+        for filters, said in (([ONLY], True), ([ONLY, Filter("owner", "eq", 1)], False)):
+            assert reader.board("demo.project", Lanes("status", paths=("name",), sums=("budget",)), filters=filters).narrowed is said
+        assert not reader.board("demo.project", Lanes("status", paths=("name",)), filters=[ONLY]).narrowed
 
 
 def test_a_column_goes_on_where_the_board_ended(world: Any, many: Any) -> None:

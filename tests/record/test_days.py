@@ -9,9 +9,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
 from metaloom.base.errors import Invalid
 from metaloom.record import Days, Filter
+from metaloom.record import reader as reader_room
+from metaloom.storage.budget import TooSlow
 from tests.record.world import PEOPLE, statements
 
 SHANGHAI, ONLY = ZoneInfo("Asia/Shanghai"), Filter("code", "prefix", "D")
@@ -66,3 +69,12 @@ def test_a_calendar_by_what_the_reader_may_not_read_is_refused(world: Any, many:
                 reader.calendar("demo.project", days)
     with world.as_(1, "everything") as reader, pytest.raises(Invalid):
         reader.calendar("demo.project", Days("name", SINCE, UNTIL))
+
+
+def test_a_calendar_that_takes_too_long_is_stopped(world: Any, many: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = ("SELECT pg_sleep(30)" if world.tenant.dialect == "postgresql" else
+               "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 2000000000) SELECT max(x) FROM n")
+    monkeypatch.setattr(reader_room, "by_day", lambda reader, *asked, **more: reader.conn.execute(sa.text(endless)))
+    monkeypatch.setattr(reader_room, "SECONDS_TO_SUM", 0.2)
+    with pytest.raises(TooSlow), world.as_(1, "everything") as reader:
+        reader.calendar("demo.project", Days("starts_on", SINCE, UNTIL))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import date
 from typing import Any
 
 import pytest
 
 from metaloom import command
-from tests.web.site import context_of
+from metaloom.base.clock import SystemClock
+from metaloom.plugin.registry import installed
+from tests.web.site import PASSWORD, context_of
 from tests.web.test_screens import statements
 
 SALE = "/e/shop.sale/?view=board"
@@ -88,6 +91,22 @@ def test_cards_show_no_masked_field_and_columns_go_by_nothing_hidden(visitor: An
     assert re.search(r"138\d{8}", own) and list(lanes(own)) == ["gold", "plain"]
     assert not re.search(r"138\d{8}|138\*|\*{4}", viewer) and "王芳" in viewer
     assert all(to == "" for lane in lanes(viewer).values() for _, _, to in cards(lane)) and "data-row-menu" not in viewer
+
+
+def test_a_card_leaves_out_what_is_masked_in_its_row_though_others_are_read(visitor: Any, tenancy: Any) -> None:
+    """Seller in one company and viewer in the other: the mobile stands on the cards of the one, on no card of the other, masked neither."""
+    tenant = tenancy.open("alpha")
+    system = command.system_context(tenant, plugins=installed(), clock=SystemClock())
+    east = context_of(tenant, "li").actor.company_id
+    west = command.create_record(system, "platform.company", {"code": "C2", "name": "西城分公司", "business_date": date(2026, 11, 21)}).id
+    user = command.save_user(system, None, {"username": "mei", "display_name": "梅", "email": "mei@example.com", "company": west}, password=PASSWORD).id
+    command.assign_role(system, user, "shop.seller", company=west)
+    command.assign_role(system, user, "shop.viewer", company=east)
+    mine = command.create_record(context_of(tenant, "mei"), "shop.buyer", {"name": "西城买家", "mobile": "13900000088", "level": "gold"}).id
+    page = visitor("mei").get("/e/shop.buyer/?view=board").text
+    shown = {int(id): text for id, text in re.findall(r'data-card="(\d+)"(.*?)(?=data-card=|</section>)', page, re.DOTALL)}
+    assert "13900000088" in shown.pop(mine) and "王芳" in "".join(shown.values())
+    assert not re.search(r"1[38]\d{9}|1[38]\d\*|\*{4}", "".join(shown.values()))
 
 
 def test_a_card_says_where_it_may_go_and_the_move_runs_the_action(visitor: Any, tenancy: Any) -> None:

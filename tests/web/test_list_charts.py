@@ -61,3 +61,25 @@ def test_masked_names_are_no_groups_in_the_clear(visitor: Any) -> None:
     """The columns of a chart are codes, links and days that the person reads; a mobile is never one."""
     page = visitor("han").get("/e/shop.buyer/?view=chart").text
     assert "mobile" not in re.findall(r'<option value="([^"]*)"', page) and re.search(r'<option value="level"', page)
+
+
+@pytest.mark.parametrize(("view", "name"), [("board", "laid_out"), ("calendar", "by_day"), ("chart", "summed")])
+def test_what_takes_too_long_says_so_where_it_would_stand_and_locks_nobody_out(visitor: Any, monkeypatch: Any, view: str, name: str) -> None:
+    """The way of looking is remembered: the page around must come, with the search and the way back to the table."""
+    from metaloom.record import reader as reader_room
+    from metaloom.storage.budget import TooSlow
+
+    def slow(*args: Any, **more: Any) -> None:
+        raise TooSlow
+
+    person = visitor("li")
+    try:
+        assert person.post("/settings/list/shop.sale/main", {"view": view}).status_code == 204
+        monkeypatch.setattr(reader_room, name, slow)
+        answer = person.get("/e/shop.sale/?f.price~from=2", follow_redirects=True)
+        assert answer.status_code == 200 and "缩小范围" in answer.text and 'id="search"' in answer.text
+        assert re.search(r'<a href="[^"]*view=table"[^>]*data-view="table"', answer.text) and f'data-view="{view}"' in answer.text
+        part = person.get(f"/e/shop.sale/?view={view}", headers={"HX-Request": "true", "HX-Target": "listzone"})
+        assert part.status_code == 200 and "缩小范围" in part.text and 'id="search"' not in part.text and "view=table" in part.text
+    finally:
+        person.post("/settings/list/shop.sale/main", {"view": "table"})

@@ -1,7 +1,7 @@
 """A list as columns: the rows of each value of one field, the first of them and how many there are, in one statement.
 
 The rows are those of the list. A row stands in a column only where the reader may read the field in the clear (decision 13), and
-adds to a sum only where the number may be read.
+adds to a sum only where the number may be read; ``narrowed`` says when a row of a column did not add.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """The columns that have rows, by value. ``narrowed``: as for a page of a list."""
+    """The columns that have rows, by value. ``narrowed``: as for a page of a list, or a sum leaves out rows where its number may not be read."""
 
     lanes: Mapping[str | None, Lane]
     narrowed: bool = False
@@ -67,11 +67,13 @@ def laid_out(reader: Reader, frame: Frame, clauses: Sequence[Any], order: Order,
     narrowed = len(clauses) > before
     if lanes.keys:
         clauses.append(column.in_(lanes.keys))
-    sums = {path: adding(reader, frame, path) for path in lanes.sums}
+    added = {path: adding(reader, frame, path) for path in lanes.sums}
+    sums, unread = {path: kind for path, (kind, _) in added.items()}, [out for _, out in added.values() if out is not None]
+    left_out = sa.func.count(sa.case((sa.or_(*unread), 1))).over(partition_by=column) if unread else sa.literal_column("0")
     atoms = [atom.over(partition_by=column).label(f"a{i}") for i, atom in enumerate(a for kind in sums.values() for a in kind.atoms)]
     place = sa.func.row_number().over(partition_by=column, order_by=order.by(reverse=False, phase=None)).label("n")
     keys = [key.column.label(f"k{i}") for i, key in enumerate(order.keys)]
-    ranked = (sa.select(*keys, column.label("g"), place, sa.func.count().over(partition_by=column).label("m"), *atoms)
+    ranked = (sa.select(*keys, column.label("g"), place, sa.func.count().over(partition_by=column).label("m"), left_out.label("o"), *atoms)
               .select_from(frame.source()).where(*clauses)).subquery("w")
     outer, selection = select(lanes.paths)
     source = ranked.join(outer.table, outer.table.c.id == ranked.c[f"k{len(keys) - 1}"])
@@ -86,12 +88,13 @@ def laid_out(reader: Reader, frame: Frame, clauses: Sequence[Any], order: Order,
 
     def lane(key: str | None, raws: Sequence[Any]) -> Lane:
         last = raws[-1][width:]
-        many, rest = last[len(keys) + 2], list(last[len(keys) + 3:])
+        many, rest = last[len(keys) + 2], list(last[len(keys) + 4:])
         values = {}
         for path, kind in sums.items():
             values[path], rest = kind.value(rest[:len(kind.atoms)]), rest[len(kind.atoms):]
         return Lane(key, many, values, tuple(decode(raw) for raw in raws), seal(last[:len(keys)]) if many > len(raws) else None)
 
+    narrowed = narrowed or any(raws[0][width + len(keys) + 3] for raws in found.values())
     return Laid({key: lane(key, raws) for key, raws in found.items()}, narrowed)
 
 

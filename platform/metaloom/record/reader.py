@@ -137,10 +137,11 @@ class Reader:
 
     def calendar(self, entity: str, days: Days, *, view: ListView | None = None, filters: Sequence[Filter] = (), q: str | None = None,
                  tab: str | None = None, archived: bool = False) -> Dated:
-        """The list by days, in one statement; see ``record.days``."""
+        """The list by days, in one statement; see ``record.days``. TooSlow when it takes longer than ``SECONDS_TO_SUM``."""
         self._permit(entity, "list")
         frame, clauses, known = self._rows(Asked(entity, view, tuple(filters), q, tab, archived))
-        found = by_day(self, frame, clauses, days, select=lambda paths: self._cards(entity, paths))
+        with limited(self.conn, SECONDS_TO_SUM):
+            found = by_day(self, frame, clauses, days, select=lambda paths: self._cards(entity, paths))
         return replace(found, narrowed=found.narrowed or known.narrowed)
 
     def _cards(self, entity: str, paths: Sequence[str]) -> tuple[Frame, Selection]:

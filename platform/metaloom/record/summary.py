@@ -97,9 +97,11 @@ def summed(reader: Reader, frame: Frame, clauses: Sequence[Any], asked: Summing,
     return Summary(values[0], row[0], values[1] if asked.part else None, narrowed=work.narrowed())
 
 
-def adding(reader: Reader, frame: Frame, path: str) -> Reckoned:
-    """The sum of the field at ``path`` where it may be read, for who reckons it over rows of ``frame`` in a statement of his own."""
-    return _Work(reader, frame, [], False, reader.locale).reckoned(Measure("sum", path), "")
+def adding(reader: Reader, frame: Frame, path: str) -> tuple[Reckoned, Any]:
+    """The sum of the field at ``path`` where it may be read, for who reckons it over rows of ``frame`` in a statement of his own; with the
+    condition that holds for the rows it leaves out, None where it leaves out none."""
+    work = _Work(reader, frame, [], False, reader.locale)
+    return work.reckoned(Measure("sum", path), ""), work.left_out()
 
 
 def day_of(reader: Reader, frame: Frame, path: str, since: date, until: date) -> tuple[Any, Any, Any]:
@@ -131,9 +133,12 @@ class _Work:
         """Whether a row was left out because a field may not be read there: asked only where the rights differ from row to row."""
         if self._filters_narrowed or not self._conditions:
             return self._filters_narrowed
-        out = sa.or_(*(sa.not_(sa.func.coalesce(condition, sa.false())) for condition in self._conditions))
-        rows = sa.select(sa.literal(1)).select_from(self.frame.source()).where(*self._rows, out)
+        rows = sa.select(sa.literal(1)).select_from(self.frame.source()).where(*self._rows, self.left_out())
         return bool(self.reader.conn.scalar(sa.select(sa.exists(rows))))
+
+    def left_out(self) -> Any:
+        """The condition of rows in which a field may not be read; None where every row counts."""
+        return sa.or_(*(sa.not_(sa.func.coalesce(condition, sa.false())) for condition in self._conditions)) if self._conditions else None
 
     # -- measures
 

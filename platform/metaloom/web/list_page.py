@@ -16,6 +16,7 @@ from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, N
 from metaloom.command.export_records import export_records
 from metaloom.command.long_export import how_many
 from metaloom.model import Action, FieldLevel
+from metaloom.storage.budget import TooSlow
 from metaloom.web import i18n
 from metaloom.web.board_page import board_zone
 from metaloom.web.calendar_page import calendar_zone
@@ -64,7 +65,7 @@ def show_list(entity: str, name: str = "main") -> Any:
             return redirect(wanted)
     try:
         if state.mode != TABLE:
-            answer = make_response(_drawn_around(pinned, state, VIEWS[state.mode](pinned, state), part))
+            answer = make_response(_drawn_around(pinned, state, _view_zone(pinned, state), part))
             answer.vary.add("HX-Request")
             return answer
         page = pinned.reader.list(entity, sort=state.sort, cursor=state.cursor or None, limit=state.size, paths=_read_paths(pinned, state),
@@ -79,6 +80,16 @@ def show_list(entity: str, name: str = "main") -> Any:
 
 # The other ways to look at the rows, each drawn in the place of the table.
 VIEWS: dict[str, Callable[[Current, ListState], str]] = {BOARD: board_zone, CALENDAR: calendar_zone, CHART: chart_zone}
+
+
+def _view_zone(pinned: Current, state: ListState) -> str:
+    """The board, calendar or chart. What takes too long says so in its place: a narrower search and the table must stay in reach, the more so
+    as the list opens next time in the way in which it was looked at last."""
+    try:
+        return VIEWS[state.mode](pinned, state)
+    except TooSlow as slow:
+        pinned.release()
+        return render_template("list/too_slow.html", state=state, sentence=slow.message.say(locale()))
 
 
 def _drawn_around(pinned: Current, state: ListState, zone_html: str, part: bool) -> Any:

@@ -60,12 +60,12 @@
       var q = new URLSearchParams(location.search); q.delete("cursor");
       $$("[data-export]").forEach(function (a) { var x = new URLSearchParams(q); x.set("format", a.dataset.export); a.action = a.action.split("?")[0] + "?" + x; });
       $$("[data-follow]").forEach(function (a) { a.href = a.href.split("?")[0] + (String(q) ? "?" + q : ""); });
-      $$(".viewpick a").forEach(function (a) { var x = new URLSearchParams(q); x.set("view", a.dataset.view); a.href = a.href.split("?")[0] + "?" + x; });
+      $$(".viewpick[data-remember] a").forEach(function (a) { var x = new URLSearchParams(q); x.set("view", a.dataset.view); a.href = a.href.split("?")[0] + "?" + x; });
       $$(".listtabs a").forEach(function (a) { var t = new URL(a.href).searchParams.get("tab"), x = new URLSearchParams(q); if (t) x.set("tab", t); else x.delete("tab"); a.href = a.href.split("?")[0] + "?" + x; });
     }
     // The way in which somebody last looked at a list is how it opens next time.
     document.addEventListener("click", function (e) {
-      var a = e.target.closest(".viewpick a"); if (!a) return;
+      var a = e.target.closest(".viewpick[data-remember] a"); if (!a) return;
       var body = new URLSearchParams(); body.set("view", a.dataset.view);
       fetch(a.parentNode.dataset.remember, { method: "POST", body: body, keepalive: true, headers: { "X-CSRFToken": ml.token } });
     });
