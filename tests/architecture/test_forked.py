@@ -20,8 +20,8 @@ def open_files() -> int:
 def test_a_child_that_hangs_is_killed_when_its_time_is_up() -> None:
     started = time.monotonic()
     with pytest.raises(subprocess.TimeoutExpired):
-        forked.run("import time; print('here', flush=True); time.sleep(20)", timeout=0.5)
-    assert time.monotonic() - started < 10
+        forked.run("import time; print('here', flush=True); time.sleep(300)", timeout=0.5)
+    assert time.monotonic() - started < 60
     assert forked.run("print('done')", timeout=20).stdout == "done\n"
 
 
