@@ -17,6 +17,7 @@ from tests.generic.world import PEOPLE, UNITS, Place, Seed
 CONDITIONS: dict[tuple[str, str], Callable[[Place, Seed, int], bool]] = {
     ("workshop.used_part", "repair_order.technician == user.id"):
         lambda place, row, user: place.seed("workshop.repair_order", row.values["repair_order"]).values["technician"] == user,
+    ("lending.other_money", "created_by == user_id()"): lambda place, row, user: row.owner_id == user,
     ("platform.approval_case", "any(parties, user == user_id())"): lambda place, row, user: user in _parties(place, row.id),
     ("platform.approval_task", "any(case.parties, user == user_id())"): lambda place, row, user: user in _parties(place, row.values["case"]),
     ("platform.approval_copy", "user == user_id()"): lambda place, row, user: row.values["user"] == user,
