@@ -136,6 +136,7 @@
         else if (input.tomselect) input.tomselect.setValue(String(value), true);
         else if (input._flatpickr) input._flatpickr.setDate(value, false);
         else input.value = kinds[name] === "rate" ? show("rate", value).replace("%", "") : kinds[name] === "money" ? show("money", value).replace(/,/g, "") : value;
+        if (input === document.activeElement && input.select) input.select(); // who was about to type writes over it, not behind it
         record[name] = clean(kinds[name], kinds[name] === "rate" ? input.value : value);
       }
       // A rule is said at its field once that field, or one the rule reads, was touched.
