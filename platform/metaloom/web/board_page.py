@@ -15,15 +15,15 @@ from metaloom.base.text import Text
 from metaloom.command.context import Offered
 from metaloom.model import BoardView, Entity, FieldLevel, FieldType
 from metaloom.record import Lane, Lanes, Row
-from metaloom.web import i18n
 from metaloom.web.action_page import ask_about
 from metaloom.web.cells import COLOURS, HIDDEN, Cell, Head, cell_for, heads, resolve, titled, unit_of
 from metaloom.web.chart import Said, sayer
-from metaloom.web.current import Current, current, locale, say, site, url
+from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.form_page import MAX_ID
 from metaloom.web.frame import after, list_url, record_url, refused
 from metaloom.web.listing import ListState, in_clear, read_state
 from metaloom.web.security import inside
+from metaloom.web.words import t as _t
 
 blueprint = Blueprint("board", __name__)
 FIELDS_SHOWN = 4
@@ -311,8 +311,3 @@ def _moved_on(back: str) -> Any:
 def _label(pinned: Current, state: ListState, code: str | None) -> str:
     everything = replace(_board(state), only=())
     return next((value.label for value in values_of(pinned, state.entity, everything) if value.code == code), _t("board.none"))
-
-
-def _t(key: str, **slots: Any) -> str:
-    return i18n.translate(site().templates, locale(), key, **slots)
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 from flask import render_template
 
@@ -13,12 +12,12 @@ from metaloom.command.dashboard import today_of
 from metaloom.model import CalendarView, FieldLevel, FieldType
 from metaloom.record import Days, Row
 from metaloom.record.working_calendar import calendar_of
-from metaloom.web import i18n
 from metaloom.web.board_page import card_paths, readable
 from metaloom.web.cells import COLOURS, Head, cell_for, heads, resolve, titled
-from metaloom.web.current import Current, locale, site
+from metaloom.web.current import Current
 from metaloom.web.frame import record_url
 from metaloom.web.listing import ListState
+from metaloom.web.words import t as _t
 
 SPANS = ("month", "week", "day")
 SHOWN = {"month": 4, "week": 20, "day": 200}
@@ -164,7 +163,3 @@ class _Entries:
             return ""
         local = value.astimezone(self.pinned.zone)
         return local.strftime("%H:%M") if local.date() == day else ""
-
-
-def _t(key: str, **slots: Any) -> str:
-    return i18n.translate(site().templates, locale(), key, **slots)

@@ -15,9 +15,9 @@ from metaloom.model import Field, FieldType
 from metaloom.record.encode import percent, words_for
 from metaloom.report import Span
 from metaloom.web.cells import Cell, cell_for, heads
-from metaloom.web.current import Current, locale, say, site, url
+from metaloom.web.current import Current, locale, say, url
 from metaloom.web.frame import list_url, record_url
-from metaloom.web.i18n import translate
+from metaloom.web.words import t as _t
 
 SCALES = {"zh": ((Decimal(10**8), "亿", Decimal(10**8)), (Decimal(10**5), "万", Decimal(10**4))), "en": ((Decimal(10**7), " M", Decimal(10**6)),)}
 CENT = Decimal("0.01")
@@ -99,10 +99,6 @@ def drawing(pinned: Current, made: Figures) -> Drawing:
         title=say(widget.label), period=made.period, span=_span_words(made.span), value=value, href=_href(pinned, made.aim),
         unit=_unit(made), marks=marks, series=series, change=_change(made, say_number), facts=tuple((label, say_number(v or 0)) for label, v in made_of),
         narrowed=made.narrowed, empty=nothing, chart=_chart(made, marks, series) if not nothing else "", heads=columns, rows=rows)
-
-
-def _t(key: str, **slots: object) -> str:
-    return translate(site().templates, locale(), key, **slots)
 
 
 # -- numbers

@@ -12,6 +12,7 @@ from metaloom.base.errors import MetaloomError, NotFound
 from metaloom.command.limits import limit
 from metaloom.record.export_runs import ExportRun
 from metaloom.web.current import Current, current, locale, say, url
+from metaloom.web.form_page import MAX_ID
 from metaloom.web.frame import REFUSED, toast
 from metaloom.web.list_page import FORMATS
 from metaloom.web.words import moment
@@ -21,7 +22,6 @@ blueprint = Blueprint("export", __name__)
 PAGE = "/exports"
 TONES = {"waiting": "", "running": "blue", "done": "green", "failed": "red", "cancelled": "", "gone": ""}
 UNITS = (("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10))
-MAX_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from metaloom.command.close_month import PERIOD
 from metaloom.command.context import Context, Saved
 from metaloom.command.export_records import note_export
 from metaloom.record.export import neutral
-from metaloom.web.current import Current, current, locale, say, site
+from metaloom.web.current import Current, current, locale, say
 from metaloom.web.frame import list_url, url
-from metaloom.web.i18n import translate
 from metaloom.web.own import Own, register
+from metaloom.web.words import t as _t
 
 blueprint = Blueprint("ledger", __name__)
 COMPANY = "platform.company"
@@ -148,7 +148,3 @@ def _csv(found: Balances) -> bytes:
         writer.writerow([neutral(row.code), neutral(say(row.label)), _side(row.opening), abs(row.opening), row.debit, row.credit, _side(row.closing),
                          abs(row.closing)])
     return out.getvalue().encode("utf-8-sig")
-
-
-def _t(key: str) -> str:
-    return translate(site().templates, locale(), key)

@@ -18,11 +18,11 @@ from metaloom.record import Bucket, Path, Summary, Summing, choice_of
 from metaloom.report import Span, filled
 from metaloom.report.figures import in_order
 from metaloom.report.period import end_of
-from metaloom.web import i18n
 from metaloom.web.cells import path_label, resolve
 from metaloom.web.chart import Drawing, Mark, Said, Series, measured, sayer, unit_words
-from metaloom.web.current import Current, locale, site
+from metaloom.web.current import Current, locale
 from metaloom.web.listing import FROM, PREFIX, TO, ListState, chart_paths, in_clear
+from metaloom.web.words import t as _t
 
 GROUPS = 20
 DATES = frozenset({FieldType.DATE, FieldType.DATETIME})
@@ -161,9 +161,3 @@ def _colour(pinned: Current, path: Path, key: Any) -> str:
         return ""
     found = choice_of(pinned.catalog, path.field, key, path.entity)
     return found.colour if found is not None else ""
-
-
-def _t(key: str, **slots: Any) -> str:
-    return i18n.translate(site().templates, locale(), key, **slots)
-
-

@@ -23,8 +23,8 @@ from metaloom.web.cells import WORDS
 from metaloom.web.current import Current, locale, say, site
 from metaloom.web.form_model import FormField, FormSection
 from metaloom.web.frame import record_url
-from metaloom.web.i18n import translate
 from metaloom.web.own import Own, Verb, register
+from metaloom.web.words import t as _t
 
 USER, ASSIGNMENT, COMPANY = "platform.user", "platform.role_assignment", "platform.company"
 ROLES_SHOWN = 100
@@ -36,10 +36,6 @@ say_so({
     "people.own_account": ("这是您自己的账号，请在个人资料中修改密码。",
                            "This is your own account; change its password on your profile page."),
 })
-
-
-def _t(key: str) -> str:
-    return translate(site().templates, locale(), key)
 
 
 # ------------------------------------------------------------------------------------------------------- the account
@@ -305,4 +301,3 @@ register(USER, Own(create=_save_new, change=_save_changed, section=_login_sectio
 register(ASSIGNMENT, Own(create=_assign_new, dress=_as_role, verbs=_named(_CONFIRM, _REVOKE)))
 WORDS[ASSIGNMENT, "role"] = _role_words
 register(COMPANY, Own(verbs=_named(_MOVE_DAY)))
-

@@ -20,7 +20,6 @@ from metaloom.command.ask_tool import tool_for
 from metaloom.plugin.asking import ask
 from metaloom.plugin.tools import Tool
 from metaloom.web.current import Current, current, locale, say, site, url
-from metaloom.web.i18n import translate
 from metaloom.web.tool_form import (
     Asked,
     asked_of,
@@ -34,6 +33,7 @@ from metaloom.web.tool_form import (
     tidied,
     words,
 )
+from metaloom.web.words import t as _t
 
 blueprint = Blueprint("tool", __name__)
 FORMATS = {"xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "csv": "text/csv; charset=utf-8"}
@@ -340,7 +340,3 @@ def _write(page: Any, at: int, cells: Sequence[Any], style: Any) -> None:
             page.write(at, column, float(value) if isinstance(value, Decimal) else value, style)
         else:
             page.write(at, column, value)
-
-
-def _t(key: str, **slots: object) -> str:
-    return translate(site().templates, locale(), key, **slots)
