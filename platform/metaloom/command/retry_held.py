@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from metaloom.base.errors import NotAllowed, NotFound, NotPossible
+from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message, register
 from metaloom.command import rows
 from metaloom.command.context import Context, Saved
 from metaloom.command.environment import business_date
 from metaloom.command.run_mass import bring_up
-from metaloom.command.unit import Unit, perform, permit
+from metaloom.command.start_job import reachable
+from metaloom.command.unit import Unit, perform
 
 HELD = "platform.held_record"
 
@@ -25,12 +26,7 @@ def retry_held(ctx: Context, held_id: int) -> Saved:
 
 
 def _retry(unit: Unit, held_id: int) -> Saved:
-    permit(unit, HELD, "edit")
-    if not unit.ctx.system and "edit" not in rows.standing(unit, HELD, held_id)[0]:
-        raise NotAllowed()
-    held = rows.fetch(unit, HELD, held_id)
-    if held is None:
-        raise NotFound()
+    held = reachable(unit, HELD, held_id)
     if held["released_at"] is not None:
         raise NotPossible(message("held.over"))
     rows.fetch(unit, held["entity"], held["record_id"], lock=True)

@@ -54,7 +54,7 @@ def cancel_run(ctx: Context, run_id: int) -> Saved:
 
 
 def _start(unit: Unit, job_id: int, company: int | None, dry_run: bool) -> Saved:
-    row = _reachable(unit, JOB, job_id)
+    row = reachable(unit, JOB, job_id)
     job = job_of(unit.revision, row["job"])
     if job.per == "company" and company is None:
         raise NotPossible(message("job.needs_company"))
@@ -70,7 +70,7 @@ def _start(unit: Unit, job_id: int, company: int | None, dry_run: bool) -> Saved
 
 
 def _pause(unit: Unit, job_id: int, paused: bool) -> Saved:
-    row = _reachable(unit, JOB, job_id)
+    row = reachable(unit, JOB, job_id)
     if not run_rows.pause_job(unit.conn, job_id, paused, unit.now):
         raise NotPossible(message("job.is_so"))
     unit.log(unit.entity(JOB), job_id, {"paused": not paused}, {"paused": paused})
@@ -80,7 +80,7 @@ def _pause(unit: Unit, job_id: int, paused: bool) -> Saved:
 
 
 def _rerun(unit: Unit, run_id: int) -> Saved:
-    _reachable(unit, RUN, run_id)
+    reachable(unit, RUN, run_id)
     run = run_rows.read_run(unit.conn, run_id, lock=True)
     assert run is not None
     if run.status in run_rows.OPEN:
@@ -97,7 +97,7 @@ def _rerun(unit: Unit, run_id: int) -> Saved:
 
 
 def _cancel(unit: Unit, run_id: int) -> Saved:
-    _reachable(unit, RUN, run_id)
+    reachable(unit, RUN, run_id)
     run = run_rows.read_run(unit.conn, run_id, lock=True)
     assert run is not None
     if not run_rows.end_run(unit.conn, run_id, "cancelled"):
@@ -106,7 +106,7 @@ def _cancel(unit: Unit, run_id: int) -> Saved:
     return Saved(RUN, run_id, run.row_version + 1, run.job, message("job.cancelled"))
 
 
-def _reachable(unit: Unit, address: str, record_id: int) -> Mapping[str, Any]:
+def reachable(unit: Unit, address: str, record_id: int) -> Mapping[str, Any]:
     """The row, when the person may edit it; NotFound for what may not be read."""
     permit(unit, address, "edit")
     if not unit.ctx.system and "edit" not in rows.standing(unit, address, record_id)[0]:
