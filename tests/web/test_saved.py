@@ -60,6 +60,40 @@ def test_a_default_opens_with_the_list_and_the_whole_list_stays_in_reach(visitor
     assert person.get("/e/shop.buyer/").status_code == 200
 
 
+def test_a_search_opens_in_the_way_of_looking_it_was_kept_in(visitor):
+    """Also where that was only remembered; what belongs to another way of looking is not kept, nor the day of a calendar."""
+    person = visitor("li")
+
+    def kept(query, name):
+        return dict(parse_qsl(urlsplit(keep(person, query=query, name=name).headers["Location"]).query))
+
+    def without_id(query):
+        return {key: value for key, value in query.items() if key != "saved"}
+
+    chart = kept("?f.level=gold&view=chart&by=level&as=pie&unit=week&span=week", "图")
+    assert without_id(chart) == {"f.level": "gold", "view": "chart", "by": "level", "as": "pie", "unit": "week"}
+    page = person.get("/e/shop.buyer/?saved=" + chart["saved"] + "&view=chart&by=level&as=pie").text
+    assert "chartpick" in page
+    board = kept("?view=board&by=level", "板")
+    assert without_id(board) == {"view": "board"}
+    person.post("/settings/list/shop.buyer/main", {"view": "board"})
+    assert without_id(kept("?f.level=gold", "记住的")) == {"f.level": "gold", "view": "board"}
+    table = kept("?f.level=gold&view=table", "表")
+    assert without_id(table) == {"f.level": "gold", "view": "table"}
+    opened = person.client.get(re.search(r'href="([^"]*saved=' + table["saved"] + ')"', person.get(PLACE).text)[1].replace("&amp;", "&")).text
+    assert "data-kanban" not in opened and "data-kanban" in person.get("/e/shop.buyer/").text
+    person.post(f"{PLACE}/{table['saved']}", {"do": "save", "name": "表", "renew": "1", "query": "?f.level=gold&view=chart"})
+    assert "view=chart" in person.get(PLACE).text
+
+
+def test_a_chart_by_what_a_reader_may_not_see_is_no_chart_for_them(as_, tenancy):
+    id = command.save_list(as_("li"), BUYER, "main", {"name": "手机图", "query": {"view": ["chart"], "by": ["level"], "as": ["pie"]}, "shared": "everybody"}).id
+    with tenancy.open("alpha").write() as conn:
+        conn.execute(ENGINE.saved_list.update().where(ENGINE.saved_list.c.id == id).values(query={"view": ["chart"], "by": ["mobile"], "of": ["mobile"]}))
+    seen = shown(as_("han"))["手机图"]
+    assert seen.query == {"view": ("chart",)} and seen.left_out
+
+
 def test_wrong_names_come_back_in_the_dialog(visitor):
     person = visitor("li")
     keep(person)
@@ -105,6 +139,8 @@ def test_nothing_is_kept_of_a_list_that_one_may_not_see(as_, visitor):
     with pytest.raises((NotAllowed, NotFound)):
         command.save_list(as_("nobody"), BUYER, "main", {"name": "x"})
     for wrong in ({"query": {"f.salary": ["1"]}}, {"query": {"sort": ["salary"]}}, {"query": {"drop": ["1"]}}, {"query": {"tab": ["x"]}},
+                  {"query": {"view": ["map"]}}, {"query": {"view": ["calendar"]}}, {"query": {"as": ["cake"]}}, {"query": {"by": ["salary"]}},
+                  {"query": {"of": ["no"]}}, {"query": {"span": ["year"]}}, {"query": {"unit": ["hour"]}},
                   {"columns": ["salary"]}, {"query": []}, {"columns": "name"}, {"shared": "all"}, {"query": {"f.level": ["\x00"]}}):
         with pytest.raises(Invalid):
             command.save_list(as_("li"), BUYER, "main", {"name": "x", **wrong})

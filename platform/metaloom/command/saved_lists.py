@@ -14,11 +14,13 @@ from metaloom.base.messages import message, register
 from metaloom.command.context import Context, Saved
 from metaloom.command.run_command import ADMIN
 from metaloom.command.unit import Unit, perform
-from metaloom.model import FieldLevel
+from metaloom.model import FieldLevel, ListView
 from metaloom.record.saved_lists import (
+    CODED,
     EVERYBODY,
     NOBODY,
     OWN_WORDS,
+    PATHED,
     ROLES,
     SavedList,
     SavedLists,
@@ -206,9 +208,9 @@ def _may_keep(ctx: Context, entity: str, list_name: str, key: str, values: list[
     path = path_of(key)
     if not path:
         view = ctx.revision.catalog.lists.get(f"{entity}/{list_name}")
-        paths = [part.removeprefix("-") for part in values] if key == "sort" else []
+        paths = [part.removeprefix("-") for part in values] if key in PATHED else []
         right = key in OWN_WORDS and all(sees(ctx.plan, ctx.revision, entity, p, FieldLevel.READ) for p in paths) \
-            and (key != "tab" or (view is not None and set(values) <= view.tabs.keys()))
+            and (key != "tab" or (view is not None and set(values) <= view.tabs.keys())) and _sayable(view, key, values)
     else:
         right = sees(ctx.plan, ctx.revision, entity, path, FieldLevel.MASKED)
     if not right:
@@ -219,6 +221,14 @@ def _may_keep(ctx: Context, entity: str, list_name: str, key: str, values: list[
         problems.append(Problem(f"query.{key[:80]}", message("saved.secret", label=found.field.label)))
         return False
     return True
+
+
+def _sayable(view: ListView | None, key: str, values: list[str]) -> bool:
+    """Whether a word of the way of looking says what there is: no board and no calendar of a list that has none."""
+    if key not in CODED:
+        return True
+    lacking = {"board": view is None or view.board is None, "calendar": view is None or view.calendar is None}
+    return all(value in CODED[key] and not (key == "view" and lacking.get(value)) for value in values)
 
 
 def _columns(ctx: Context, entity: str, given: Any, problems: list[Problem], before: SavedList | None) -> list[str]:

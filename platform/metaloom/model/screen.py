@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from metaloom.base.position import NOWHERE, Position
 from metaloom.base.text import Text
 
+# Ways to look at a list, the spans of its calendar, the shapes of its chart: the words of its address.
+VIEWS = ("table", "board", "calendar", "chart")
+SPANS = ("month", "week", "day")
+SHAPES = {False: ("bars", "pie"), True: ("bar", "line")}        # of groups, of days
+
 
 @dataclass(frozen=True)
 class Column:

@@ -10,13 +10,18 @@ import sqlalchemy as sa
 
 from metaloom.access import AccessPlan
 from metaloom.model import FieldLevel
+from metaloom.model.dashboard import BUCKETS
+from metaloom.model.screen import SHAPES, SPANS, VIEWS
 from metaloom.record.paths import PATHS, Path, UnknownPath
 from metaloom.storage.tables import ENGINE
 
 TABLE = ENGINE.saved_list
 NOBODY, ROLES, EVERYBODY = "nobody", "roles", "everybody"
 PREFIX, ENDS = "f.", ("~from", "~to")
-OWN_WORDS = frozenset({"q", "tab", "archived", "sort", "size"})
+CODED = {"view": VIEWS, "span": SPANS, "as": sum(SHAPES.values(), ()), "unit": BUCKETS}        # the way of looking, each word with what it may say
+PATHED = frozenset({"sort", "by", "of"})                                    # words that name fields: order, groups and sum of a chart
+OF_VIEW = {"calendar": frozenset({"span"}), "chart": frozenset({"by", "of", "as", "unit"})}
+OWN_WORDS = frozenset({"q", "tab", "archived", "size", *PATHED, *CODED})
 Query = Mapping[str, tuple[str, ...]]
 
 
@@ -94,7 +99,7 @@ def told(plan: AccessPlan, revision: Any, one: SavedList) -> SavedList:
     query: dict[str, tuple[str, ...]] = {}
     for key, values in one.query.items():
         path = path_of(key)
-        if key == "sort":
+        if key in PATHED:
             values = tuple(v for v in values if sees(plan, revision, one.entity, v.removeprefix("-"), FieldLevel.READ))
         elif path and not sees(plan, revision, one.entity, path, level):
             continue

@@ -10,6 +10,7 @@ from flask import render_template
 
 from metaloom.command.dashboard import today_of
 from metaloom.model import CalendarView, FieldLevel, FieldType
+from metaloom.model.screen import SPANS
 from metaloom.record import Days, Row
 from metaloom.record.working_calendar import calendar_of
 from metaloom.web.board_page import card_paths, readable
@@ -19,7 +20,6 @@ from metaloom.web.frame import record_url
 from metaloom.web.listing import ListState
 from metaloom.web.words import t as _t
 
-SPANS = ("month", "week", "day")
 SHOWN = {"month": 4, "week": 20, "day": 200}
 FIRST, LAST = date(1900, 1, 1), date(2999, 1, 1)
 

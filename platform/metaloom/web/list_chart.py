@@ -14,6 +14,7 @@ from metaloom.command.dashboard import today_of
 from metaloom.model import FieldType, Measure
 from metaloom.model.dashboard import BUCKETS
 from metaloom.model.entity import LINK_TYPES
+from metaloom.model.screen import SHAPES
 from metaloom.record import Bucket, Path, Summary, Summing, choice_of
 from metaloom.report import Span, filled
 from metaloom.report.figures import in_order
@@ -26,7 +27,6 @@ from metaloom.web.words import t as _t
 
 GROUPS = 20
 DATES = frozenset({FieldType.DATE, FieldType.DATETIME})
-SHAPES = {False: ("bars", "pie"), True: ("bar", "line")}
 YEARS_BACK, YEARS_ON = 15, 5
 OWN = ("by", "of", "as", "unit", "cursor")
 

@@ -108,13 +108,24 @@ def read_state(pinned: Current, address: str, name: str) -> ListState:
     size = args.get("size", type=int) or kept.get("size") or view.page_size
     wanted = args.get("cols", "").split(",") if args.get("cols") else kept.get("columns") or ()
     columns = tuple(p for p in wanted if p in view.columns) or None
-    modes = _modes(pinned, entity, view)
-    asked = args.get("view") or (kept.get("view") if aim is None else "")
+    modes, mode = _mode(pinned, entity, view, args.get("view") or (kept.get("view") if aim is None else ""))
     return ListState(entity, view, tuple(filters), args.get("q", "").strip(), tab,
                      tuple(s for s in args.get("sort", "").split(",") if s)[:4], args.get("cursor", ""), max(1, min(int(size), 200)),
                      args.get("archived") == "1", args, columns, kept.get("density", "normal"), aim,
                      {path: width for path, width in (kept.get("widths") or {}).items() if path in view.columns}, kept.get("default") or 0,
-                     asked if asked in modes else TABLE, modes)
+                     mode, modes)
+
+
+def mode_of(pinned: Current, address: str, name: str, asked: str) -> tuple[tuple[str, ...], str]:
+    """The ways in which this person may look at a list, and the one in which an address with ``view=asked`` shows it."""
+    entity = pinned.entity(address)
+    view = pinned.catalog.lists.get(f"{address}/{name}")
+    return _mode(pinned, entity, view, asked or _preferences(pinned, address, name).get("view")) if view is not None else ((TABLE,), TABLE)
+
+
+def _mode(pinned: Current, entity: Entity, view: ListView, asked: str | None) -> tuple[tuple[str, ...], str]:
+    modes = _modes(pinned, entity, view)
+    return modes, asked if asked in modes else TABLE
 
 
 def _aim(pinned: Current, address: str, name: str, args: MultiDict[str, str]) -> Aim | None:

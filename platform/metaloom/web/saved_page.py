@@ -9,10 +9,10 @@ from flask import Blueprint, make_response, render_template, request
 
 from metaloom import command
 from metaloom.base.errors import Invalid, MetaloomError, NotFound
-from metaloom.record.saved_lists import OWN_WORDS, PREFIX, SavedList
+from metaloom.record.saved_lists import OF_VIEW, OWN_WORDS, PREFIX, SavedList
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.frame import list_url, toast
-from metaloom.web.listing import ListState
+from metaloom.web.listing import ListState, mode_of
 
 blueprint = Blueprint("saved", __name__)
 ID_MAX = 2**63 - 1
@@ -128,7 +128,7 @@ def _one(pinned: Current, entity: str, name: str, id: int) -> SavedList:
 
 
 def _given(pinned: Current, entity: str, name: str, *, whole: bool) -> dict[str, Any]:
-    """What the dialog says. ``whole``: also search, order and columns, as the address of the list holds them."""
+    """What the dialog says. ``whole``: also search, order, columns and way of looking, as the address of the list holds them."""
     from urllib.parse import parse_qsl
 
     form = request.form
@@ -143,6 +143,9 @@ def _given(pinned: Current, entity: str, name: str, *, whole: bool) -> dict[str,
         elif key.startswith(PREFIX) or key in OWN_WORDS:
             query.setdefault(key, []).append(value.strip())
     kept = pinned.visit.preferences.get(f"list:{entity}/{name}") if pinned.visit else None
+    modes, mode = mode_of(pinned, entity, name, next(iter(query.pop("view", ())), ""))
+    others = frozenset().union(*(words for view, words in OF_VIEW.items() if view != mode))
+    query = {key: values for key, values in query.items() if key not in others} | ({"view": [mode]} if len(modes) > 1 else {})
     columns = columns or list((kept or {}).get("columns") or ()) if isinstance(kept, dict) or columns else []
     return {**given, "query": query, "columns": columns}
 

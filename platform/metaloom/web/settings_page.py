@@ -10,12 +10,12 @@ from flask import Blueprint, make_response, redirect, request
 from metaloom.base.errors import Invalid, Problem
 from metaloom.base.messages import message
 from metaloom.base.text import LOCALES
+from metaloom.model.screen import VIEWS
 from metaloom.web.current import current, site, url
 from metaloom.web.security import inside
 
 blueprint = Blueprint("settings", __name__)
 YEAR = 31_536_000
-VIEWS = ("table", "board", "calendar", "chart")
 DENSITIES = ("normal", "dense")
 PAGE_SIZES = (10, 20, 50, 100)
 COLUMNS_MAX = 60
