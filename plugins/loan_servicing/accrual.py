@@ -29,8 +29,9 @@ def as_agreed(terms: Terms, until: int, longest: int) -> Reckoned:
     and ``tax``: value-added tax in the interest that those bills earned by then, paid or not."""
     through, due = terms.of("accrued_through"), terms.of("next_due_on")
     bill = _bill(terms, until)
-    stood, owed = (terms.sum(_unpaid(terms, bill, day)) for day in (through, terms.each))
-    tax_stood, tax = (terms.sum(_tax(terms, bill, day)) for day in (through, terms.each))
+    unpaid = [terms.kept(_unpaid(terms, bill, day)) for day in (through, terms.each)]
+    stood, owed = map(terms.sum, unpaid)
+    tax_stood, tax = (terms.sum(_tax(terms, bill, one)) for one in unpaid)
     return Reckoned(
         {"stood": stood, "owed": owed, "tax_stood": tax_stood, "tax": tax,
          **{name: terms.of(name) for name in ("principal_balance", "risk_class", "book_income_interest", "book_vat_interest")}},
@@ -69,13 +70,13 @@ class Bill:
 
 
 def _bill(terms: Terms, until: int) -> Bill:
-    base = terms.case((terms.of("repay_method") == "FLAT", terms.of("principal_amount")), other=terms.row("principal") + terms.row("balance"))
-    year = terms.case(*((terms.linked("snapshot", "day_count") == name, terms.number(RATE_ONE * days)) for name, days in BASES.items()),
-                      other=terms.number(0))
+    base = terms.kept(terms.case((terms.of("repay_method") == "FLAT", terms.of("principal_amount")), other=terms.row("principal") + terms.row("balance")))
+    year = terms.kept(terms.case(*((terms.linked("snapshot", "day_count") == name, terms.number(RATE_ONE * days)) for name, days in BASES.items()),
+                      other=terms.number(0)))
     too_large = terms.roughly(base) * terms.of("annual_rate") * (until - terms.row("start_date")) > LARGEST
     tax_rate = terms.filled(terms.linked("snapshot", "vat_rate"), 0)
     taxed_too_large = terms.roughly(terms.row("interest")) * tax_rate > LARGEST // 2
-    return Bill(base, year, tax_rate, too_large | taxed_too_large | (year == 0))
+    return Bill(base, year, tax_rate, terms.kept(too_large | taxed_too_large | (year == 0)))
 
 
 def _unpaid(terms: Terms, bill: Bill, day: Sql) -> Sql:
@@ -86,8 +87,8 @@ def _unpaid(terms: Terms, bill: Bill, day: Sql) -> Sql:
     return terms.most(ran - terms.row("paid_interest") - terms.filled(terms.row("waived_interest"), 0), 0)
 
 
-def _tax(terms: Terms, bill: Bill, day: Sql) -> Sql:
-    """价税分离: the tax in what the bill earned by the morning of the day, less what was waived; rounded half up, bill by bill, as ``vat_in`` does."""
-    income = terms.row("paid_interest") + _unpaid(terms, bill, day)
+def _tax(terms: Terms, bill: Bill, unpaid: Sql) -> Sql:
+    """价税分离: the tax in what the bill earned by a morning, less what was waived; rounded half up, bill by bill, as ``vat_in`` does."""
+    income = terms.row("paid_interest") + unpaid
     one = RATE_ONE + bill.tax_rate
     return terms.case((bill.tax_rate == 0, 0), (bill.too_large, 0), other=(2 * income * bill.tax_rate + one) // (2 * one))

@@ -94,16 +94,19 @@ class Found:
 def day_end(chunk: Chunk) -> Outcome:
     """Brings every loan of the chunk to its day."""
     found, until = Found(), chunk.day.toordinal()
-    through = chunk.read(chunk.ids, ("accrued_through",))
-    lagging = {loan: since for loan, since in zip(through["id"], through["accrued_through"], strict=True) if since is not None and since < until}
-    if lagging:
-        done = _short_way(chunk, max(min(lagging.values()), until - LAGS_TOO_LONG), until, found)
-        _long_way(chunk, [loan for loan in chunk.ids if loan in lagging and loan not in done], until, found)
+    first = chunk.least("accrued_through")
+    if first is not None and first < until:
+        done = _short_way(chunk, max(first, until - LAGS_TOO_LONG), until, found)
+        left = [loan for loan in chunk.ids if loan not in done]
+        through = chunk.read(left, ("accrued_through",))
+        lagging = [loan for loan, since in zip(through["id"], through["accrued_through"], strict=True) if since is not None and since < until]
+        _long_way(chunk, lagging, until, found)
+        found.figures["loans"] = len(done) + len(lagging)
     change: dict[str, Any] = {LOAN: found.full} if found.full else {}
     if found.bills:
         change[INSTALMENT] = found.bills
     run = _run_of(chunk)
-    found.figures["loans"] = len(lagging) - len(found.held)
+    found.figures["loans"] -= len(found.held)
     post = list(_postings(chunk, found, by_month=run is None))
     return Outcome(change=change, add={LOAN_DAY: {**found.days, "run": run}} if found.days.get("loan") else {}, post=post,
                    held=found.held, figures=dict(found.figures))

@@ -422,9 +422,14 @@ def test_what_the_database_settles_is_written_once_as_declared_and_not_held_back
             unit = Unit(hall.system, conn, "test", hall.clock.now())
             declared, _ = run_mass.mass_of(hall.registry, "club_mass.daily")
             chunk = chunk_of(run_mass, unit, declared, ids)
-            done = chunk.settle("club.fee", "member", range(1, 4), lambda terms: Reckoned(
-                {"fees": terms.sum(terms.row("amount")), "none": terms.number(0), "so_far": terms.sum(terms.row("amount")) * terms.each},
-                rises={"more": ("so_far", "none")}),
+
+            def said(terms):
+                twice = terms.kept(terms.row("amount") - 1 + terms.row("amount") + 1)
+                four = terms.kept(twice + twice)               # of what is kept already
+                return Reckoned({"fees": terms.sum(terms.row("amount")), "none": terms.number(0), "so_far": terms.sum(four // 4) * terms.each},
+                                having=[terms.sum(twice) == 2 * terms.sum(terms.row("amount"))], rises={"more": ("so_far", "none")})
+
+            done = chunk.settle("club.fee", "member", range(1, 4), said,
                 lambda lines: Written({name: lines.of("so_far") for name in change}, {"club.fee": {
                     "member": lines.id, "amount": lines.of("more"), "memo": "settled", **dict.fromkeys(add)}}, {"all": lines.of("more")}))
             told.append((done, chunk.written))
@@ -438,6 +443,13 @@ def test_what_the_database_settles_is_written_once_as_declared_and_not_held_back
     assert not stored("club.fee", memo="settled")
     before = {row["member_id"]: int(row["amount"] * 100) for row in stored("club.fee")}
     versions = {row["id"]: row["row_version"] for row in stored("club.member")}
+    with hall.tenant.write() as conn:
+        unit = Unit(hall.system, conn, "test", hall.clock.now())
+        chunk = chunk_of(run_mass, unit, run_mass.mass_of(hall.registry, "club_mass.daily")[0], members[:2])
+        kept = [(row["joined_on"].toordinal(), int(row["balance"] * 100)) for row in stored("club.member") if row["id"] in members[:2]]
+        assert [chunk.least(name) for name in ("joined_on", "balance")] == [min(column) for column in zip(*kept, strict=True)]
+        with pytest.raises(PluginFault, match="undeclared"):
+            chunk.least("email")
     settled(["balance"], [])
     done, written = told[-1]
     assert (list(done.ids), done.lines) == (members[:2], 6) and len(written[0]["settled"][0]) >= 64

@@ -64,13 +64,22 @@ class PluginChunk:
 
     def read(self, ids: Sequence[int], fields: Sequence[str] = ()) -> Mapping[str, list[Any]]:
         unit = self._unit
-        if not ids or not set(fields) <= set(self._declared.read):
-            if ids:
-                raise PluginFault(self._declared.plugin, f"{self._declared.address} reads {sorted(set(fields) - set(self._declared.read))} undeclared")
+        self._declared_reads(fields)
+        if not ids:
             return {name: [] for name in ("id", *(fields or self._declared.read))}
-        near = [mass.column(unit.revision, self._entity, "id")[0].between(ids[0], ids[-1])]
-        clauses = [*near, *self._clauses] if len(ids) == len(self.ids) else [mass.among(unit.revision, mass.column(unit.revision, self._entity, "id")[0], ids)]
+        clauses = self._all() if len(ids) == len(self.ids) else [mass.among(unit.revision, mass.column(unit.revision, self._entity, "id")[0], ids)]
         return mass.kept(mass.read(unit.conn, unit.revision, self._entity, ("id", *(fields or self._declared.read)), clauses), "id", ids)
+
+    def least(self, field: str) -> Any:
+        self._declared_reads([field])
+        return mass.least(self._unit.conn, self._unit.revision, self._entity, field, self._all()) if self.ids else None
+
+    def _declared_reads(self, fields: Sequence[str]) -> None:
+        if undeclared := sorted(set(fields) - set(self._declared.read)):
+            raise PluginFault(self._declared.plugin, f"{self._declared.address} reads {undeclared} undeclared")
+
+    def _all(self) -> list[Any]:
+        return [mass.column(self._unit.revision, self._entity, "id")[0].between(self.ids[0], self.ids[-1]), *self._clauses]
 
     def settle(self, entity: str, link: str, each: Sequence[int], say: Callable[[Terms], Reckoned], write: Callable[[Lines], Written]) -> Settled:
         unit, declared, changed = self._unit, self._declared, set[str]()

@@ -74,6 +74,9 @@ class Terms(Arithmetic, Protocol):
     def none(self, entity: str, link: str, where: Mapping[str, object]) -> Sql:
         """Whether no row of another entity whose ``link`` points to the record has these values (a list for one of them)."""
 
+    def kept(self, said: Sql) -> Sql:
+        """The same value, reckoned once for each row of the record wherever it is used; for what is used more than once."""
+
     def sum(self, said: Sql) -> Sql:
         """Over the rows of the record."""
 
@@ -148,6 +151,9 @@ class Chunk(Protocol):
 
     def read(self, ids: Sequence[int], fields: Sequence[str] = ()) -> Columns:
         """Declared fields (default: all) and ``id`` of some records of the chunk."""
+
+    def least(self, field: str) -> Any:
+        """The smallest value of a declared field over the records of the chunk; None where all are empty."""
 
     def settle(self, entity: str, link: str, each: Sequence[int], say: Callable[[Terms], Reckoned], write: Callable[[Lines], Written]) -> Settled:
         """Arithmetic done and written by the database, in one statement on PostgreSQL: the records of the chunk beside the rows of another entity

@@ -6,7 +6,8 @@ PostgreSQL takes a column as one array; SQLite takes the rows one after another 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -16,6 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.sql import elements, visitors
 
 from metaloom.base.errors import NotFound
 from metaloom.model import Entity, Field
@@ -61,6 +63,12 @@ def read(conn: sa.Connection, revision: Any, entity: Entity, names: Sequence[str
     return {name: values or [] for name, values in zip(names, row, strict=True)}
 
 
+def least(conn: sa.Connection, revision: Any, entity: Entity, name: str, clauses: Sequence[Any]) -> Any:
+    """The smallest value of a field over the rows for which the clauses hold."""
+    place, kind = column(revision, entity, name)
+    return conn.scalar(sa.select(_out(sa.func.min(place, type_=place.type), kind, revision.dialect)).where(*clauses))
+
+
 class _Arithmetic:
     """Implements :class:`metaloom.plugin.mass.Arithmetic`."""
 
@@ -90,19 +98,26 @@ class _Arithmetic:
 
 
 class Reckoner(_Arithmetic):
-    """Implements :class:`metaloom.plugin.mass.Terms` and makes the statement."""
+    """Implements :class:`metaloom.plugin.mass.Terms` and makes the statement.
+
+    Three levels: the joined rows, with each field that is asked for turned into a whole number once; what is kept for each of them; the
+    sums. ``OFFSET 0`` holds PostgreSQL to that: it would put the conversion back wherever the number is used.
+    """
 
     def __init__(self, revision: Any, entity: Entity, rows: Entity, link: str, entities: Callable[[str], Entity], bounds: tuple[int, int],
                  each: Sequence[int]) -> None:
         super().__init__(revision.dialect)
-        self.numbers = each
-        self._revision, self._entity, self._rows, self._entities, self._bounds = revision, entity, rows, entities, bounds
+        self.numbers, self.bounds = each, bounds
+        self._revision, self._entity, self._rows, self._entities = revision, entity, rows, entities
         self._record = revision.tables.of(entity.address)
         self._row = revision.tables.of(rows.address).alias("r")
         self._near = column(revision, rows, link)[0]
-        self._linked: dict[str, Any] = {}
-        self._series = self._numbers(array(each, "integer"))
-        self.each: Any = self._series.c.n
+        self._fields: dict[tuple[str, str], tuple[Any, Any]] = {}
+        self._linked: dict[str, dict[str, Any]] = {}
+        self._kept: list[dict[str, Any]] = []
+        self._series = self._numbers(array(each, "integer")) if len(each) > 1 else None
+        self._number: Any = sa.literal(each[0], sa.BigInteger) if self._series is None else self._series.c.n
+        self.each: Any = sa.column("c1", sa.BigInteger)
 
     def _numbers(self, said: str) -> Any:
         if self._revision.dialect == "postgresql":
@@ -110,43 +125,58 @@ class Reckoner(_Arithmetic):
         return sa.select(sa.literal_column("value", sa.BigInteger).label("n")).select_from(sa.func.json_each(f"[{said[1:-1]}]")).subquery("e")
 
     def of(self, field: str) -> Any:
-        return _out(*column(self._revision, self._entity, field), self._revision.dialect)
+        return self._once("record", field, lambda: _out(*column(self._revision, self._entity, field), self._dialect))
 
     def row(self, field: str) -> Any:
         place, kind = column(self._revision, self._rows, field)
-        return _out(self._row.c[place.name], kind, self._revision.dialect)
+        return self._once("row", field, lambda: _out(self._row.c[place.name], kind, self._dialect))
 
     def linked(self, link: str, field: str) -> Any:
-        target = self._entities(self._entity.fields[link].entity)
-        place, kind = column(self._revision, target, field)
-        table = self._linked.setdefault(link, self._revision.tables.of(target.address).alias(f"t_{link}"))
-        return _out(table.c[place.name], kind, self._revision.dialect)
+        place, kind = column(self._revision, self._entities(self._entity.fields[link].entity), field)
+        self._linked.setdefault(link, {})[field] = place, kind
+        return self._once(link, field, lambda: sa.column(f"{link}_{field}", place.type if kind == "text" else sa.BigInteger()))
+
+    def _once(self, of: str, field: str, make: Callable[[], Any]) -> Any:
+        """The name under which the field goes from the first level on."""
+        if (of, field) not in self._fields:
+            made = make()
+            self._fields[of, field] = sa.column(f"f{len(self._fields)}", made.type), made
+        return self._fields[of, field][0]
+
+    def kept(self, said: Any) -> Any:
+        inside = set(_named(said))
+        level = max((n for n, ones in enumerate(self._kept, 1) if inside & set(ones)), default=0)
+        if level == len(self._kept):
+            self._kept.append({})
+        name = f"k{level}_{len(self._kept[level])}"
+        self._kept[level][name] = said
+        return sa.column(name, said.type)
 
     def none(self, entity: str, link: str, where: Mapping[str, object]) -> Any:
         found = self._entities(entity)
         place = column(self._revision, found, link)[0]
-        there = sa.select(place).where(place.between(*self._bounds), *equal(self._revision, found, where))
+        there = sa.select(place).where(place.between(*self.bounds), *equal(self._revision, found, where))
         return self._record.c.id.not_in(there)
 
     def nothing(self, field: str) -> Any:
         place, kind = column(self._revision, self._entity, field)
-        if kind == "flag":
-            return sa.func.coalesce(place, sa.false(), type_=place.type).is_(sa.false())
-        return sa.func.coalesce(sa.type_coerce(place, sa.Integer), 0) == 0
+        return sa.or_(place.is_(None), place.is_(sa.false()) if kind == "flag" else sa.type_coerce(place, sa.Integer) == 0)
 
     def sum(self, said: Any) -> Any:
         return sa.cast(sa.func.sum(said), sa.BigInteger)
 
     def query(self, said: Reckoned, clauses: Sequence[Any]) -> Any:
         """Columns c0 (id), c1 (number), then ``what`` and ``rises``, in the order of both."""
-        record, near = self._record, self._row.c[self._near.name]
-        origin = record.join(self._row, sa.and_(near == record.c.id, near.between(*self._bounds))).join(self._series, sa.true())
-        for link, table in self._linked.items():
-            origin = origin.join(table, table.c.id == column(self._revision, self._entity, link)[0])
-        by = [record.c.id, *(table.c.id for table in self._linked.values()), self.each]
-        wanted = [one.label(f"c{place}") for place, one in enumerate(said.what.values(), 2)]
-        found = sa.select(record.c.id.label("c0"), self.each.label("c1"), *wanted).select_from(origin).where(
-            record.c.id.between(*self._bounds), *clauses, *said.where).group_by(*by).having(sa.and_(sa.true(), *said.having)).order_by(record.c.id, self.each)
+        place = self._joined(said, clauses)
+        for level, ones in enumerate(self._kept):
+            told = [_told(one, place.c).label(name) for name, one in ones.items()]
+            place = _fenced(sa.select(*place.c, *told), self._dialect).subquery(f"kept{level}")
+        what, by = list(said.what.values()), [place.c.c0, place.c.c1]
+        used = {name for one in (*what, *said.having) for name in _named(one)}
+        by += [place.c[one.name] for (of, _), (one, _) in self._fields.items() if of != "row" and one.name in used]
+        wanted = [_told(one, place.c).label(f"c{n}") for n, one in enumerate(what, 2)]
+        having = [_told(one, place.c) for one in said.having]
+        found = sa.select(*by[:2], *wanted).group_by(*by).having(sa.and_(sa.true(), *having)).order_by(*by[:2])
         if not said.rises:
             return found
         inner, places = found.subquery("reckoned"), {name: f"c{place}" for place, name in enumerate(said.what, 2)}
@@ -154,10 +184,49 @@ class Reckoner(_Arithmetic):
                  for place, (of, first) in enumerate(said.rises.values(), 2 + len(places))]
         return sa.select(*inner.c, *rises).order_by(inner.c.c0, inner.c.c1)
 
+    def _joined(self, said: Reckoned, clauses: Sequence[Any]) -> Any:
+        """The records beside their rows, what they link to and the numbers: c0, c1 and f0, f1 … for the fields."""
+        record, near = self._record, self._row.c[self._near.name]
+        origin: Any = record.join(self._row, sa.and_(near == record.c.id, near.between(*self.bounds)))
+        for link, fields in self._linked.items():
+            origin = origin.join(*self._target(link, fields))
+        if self._series is not None:
+            origin = origin.join(self._series, sa.true())
+        found = {one.name: made for one, made in self._fields.values()} | {"c1": self._number}
+        where = [_told(one, {name: elements.Grouping(made) for name, made in found.items()}) for one in said.where]
+        asked = sa.select(record.c.id.label("c0"), *(made.label(name) for name, made in found.items())).select_from(origin).where(
+            record.c.id.between(*self.bounds), *clauses, *where)
+        return _fenced(asked, self._dialect).subquery("joined")
+
+    def _target(self, link: str, fields: Mapping[str, tuple[Any, str]]) -> tuple[Any, Any]:
+        """What the record links to, looked up by its id, and on what it is joined."""
+        target, near = self._entities(self._entity.fields[link].entity), column(self._revision, self._entity, link)[0]
+        table = self._revision.tables.of(target.address).alias(f"t_{link}")
+        looked = sa.select(table.c.id.label(f"{link}_id"), *(_out(table.c[place.name], kind, self._dialect).label(f"{link}_{name}")
+                                                            for name, (place, kind) in fields.items()))
+        if self._dialect == "postgresql":
+            return _fenced(looked.where(table.c.id == near), self._dialect).lateral(f"l_{link}"), sa.true()
+        beside = looked.subquery(f"l_{link}")
+        return beside, beside.c[f"{link}_id"] == near
+
     def _before(self, inner: Any, name: str, first: str) -> Any:
         if len(self.numbers) == 1:
             return inner.c[first]
         return sa.func.coalesce(sa.func.lag(inner.c[name]).over(partition_by=inner.c.c0, order_by=inner.c.c1), inner.c[first])
+
+
+def _fenced(query: Any, dialect: str) -> Any:
+    return query.offset(sa.literal_column("0")) if dialect == "postgresql" else query
+
+
+def _named(said: Any) -> Iterator[str]:
+    """Names in an expression that stand for what an earlier level has."""
+    return (one.name for one in visitors.iterate(said) if isinstance(one, sa.ColumnClause) and one.table is None)
+
+
+def _told(said: Any, names: Any) -> Any:
+    """The expression with what the names stand for."""
+    return visitors.replacement_traverse(said, {}, lambda one, **_: names.get(one.name) if isinstance(one, sa.ColumnClause) and one.table is None else None)
 
 
 class ReckonedLines(_Arithmetic):
@@ -204,9 +273,11 @@ def settle(conn: sa.Connection, how: Settling, reckoner: Reckoner, said: Reckone
     told = sa.select(lines.each, sa.func.count(), *(sa.cast(sa.func.sum(one), sa.BigInteger) for one in asked.sums.values())
                      ).group_by(lines.each).order_by(lines.each)
     if dialect == "postgresql":
-        changing = table.update().where(table.c.id == lines.id, lines.each == last).values({**changed, **version})
+        changing = table.update().where(table.c.id == lines.id, table.c.id.between(*reckoner.bounds), lines.each == last).values({**changed, **version})
         writing = (*(into.insert().from_select(list(names), rows).cte(f"added{n}") for n, (into, names, rows) in enumerate(adding)), changing.cte("changed"))
-        found = conn.execute(told.add_columns(sa.func.array_agg(lines.id, type_=sa.ARRAY(sa.BigInteger)), _digest(lines)).add_cte(*writing)).all()
+        asking = told.add_columns(sa.func.array_agg(lines.id, type_=sa.ARRAY(sa.BigInteger)), _digest(lines)).add_cte(*writing)
+        with joined_as_sets(conn, dialect):
+            found = conn.execute(asking).all()
         ids, digest = next((row[-2] for row in found if row[0] == last), []), " ".join(row[-1] for row in found)
     else:
         read, found = reckon(conn, reckoner, said, clauses), conn.execute(told).all()
@@ -223,6 +294,17 @@ def settle(conn: sa.Connection, how: Settling, reckoner: Reckoner, said: Reckone
         raise ValueError("a record has lines and none for the last number")
     sums = {row[0]: dict(zip(asked.sums, row[2:2 + len(asked.sums)], strict=True)) for row in found}
     return Settled(ids, sum(row[1] for row in found), sums), digest
+
+
+@contextmanager
+def joined_as_sets(conn: sa.Connection, dialect: str) -> Iterator[None]:
+    """Over a whole range rows are joined as sets: conditions on many columns, or statistics of a while ago, have the planner believe in a handful
+    of rows, and it would look through an index, or a whole table, for each of thousands."""
+    if dialect == "postgresql":
+        conn.exec_driver_sql("SET LOCAL enable_nestloop = off; SET LOCAL jit = off")
+    yield
+    if dialect == "postgresql":
+        conn.exec_driver_sql("SET LOCAL enable_nestloop = on; SET LOCAL jit = on")
 
 
 def _digest(lines: ReckonedLines) -> Any:
