@@ -164,7 +164,7 @@ class Settlement:
 
 
 def settlement(life: Life, on: date) -> Settlement:
-    """Due bills as they are; principal that was to come, interest on it to the day, the fee for coming early (E15)."""
+    """Due bills as they are; principal that was to come, interest on it to the day as far as it is unpaid, the fee for coming early (E15)."""
     overdue = sum(sum(life.open_of(line, on).values()) for line in life.lines if line.due <= on)
     coming = _coming(life, on)
     if not coming:
@@ -172,7 +172,8 @@ def settlement(life: Life, on: date) -> Settlement:
     principal = sum(line.unpaid("principal") for line in coming)
     fees = sum(line.unpaid("fee") for line in coming)
     running = coming[0]
-    interest = 0 if on <= running.start else min(_interest_to(life, running, principal, on), running.unpaid("interest"))
+    ran = 0 if on <= running.start else min(_interest_to(life, running, principal, on), running.agreed["interest"])
+    interest = max(0, ran - running.taken("interest"))
     days = max((on - running.start).days, 0)
     return Settlement(overdue, principal, interest, life.contract.rounding.of(principal * life.agreement.prepay_fee_rate) + fees, days)
 

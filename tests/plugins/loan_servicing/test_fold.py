@@ -69,6 +69,17 @@ def test_e15_settlement_and_what_becomes_of_it_when_the_money_no_longer_settles(
     assert torn.unmet == {5} and torn.suspense > 0, "the fourth receipt was reversed: the money is an ordinary receipt"
 
 
+def test_interest_that_was_paid_before_its_time_is_not_asked_for_again_by_a_settlement() -> None:
+    """E15 with 100.00 of the running interest paid on the day before: the settlement takes 100.00 less, and both together what it took."""
+    on = date(2025, 6, 1)
+    part = Txn(5, "due", date(2025, 5, 31), 10000)
+    quote = settlement(fold(agreed(), [*on_time(4), part], on), on)
+    assert (quote.principal, quote.interest, quote.fee, quote.total) == (6798422, 28524, 67984, 6894930)
+    settled = fold(agreed(), [*on_time(4), part, Txn(6, "settle", on, quote.total)], on)
+    assert not any(any(settled.open_of(line, on).values()) for line in settled.lines) and settled.suspense == 0
+    assert settled.receipts[5].of("interest") + settled.receipts[6].of("interest") == 38524
+
+
 @pytest.mark.parametrize(("plan_change", "level", "last_due", "interest"), [
     ("reduce_payment", 496417, DUE[11], 152655), ("shorten_term", 888488, DUE[8], 83757)])
 def test_e16_prepayment_in_part(plan_change: str, level: int, last_due: date, interest: int) -> None:
