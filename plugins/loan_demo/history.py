@@ -20,6 +20,7 @@ from .products import Product
 
 CUSTOMER, ACCOUNT, APPLICATION = "lending.customer", "lending.bank_account", "lending.credit_application"
 LIMIT, DRAWDOWN, LOAN, REPAYMENT = "lending.credit_limit", "lending.drawdown", "lending.loan", "lending.repayment"
+CHANGE = "lending.loan_change"
 AFTER_THE_WORKER = -1
 """Yielded by a life that waits for the outside to answer; any other number is the working day on which it goes on."""
 Life = Iterator[int]
@@ -31,7 +32,8 @@ OPINIONS = ("收入稳定，还款来源清楚，建议通过。", "经营流水
 REASONS = {"returned": "请补充近六个月银行流水。", "resubmitted": "请补充收入证明。", "check_rejected": "负债过高，还款来源不足。",
            "review_rejected": "用途证明不充分。", "cancelled": "客户改变计划。", "withdrawn": "申请金额填写有误。", "voted": "行业周期下行，建议降低额度。",
            "draw_rejected": "用途发生变化，需重新申请。", "draw_returned": "请更换收款账户资料。",
-           "draw_cancelled": "客户暂不用款。", "draw_void": "客户放弃用款。", "reversed": "入账金额登记错误。"}
+           "draw_cancelled": "客户暂不用款。", "draw_void": "客户放弃用款。", "reversed": "入账金额登记错误。",
+           "settles": "客户资金回笼，申请提前结清。"}
 PURPOSES = {"personal": ("consumption", "decoration", "education", "medical"), "sole": ("working_capital", "equipment"),
             "farmer": ("farming", "equipment"), "corporate": ("working_capital", "equipment")}
 LARGE = {"signing": (300, 900), "voting": (1100, 1900), "voted": (1100, 1900)}
@@ -287,7 +289,7 @@ class History:
                 if manner == "part_and_stops":
                     self._pay(finance, f"{mark}:part", loan, _half(owed), due, source)
                 return
-            if now and manner == "settles" and self._settle(finance, f"{mark}:all", loan, self.days[day], source):
+            if now and manner == "settles" and self._settle(officer, team, f"{mark}:all", loan, self.days[day], source):
                 continue
             if now and manner == "part_then_rest":
                 self._pay(finance, f"{mark}:part", loan, _half(owed), due, source)
@@ -308,12 +310,18 @@ class History:
         finance.do(key, LOAN, loan, "repay", {"kind": "due", "amount": amount, "value_date": value_date, "source": source,
                                               "bank_serial_no": f"LS-{key}"})
 
-    def _settle(self, finance: Person, key: str, loan: int, day: date, source: str) -> bool:
-        """Pays everything before its time, where the terms allow it."""
+    def _settle(self, officer: Person, team: Team, key: str, loan: int, day: date, source: str) -> bool:
+        """Pays everything, where the terms allow it; before its time it is applied for and agreed to first."""
+        finance = self.stage.as_user(team.finance)
         row = finance.read(LOAN, loan)
         if finance.read("lending.term_snapshot", row["snapshot"])["prepay_allowed"] not in ("full", "both"):
             return False
         quote = finance.ask(LOAN, loan, "settle_quote", {"value_date": day})
+        if row["matures_on"] > day:
+            officer.do(f"{key}:apply", LOAN, loan, "propose_settlement", {"valid_until": day, "reason": REASONS["settles"]})
+            change = int(officer.find(CHANGE, {"loan": loan, "kind": "settle", "status": "reviewing"}, limit=1)[0]["id"])
+            for who in (team.check, team.review, team.approver):
+                self.stage.as_user(who).decide(f"{key}:{who}", CHANGE, change, "pass", "同意提前结清。")
         finance.do(key, LOAN, loan, "repay", {"kind": "settle", "amount": quote["total"], "value_date": day, "source": source,
                                               "bank_serial_no": f"LS-{key}"})
         return True

@@ -1,5 +1,5 @@
-"""Changes of a loan: one person applies with the loan before him, another puts it in force (S1-27, S1-28, S2-02); a write-off and a prepayment in
-part are decided by a chain (S2-17 … S2-19, domain specification §3)."""
+"""Changes of a loan: one person applies with the loan before him, another puts it in force (S1-27, S1-28, S2-02); a write-off, a prepayment
+in part and an early settlement are decided by a chain (S2-17 … S2-19, domain specification §3)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from metaloom.plugin.command import Values, Work
 from .balances import RECEIVABLE, TAXED, Entry, books_of, coupon_entry, disposal_entry, waiver_entry, write_off_entry
 from .cases import CHANGE, LOAN, SNAPSHOT, Case, book, catch_up, finish, open_case, provide_first
 from .fold import Life, Txn
-from .repayment import prepayment
+from .repayment import prepayment, said, settles_early, to_settle
 from .standing import cents, change_txn, money
 
 FIELDS: Final = {
@@ -22,14 +22,14 @@ FIELDS: Final = {
     "refund": ("amount",), "provision": ("amount",), "coupon": ("amount",), "repossess": ("amount",), "transfer": ("amount",),
 }
 """What a kind of change says beside its day and its reason."""
-CHAINED: Final = frozenset({"write_off", "prepay"})
+CHAINED: Final = frozenset({"write_off", "prepay", "settle"})
 """Kinds that a chain decides (metadata/lending/accounting_centre/loan_change/approval.yaml), not a second person alone."""
 CHECKLIST: Final = frozenset({"collected", "evidence", "liability", "allowance"})
 """What a write-off is checked for before it is applied for (S2-18)."""
 REASON_LEAST: Final = 20
 _WRITTEN_DOWN: Final = ("reason_code", "collection_summary", "evidence", "liability", "checklist")
 VALID_DAYS: Final = 30
-"""Days for which a prepayment may be agreed to at most; its price moves with the day."""
+"""Days for which a prepayment or a settlement may be agreed to at most; its price moves with the day."""
 ALLOWANCE: Final = frozenset({"provision", "write_off", "repossess", "transfer"})
 """Kinds that move the allowance of a loan."""
 _NEEDED: Final = {"fee": ("amount",), "waive": ("component", "amount"), "rate": ("new_rate", "rate_effect"), "extend": ("more_periods",),
@@ -73,12 +73,19 @@ def file_change(work: Work, loan: Values | None, input: Values) -> Values:
     assert kind in CHAINED
     values = {"loan": loan["id"], "customer": loan["customer"], "kind": kind, "effective_on": case.today, "old_rate": loan["annual_rate"],
               "reason": input["reason"]}
-    if kind == "prepay":
+    if kind in ("prepay", "settle"):
         work.require(case.today <= input["valid_until"] <= case.today + timedelta(days=VALID_DAYS),
                      (f"有效期须从今天起、不超过 {VALID_DAYS} 天。", f"It is valid from today on, for {VALID_DAYS} days at most."))
         work.require(case.last_on <= case.today, ("该贷款有起息日晚于今天的交易。", "The loan has a transaction valued after today."))
+        values |= {"valid_until": input["valid_until"]}
+    if kind == "settle":
+        on = input["valid_until"]
+        work.require(settles_early(work, case, on), ("该日已无未到期账单，到账后按贷款结清登记即可，无须申请。",
+                                                     "Nothing is to come after that day; its money settles the loan without an application."))
+        values |= {"effective_on": on, "amount": money(to_settle(case.on(on), on))}
+    elif kind == "prepay":
         _, asked = prepayment(work, case, Txn(case.next_seq, kind, case.today, 0), cents(input["amount"]), input["plan_change"])
-        values |= {"amount": input["amount"], "plan_change": input["plan_change"], "valid_until": input["valid_until"], "quote": money(asked)}
+        values |= {"amount": input["amount"], "plan_change": input["plan_change"], "quote": money(asked)}
     else:
         work.require(len(input["reason"]) >= REASON_LEAST, (f"原因说明不少于 {REASON_LEAST} 个字。",
                                                              f"Explain the reason in {REASON_LEAST} characters at least."))
@@ -102,9 +109,23 @@ def put_in_force(work: Work, change: Values | None, input: Values) -> None:
     _put_in_force(work, change, None)
 
 
+def hold_quote(work: Work, change: Values | None, input: Values) -> None:
+    """Holds an early settlement to what was applied for, at the last word of its chain: refused where its day is over, or where the loan asks
+    for another amount on that day than it did then. Books nothing: the money does."""
+    assert change is not None
+    case, on = open_case(work, work.lock(LOAN, change["loan"])), change["valid_until"]
+    work.require(case.loan["status"] == "normal", ("该贷款已结清或已核销，只能拒绝。",
+                                                   "This loan is settled or written off; the settlement can only be rejected."))
+    work.require(case.today <= on, (f"报价只到 {on} 有效，今天是 {case.today}；请拒绝，由申请人重新申请。",
+                                    f"The amount was quoted for {on}, and it is {case.today}; reject it, and let it be applied for anew."))
+    told, asked = said(cents(change["amount"])), said(to_settle(case.on(on), on))
+    work.require(told == asked, (f"申请后该贷款有变动：申请时 {on} 结清应付 {told} 元，现为 {asked} 元；请拒绝，由申请人重新申请。",
+                                 f"The loan changed since: settling on {on} took {told} and takes {asked} now; reject it, and let it be applied for anew."))
+
+
 def _not_chained(work: Work, kind: str) -> None:
-    work.require(kind not in CHAINED, ("核销与提前部分还本须经审批：请在贷款页面“申请核销”或“申请提前还本”。",
-                                       "A write-off and a prepayment in part are decided by a chain; apply for them on the loan's page."))
+    work.require(kind not in CHAINED, ("核销、提前部分还本与提前结清须经审批：请在贷款页面“申请核销”“申请提前还本”或“申请提前结清”。",
+                                       "A write-off, a prepayment and an early settlement are decided by a chain; apply for them on the loan's page."))
 
 
 def _put_in_force(work: Work, change: Values, opinion: str | None) -> Values:

@@ -16,12 +16,18 @@ from .standing import cents, money
 
 BY_CHANNEL = frozenset({"debit", "wechat", "alipay"})
 """Sources of a receipt (``lending.repay_source``) whose money a payment channel holds first."""
-__all__ = ["ALLOCATION", "BY_CHANNEL", "REPAYMENT", "owed_now", "prepayment", "repay", "settle_quote"]
+_NOT_AGREED = {
+    "prepay": ("提前部分还本须先申请并审批通过：请客户经理或客服在贷款页面“申请提前还本”。",
+               "A prepayment in part is applied for on the loan's page, by the officer or customer service, and agreed to first."),
+    "settle": ("提前结清须先申请并审批通过：请客户经理或客服在贷款页面“申请提前结清”；到期欠款请按欠款归还登记。",
+               "An early settlement is applied for on the loan's page, by the officer or customer service, and agreed to first; book what is due as such."),
+}
+__all__ = ["ALLOCATION", "BY_CHANNEL", "REPAYMENT", "owed_now", "prepayment", "repay", "said", "settle_quote", "settles_early", "to_settle"]
 
 
 def repay(work: Work, loan: Values | None, input: Values) -> Values:
     """Books a receipt on its value date: kind ``due`` pays the bills up to the current one, ``settle`` closes the loan, ``prepay`` repays
-    principal before its time, as much as a chain agreed to. Receipts that were booked before and lie after it are spread anew."""
+    principal before its time. What comes before its time takes the word of a chain. Receipts that lie after it are spread anew."""
     assert loan is not None
     if loan["status"] == "written_off":
         loan = provide_first(work, loan)
@@ -29,7 +35,7 @@ def repay(work: Work, loan: Values | None, input: Values) -> Values:
     work.require(on <= case.today, ("起息日不能晚于当前业务日期。", "The value date lies after the business date."))
     work.require(on >= loan["disbursed_on"], ("起息日不能早于放款日期。", "The value date lies before the payout."))
     before, stands = catch_up(work, case)
-    agreed = _agreed(work, case, on) if input["kind"] == "prepay" else None
+    agreed = _agreed(work, case, input["kind"], on) if _takes_agreement(work, case, input["kind"], on) else None
     txn = _txn(work, case, input, agreed)
     after = case.on(case.today, [*case.txns, txn])
     receipt = after.receipts[txn.seq]
@@ -60,13 +66,28 @@ def by_its_way(entry: Entry, source: str) -> Entry:
     return (event, {"collected" if name == "received" else name: amount for name, amount in amounts.items()}) if source in BY_CHANNEL else entry
 
 
-def _agreed(work: Work, case: Case, on: date) -> Values:
-    """The prepayment that officer, risk control and approver agreed to (domain specification §3); refused where there is none for the day."""
-    found = work.find(CHANGE, {"loan": case.loan["id"], "kind": "prepay", "status": "agreed"}, limit=1, lock=True)
-    work.require(found, ("提前部分还本须先申请并审批通过：请客户经理或客服在贷款页面“申请提前还本”。",
-                         "A prepayment in part is applied for on the loan's page, by the officer or customer service, and agreed to first."))
-    work.require(on <= found[0]["valid_until"], (f"提前还本的批准有效期至 {found[0]['valid_until']}，请取消后重新申请。",
-                                                 f"The prepayment was agreed to until {found[0]['valid_until']}; cancel it and apply anew."))
+def _takes_agreement(work: Work, case: Case, kind: str, on: date) -> bool:
+    """Whether a chain has to agree first. Money that pays what is due, at maturity all of it, takes nobody's word; nor does a claim that was
+    written off."""
+    if kind == "settle" and case.loan["status"] != "written_off":
+        return settles_early(work, case, on)
+    return kind == "prepay"
+
+
+def settles_early(work: Work, case: Case, on: date) -> bool:
+    """Whether bills are to come after the day; refused where there are and the product does not let go of them."""
+    coming = any(line.due > on and line.open for line in case.on(on).lines)
+    allowed = not coming or work.get(SNAPSHOT, case.loan["snapshot"])["prepay_allowed"] in ("full", "both")
+    work.require(allowed, ("该产品不允许提前结清。", "The product does not allow early settlement."))
+    return coming
+
+
+def _agreed(work: Work, case: Case, kind: str, on: date) -> Values:
+    """The prepayment or settlement that risk control and approver agreed to (domain specification §3); refused where there is none for the day."""
+    found = work.find(CHANGE, {"loan": case.loan["id"], "kind": kind, "status": "agreed"}, limit=1, lock=True)
+    work.require(found, _NOT_AGREED[kind])
+    until = found[0]["valid_until"]
+    work.require(on <= until, (f"批准的有效期至 {until}，请取消后重新申请。", f"It was agreed to until {until}; cancel it and apply anew."))
     return found[0]
 
 
@@ -78,17 +99,15 @@ def _txn(work: Work, case: Case, input: Values, agreed: Values | None) -> Txn:
         return plain
     work.require(case.last_on <= on, ("起息日不能早于该贷款最近一笔交易。", "The value date lies before the loan's last transaction."))
     if kind == "settle":
-        life, allowed = case.on(on), work.get(SNAPSHOT, case.loan["snapshot"])["prepay_allowed"]
-        coming = any(line.due > on and line.open for line in life.lines)
-        work.require(not coming or allowed in ("full", "both"), ("该产品不允许提前结清。", "The product does not allow early settlement."))
-        asked = settlement(life, on).total - life.suspense
-        work.require(amount >= asked, (f"结清应付 {_said(asked)} 元，金额不足。", f"Settling takes {_said(asked)}; the amount is too small."))
+        settles_early(work, case, on)
+        asked = to_settle(case.on(on), on)
+        work.require(amount >= asked, (f"结清应付 {said(asked)} 元，金额不足。", f"Settling takes {said(asked)}; the amount is too small."))
         return plain
     assert agreed is not None
     txn, asked = prepayment(work, case, plain, cents(agreed["amount"]), agreed["plan_change"])
-    said = _said(txn.given["principal"])
-    work.require(amount >= asked, (f"提前归还本金 {said} 元应付 {_said(asked)} 元（含已到期欠款、截至当日利息与手续费），金额不足。",
-                                   f"Prepaying {said} takes {_said(asked)} with what is due, interest to the day and the fee; the amount is too small."))
+    principal = said(txn.given["principal"])
+    work.require(amount >= asked, (f"提前归还本金 {principal} 元应付 {said(asked)} 元（含已到期欠款、截至当日利息与手续费），金额不足。",
+                                   f"Prepaying {principal} takes {said(asked)} with what is due, interest to the day and the fee; the amount is too small."))
     return txn
 
 
@@ -101,8 +120,8 @@ def prepayment(work: Work, case: Case, plain: Txn, principal: int, plan_change: 
     txn = replace(plain, given={"principal": principal, "plan_change": plan_change})
     left = sum(line.unpaid("principal") for line in life.lines if line.due > on)
     coming = any(line.due > on and line.open for line in life.lines)
-    work.require(coming and 0 < principal < left, (f"提前归还本金应大于 0、小于未到期本金 {_said(left)} 元；全部归还请选择结清。",
-                                                  f"The principal prepaid must be above 0 and below the {_said(left)} not yet due; settle to repay all."))
+    work.require(coming and 0 < principal < left, (f"提前归还本金应大于 0、小于未到期本金 {said(left)} 元；全部归还请申请提前结清。",
+                                                  f"The principal prepaid must be above 0 and below the {said(left)} not yet due; settle to repay all."))
     asked = prepay_needs(case, txn)
     work.require(asked is not None, ("该贷款当前不能提前部分还本。", "This loan cannot be prepaid in part now."))
     return txn, asked or 0
@@ -118,7 +137,8 @@ def prepay_needs(case: Case, txn: Txn) -> int | None:
     return max(0, sum(part.amount for part in receipt.parts) - receipt.from_suspense)
 
 
-def _said(amount: int) -> str:
+def said(amount: int) -> str:
+    """Cents as a sentence says them."""
     return f"{money(amount):,.2f}"
 
 
@@ -126,10 +146,16 @@ def settle_quote(work: Work, loan: Values | None, input: Values) -> Values:
     """What closes the loan on a day; changes nothing."""
     assert loan is not None
     work.require(input["value_date"] >= loan["disbursed_on"], ("结清日期早于放款日期。", "The date is before the payout."))
-    life = open_case(work, loan).on(input["value_date"])
-    quote = settlement(life, input["value_date"])
+    on = input["value_date"]
+    life = open_case(work, loan).on(on)
+    quote = settlement(life, on)
     return {**{name: money(getattr(quote, name)) for name in ("overdue", "principal", "interest", "fee")}, "from_suspense": money(life.suspense),
-            "total": money(max(0, quote.total - life.suspense))}
+            "total": money(to_settle(life, on))}
+
+
+def to_settle(life: Life, on: date) -> int:
+    """What has to come to close the loan on a day, in cents: its settlement less what waits in suspense."""
+    return max(0, settlement(life, on).total - life.suspense)
 
 
 def owed_now(work: Work, loan: Values | None, input: Values) -> Values:
@@ -138,9 +164,7 @@ def owed_now(work: Work, loan: Values | None, input: Values) -> Values:
     case = open_case(work, loan)
     on, life = case.today, case.on(case.today)
     late, running, due_on = _bills(case, life, on)
-    coming = any(line.due > on and line.open for line in life.lines)
-    may_settle = not coming or work.get(SNAPSHOT, loan["snapshot"])["prepay_allowed"] in ("full", "both")
-    settle = money(max(0, settlement(life, on).total - life.suspense)) if loan["status"] != "settled" and may_settle else None
+    settle = money(to_settle(life, on)) if loan["status"] != "settled" and _may_settle(work, case, life) else None
     prepay = _for_agreed(work, case)
     penalty = sum(open_["penalty"] + open_["compound"] for open_ in (life.open_of(line, on) for line in life.lines))
     return {"on": on, "dpd": life.dpd(on), "overdue": money(late), "penalty": money(penalty), "current": money(running), "due_on": due_on,
@@ -150,12 +174,24 @@ def owed_now(work: Work, loan: Values | None, input: Values) -> Values:
 
 def _for_agreed(work: Work, case: Case) -> Decimal | None:
     """What the prepayment that was agreed to takes today; None where there is none, or no place for it."""
-    agreed = work.find(CHANGE, {"loan": case.loan["id"], "kind": "prepay", "status": "agreed"}, limit=1)
-    if not agreed or agreed[0]["valid_until"] < case.today or case.last_on > case.today:
+    agreed = _for_today(work, case, "prepay")
+    if agreed is None:
         return None
-    given = {"principal": cents(agreed[0]["amount"]), "plan_change": agreed[0]["plan_change"]}
+    given = {"principal": cents(agreed["amount"]), "plan_change": agreed["plan_change"]}
     asked = prepay_needs(case, Txn(case.next_seq, "prepay", case.today, 0, given))
     return None if asked is None else money(asked)
+
+
+def _may_settle(work: Work, case: Case, life: Life) -> bool:
+    """Whether money of today may close the loan: nothing is to come, the loan is written off, or a chain agreed to it."""
+    coming = any(line.due > case.today and line.open for line in life.lines)
+    return not coming or case.loan["status"] == "written_off" or _for_today(work, case, "settle") is not None
+
+
+def _for_today(work: Work, case: Case, kind: str) -> Values | None:
+    """What was agreed to and can be paid today."""
+    agreed = work.find(CHANGE, {"loan": case.loan["id"], "kind": kind, "status": "agreed"}, limit=1)
+    return agreed[0] if agreed and agreed[0]["valid_until"] >= case.today >= case.last_on else None
 
 
 def _bills(case: Case, life: Life, on: date) -> tuple[int, int, date | None]:

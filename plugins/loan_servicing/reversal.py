@@ -22,7 +22,7 @@ def reverse_change(work: Work, change: Values | None, input: Values) -> Values:
 
 
 def _give_back(work: Work, repayment: Values) -> None:
-    """What was agreed to of a prepayment waits for the money again, unless another one does by now."""
+    """What was agreed to of a prepayment or settlement waits for the money again, unless another one does by now."""
     for agreed in work.find(CHANGE, {"repayment": repayment["id"], "status": "used"}):
         other = work.find(CHANGE, {"loan": agreed["loan"], "kind": agreed["kind"], "status": ["reviewing", "agreed"]}, limit=1)
         work.transition(CHANGE, agreed["id"], "withdraw" if other else "unpay")

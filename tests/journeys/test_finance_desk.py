@@ -13,6 +13,7 @@ pytestmark = pytest.mark.browser
 
 def test_a_repayment_is_filled_in_booked_and_read_as_a_voucher(house: Any, desk: Callable[[str], Desk]) -> None:
     loan = house.lender.loan()
+    house.lender.agree(house.lender.ask_settle(loan))
     number = house.lender.row("loan", loan)["loan_no"]
     finance = desk("finance")
     finance.go(f"/e/lending.loan/{loan}")

@@ -234,7 +234,7 @@ class Lender:
         return self.rows("repayment", loan_id=loan)[-1]
 
     def agree(self, change: int) -> None:
-        """Risk check, risk review and approver say yes to a write-off or a prepayment."""
+        """Risk check, risk review and approver say yes to a write-off, a prepayment or an early settlement."""
         for who in ("check", "review", "approve"):
             self.decide(who, "loan_change", change)
 
@@ -247,6 +247,15 @@ class Lender:
     def ask_prepay(self, loan: int, principal: str | Decimal, plan_change: str = "reduce_payment", who: str = "officer", **more: Any) -> int:
         self.do(who, "loan", loan, "propose_prepayment", {"principal": D(principal), "plan_change": plan_change, **more})
         return int(self.rows("loan_change", loan_id=loan)[-1]["id"])
+
+    def ask_settle(self, loan: int, on: date | None = None, who: str = "officer") -> int:
+        self.do(who, "loan", loan, "propose_settlement", {"valid_until": on or self.stage.today})
+        return int(self.rows("loan_change", loan_id=loan)[-1]["id"])
+
+    def settle(self, loan: int, amount: str | Decimal) -> Mapping[str, Any]:
+        """Applied for, agreed to and paid before maturity, all today; the stored repayment."""
+        self.agree(self.ask_settle(loan))
+        return self.repay(loan, amount, kind="settle")
 
     def plan(self, loan: int) -> list[tuple[Decimal, Decimal]]:
         """(principal, interest) of the instalments that stand, in order."""

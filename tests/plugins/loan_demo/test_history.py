@@ -82,12 +82,14 @@ class Stopped(Exception):
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A small history that was cut off twice and finished at the third start."""
+    """A small history that was cut off twice and finished at the third start. More of its few loans are settled early than usual, so that some are."""
     settings = Settings.from_env({"METALOOM_HOME": str(tmp_path_factory.mktemp("home")), "METALOOM_METADATA": str(ROOT / "metadata"),
                                   "METALOOM_TENANTS": str(ROOT / "tenants")})
     plugins = registry.load()
     tenancy = Tenancy(settings, manifest=plugins.manifest())
     publish(tenancy.create("played", "演示"), tenant_sources(ROOT / "metadata", ROOT / "tenants", "demo"))
+    often = pytest.MonkeyPatch()
+    often.setattr(history, "BEHAVIOURS", {**plan.BEHAVIOURS, "settles": 40})
     assert demo.make(tenancy, "played", size=SMALL, first_only=True, registry=plugins)
 
     def stop(done: int, total: int, text: str) -> None:
@@ -98,6 +100,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         demo.make(tenancy, "played", size=SMALL, registry=plugins, progress=stop)
     assert demo.make(tenancy, "played", size=SMALL, registry=plugins)
     assert not demo.make(tenancy, "played", size=SMALL, registry=plugins)
+    often.undo()
     lender = Lender.__new__(Lender)
     lender.tenant, lender.plugins = tenancy.open("played"), plugins
     yield lender
@@ -129,6 +132,14 @@ def test_debits_are_taken_and_every_day_that_agrees_is_settled_with_the_channel(
     waits = [row for row in played.rows("payment_order", status="succeeded") if row["success_on"] == last]
     held = sum(row["amount"] if row["biz_type"] == "collect" else -row["amount"] for row in waits)
     assert played.account("1012") in (0, held), "only the last day stands with the channel still"
+
+
+def test_loans_settled_before_their_time_were_applied_for_and_agreed_to(played: Lender) -> None:
+    """By officer, risk check, risk review and approver; finance books the money on the day that was quoted."""
+    early = [row for row in played.rows("repayment", kind="settle") if row["value_date"] < played.row("loan", row["loan_id"])["matures_on"]]
+    agreed = {row["repayment_id"]: row for row in played.rows("loan_change", kind="settle")}
+    assert early and {row["id"] for row in early} == set(agreed)
+    assert all((agreed[row["id"]]["status"], agreed[row["id"]]["amount"]) == ("used", row["amount"]) for row in early)
 
 
 def test_days_end_as_they_are_played(played: Lender) -> None:

@@ -181,7 +181,7 @@ def test_a_loan_that_was_settled_while_the_debit_ran_has_its_money_parked(shop: 
     shop.do("fincheck", "debit_batch", made, "start")
     desk.one_call(shop)
     quote = shop.run("finance", "loan", loan, "settle_quote", shop.row("loan", loan)["row_version"], {"value_date": shop.stage.today})
-    shop.repay(loan, quote.results["total"], kind="settle")
+    shop.settle(loan, quote.results["total"])
     order, before = order_of(shop, loan), shop.account("2241.02")
     desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
     assert shop.row("payment_order", order["id"])["status"] == "succeeded" and desk.item_of(shop, made, loan)["status"] == "paid"

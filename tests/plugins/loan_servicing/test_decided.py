@@ -1,9 +1,9 @@
-"""What no two people decide: a write-off (S2-17 … S2-19) and a prepayment in part (domain specification §3), each by its chain."""
+"""What no two people decide: a write-off (S2-17 … S2-19) a prepayment in part and an early settlement (domain specification §3), each by its chain."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal as D
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.plugins.lender import Lender
 from tests.plugins.loan_servicing.books import books_agree
 
 LATE = date(2025, 6, 20)
-NAMES = ("gone", "kept", "taken back", "prepaid", "lapsed", "full only")
+NAMES = ("gone", "kept", "taken back", "prepaid", "lapsed", "full only", "settled", "changed", "over", "matured", "part only")
 PEOPLE = ("officer", "officer2", "check", "review", "approve", "finance", "fincheck", "service", "manager", "product", "member1", "boss")
 
 
@@ -26,10 +26,12 @@ def loans(both_lenders: Lender) -> dict[str, int]:
     shop = both_lenders
     shop.stage.user("boss", "总经理", ("lending.exec",), shop.company, shop.unit)
     product = shop.product(prepay_fee_rate=D("0.01"), amount_max=D(5000000))
-    made = {name: shop.loan(shop.product(prepay_allowed="full") if name == "full only" else product) for name in NAMES}
+    one_way = {"full only": shop.product(prepay_allowed="full"), "part only": shop.product(prepay_allowed="partial")}
+    made = {name: shop.loan(one_way.get(name, product)) for name in NAMES if name != "matured"}
+    made["matured"] = shop.loan(product, term=5)
     made["large"] = shop.loan(product, amount=D(1200000))
     shop.day(LATE)
-    for name in ("prepaid", "lapsed", "full only"):
+    for name in ("prepaid", "lapsed", "full only", "settled", "changed", "over", "part only"):
         for month in range(2, 7):
             shop.repay(made[name], "8884.88", on=date(2025, month, 15))
     for name in ("gone", "kept", "taken back", "large"):
@@ -143,7 +145,7 @@ def test_above_a_million_management_decides_and_a_receipt_in_between_is_not_lost
 def test_the_second_person_of_other_changes_puts_no_write_off_in_force(both_lenders: Lender, loans: dict[str, int]) -> None:
     """Neither by the dialog of the other changes nor by one that was handed in before there was a chain."""
     shop, loan = both_lenders, loans["kept"]
-    for kind in ("write_off", "prepay"):
+    for kind in ("write_off", "prepay", "settle"):
         with pytest.raises((Invalid, NotPossible)):
             shop.do("finance", "loan", loan, "propose_change", {"kind": kind, "effective_on": shop.stage.today, "reason": "直接核销"})
     old = shop.rows("loan_change", loan_id=loan)[0]["id"]
@@ -233,3 +235,116 @@ def test_a_product_without_it_takes_no_application(both_lenders: Lender, loans: 
         both_lenders.ask_prepay(loans["full only"], "10000.00")
     assert not both_lenders.rows("loan_change", loan_id=loans["full only"])
     both_lenders.repay(loans["full only"], "8884.88")      # what is due is booked by one person, as ever
+
+
+def quoted(shop: Lender, loan: int, on: date) -> D:
+    total = shop.stage.as_user("finance").ask("lending.loan", loan, "settle_quote", {"value_date": on})["total"]
+    assert isinstance(total, D)
+    return total
+
+
+def test_nobody_settles_a_loan_before_its_time_alone(both_lenders: Lender, loans: dict[str, int]) -> None:
+    shop, loan = both_lenders, loans["settled"]
+    on = shop.stage.today
+    before, booked, asked = state(shop, loan), legs(shop), quoted(shop, loan, on)
+
+    def refused() -> None:
+        with pytest.raises(NotPossible, match="agreed"):
+            shop.repay(loan, asked, kind="settle")
+        with shop.tenant.read() as conn:
+            seen = look_before(shop.stage.as_user("finance")._context("look"), "lending.loan", "repay", loan, conn)
+        assert seen.values["settle"] is None and "settle" not in [one.values["kind"] for one in seen.fillings]
+
+    refused()
+    for stranger in ("finance", "fincheck", "check", "approve", "officer2"):
+        with pytest.raises((NotAllowed, NotFound)):
+            shop.ask_settle(loan, who=stranger)
+    for day in (on - timedelta(days=1), on + timedelta(days=31)):
+        with pytest.raises(NotPossible, match="30 days"):
+            shop.ask_settle(loan, day)
+    made = shop.ask_settle(loan, who="service")
+    row = shop.row("loan_change", made)
+    assert (row["amount"], row["valid_until"], row["status"]) == (asked, on, "reviewing"), "as the quote says"
+    with pytest.raises((Invalid, NotPossible)):
+        shop.ask_settle(loan)
+    for who in ("check", "review", "approve"):
+        refused()
+        nobody_decides(shop, made, who)
+        shop.decide(who, "loan_change", made)
+    assert shop.row("loan_change", made)["status"] == "agreed"
+    assert (state(shop, loan), legs(shop)) == (before, booked), "an agreement moves no money and no plan"
+    with pytest.raises(NotPossible):
+        shop.do("fincheck", "loan_change", made, "apply_change", {})
+
+
+def test_finance_settles_what_was_agreed_to_and_a_reversal_opens_loan_and_agreement_again(both_lenders: Lender, loans: dict[str, int]) -> None:
+    shop, loan = both_lenders, loans["settled"]
+    made, before = shop.rows("loan_change", loan_id=loan)[-1]["id"], state(shop, loan)
+    with shop.tenant.read() as conn:
+        seen = look_before(shop.stage.as_user("finance")._context("look"), "lending.loan", "repay", loan, conn)
+    filled = next(one.values for one in seen.fillings if one.values["kind"] == "settle")
+    assert shop.row("loan_change", made)["amount"] == filled["amount"]
+    with pytest.raises(NotPossible, match="too small"):
+        shop.repay(loan, filled["amount"] - D("0.01"), kind="settle")
+    paid = shop.repay(loan, filled["amount"], kind="settle")
+    row, gone = shop.row("loan_change", made), shop.row("loan", loan)
+    assert (paid["surplus"], row["status"], row["repayment_id"], gone["status"], gone["principal_balance"]) == (0, "used", paid["id"], "settled", 0)
+    assert paid["fee"] == (paid["principal"] * D("0.01")).quantize(D("0.01"), "ROUND_HALF_UP")
+    books_agree(shop)
+    shop.do("fincheck", "repayment", paid["id"], "reverse", {}, "支票被退")
+    row, back = shop.row("loan_change", made), state(shop, loan)
+    owed = {name: before[f"0.{name}"] for name in ("status", "principal_balance", "interest_balance", "suspense", "paid_periods", "next_due_on",
+                                                    "next_due_amount", "matures_on", "settled_on", "settled_by", "book_normal", "book_fee")}
+    assert (row["status"], row["repayment_id"]) == ("agreed", None) and {name: back[f"0.{name}"] for name in owed} == owed
+    books_agree(shop)
+    shop.repay(loan, filled["amount"], kind="settle")
+    assert (shop.row("loan_change", made)["status"], shop.row("loan", loan)["status"]) == ("used", "settled")
+    books_agree(shop)
+
+
+def test_a_receipt_in_between_stops_the_last_word_and_says_both_amounts(both_lenders: Lender, loans: dict[str, int]) -> None:
+    shop, loan = both_lenders, loans["changed"]
+    made = shop.ask_settle(loan, date(2025, 7, 1))
+    told = shop.row("loan_change", made)["amount"]
+    shop.decide("check", "loan_change", made)
+    shop.decide("review", "loan_change", made)
+    shop.repay(loan, "100.00")
+    before, booked = state(shop, loan), legs(shop)
+    now = quoted(shop, loan, date(2025, 7, 1))
+    with pytest.raises(NotPossible, match=f"{told:,.2f} and takes {now:,.2f}"):
+        shop.decide("approve", "loan_change", made)
+    assert shop.row("loan_change", made)["status"] == "reviewing" and (state(shop, loan), legs(shop)) == (before, booked)
+    shop.decide("approve", "loan_change", made, "reject", "报价已变")
+    again = shop.ask_settle(loan, date(2025, 7, 1))
+    shop.agree(again)
+    assert (shop.row("loan_change", again)["amount"], shop.row("loan_change", again)["status"]) == (now, "agreed")
+
+
+def test_a_day_beyond_the_quote_stops_the_last_word_and_the_money(both_lenders: Lender, loans: dict[str, int]) -> None:
+    shop, late, paid = both_lenders, loans["over"], loans["changed"]
+    made, today = shop.ask_settle(late), shop.stage.today
+    shop.decide("check", "loan_change", made)
+    shop.decide("review", "loan_change", made)
+    shop.day(date(2025, 7, 2))
+    with pytest.raises(NotPossible, match=f"quoted for {today}, and it is 2025-07-02"):
+        shop.decide("approve", "loan_change", made)
+    shop.decide("approve", "loan_change", made, "reject", "报价过期")
+    with pytest.raises(NotPossible, match="2025-07-01"):
+        shop.repay(paid, "90000.00", kind="settle")
+    settled = shop.repay(paid, shop.rows("loan_change", loan_id=paid)[-1]["amount"], kind="settle", on=date(2025, 7, 1))
+    assert (settled["surplus"], shop.row("loan", paid)["status"]) == (0, "settled"), "the money came in time and was booked a day later"
+    books_agree(shop)
+
+
+def test_what_is_due_is_paid_by_one_person_and_settles_a_loan_that_has_matured(both_lenders: Lender, loans: dict[str, int]) -> None:
+    shop, loan = both_lenders, loans["matured"]
+    with pytest.raises(NotPossible):
+        shop.ask_settle(loan)
+    settled = shop.repay(loan, quoted(shop, loan, shop.stage.today), kind="settle")
+    assert (settled["fee"], shop.row("loan", loan)["status"], shop.rows("loan_change", loan_id=loan)) == (0, "settled", [])
+    with pytest.raises(NotPossible, match="product does not allow"):
+        shop.repay(loans["part only"], "90000.00", kind="settle")
+    with pytest.raises(MetaloomError):
+        shop.ask_settle(loans["part only"])
+    assert not shop.rows("loan_change", loan_id=loans["part only"])
+    books_agree(shop)

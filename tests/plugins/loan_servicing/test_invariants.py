@@ -38,7 +38,8 @@ def worked(both_lenders: Lender) -> Lender:
     lender.do("review", "credit_limit", limit, "freeze", {"amount": D(700)}, "test")
     lender.day(lender.row("loan", first)["next_due_on"])
     lender.repay(first, lender.row("loan", first)["next_due_amount"] + 5)
-    lender.repay(early, D(13000), kind="settle")
+    lender.settle(early, D(13000))
+    lender.settle_outside()
     taken = lender.repay(back, D(100))
     lender.do("fincheck", "repayment", taken["id"], "reverse", {}, "test")
     assert [lender.row("loan", loan)["status"] for loan in (first, early, back)] == ["normal", "settled", "normal"]

@@ -68,7 +68,7 @@ def _played(shop: Lender, *, often: bool) -> dict[str, Any]:
         shop.repay(loans[name], "8884.88", on=shop.stage.today)
     at(date(2025, 3, 10))
     change(shop, loans["decided"], "provision", amount=D("20000.00"))
-    shop.repay(loans["settles"], "95000.00", kind="settle", on=shop.stage.today)
+    shop.settle(loans["settles"], "95000.00")
     until(date(2025, 3, 17))
     at(date(2025, 5, 26))
     change(shop, loans["gone"], "write_off")

@@ -32,10 +32,11 @@ def test_the_dialog_says_what_is_owed_today_and_fills_in_what_pays_exactly_that(
     assert (seen.values["overdue"], seen.values["current"], seen.values["due"]) == (D("27070.42"), D("8884.88"), D("35955.30"))
     assert (seen.values["dpd"], seen.values["penalty"]) == (64, D("415.78"))
     assert (seen.values["due_on"], seen.values["from_suspense"]) == (date(2025, 5, 15), 0)
-    due, settle = seen.fillings
-    assert due.values == {"kind": "due", "amount": D("35955.30")} and settle.values["kind"] == "settle"
+    (due,) = seen.fillings
+    assert due.values == {"kind": "due", "amount": D("35955.30")} and seen.values["settle"] is None, "nobody agreed to a settlement"
     paid = shop.repay(loan, due.values["amount"], on=shop.stage.today)
     assert paid["surplus"] == 0 and paid["principal"] + paid["interest"] + paid["penalty"] == D("35955.30")
+    shop.agree(shop.ask_settle(loan))
     after = owed(shop, loan)
     assert after.values["due"] == 0 and [one.values["kind"] for one in after.fillings] == ["settle"], "nothing due: only settling is offered"
     shop.repay(loan, after.fillings[0].values["amount"], kind="settle", on=shop.stage.today)
