@@ -43,7 +43,7 @@ def test_every_endpoint_wants_to_know_who_asks(world):
             assert answer.status_code == 401, (method, path)
             assert answer.mimetype == "application/problem+json" and answer.headers["WWW-Authenticate"].startswith("Bearer")
             checked += 1
-    assert checked == len(rules) - len(open_ones) == 64
+    assert checked == len(rules) - len(open_ones) == 67
 
 
 def test_the_login_gives_a_short_token_and_one_to_renew_it(world):

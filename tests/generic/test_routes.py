@@ -37,6 +37,8 @@ NEEDS = {
     "action.restore": "restore", "action.transfer": "transfer", "action.ask_transfer": "transfer", "action.ask": "action", "action.do": "action",
     "import.show": "import", "import.run": "import", "import.download_template": "import",
     "api.many": "edit", "api.import": "import", "api.imports": "import", "api.undo_import": "import", "import.show_runs": "import", "import.undo": "import",
+    "import.show_run": "import", "import.download_failed": "import", "import.start": "import", "import.cancel": "import", "import.correct": "import",
+    "api.import_run": "import", "api.start_import": "import", "api.cancel_import": "import",
     "lookup.lookup": "look", "settings.set_list": "any",
     "version.compare": "history", "version.restore": "history", "api.versions": "history", "api.restore_version": "edit",
     "many.show": "list", "many.undo": "list",
@@ -275,7 +277,8 @@ BEFORE_THE_RIGHT = {"list.run_bulk": {400}, "action.ask": {400}, "action.do": {4
 NO_SUCH = {"api.related", "detail.show_tab", "form.linked", "list.run_bulk", "action.ask", "action.do", "api.act", "action.delete", "action.archive",
            "api.bulk", "list.show_totals", "import.show", "import.run", "import.download_template",
            "version.compare", "version.restore", "api.versions", "api.restore_version", "many.show", "many.undo", "api.many",
-           "api.import", "api.imports", "api.undo_import",
+           "api.import", "api.imports", "api.undo_import", "api.import_run", "api.start_import", "api.cancel_import",
            "api.comments", "api.add_comment", "api.change_comment", "api.remove_comment", "comment.people", "comment.add", "comment.change",
            "unmask.ask", "unmask.see", "board.show_lane", "board.show_moves", "board.move",
-           "import.show_runs", "import.undo", "saved.ask_change", "saved.change"}  # fmt: skip
+           "import.show_runs", "import.undo", "import.show_run", "import.download_failed", "import.start", "import.cancel", "import.correct",
+           "saved.ask_change", "saved.change"}  # fmt: skip

@@ -17,8 +17,10 @@ from tests.storm.paths import PATHS
 from tests.storm.trial import Fault, Run, storm
 
 ELSEWHERE = {"process.claimed", "process.acted", "process.asking", "process.answered", "run.before_record", "run.after_record",
-             "export.begun", "export.written", "export.noted"}
-"""Held by tests/command/test_process_crash.py, tests/job/test_jobs_crash.py and tests/job/test_long_export.py, which fail when one of theirs is not come by."""
+             "export.begun", "export.written", "export.noted",
+             "import.begun", "import.part_tried", "import.part_noted", "import.part_kept", "import.ended"}
+"""Held by tests/command/test_process_crash.py, tests/job/test_jobs_crash.py, tests/job/test_long_export.py and tests/job/test_long_import.py, which fail
+when one of theirs is not come by."""
 TRIED: dict[str, set[str]] = {}
 
 

@@ -14,7 +14,7 @@ BUILT = ("did.", "channel.", "list.hint_", "detail.more", "detail.record", "note
          "simulate.head.", "simulate.differs.", "simulate.why.", "changed.mode.", "changed.mode_help.", "approval.to_", "approval.then.", "job.count.",
          "job.verb.", "job.who.", "board.period.", "board.type.", "board.age.", "hook.event.",
          "timeline.kind.", "rights.scope.", "rights.level.", "rights.layer.", "process.type.", "process.event.", "process.outcome.", "voucher.", "view.",
-         "calendar.day.", "calendar.span.", "calendar.mark.", "chart.unit.", "chart.shape.", "export.state.")
+         "calendar.day.", "calendar.span.", "calendar.mark.", "chart.unit.", "chart.shape.", "export.state.", "import.state.")
 
 
 def used_keys():

@@ -40,7 +40,7 @@ from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.command.draft_chain import TEXT_MAX
 from metaloom.command.drawing import TEXT_MAX as DRAWING_MAX
 from metaloom.command.import_records import MODES as MODES_OF_IMPORT
-from metaloom.command.import_records import ROWS_MAX
+from metaloom.command.limits import limit
 from metaloom.command.move_case import CASE_MOVES, DATA, PEOPLE_MAX, WHOLE
 from metaloom.command.opinion_files import FILES_MAX
 from metaloom.command.print_records import may_print_some
@@ -444,10 +444,17 @@ class Book:
             return
         done, key = _refusals("400", "401", "403", "404", "409", "415", "422"), _p("idempotency_key")
         body = {"type": "object", "required": ["rows"], "additionalProperties": False, "properties": {
-            "rows": {"type": "array", "minItems": 1, "maxItems": ROWS_MAX, "items": {"type": "object"}}, "name": {"type": "string", "maxLength": 255},
-            "mode": {"type": "string", "enum": list(MODES_OF_IMPORT), "default": "dry_run"}}}
-        self._add(f"/{address}/import", "post", Operation(f"{address}.import", f"Import · {label}", {"200": _json(_ref("Imported")), **done}, (key,), body),
-                  tag=address)
+            "rows": {"type": "array", "minItems": 1, "maxItems": limit(self.catalog, "import_rows_max"), "items": {"type": "object"}},
+            "name": {"type": "string", "maxLength": 255}, "mode": {"type": "string", "enum": list(MODES_OF_IMPORT), "default": "dry_run"}}}
+        self._add(f"/{address}/import", "post", Operation(
+            f"{address}.import", f"Import · {label}",
+            {"200": _json(_ref("Imported")), "202": _json(_ref("ImportRun"), headers=("Location",)), **done}, (key,), body), tag=address)
+        one = {"200": _json(_ref("ImportRun"))}
+        self._add(f"/{address}/imports/{{id}}", "get", Operation(
+            f"{address}.import_run", f"How far an import is · {label}", {**one, **_refusals("400", "401", "403", "404")}, (_p("id"),)), tag=address)
+        for verb, said in (("start", "Go on with an import"), ("cancel", "Stop an import")):
+            self._add(f"/{address}/imports/{{id}}/{verb}", "post", Operation(
+                f"{address}.{verb}_import", f"{said} · {label}", {**one, **done}, (_p("id"), key)), tag=address)
         self._add(f"/{address}/imports", "get", Operation(
             f"{address}.imports", f"Imports · {label}", {"200": _json(_items({"type": "object"})), **_refusals("400", "401", "403", "404")}), tag=address)
         self._add(f"/{address}/imports/{{id}}/undo", "post", Operation(
@@ -581,6 +588,12 @@ COMMON_SCHEMAS: dict[str, Schema] = {
     "ChangeKeptList": {"type": "object", "additionalProperties": False, "properties": _KEPT},
     "Imported": {"type": "object", "required": ["created", "good", "run", "problems"], "properties": {
         "created": {"type": "array", "items": ID}, "good": _INT, "run": _NULL_INT, "problems": {"type": "array", "items": {
+            "type": "object", "required": ["row", "field", "message"], "properties": {"row": _INT, "field": _TEXT, "message": _TEXT}}}}},
+    "ImportRun": {"type": "object", "required": ["id", "name", "status", "mode", "rows", "total", "done", "good", "kept", "failed", "left", "asked_at"],
+                  "properties": {
+        "id": ID, "name": _TEXT, "mode": _TEXT, "rows": _INT, "total": _INT, "done": _INT, "good": _INT, "kept": _INT, "failed": _INT, "left": _INT,
+        "status": {"type": "string", "enum": ["waiting", "running", "checked", "done", "failed", "cancelled", "gone"]}, "taken_back": _INT,
+        "asked_at": _TEXT, "finished_at": _NULL_TEXT, "expires_at": _NULL_TEXT, "message": _TEXT, "problems": {"type": "array", "items": {
             "type": "object", "required": ["row", "field", "message"], "properties": {"row": _INT, "field": _TEXT, "message": _TEXT}}}}},
     "Export": {"type": "object", "required": ["id", "entity", "name", "format", "status", "rows", "total", "size", "asked_at", "file"], "properties": {
         "id": ID, "entity": _TEXT, "name": _TEXT, "format": _TEXT, "rows": _INT, "size": _INT, "asked_at": _TEXT, "finished_at": _NULL_TEXT,

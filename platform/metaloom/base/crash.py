@@ -21,7 +21,7 @@ POINTS = (
     "notice.read", "notice.taken",
     "publish.opened", "publish.expanded", "publish.indexed", "publish.backfilled", "publish.validated", "publish.swapping", "publish.swapped",
     "publish.tidied",
-    "import.tried", "import.noted",
+    "import.tried", "import.noted", "import.begun", "import.part_tried", "import.part_noted", "import.part_kept", "import.ended",
     "export.begun", "export.written", "export.noted",
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from time import sleep
 from typing import Any
@@ -16,6 +17,7 @@ from metaloom.command import rerun_failed, schedule_jobs, start_job, system_cont
 from metaloom.command.context import Context
 from metaloom.job.runs import OPEN, errors_of, jobs_known, run_by_id, runs_of
 from metaloom.plugin.registry import installed
+from metaloom.record.import_runs import ImportRuns
 from metaloom.storage import Tenant, bell
 
 POLL_SECONDS = 0.5
@@ -61,10 +63,11 @@ def run(tenant: str, job: str, company: str | None, dry_run: bool, wait: bool) -
 @command.command("watch")
 @click.argument("tenant")
 @click.argument("number", type=int)
-def watch(tenant: str, number: int) -> None:
+@click.option("--import", "of_import", is_flag=True, help="NUMBER is that of an import in the background, as its page says it.")
+def watch(tenant: str, number: int, of_import: bool) -> None:
     """Show how far the run NUMBER is until it is over. Exit code 1 when it failed in part or as a whole."""
     with house() as tenancy:
-        _watch(tenancy.open(tenant), number)
+        (_watch_import if of_import else _watch)(tenancy.open(tenant), number)
 
 
 @command.command("history")
@@ -113,23 +116,50 @@ def _company(tenant: Tenant, code: str) -> int:
 
 
 def _watch(tenant: Tenant, number: int) -> None:
-    """A line that is written over on a terminal, and a new one for each change where the output goes elsewhere."""
-    said, live = "", sys.stdout.isatty()
-    while True:
+    def look() -> tuple[str, str]:
         with tenant.read() as conn:
             row = run_by_id(conn, number)
         if row is None:
             raise click.ClickException(f"there is no run {number}")
         behind = row["done"] + row["skipped"] + row["failed"]
         percent = f"{min(100, behind * 100 // row['total'])}%" if row["total"] else ""
-        line = f"run {number} {row['status']:<9} {percent:>4} {behind:,} of {row['total']:,} records, {row['failed']:,} failed"
+        return row["status"], f"run {number} {row['status']:<9} {percent:>4} {behind:,} of {row['total']:,} records, {row['failed']:,} failed"
+
+    status = _until_over(look)
+    if status != "done":
+        raise click.ClickException(f"the run ended as {status}; see: metaloom job history {tenant.name} --errors {number}")
+
+
+def _watch_import(tenant: Tenant, number: int) -> None:
+    said = ""
+
+    def look() -> tuple[str, str]:
+        nonlocal said
+        with tenant.read() as conn:
+            run = ImportRuns(conn).one(number)
+        if run is None:
+            raise click.ClickException(f"there is no import {number}")
+        said = f"{run.failed:,} rows of the import {number} failed: {run.why('en') or 'its page names each'}" if run.failed or run.why("en") else ""
+        what = "good" if run.checking else "made"
+        made = run.good if run.checking else run.rows_kept
+        return run.status, f"import {number} {run.status:<9} {run.percent:>3}% {run.done:,} of {run.total:,} rows, {made:,} {what}, {run.failed:,} failed"
+
+    status = _until_over(look)
+    if said or status not in ("checked", "done"):
+        raise click.ClickException(said or f"the import ended as {status}")
+
+
+def _until_over(look: Callable[[], tuple[str, str]]) -> str:
+    """Says each line of ``look`` (status, line) until it is over, written over on a terminal, one below the other elsewhere; the last status."""
+    said, live = "", sys.stdout.isatty()
+    while True:
+        status, line = look()
         if line != said:
             click.echo(f"\r{line}\x1b[K" if live else line, nl=not live)
         said = line
-        if row["status"] not in OPEN:
+        if status not in OPEN:
             break
         sleep(POLL_SECONDS)
     if live:
         click.echo()
-    if row["status"] != "done":
-        raise click.ClickException(f"the run ended as {row['status']}; see: metaloom job history {tenant.name} --errors {number}")
+    return status

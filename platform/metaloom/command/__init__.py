@@ -45,7 +45,7 @@ from metaloom.command.handle_call import handle_call, system_context
 from metaloom.command.handle_message import handle_message
 from metaloom.command.handle_process import handle_process, wake_runs
 from metaloom.command.handle_webhook import handle_webhook, redeliver_webhook
-from metaloom.command.import_records import Imported, RowProblem, import_records
+from metaloom.command.import_records import Imported, RowProblem, import_records, read_import
 from metaloom.command.long_export import (
     begin_export,
     cancel_export,
@@ -55,6 +55,15 @@ from metaloom.command.long_export import (
     open_export,
     sweep_exports,
     throw_export_away,
+)
+from metaloom.command.long_import import (
+    begin_import,
+    cancel_import,
+    correct_import,
+    failed_rows,
+    handle_import,
+    start_import,
+    sweep_imports,
 )
 from metaloom.command.mass_step import handle_part
 from metaloom.command.move_business_date import move_business_date
@@ -99,7 +108,7 @@ from metaloom.command.start_approval import start_approval
 from metaloom.command.start_job import cancel_run, pause_job, rerun_failed, start_job
 from metaloom.command.tell_webhooks import tell_webhooks
 from metaloom.command.transfer_record import transfer_record
-from metaloom.command.undo_import import Undone, import_runs, undo_import
+from metaloom.command.undo_import import Undone, import_run, import_runs, undo_import
 from metaloom.command.unlock_user import unlock_user
 from metaloom.command.unmask_field import unmask_field
 from metaloom.command.upload_file import FileShown, file_for, upload_file
@@ -108,21 +117,20 @@ from metaloom.command.ways import moves_of, ways_between
 
 __all__ = [
     "ActionDone", "AlertOffers", "CaseMove", "CaseShown", "ChainChange", "ChainStanding", "Context", "FileShown", "Imported", "Offered", "Outcome",
-    "PasswordFirst", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Undone", "Waiting", "Wish", "add_comment", "alert_offers",
-    "archive_record", "assign_role", "available_actions", "begin_export", "bind_login", "bulk_action", "bulk_archive", "cancel_export", "cancel_run",
-    "case_files", "case_log", "case_of_task", "case_shown", "chain_standings", "change_case_chain", "change_comment", "change_record",
+    "PasswordFirst", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Undone", "Waiting", "Wish", "add_comment", "alert_offers", "archive_record",
+    "assign_role", "available_actions", "begin_export", "begin_import", "bind_login", "bulk_action", "bulk_archive", "cancel_export", "cancel_import",
+    "cancel_run", "case_files", "case_log", "case_of_task", "case_shown", "chain_standings", "change_case_chain", "change_comment", "change_record",
     "change_saved_list", "changed_chains", "changed_processes", "close_month", "collect_messages", "comment_count", "comments_of", "confirm_password",
-    "confirm_role", "continue_by_hand", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session", "end_substitute",
-    "enter_by_provider", "evaluate_warnings", "explain_access", "explain_warning", "file_for", "forget_saved_list", "give_up_process",
-    "hand_over_tasks", "handle_call", "handle_evaluation", "handle_export", "handle_message", "handle_part", "handle_process", "handle_run",
-    "handle_sub_done", "handle_timer", "handle_webhook", "import_records", "import_runs", "list_runs", "may_change", "may_change_comment", "may_edit",
-    "may_remove_comment", "may_share", "move_business_date", "move_case", "moves_of", "my_export", "my_exports", "my_message", "my_messages",
-    "names_in_case",
-    "names_in_run", "older_texts", "open_by_step", "open_export", "output_defaults", "pause_job", "people_to_choose", "people_to_mention",
-    "prefer_messages", "preview_change", "preview_move", "print_offers", "publish", "read_messages", "redeliver_webhook", "refuse_password",
-    "refuse_unless_admin", "remove_comment", "rerun_failed", "resend_message", "restore_record", "retry_held", "retry_process", "revoke_role",
-    "roll_back", "run_action", "run_command", "run_log", "run_shown", "runs_shown", "save_list", "save_user", "saved_list", "saved_lists",
-    "schedule_jobs", "set_password", "set_substitute", "simulate_chain", "start_approval", "start_job", "start_process", "startable", "sweep_exports",
-    "system_context", "tell_webhooks", "throw_export_away", "transfer_record", "unbind_login", "undo_import", "unlock_user", "unmask_field",
-    "upload_file", "waiting", "wake_runs", "ways_between", "wishes", "words_of",
+    "confirm_role", "continue_by_hand", "correct_import", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session", "end_substitute",
+    "enter_by_provider", "evaluate_warnings", "explain_access", "explain_warning", "failed_rows", "file_for", "forget_saved_list", "give_up_process",
+    "hand_over_tasks", "handle_call", "handle_evaluation", "handle_export", "handle_import", "handle_message", "handle_part", "handle_process",
+    "handle_run", "handle_sub_done", "handle_timer", "handle_webhook", "import_records", "import_run", "import_runs", "list_runs", "may_change",
+    "may_change_comment", "may_edit", "may_remove_comment", "may_share", "move_business_date", "move_case", "moves_of", "my_export", "my_exports",
+    "my_message", "my_messages", "names_in_case", "names_in_run", "older_texts", "open_by_step", "open_export", "output_defaults", "pause_job",
+    "people_to_choose", "people_to_mention", "prefer_messages", "preview_change", "preview_move", "print_offers", "publish", "read_import", "read_messages",
+    "redeliver_webhook", "refuse_password", "refuse_unless_admin", "remove_comment", "rerun_failed", "resend_message", "restore_record", "retry_held",
+    "retry_process", "revoke_role", "roll_back", "run_action", "run_command", "run_log", "run_shown", "runs_shown", "save_list", "save_user", "saved_list",
+    "saved_lists", "schedule_jobs", "set_password", "set_substitute", "simulate_chain", "start_approval", "start_import", "start_job", "start_process",
+    "startable", "sweep_exports", "sweep_imports", "system_context", "tell_webhooks", "throw_export_away", "transfer_record", "unbind_login",
+    "undo_import", "unlock_user", "unmask_field", "upload_file", "waiting", "wake_runs", "ways_between", "wishes", "words_of",
 ]

@@ -10,17 +10,26 @@ import sqlalchemy as sa
 
 from metaloom.base.crash import crash_point
 from metaloom.base.errors import Busy, Invalid, MetaloomError, NotPossible, Problem, TooMany
-from metaloom.base.messages import message
+from metaloom.base.messages import message, register
 from metaloom.command.clash import Clash
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.create_record import create_in
 from metaloom.command.failure import told
 from metaloom.command.limits import limit
+from metaloom.command.session import Pinned
 from metaloom.command.unit import Unit, note_clashes, perform, permit
+from metaloom.model import Field
 from metaloom.record.import_runs import ImportRuns
+from metaloom.record.paths import target_of
+from metaloom.record.schema import input_schema
 
 MODES = ("dry_run", "all", "good_rows")
 ROWS_MAX = 5_000
+SOURCES = ("import", "json")
+
+register({
+    "import.row_broken": ("这一行无法读取，请用模板重新填写。", "This row cannot be read; please fill it in again in the template."),
+})
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Imported:
     run: int | None = None
 
 
-class _Undo(Exception):
+class Undo(Exception):
     """Leaves a transaction that must not be kept."""
 
 
@@ -62,13 +71,14 @@ def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] |
     clashes: list[Clash] = []
 
     def work(unit: Unit) -> ActionDone:
+        clashes.clear()
         permit(unit, entity, "import")
         permit(unit, entity, "create")
         versions: dict[int, int] = {}
-        imported = _try_all(unit, entity, rows, clashes, versions)
+        imported = try_all(unit, entity, rows, clashes, versions)
         found[:] = [imported]
         if mode == "dry_run" or (mode == "all" and imported.problems):
-            raise _Undo
+            raise Undo
         crash_point("import.tried")
         if imported.created:
             run = ImportRuns(unit.conn).add({"entity": entity, "name": name[:255], "mode": mode, "rows_read": len(rows), "rows_kept": len(versions),
@@ -81,7 +91,7 @@ def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] |
 
     try:
         done = perform(ctx, "import", [entity, [r if isinstance(r, Mapping) else str(r) for r in rows], mode], work)
-    except _Undo:
+    except Undo:
         return replace(found[0], created=())
     finally:
         if clashes:
@@ -89,8 +99,9 @@ def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] |
     return found[0] if found else Imported(tuple(done.results["created"]), done.results["good"], (), done.results.get("run"))
 
 
-def _try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid], clashes: list[Clash],
-             versions: dict[int, int]) -> Imported:
+def try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid], clashes: list[Clash],
+            versions: dict[int, int]) -> Imported:
+    """Creates a record per row inside the running unit, each under a savepoint; ``versions`` and ``clashes`` are filled on the way."""
     created: list[int] = []
     problems: list[RowProblem] = []
     for number, row in enumerate(rows, start=1):
@@ -120,3 +131,41 @@ def _try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid
 def problems_of(error: MetaloomError) -> tuple[Problem, ...]:
     """What is wrong with a row; a refusal that is about no field stands for the whole row."""
     return error.problems if isinstance(error, Invalid) else (Problem("", error.message),)
+
+
+def read_import(pinned: Pinned, entity: str, rows: Sequence[Mapping[str, Any]], source: str) -> list[Mapping[str, Any] | Invalid]:
+    """Each row, the cells by field as they were sent, as typed values or what is wrong with it. ``source``: ``import`` (a sheet, which names
+    linked records by their key or title) or ``json``."""
+    schema = input_schema(pinned.revision, entity, "create", source=source)
+    known: dict[tuple[str, str], int | None] = {}
+
+    def resolve(one: Field, given: Any) -> int | None:
+        key = (one.name, str(given))
+        if key not in known:
+            known[key] = _linked(pinned, target_of(one), given)
+        return known[key]
+
+    found: list[Mapping[str, Any] | Invalid] = []
+    for row in rows:
+        try:
+            found.append(schema.load(row, zone=pinned.zone, resolve=resolve if source == "import" else None))
+        except Invalid as refused:
+            found.append(refused)
+        except (TypeError, ValueError):
+            found.append(Invalid([Problem("", message("import.row_broken"))]))
+    return found
+
+
+def _linked(pinned: Pinned, target: str, given: Any) -> int | None:
+    """A link by its natural key, or by its title when only one record has it."""
+    entity = pinned.catalog.entities.get(target)
+    if entity is None:
+        return None
+    for name in (*entity.natural_key[:1], entity.title):
+        try:
+            found = pinned.reader.by_key(target, {name: str(given)})
+        except MetaloomError:
+            continue
+        if found is not None:
+            return found
+    return None

@@ -30,7 +30,7 @@ from metaloom.command.export_records import EXPORT, facts_of, question_told
 from metaloom.command.handle_call import system_context
 from metaloom.command.limits import limit
 from metaloom.command.notify import notify
-from metaloom.command.session import Pinned
+from metaloom.command.session import Away, Pinned
 from metaloom.command.unit import Unit, perform
 from metaloom.job import LeaseLost
 from metaloom.job.outbox import Row
@@ -39,6 +39,7 @@ from metaloom.plugin.registry import Registry, installed
 from metaloom.record import Filter, UnknownPath
 from metaloom.record.export import count_exportable, export_rows, too_large
 from metaloom.record.export_runs import OPEN, ExportRun, ExportRuns
+from metaloom.record.import_runs import ImportRuns
 from metaloom.record.paths import target_of
 from metaloom.record.row import Count
 from metaloom.storage import Tenant, after_commit
@@ -86,13 +87,6 @@ class _Ended(Exception):
 
 class _Later(Exception):
     """The worker is to end; another one begins anew."""
-
-
-class _Asked(Pinned):
-    """The person who asked, without a browser. Searches on masked fields were written down when the export was asked for."""
-
-    def _note(self, reader: Any, searched: Any) -> None:
-        pass
 
 
 @dataclass(frozen=True)
@@ -188,7 +182,7 @@ def handle_export(tenant: Tenant, row: Row, *, plugins: Registry | None = None, 
     crash_point("export.begun")
     if row.attempts > TRIES:
         return _fail(tenant, row, run, message("export.deadly"), registry, given)
-    pinned = _Asked(tenant, f"export-{run.id}", given)
+    pinned = Away(tenant, f"export-{run.id}", given)
     try:
         return _make(pinned, row, run)
     except _Ended:
@@ -223,7 +217,7 @@ def _begin(tenant: Tenant, row: Row) -> ExportRun | None:
         return runs.one(id)
 
 
-def _make(pinned: _Asked, row: Row, run: ExportRun) -> Mapping[str, object]:
+def _make(pinned: Away, row: Row, run: ExportRun) -> Mapping[str, object]:
     pinned.enter(run.created_by or 0, run.channel)
     asked = _unpacked(pinned, run)
     reader = pinned.reader
@@ -404,7 +398,7 @@ def sweep_exports(tenant: Tenant, clock: Clock) -> int:
         runs, now = ExportRuns(conn), clock.now()
         gone = [run for run in runs.expired(now) if runs.throw_away(run.id)]
         runs.forget(now, ROW_KEPT)
-        kept = runs.files()
+        kept = runs.files() | ImportRuns(conn).files()
     for run in gone:
         if run.file is not None:
             tenant.sealed_files.remove(run.file)

@@ -28,11 +28,12 @@ register({
     "message.kind.alert": ("风险预警", "Alerts"),
     "message.kind.job": ("任务结果", "Results of jobs"),
     "message.kind.export": ("导出结果", "Results of exports"),
+    "message.kind.import": ("导入结果", "Results of imports"),
     "message.kind.comment": ("评论提醒", "Mentions in comments"),
 })
 
 # Kinds that the engine itself speaks of; templates of the packs are kinds too.
-ENGINE_KINDS = ("approval.task", "approval.copy", "approval.urged", "approval.late", "approval.result", "alert", "job", "export", "comment")
+ENGINE_KINDS = ("approval.task", "approval.copy", "approval.urged", "approval.late", "approval.result", "alert", "job", "export", "import", "comment")
 
 
 @dataclass(frozen=True)

@@ -148,3 +148,10 @@ class Pinned:
         if entity is None or not self.plan.actions(address):
             raise NotFound
         return entity
+
+
+class Away(Pinned):
+    """The person who asked for work in the background, without a browser. Searches on masked fields were written down when it was asked for."""
+
+    def _note(self, reader: Reader, searched: Sequence[Searched]) -> None:
+        pass

@@ -803,7 +803,8 @@ comment = _table(
     sa.Column("removed_at", UtcDateTime()),
     sa.Index("ml_comment__record__ix", "entity", "record_id", "id"),
 )
-# Imports of records from a file: who, when, which records came of it. ``left``: those that an undo has not taken back, [id, row_version].
+# Imports of records from a file: who, when, which records came of it. ``left``: those that an undo has not taken back, [id, row_version]; those of
+# an import in the background stand with its parts. ``file``, sealed with ``key``, holds its rows while they are needed; ``done`` of ``total`` are behind.
 import_run = _table(
     "ml_import_run",
     _text("entity", 130, required=True),
@@ -815,7 +816,41 @@ import_run = _table(
     sa.Column("undone_at", UtcDateTime()),
     _number("undone_by"),
     _number("undone", required=True, server_default="0"),
+    _text("status", 20, required=True, server_default="done"),
+    _text("source", 10, required=True, server_default="import"),
+    _text("locale", 10, required=True, server_default="zh"),
+    _number("total", required=True, server_default="0"),
+    _number("done", required=True, server_default="0"),
+    _number("good", required=True, server_default="0"),
+    _number("failed", required=True, server_default="0"),
+    _text("file", 80),
+    sa.Column("key", LongText()),
+    _text("sentence", 2000),
+    _text("sentence_en", 2000),
+    sa.Column("started_at", UtcDateTime()),
+    sa.Column("finished_at", UtcDateTime()),
+    sa.Column("expires_at", UtcDateTime()),
     sa.Index("ml_import_run__entity__ix", "entity", "id"),
+)
+# What each part of an import in the background made, as ``left`` above.
+import_part = _table(
+    "ml_import_part",
+    _number("run_id", required=True),
+    _number("number", required=True),
+    _number("records", required=True),
+    sa.Column("left", JsonText(), nullable=False),
+    sa.Column("undone_at", UtcDateTime()),
+    sa.ForeignKeyConstraint(["run_id"], ["ml_import_run.id"], ondelete="CASCADE"),
+    sa.Index("ml_import_part__number__uq", "run_id", "number", unique=True),
+)
+# Rows that an import in the background could not take. ``content``, sealed: the cells as they were sent, and what is wrong with them.
+import_failed = _table(
+    "ml_import_failed",
+    _number("run_id", required=True),
+    _number("row", required=True),
+    sa.Column("content", LongText(), nullable=False),
+    sa.ForeignKeyConstraint(["run_id"], ["ml_import_run.id"], ondelete="CASCADE"),
+    sa.Index("ml_import_failed__row__uq", "run_id", "row", unique=True),
 )
 # Exports that are made in the background. ``question``, sealed: which rows and columns. ``file`` names the finished file, sealed with ``key``;
 # ``rights``: the mark of the rights under which it was made.

@@ -1,4 +1,4 @@
-"""Import of a spreadsheet: template, trial run with every problem by row, then the import itself."""
+"""Import of a spreadsheet: template, trial run with every problem by row, then the import itself; one of many rows is made in the background."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 from flask import Blueprint, g, redirect, render_template, request, send_file
 
+from metaloom import command
 from metaloom.base.errors import NotAllowed, NotFound, NotPossible
 from metaloom.base.messages import message
+from metaloom.command.limits import limit
+from metaloom.command.long_import import is_long
 from metaloom.model import Entity, Field, FieldLevel
-from metaloom.record.paths import target_of
-from metaloom.record.schema import input_schema
+from metaloom.record.import_runs import ImportRun
 from metaloom.web import sheet
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.frame import list_url, record_url, toast
@@ -23,6 +25,7 @@ blueprint = Blueprint("import", __name__)
 PROBLEMS_SHOWN = 200
 KEPT_SHOWN = 100
 MAX_ID = 2**63 - 1
+TONES = {"waiting": "", "running": "blue", "checked": "yellow", "done": "green", "failed": "red", "cancelled": "", "gone": ""}
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -43,14 +46,19 @@ def download_template(entity: str) -> Any:
 @blueprint.post("/e/<entity>/import")
 def run(entity: str) -> Any:
     """A trial first; ``_mode`` all or good_rows imports the file of the trial."""
-    from metaloom import command
-
     pinned, definition = _importable(entity)
     try:
-        file_id, name, body = _file(pinned)
-        raw = sheet.read_rows(name, body)
-        rows = _read(pinned, definition, raw)
+        kept = _kept(pinned)
+        name, body = (kept.name, _stored(pinned, kept)) if kept is not None else _sent()
+        raw = sheet.read_rows(name, body, limit(pinned.catalog, "import_rows_max"))
+        cells = sheet.by_field(raw, _fields(pinned, definition))
         mode = request.form.get("_mode", "dry_run")
+        if is_long(pinned, len(cells)):
+            numbered = [(line.number, row) for line, row in zip(raw[1:], cells, strict=True)]
+            begun = command.begin_import(pinned, entity, numbered, name=name, locale=locale())
+            return toast(redirect(url(f"/e/{entity}/imports/{begun.id}"), 303), begun.message.say(locale()))
+        rows = command.read_import(pinned, entity, cells, "import")
+        file_id = kept.id if kept is not None else command.upload_file(pinned.context(), name[-255:], body).id
         done = command.import_records(pinned.context(), entity, rows, "dry_run" if mode == "marked" else mode, name=name)
     except NotPossible as refused:
         return _page(pinned, definition, refusal=refused.message.say(locale())), refused.status
@@ -74,14 +82,89 @@ def show_runs(entity: str) -> Any:
     return _runs(pinned, definition)
 
 
+@blueprint.get("/e/<entity>/imports/<int:run>")
+def show_run(entity: str, run: int) -> Any:
+    """One import: how far it is, what came of it, every row that is not in; the page asks for itself again while it is under way."""
+    pinned, definition = _importable(entity)
+    return _run(pinned, definition, run)
+
+
+@blueprint.get("/e/<entity>/imports/<int:run>/failed")
+def download_failed(entity: str, run: int) -> Any:
+    """The rows that are not in, and only those, as a sheet to correct."""
+    pinned, definition = _importable(entity)
+    found = _import(pinned, entity, run)
+    rows = [(row.number, row.cells, [(p.field.split(".", 1)[0], p.message.say(locale())) for p in row.problems])
+            for row in command.failed_rows(pinned.looking(), pinned.conn, found)]
+    if not rows:
+        raise NotFound
+    book = sheet.only_failed(rows, _fields(pinned, definition), locale())
+    return send_file(io.BytesIO(book), XLSX, as_attachment=True, download_name=f"{found.name.rsplit('.', 1)[0]}-" + _t("import.failed_name") + ".xlsx")
+
+
+@blueprint.post("/e/<entity>/imports/<int:run>/start")
+def start(entity: str, run: int) -> Any:
+    """Take the good rows of one that was checked, or go on with one that was stopped."""
+    return _moved(entity, run, command.start_import)
+
+
+@blueprint.post("/e/<entity>/imports/<int:run>/cancel")
+def cancel(entity: str, run: int) -> Any:
+    """Stop one that is under way; what came in stays."""
+    return _moved(entity, run, command.cancel_import)
+
+
+@blueprint.post("/e/<entity>/imports/<int:run>/corrected")
+def correct(entity: str, run: int) -> Any:
+    """The corrected sheet of failed rows, as the continuation of the same import."""
+    pinned, definition = _importable(entity)
+    _import(pinned, entity, run)
+    try:
+        raw = sheet.read_rows(*_sent(), limit(pinned.catalog, "import_rows_max"))
+        cells = sheet.by_field(raw, _fields(pinned, definition))
+        done = command.correct_import(pinned.context(), run, list(zip(sheet.original_rows(raw), cells, strict=True)))
+    except NotPossible as refused:
+        return _run(pinned, definition, run, refusal=refused.message.say(locale())), refused.status
+    return toast(redirect(url(f"/e/{entity}/imports/{run}"), 303), done.message.say(locale()))
+
+
+def _moved(entity: str, run: int, move: Any) -> Any:
+    pinned, definition = _importable(entity)
+    _import(pinned, entity, run)
+    try:
+        done = move(pinned.context(), run)
+    except NotPossible as refused:
+        return _run(pinned, definition, run, refusal=refused.message.say(locale())), refused.status
+    return toast(redirect(url(f"/e/{entity}/imports/{run}"), 303), done.message.say(locale()))
+
+
+def _import(pinned: Current, entity: str, run: int) -> ImportRun:
+    if run > MAX_ID:
+        raise NotFound
+    return command.import_run(pinned.looking(), pinned.conn, entity, run)
+
+
+def _run(pinned: Current, definition: Entity, id: int, **result: Any) -> str:
+    pinned.release()
+    g.menu_here = f"list:{definition.address}/main"
+    run = _import(pinned, definition.address, id)
+    ctx = pinned.looking()
+    failed = command.failed_rows(ctx, pinned.conn, run, PROBLEMS_SHOWN)
+    problems = [(row.number, _label(definition, p.field), p.message.say(locale())) for row in failed for p in row.problems][:PROBLEMS_SHOWN]
+    place = f"/e/{definition.address}/import"
+    crumbs = [(say(definition.label), list_url(definition.address)), (_t("import.runs"), url(f"{place}s")), (run.name or f"#{run.id}", "")]
+    return render_template(
+        "pages/import_run.html", entity=definition, crumbs=crumbs, run=run, place=url(f"{place}s/{run.id}"), problems=problems, tone=TONES[run.status],
+        more=run.failed - len(failed), at=moment(pinned, run.at), until=moment(pinned, run.expires_at), why=run.why(locale()),
+        mine=run.user_id == ctx.actor.user_id, kept_rows=bool(failed), may_undo=bool(pinned.plan.may(definition.address, "delete")),
+        **{"refusal": "", **result})
+
+
 @blueprint.post("/e/<entity>/imports/<int:run>/undo")
 def undo(entity: str, run: int) -> Any:
     """Take one back; what stays is shown with its reason."""
-    from metaloom import command
-
     pinned, definition = _importable(entity)
-    if run > MAX_ID or run not in {one.id for one in command.import_runs(pinned.looking(), pinned.conn, entity)}:
-        raise NotFound
+    _import(pinned, entity, run)
     try:
         done = command.undo_import(pinned.context(), run)
     except NotPossible as refused:
@@ -96,15 +179,13 @@ def undo(entity: str, run: int) -> Any:
 
 
 def _runs(pinned: Current, definition: Entity, **result: Any) -> str:
-    from metaloom import command
-
     pinned.release()
     g.menu_here = f"list:{definition.address}/main"
     found = command.import_runs(pinned.looking(), pinned.conn, definition.address)
-    runs = [(one, moment(pinned, one.at), moment(pinned, one.undone_at) if one.undone_at else "") for one in found]
+    runs = [(one, TONES[one.status], moment(pinned, one.at), moment(pinned, one.undone_at) if one.undone_at else "") for one in found]
     crumbs = [(say(definition.label), list_url(definition.address)), (_t("list.import"), url(f"/e/{definition.address}/import")), (_t("import.runs"), "")]
     names: dict[str, Any] = {"refusal": "", "said": "", "kept": [], **result}
-    return render_template("pages/imports.html", entity=definition, crumbs=crumbs, runs=runs,
+    return render_template("pages/imports.html", entity=definition, crumbs=crumbs, runs=runs, busy=any(one.open for one in found),
                            may_undo=bool(pinned.plan.may(definition.address, "delete")), **names)
 
 
@@ -124,53 +205,28 @@ def _fields(pinned: Current, definition: Entity) -> list[Field]:
     return sheet.import_fields(definition, lambda name: pinned.plan.field_level_anywhere(definition.address, name) >= FieldLevel.WRITE)
 
 
-def _file(pinned: Current) -> tuple[int, str, bytes]:
-    """The file of this request, kept in staging between trial and import."""
-    from metaloom import command
-
+def _sent() -> tuple[str, bytes]:
+    """Name and bytes of the sheet that came with this request."""
     given = request.files.get("file")
+    if given is None or not given.filename or given.filename.lower().rsplit(".", 1)[-1] not in ("xlsx", "csv"):
+        raise NotPossible(message("sheet.kind"))
+    return given.filename, given.stream.read()
+
+
+def _kept(pinned: Current) -> Any:
+    """The file of the trial, kept in staging between trial and import; None where the request brings one."""
+    given, kept = request.files.get("file"), request.form.get("_file", "")
     if given is not None and given.filename:
-        body, name = given.stream.read(), given.filename
-        if name.lower().rsplit(".", 1)[-1] not in ("xlsx", "csv"):
-            raise NotPossible(message("sheet.kind"))
-        return command.upload_file(pinned.context(), name[-255:], body).id, name, body
-    kept = request.form.get("_file", "")
+        return None
     if not (kept.isascii() and kept.isdigit() and len(kept) < 19):
         raise NotPossible(message("sheet.kind"))
-    found = command.file_for(pinned.looking(), int(kept))
-    with pinned.tenant.files.open(found.digest) as stream:
-        return found.id, found.name, stream.read()
+    return command.file_for(pinned.looking(), int(kept))
 
 
-def _read(pinned: Current, definition: Entity, rows: list[sheet.Line]) -> list[Any]:
-    schema = input_schema(pinned.revision, definition.address, "create", source="import")
-    raw = sheet.by_field(rows, _fields(pinned, definition))
-    known: dict[tuple[str, str], int | None] = {}
-
-    def resolve(one: Field, given: Any) -> int | None:
-        """A link by its natural key, or by its title when only one record has it."""
-        key = (one.name, str(given))
-        if key not in known:
-            known[key] = _linked(pinned, target_of(one), given)
-        return known[key]
-
-    return sheet.load_all(raw, lambda row: schema.load(row, zone=pinned.zone, resolve=resolve))
-
-
-def _linked(pinned: Current, target: str, given: Any) -> int | None:
-    from metaloom.base.errors import MetaloomError
-
-    entity = pinned.catalog.entities.get(target)
-    if entity is None:
-        return None
-    for name in (*entity.natural_key[:1], entity.title):
-        try:
-            found = pinned.reader.by_key(target, {name: str(given)})
-        except MetaloomError:
-            continue
-        if found is not None:
-            return found
-    return None
+def _stored(pinned: Current, kept: Any) -> bytes:
+    with pinned.tenant.files.open(kept.digest) as stream:
+        found: bytes = stream.read()
+    return found
 
 
 def _label(definition: Entity, path: str) -> str:
@@ -180,7 +236,8 @@ def _label(definition: Entity, path: str) -> str:
 
 def _page(pinned: Current, definition: Entity, **result: Any) -> str:
     g.menu_here = f"list:{definition.address}/main"
-    names: dict[str, Any] = {"refusal": "", "file_id": 0, "name": "", "total": 0, "good": 0, "problems": [], **result}
+    names: dict[str, Any] = {"refusal": "", "at_once": limit(pinned.catalog, "import_rows_at_once"), "file_id": 0, "name": "", "total": 0, "good": 0,
+                             "problems": [], **result}
     crumbs = [(say(definition.label), list_url(definition.address)), (translate(site().templates, locale(), "list.import"), "")]
     return render_template(
         "pages/import.html", entity=definition, fields=_fields(pinned, definition), crumbs=crumbs, shown=names["problems"][:PROBLEMS_SHOWN], **names

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
-from metaloom.base.errors import Invalid, NotPossible, Problem
+from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message, register
 from metaloom.base.packed import Swollen, measure
 from metaloom.model import Entity, Field, FieldType
@@ -26,6 +26,7 @@ register(
         "sheet.empty": ("文件中没有数据。", "The file holds no rows."),
         "sheet.too_long": ("一次最多导入 {limit} 行。", "At most {limit} rows at a time."),
         "sheet.marks": ("错误说明（导入时忽略此列）", "What is wrong (this column is not imported)"),
+        "sheet.number": ("原行号（请勿修改）", "Original row (leave as it is)"),
         "sheet.unknown_columns": ("不认识这些列：{columns}。", "These columns are unknown: {columns}."),
     }
 )
@@ -84,13 +85,13 @@ def template(fields: Sequence[Field], say: Callable[[Any], str], required: str) 
     return out.getvalue()
 
 
-def read_rows(name: str, body: bytes) -> list[Line]:
-    """All cells of the first sheet, without empty rows; NotPossible for what is no sheet or too long."""
+def read_rows(name: str, body: bytes, most: int = ROWS_MAX) -> list[Line]:
+    """All cells of the first sheet, without empty rows; NotPossible for what is no sheet or holds more than ``most`` rows."""
     kind = name.lower().rsplit(".", 1)[-1]
     if kind not in ("xlsx", "csv"):
         raise NotPossible(message("sheet.kind"))
     try:
-        rows = list(_csv(body) if kind == "csv" else _xlsx(body))
+        rows = list(_csv(body, most) if kind == "csv" else _xlsx(body, most))
     except NotPossible:
         raise
     except Exception as broken:
@@ -104,7 +105,7 @@ def read_rows(name: str, body: bytes) -> list[Line]:
     return rows
 
 
-def _csv(body: bytes) -> Iterator[Line]:
+def _csv(body: bytes, most: int) -> Iterator[Line]:
     for encoding in ("utf-8-sig", "gb18030"):
         try:
             text = body.decode(encoding)
@@ -113,15 +114,15 @@ def _csv(body: bytes) -> Iterator[Line]:
             continue
     else:
         raise NotPossible(message("sheet.broken"))
-    yield from _limited(csv.reader(io.StringIO(text, newline="")))
+    yield from _limited(csv.reader(io.StringIO(text, newline="")), most)
 
 
-def _xlsx(body: bytes) -> Iterator[Line]:
+def _xlsx(body: bytes, most: int) -> Iterator[Line]:
     from python_calamine import CalamineWorkbook
 
     _refuse_swelling(body)
     sheet = CalamineWorkbook.from_filelike(io.BytesIO(body)).get_sheet_by_index(0)
-    yield from _limited(sheet.iter_rows())
+    yield from _limited(sheet.iter_rows(), most)
 
 
 def _refuse_swelling(body: bytes) -> None:
@@ -202,15 +203,15 @@ def _column(letters: bytes) -> int:
     return number
 
 
-def _limited(rows: Any) -> Iterator[Line]:
-    """Rows with anything in them, at most ROWS_MAX besides the header."""
+def _limited(rows: Any, most: int) -> Iterator[Line]:
+    """Rows with anything in them, at most ``most`` besides the header."""
     count = 0
     for number, row in enumerate(rows, start=1):
         cells = [_cell(value) for value in row[:COLUMNS_MAX]]
         if any(value not in (None, "") for value in cells):
             count += 1
-            if count > ROWS_MAX + 1:
-                raise NotPossible(message("sheet.too_long", limit=ROWS_MAX))
+            if count > most + 1:
+                raise NotPossible(message("sheet.too_long", limit=most))
             yield _line(number, cells)
 
 
@@ -240,10 +241,39 @@ def _names(fields: Sequence[Field]) -> dict[str, str]:
 
 
 def _header(rows: Sequence[Sequence[Any]]) -> list[str]:
-    """The words of the header; the column of a marked sheet that says what is wrong counts as empty."""
-    marks = message("sheet.marks")
-    ours = {marks.say("zh"), marks.say("en")}
-    return ["" if words in ours else words for words in (str(cell or "").strip().lstrip("*") for cell in rows[0])]
+    """The words of the header; columns that the engine adds to a sheet (what is wrong, the original row) count as empty."""
+    ours = _ours("sheet.marks") | _ours("sheet.number")
+    return ["" if words in ours else words for words in _words(rows[0])]
+
+
+def _words(cells: Sequence[Any]) -> list[str]:
+    return [str(cell or "").strip().lstrip("*") for cell in cells]
+
+
+def _ours(code: str) -> set[str]:
+    said = message(code)
+    return {said.say("zh"), said.say("en")}
+
+
+def original_rows(rows: Sequence[Sequence[Any]]) -> list[int | None]:
+    """Of each row of data, the number that it had in the sheet that was sent first: a sheet of failed rows says so."""
+    at = next((at for at, words in enumerate(_words(rows[0])) if words in _ours("sheet.number")), None)
+    return [_number(row[at]) if at is not None and at < len(row) else None for row in rows[1:]]
+
+
+def _number(cell: Any) -> int | None:
+    text = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell if cell is not None else "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def only_failed(rows: Sequence[tuple[int, Mapping[str, Any], Sequence[tuple[str, str]]]], fields: Sequence[Field], locale: str) -> bytes:
+    """A sheet to correct and send again: of each row its original number, its cells, and what is wrong with it. ``rows``: number, cells by field,
+    (field, words) of what is wrong. Columns are those that any row holds or that any problem names."""
+    used = {name for _, cells, told in rows for name in (*cells, *(name for name, _ in told))}
+    shown = [one for one in fields if one.name in used]
+    lines = [_line(1, [message("sheet.number").say(locale), *(one.label.say(locale) for one in shown)])]
+    lines += [_line(place, [number, *(cells.get(one.name) for one in shown)]) for place, (number, cells, _) in enumerate(rows, start=2)]
+    return marked(lines, fields, {place: told for place, (_, _, told) in enumerate(rows, start=1)}, locale)
 
 
 def marked(rows: Sequence[Line], fields: Sequence[Field], problems: Mapping[int, Sequence[tuple[str, str]]], locale: str) -> bytes:
@@ -254,6 +284,9 @@ def marked(rows: Sequence[Line], fields: Sequence[Field], problems: Mapping[int,
     import xlsxwriter
 
     names, header, top = _names(fields), _header(rows), rows[0].number - 1
+    numbers = next((at for at, words in enumerate(_words(rows[0])) if words in _ours("sheet.number")), None)
+    if numbers is not None:
+        header[numbers] = message("sheet.number").say(locale)
     column = {names[words]: at for at, words in enumerate(header) if words in names}
     words_at = header.index("") if "" in header and len(rows[0]) > header.index("") else len(header)
     if words_at < len(header) and any(len(row) > words_at and row[words_at] not in (None, "") for row in rows[1:]) and rows[0][words_at] in (None, ""):
@@ -299,16 +332,3 @@ def _write(sheet: Any, row: int, column: int, value: Any, style: Any) -> None:
         sheet.write_string(row, column, value.isoformat(sep=" ") if isinstance(value, datetime) else value.isoformat(), style)
     else:
         sheet.write_string(row, column, str(value), style)
-
-
-def load_all(raw: Sequence[Mapping[str, Any]], load: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> list[Mapping[str, Any] | Invalid]:
-    """Each row read by the input schema, or the refusal of it."""
-    found: list[Mapping[str, Any] | Invalid] = []
-    for row in raw:
-        try:
-            found.append(load(row))
-        except Invalid as refused:
-            found.append(refused)
-        except (TypeError, ValueError):
-            found.append(Invalid([Problem("", message("sheet.broken"))]))
-    return found

@@ -16,5 +16,5 @@ def handlers(registry: Registry, clock: Clock) -> Mapping[str, Handler]:
     known = {"call": command.handle_call, "job.run": command.handle_run, "job.part": command.handle_part,
              "approval.timer": command.handle_timer, "approval.sub_done": command.handle_sub_done,
              "warnings.evaluate": command.handle_evaluation, "process.step": command.handle_process,
-             "export.run": command.handle_export, "message": command.handle_message, "webhook": command.handle_webhook}
+             "export.run": command.handle_export, "import.run": command.handle_import, "message": command.handle_message, "webhook": command.handle_webhook}
     return {kind: partial(handler, plugins=registry, clock=clock) for kind, handler in known.items()}

@@ -20,7 +20,7 @@ from metaloom.worker.handlers import handlers
 
 SEAL_SECONDS = 20.0
 """So long sealing may go on at a time; what is left waits for the next minute."""
-SLOW = ("export.run",)
+SLOW = ("export.run", "import.run")
 """Kinds of work that take minutes at a stretch: every worker does them in a thread of their own."""
 SEAL_BATCH, SEAL_BATCH_SQLITE = 5_000, 1_000
 
@@ -74,6 +74,7 @@ def _chores_of(tenant: Tenant, clock: Clock) -> None:
         seal_waiting(tenant, seal)
     with tenant.write() as conn:
         tenant.files.sweep(conn)
+    command.sweep_imports(tenant, clock)
     command.sweep_exports(tenant, clock)
 
 
