@@ -91,6 +91,31 @@ def test_a_mentioned_colleague_is_told_where_and_by_whom_but_not_what(as_, sale)
     assert offered == {"": ["韩梅梅"], "梅": ["韩梅梅"], "han": ["韩梅梅"], "%": [], "路": []}
 
 
+def test_offering_colleagues_takes_as_many_statements_for_many_as_for_one(as_, sale):
+    li, sent = as_("li"), []
+    company = li.actor.company_id
+    system = command.system_context(li.tenant, plugins=li.plugins, clock=li.clock)
+
+    def offered(text):
+        with li.tenant.read() as conn:
+            conn.execute(sa.select(1))
+            sa.event.listen(conn, "before_cursor_execute", lambda *told: sent.append(told[2]))
+            sent.clear()
+            return [hit.title for hit in command.people_to_mention(li, conn, SALE, sale, text)], len(sent)
+
+    hits, one = offered("韩")
+    made = [command.save_user(system, None, {"username": f"crowd{n}", "display_name": f"众人{n:02}", "email": f"crowd{n}@example.com", "company": company})
+            for n in range(12)]
+    try:
+        for n, user in enumerate(made):
+            command.assign_role(system, user.id, "shop.viewer" if n != 3 else "shop.stranger", company=company)
+        names, many = offered("众人")
+        assert hits == ["韩梅梅"] and names == [f"众人{n:02}" for n in range(9) if n != 3] and many == one <= 6, (one, many)
+    finally:
+        for user in made:
+            command.save_user(system, user.id, {"active": False}, user.row_version)
+
+
 def test_a_name_with_braces_fills_no_slot(as_, sale):
     li = as_("li")
     li = replace(li, actor=replace(li.actor, display_name="李{total}雷"))

@@ -15,6 +15,7 @@ from metaloom.command.bind_login import bind_login, unbind_login
 from metaloom.command.bulk import Outcome, bulk_action, bulk_archive
 from metaloom.command.case_asked import Pick, names_in_case, output_defaults, people_to_choose
 from metaloom.command.case_shown import CaseShown, case_log, case_of_task, case_shown
+from metaloom.command.cases_around import cases_around
 from metaloom.command.chains_open import ChainStanding, chain_standings, older_texts, open_by_step, preview_change
 from metaloom.command.change_case_chain import CaseMove, ChainChange, change_case_chain, changed_chains, preview_move
 from metaloom.command.change_record import change_record
@@ -119,18 +120,19 @@ __all__ = [
     "ActionDone", "AlertOffers", "CaseMove", "CaseShown", "ChainChange", "ChainStanding", "Context", "FileShown", "Imported", "Offered", "Outcome",
     "PasswordFirst", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Undone", "Waiting", "Wish", "add_comment", "alert_offers", "archive_record",
     "assign_role", "available_actions", "begin_export", "begin_import", "bind_login", "bulk_action", "bulk_archive", "cancel_export", "cancel_import",
-    "cancel_run", "case_files", "case_log", "case_of_task", "case_shown", "chain_standings", "change_case_chain", "change_comment", "change_record",
-    "change_saved_list", "changed_chains", "changed_processes", "close_month", "collect_messages", "comment_count", "comments_of", "confirm_password",
-    "confirm_role", "continue_by_hand", "correct_import", "create_record", "decide_task", "decide_tasks", "delete_record", "end_session", "end_substitute",
-    "enter_by_provider", "evaluate_warnings", "explain_access", "explain_warning", "failed_rows", "file_for", "forget_saved_list", "give_up_process",
-    "hand_over_tasks", "handle_call", "handle_evaluation", "handle_export", "handle_import", "handle_message", "handle_part", "handle_process",
-    "handle_run", "handle_sub_done", "handle_timer", "handle_webhook", "import_records", "import_run", "import_runs", "list_runs", "may_change",
-    "may_change_comment", "may_edit", "may_remove_comment", "may_share", "move_business_date", "move_case", "moves_of", "my_export", "my_exports",
-    "my_message", "my_messages", "names_in_case", "names_in_run", "older_texts", "open_by_step", "open_export", "output_defaults", "pause_job",
-    "people_to_choose", "people_to_mention", "prefer_messages", "preview_change", "preview_move", "print_offers", "publish", "read_import", "read_messages",
-    "redeliver_webhook", "refuse_password", "refuse_unless_admin", "remove_comment", "rerun_failed", "resend_message", "restore_record", "retry_held",
-    "retry_process", "revoke_role", "roll_back", "run_action", "run_command", "run_log", "run_shown", "runs_shown", "save_list", "save_user", "saved_list",
-    "saved_lists", "schedule_jobs", "set_password", "set_substitute", "simulate_chain", "start_approval", "start_import", "start_job", "start_process",
-    "startable", "sweep_exports", "sweep_imports", "system_context", "tell_webhooks", "throw_export_away", "transfer_record", "unbind_login",
-    "undo_import", "unlock_user", "unmask_field", "upload_file", "waiting", "wake_runs", "ways_between", "wishes", "words_of",
+    "cancel_run", "case_files", "case_log", "case_of_task", "case_shown", "cases_around", "chain_standings", "change_case_chain", "change_comment",
+    "change_record", "change_saved_list", "changed_chains", "changed_processes", "close_month", "collect_messages", "comment_count", "comments_of",
+    "confirm_password", "confirm_role", "continue_by_hand", "correct_import", "create_record", "decide_task", "decide_tasks", "delete_record",
+    "end_session", "end_substitute", "enter_by_provider", "evaluate_warnings", "explain_access", "explain_warning", "failed_rows", "file_for",
+    "forget_saved_list", "give_up_process", "hand_over_tasks", "handle_call", "handle_evaluation", "handle_export", "handle_import", "handle_message",
+    "handle_part", "handle_process", "handle_run", "handle_sub_done", "handle_timer", "handle_webhook", "import_records", "import_run", "import_runs",
+    "list_runs", "may_change", "may_change_comment", "may_edit", "may_remove_comment", "may_share", "move_business_date", "move_case", "moves_of",
+    "my_export", "my_exports", "my_message", "my_messages", "names_in_case", "names_in_run", "older_texts", "open_by_step", "open_export",
+    "output_defaults", "pause_job", "people_to_choose", "people_to_mention", "prefer_messages", "preview_change", "preview_move", "print_offers",
+    "publish", "read_import", "read_messages", "redeliver_webhook", "refuse_password", "refuse_unless_admin", "remove_comment", "rerun_failed",
+    "resend_message", "restore_record", "retry_held", "retry_process", "revoke_role", "roll_back", "run_action", "run_command", "run_log", "run_shown",
+    "runs_shown", "save_list", "save_user", "saved_list", "saved_lists", "schedule_jobs", "set_password", "set_substitute", "simulate_chain",
+    "start_approval", "start_import", "start_job", "start_process", "startable", "sweep_exports", "sweep_imports", "system_context", "tell_webhooks",
+    "throw_export_away", "transfer_record", "unbind_login", "undo_import", "unlock_user", "unmask_field", "upload_file", "waiting", "wake_runs",
+    "ways_between", "wishes", "words_of",
 ]

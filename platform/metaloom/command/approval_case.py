@@ -90,6 +90,18 @@ def pinned_chain(unit: Unit, digest: str) -> ApprovalChain:
     return _chains[digest]
 
 
+def pinned_chains(unit: Unit, digests: Iterable[str]) -> dict[str, ApprovalChain]:
+    """Several of them, those not met before in one statement."""
+    wanted = set(digests)
+    known = {digest: _chains[digest] for digest in wanted & _chains.keys()}
+    new = approval_rows.chain_bodies(unit.conn, unit.tables, wanted - known.keys()) if wanted - known.keys() else {}
+    if len(_chains) + len(new) > CHAINS_KEPT:
+        _chains.clear()
+    read = {digest: codec.loads(body) for digest, body in new.items()}
+    _chains.update(read)
+    return known | read
+
+
 def kept_chain(unit: Unit, chain: ApprovalChain) -> str:
     """Keeps the chain as it is now and returns its digest."""
     body = codec.dumps(chain)

@@ -59,6 +59,12 @@ def chain_body(conn: sa.Connection, tables: Any, digest: str) -> str:
     return str(conn.scalar(sa.select(table.c.body).where(table.c.digest == digest)) or "")
 
 
+def chain_bodies(conn: sa.Connection, tables: Any, digests: Iterable[str]) -> dict[str, str]:
+    """The texts of several chains, by digest."""
+    table = tables.engine.approval_chain
+    return {row.digest: row.body for row in conn.execute(sa.select(table.c.digest, table.c.body).where(table.c.digest.in_(sorted(digests))))}
+
+
 # -- cases -------------------------------------------------------------------------------------------------------------------
 
 
@@ -173,6 +179,20 @@ def events(conn: sa.Connection, tables: Any, case_id: int) -> list[Event]:
         sa.select(table.c.kind, table.c.data).where(table.c.case_id == case_id).order_by(table.c.seq))]
 
 
+def events_among(unit: Unit, cases: sa.Select[Any], *, without: Iterable[str], before: int | None, limit: int) -> list[Any]:
+    """(id, case_id, kind, data, at) of what happened in any of the cases that ``cases`` selects, newest first; not of kinds ``without``."""
+    table = unit.tables.engine.approval_event
+    asked = sa.select(table.c.id, table.c.case_id, table.c.kind, table.c.data, table.c.at).where(
+        table.c.case_id.in_(cases), table.c.kind.not_in(sorted(without)), *([table.c.id < before] if before is not None else []))
+    return list(unit.conn.execute(asked.order_by(table.c.id.desc()).limit(limit)))
+
+
+def states_of(unit: Unit, cases: Iterable[int]) -> list[Any]:
+    """(id, chain_digest, state) of several cases."""
+    table = unit.tables.engine.approval_case
+    return list(unit.conn.execute(sa.select(table.c.id, table.c.chain_digest, table.c.state).where(table.c.id.in_(sorted(cases)))))
+
+
 # -- tasks, pools, parties, copies -------------------------------------------------------------------------------------------
 
 
@@ -245,12 +265,12 @@ def files_of_task(unit: Unit, task_id: int) -> list[int]:
     return list(unit.conn.scalar(sa.select(table.c.attachments).where(table.c.id == task_id)) or ())
 
 
-def files_of_case(unit: Unit, case_id: int, entity: str, field: str) -> Sequence[Mapping[str, Any]]:
-    """The rows of the files that belong to the tasks of a case."""
+def files_of_cases(unit: Unit, cases: Iterable[int], entity: str, field: str) -> Sequence[Mapping[str, Any]]:
+    """The rows of the files that belong to the tasks of the cases."""
     file, task = unit.tables.engine.file, unit.tables.engine.approval_task
     own = sa.and_(file.c.entity == entity, file.c.field == field, file.c.state == "attached", file.c.record_id == task.c.id)
     wanted = sa.select(file.c.id, file.c.name, file.c.media_type, file.c.size, file.c.digest)
-    return unit.conn.execute(wanted.join(task, own).where(task.c.case_id == case_id)).mappings().all()
+    return unit.conn.execute(wanted.join(task, own).where(task.c.case_id.in_(sorted(cases)))).mappings().all()
 
 
 def came_with_another(unit: Unit, digest: str, entity: str, task_id: int) -> bool:

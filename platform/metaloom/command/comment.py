@@ -83,16 +83,11 @@ def people_to_mention(ctx: Context, conn: sa.Connection, entity: str, record_id:
     """Colleagues by name, as far as they read the record themselves: nobody else could follow."""
     unit = Unit(ctx, conn, "look", ctx.clock.now())
     _readable(unit, entity, record_id)
-    hits = Comments(conn).people(text[:60], 40)
-    readings = readings_as(unit, [hit.id for hit in hits])
-    found = []
-    for hit in hits:
-        reading = readings[hit.id]
-        if hit.id != ctx.actor.user_id and reading is not None and "read" in rows.standing_or_none(reading, entity, record_id):
-            found.append(hit)
-            if len(found) == limit:
-                break
-    return found
+    hits = [hit for hit in Comments(conn).people(text[:60], 40) if hit.id != ctx.actor.user_id]
+    rows.fetch(unit, entity, record_id)         # what its values tell need not be asked for each of them
+    readings = [reading for reading in readings_as(unit, [hit.id for hit in hits]).values() if reading is not None]
+    may = rows.who_reads(readings, entity, record_id)
+    return [hit for hit in hits if hit.id in may][:limit]
 
 
 def add_comment(ctx: Context, entity: str, record_id: int, values: Mapping[str, Any]) -> Saved:

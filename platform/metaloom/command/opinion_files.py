@@ -55,4 +55,4 @@ def case_files(ctx: Context, case_id: int, conn: sa.Connection | None = None) ->
             return case_files(ctx, case_id, own)
     unit = Unit(ctx, conn, "look", ctx.clock.now())
     refuse_unseen(unit, case_id)
-    return {row["id"]: FileShown(**row) for row in approval_rows.files_of_case(unit, case_id, TASK, ATTACHMENTS.name)}
+    return {row["id"]: FileShown(**row) for row in approval_rows.files_of_cases(unit, (case_id,), TASK, ATTACHMENTS.name)}

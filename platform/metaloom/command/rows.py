@@ -5,7 +5,7 @@ A row is a mapping of plain values by field name, secrets in clear, read whoever
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import sqlalchemy as sa
@@ -62,6 +62,28 @@ def scopes_of(unit: Unit, address: str, record_id: int) -> frozenset[int]:
         for index, flag in zip(asked, flags, strict=True):
             verdicts[index] = bool(flag)
     return frozenset(index for index, verdict in enumerate(verdicts) if verdict)
+
+
+def who_reads(readings: Iterable[Unit], address: str, record_id: int) -> set[int]:
+    """Accounts, among those whose eyes these are in one transaction, that may read the row: one statement for all, and none where the row at
+    hand tells."""
+    found: set[int] = set()
+    asked: list[tuple[int, Any]] = []
+    for reading in readings:
+        rights, row, user = reading.ctx.plan.rights(address), known(reading, address, record_id), reading.ctx.actor.user_id or 0
+        for index in rights.scopes_for("read"):
+            verdict = access.scope_holds(reading.revision, rights.scopes[index], rights.entity, row) if row is not None else None
+            if verdict:
+                found.add(user)
+            elif verdict is None:
+                env = reading.env() if reading.ctx.plan.asks_environment(address) else None
+                asked.append((user, rights.clause(index, reading.tables.of(address), env)))
+        conn, table = reading.conn, reading.tables.of(address)
+    asked = [(user, clause) for user, clause in asked if user not in found]
+    if asked:
+        flags = conn.execute(sa.select(*(clause.label(f"s{at}") for at, (_, clause) in enumerate(asked))).where(table.c.id == record_id)).one_or_none()
+        found |= {user for (user, _), flag in zip(asked, flags or (), strict=False) if flag}
+    return found
 
 
 def known(unit: Unit, address: str, record_id: int) -> dict[str, Any] | None:

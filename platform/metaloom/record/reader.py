@@ -258,6 +258,12 @@ class Reader:
         statement = sa.select(frame.table.c.id, frame.table.c.row_version).where(frame.table.c.id.in_(wanted), frame.predicate())
         return {row.id: row.row_version for row in self.conn.execute(statement)}
 
+    def ids(self, of: str, actions: Sequence[str], **equal: Any) -> sa.Select[Any]:
+        """The ids of live rows of an entity with these values on which the actor holds each of ``actions``: not asked here, a part of a larger statement."""
+        frame, rights = Frame(self.plan, of, self.env, action=actions[0]), self.plan.rights(of)
+        within = [rights.any_of(rights.scopes_for(action), frame.table, self.env) for action in actions]
+        return sa.select(frame.table.c.id).where(*within, *(frame.table.c[name] == value for name, value in equal.items()), *_live(frame.table, archived=False))
+
     def by_key(self, entity: str, key: Mapping[str, Any]) -> int | None:
         """Id of the row with this natural key inside the actor's scope; None when there is none or more than one."""
         frame = Frame(self.plan, entity, self.env, action="read")

@@ -15,7 +15,6 @@ from typing import Any
 from flask import render_template, request
 
 from metaloom import command
-from metaloom.base.errors import MetaloomError
 from metaloom.command.comment import COMMANDS, FRESH, TEXT_MAX
 from metaloom.model import Entity
 from metaloom.record.comments import Comment
@@ -27,7 +26,7 @@ from metaloom.web.record_history import link_titles, moment_of, titles_now
 from metaloom.web.words import moment
 
 KINDS = ("comment", "change", "approval", "message")
-ROWS, CASES = 20, 10
+ROWS = 20
 CASE, MESSAGE = "platform.approval_case", "platform.message"
 UNSAID = frozenset({*COMMANDS, "view_record", "print"})        # comments stand here themselves; that somebody looked is no event of the record
 
@@ -139,25 +138,13 @@ def _changes(pinned: Current, definition: Entity, row: Any, before: int | None) 
 
 
 def _approvals(pinned: Current, definition: Entity, row: Any, before: int | None) -> Iterator[Item]:
-    """What people did in the cases of the record. The mark is the place in the whole log, which only grows at its end."""
-    page = pinned.reader.list(CASE, filters=[Filter("entity", "eq", definition.address), Filter("record_id", "eq", row.id)], sort=["-started_at"],
-                              paths=["chain", "started_at"], limit=CASES)
-    found = []
-    ctx = pinned.looking()
-    for case in page.rows:
-        try:
-            shown = command.case_shown(ctx, case.id, pinned.conn)
-        except MetaloomError:
-            continue
-        events = command.case_log(ctx, case.id, pinned.conn)
-        names = command.names_in_case(ctx, case.id, sorted(people_in(events, ())), pinned.conn)
-        story = Story(pinned, shown.chain, shown.state, names, command.case_files(ctx, case.id, pinned.conn))
-        loud = [event for event in events if event.kind not in QUIET and isinstance(event.data.get("at"), str)]
-        found += [(datetime.fromisoformat(event.data["at"]), case.id, said) for event, said in zip(loud, story.moments(loud)[::-1], strict=True)]
-    found.sort(key=lambda one: one[:2])
-    for mark in range(len(found) if before is None else min(before, len(found)), 0, -1):
-        at, case_id, said = found[mark - 1]
-        yield Item("approval", mark - 1, at, said.at, (said, url(f"/case/{case_id}")))
+    """What people did in the cases of the record, however many there are."""
+    around = command.cases_around(pinned.looking(), pinned.conn, definition.address, row.id, lambda events: people_in(events, ()), without=QUIET,
+                                  before=before, limit=ROWS + 1)
+    stories = {case: Story(pinned, chain, state, around.names, around.files) for case, (chain, state) in around.cases.items()}
+    for mark, case, at, event in around.events:
+        (said,) = stories[case].moments([event])
+        yield Item("approval", mark, at, said.at, (said, url(f"/case/{case}")))
 
 
 def _messages(pinned: Current, definition: Entity, row: Any, before: int | None) -> Iterator[Item]:
