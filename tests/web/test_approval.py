@@ -85,6 +85,16 @@ def test_every_box_shows_its_own(guild, visit):
     assert 'box=all"' not in page_of(checker, "/task/") and 'box=all"' in page_of(visit("admin"), "/task/")
 
 
+def test_the_list_of_cases_calls_chains_by_their_names(guild, visit):
+    """On the list, in its search and as the title of a case; another entity's chain of the same name keeps its own."""
+    case = guild.start("three", guild.request(name="流程名"))
+    label = guild.tenant.revision().catalog.chains["guild.request/three"].label.say("zh")
+    clerk = visit("clerk")
+    page = page_of(clerk, "/e/platform.approval_case/?f.chain=three")
+    assert f">{label}</a>" in page and f'<option value="three" selected>{label}' in page and ">three</a>" not in page
+    assert f"<h1>{label}" in page_of(clerk, f"/e/platform.approval_case/{case}")
+
+
 def test_the_inbox_is_searched_by_chain_subject_and_day(guild, visit):
     guild.start("main", guild.request(name="寻找甲"))
     guild.start("three", guild.request(name="寻找乙"))

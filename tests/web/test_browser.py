@@ -46,6 +46,32 @@ def test_a_first_visit_is_light_enough(seen, live):
     assert 50 * 1024 <= first <= 400 * 1024 and 3 * 1024 <= later <= 30 * 1024
 
 
+def test_the_tools_of_a_list_stand_in_one_line_and_a_long_dialog_keeps_its_buttons_in_reach(seen, live):
+    log_in(seen, live)
+    seen.set_viewport_size({"width": 1440, "height": 900})
+    seen.goto(f"{live}/alpha/e/shop.sale/")
+    assert seen.locator(".viewpick a").count() == 4 and seen.locator(".listtools").evaluate("e => e.clientHeight") < 70
+    seen.set_viewport_size({"width": 390, "height": 420})
+    seen.goto(f"{live}/alpha/e/shop.buyer/")
+    seen.click("[data-pop=savedmenu]")
+    seen.click("#savedmenu [hx-get$='/new']")
+    body, foot = seen.locator("#dialog .dlg-body"), seen.locator("#dialog .dlg-foot .primary")
+    foot.wait_for()
+    assert body.evaluate("e => e.scrollHeight > e.clientHeight + 20")
+    assert foot.bounding_box()["y"] + foot.bounding_box()["height"] < 420 and seen.locator("#dialog .dlg-head").bounding_box()["y"] > 0
+
+
+def test_a_search_keeps_the_order_and_the_chart_that_stand_in_the_address(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/?view=chart")
+    seen.select_option(".chartpick [name=by]", "ordered_on")
+    seen.wait_for_url("**by=ordered_on**")
+    seen.fill("[name='f.order_no']", "00007")
+    seen.press("[name='f.order_no']", "Enter")
+    seen.wait_for_url("**f.order_no=00007**")
+    assert "by=ordered_on" in seen.url and "view=chart" in seen.url
+
+
 def test_searching_sorting_and_paging_change_the_table_and_the_address(seen, live):
     log_in(seen, live)
     seen.goto(f"{live}/alpha/e/shop.sale/")

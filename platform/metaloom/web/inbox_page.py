@@ -17,6 +17,7 @@ from metaloom.command.boxes import BOXES, COPY, Box
 from metaloom.model import ApprovalChain
 from metaloom.record import Page, Row
 from metaloom.record.filters import Filter
+from metaloom.web.cells import CODES, WORDS
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import after
@@ -140,6 +141,22 @@ def chain_label(pinned: Current, entity: str | None, name: str | None) -> str:
     """What people call the chain now; its name where it is gone from the metadata."""
     chain: ApprovalChain | None = pinned.catalog.chains.get(f"{entity}/{name}")
     return say(chain.label) if chain is not None else str(name or "")
+
+
+def _chain_of_row(pinned: Current, name: str, row: Any) -> str:
+    return chain_label(pinned, row.values.get("entity"), name)
+
+
+def _chains(pinned: Current) -> list[tuple[str, str]]:
+    """The names of chains with what they are called, chains of one name together."""
+    called: dict[str, dict[str, None]] = {}
+    for chain in pinned.catalog.chains.values():
+        called.setdefault(chain.name, {})[say(chain.label)] = None
+    return [(name, " / ".join(labels)) for name, labels in called.items()]
+
+
+WORDS[CASE, "chain"] = _chain_of_row
+CODES[CASE, "chain"] = _chains
 
 
 def _coded(pinned: Current, choices: str, code: Any) -> tuple[str, str]:

@@ -81,6 +81,12 @@
       var row = e.target.closest(".manyrow"); if (row && !e.target.matches("[data-many]")) { var box = $("[data-many]", row); if (box) box.checked = true; }
     });
     // What is kept of a list is its address as it stands now, which the search changes without drawing the page anew.
+    // a search keeps order, chart and span as they stand in the address, which the table may have changed since the form was drawn
+    document.addEventListener("htmx:configRequest", function (e) {
+      if (e.target.id !== "search") return;
+      var now = new URLSearchParams(location.search);
+      ["sort", "by", "of", "as", "unit", "span", "at"].forEach(function (k) { var p = e.detail.parameters, v = now.get(k); if (v && p.set) p.set(k, v); else if (v) p[k] = v; else if (p.delete) p.delete(k); else delete p[k]; });
+    });
     document.addEventListener("htmx:afterSwap", function (e) { if (e.detail.target.id === "dialog") $$("[data-here-query] [name=query]").forEach(function (i) { i.value = location.search; }); });
     document.addEventListener("submit", function (e) {
       if (!e.target.matches("[data-next-here]")) return;

@@ -179,6 +179,8 @@
     d.addEventListener("toggle", function () { try { localStorage.setItem(key, d.open ? "1" : "0"); } catch (_) { /* private mode */ } });
   });
 
+  var hereNow = $(".side [aria-current]"); if (hereNow && hereNow.offsetParent) hereNow.scrollIntoView({ block: "nearest" });
+
   // ---- the edge of a wide table is shaded while there is more to the side
   function shadows(root) {
     $$(".tablewrap", root).forEach(function (w) {
