@@ -561,6 +561,7 @@ def test_a_pack_the_tenant_names_must_be_there() -> None:
 
 
 OIDC = "client_id: x, secret_ref: oidc"
+LDAP = "servers: ['ldaps://ad.example.com'], base: 'dc=example,dc=com'"
 
 
 @pytest.mark.parametrize("setting, found", [
@@ -571,6 +572,13 @@ OIDC = "client_id: x, secret_ref: oidc"
     (f"login: {{oidc: {{issuer: 'https://id.example.com', {OIDC}, roles: [{{group: a, role: platform.admin}}]}}}}", {"tenant.yaml:4 ML-PACK-012"}),
     (f"login: {{oidc: {{issuer: 'https://id.example.com', {OIDC}, roles: [{{group: a, role: shop.clark}}]}}}}", {"tenant.yaml:4 ML-REF-001"}),
     (f"{{login: {{oidc: {{issuer: 'https://id.example.com', {OIDC}, roles: [{{group: a, role: shop.clerk}}]}}}}}}", set()),
+    (f"{{login: {{ldap: {{{LDAP}, user_dn: 'uid={{username}},dc=example', roles: [{{group: a, role: shop.clerk}}]}}}}}}", set()),
+    (f"login: {{ldap: {{{LDAP}, roles: [{{group: a, role: platform.admin}}]}}}}", {"tenant.yaml:4 ML-PACK-012"}),
+    (f"login: {{ldap: {{{LDAP}, roles: [{{group: a, role: shop.clark}}]}}}}", {"tenant.yaml:4 ML-REF-001"}),
+    (f"login: {{ldap: {{{LDAP}, user_dn: 'uid=everybody,dc=example'}}}}", {"tenant.yaml:4 ML-SCHEMA-005"}),
+    (f"login: {{ldap: {{{LDAP}, filter: '(uid=*)'}}}}", {"tenant.yaml:4 ML-SCHEMA-005"}),
+    ("login: {ldap: {servers: ['http://ad.example.com'], base: x}}", {"tenant.yaml:4 ML-SCHEMA-005"}),
+    (f"login: {{ldap: {{{LDAP}}}, oidc: {{issuer: 'https://id.example.com', {OIDC}}}}}", {"tenant.yaml:4 ML-QUOTA-001"}),
 ])
 def test_settings_of_a_client_that_make_no_sense_are_refused(setting: str, found: set[str]) -> None:
     card = f"tenant:\n  label: {{zh: 客户, en: Client}}\n  packs: [platform, shop]\n  settings: {setting if setting[0] == '{' else '{' + setting + '}'}\n"

@@ -65,6 +65,7 @@ class Login:
     active: bool
     auth_stamp: int
     locale: str
+    bound: bool          # to a provider of logins or a directory
 
 
 class LoginStore:
@@ -135,13 +136,13 @@ class LoginStore:
         """The account that ``username`` (or an e-mail address) names."""
         user = pinned.revision.tables.engine.user
         found = pinned.conn.execute(
-            sa.select(user.c.id, user.c.username, user.c.password, user.c.active, user.c.auth_stamp, user.c.archived_at, user.c.locale)
+            sa.select(user.c.id, user.c.username, user.c.password, user.c.active, user.c.auth_stamp, user.c.archived_at, user.c.locale, user.c.login_subject)
             .where(sa.or_(user.c.username == username, user.c.email == username)).order_by((user.c.username == username).desc()).limit(1)
         ).mappings().first()
         if found is None:
             return None
         return Login(found["id"], found["username"], found["password"] or "", bool(found["active"]) and found["archived_at"] is None,
-                     found["auth_stamp"], found["locale"] or "")
+                     found["auth_stamp"], found["locale"] or "", found["login_subject"] is not None)
 
     def person(self, pinned: Current, user_id: int) -> Mapping[str, Any]:
         """Mail address and last login, for the profile page."""

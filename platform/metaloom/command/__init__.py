@@ -11,7 +11,7 @@ from metaloom.command.approval_timer import handle_sub_done, handle_timer
 from metaloom.command.archive_record import archive_record
 from metaloom.command.assign_role import assign_role, confirm_role, revoke_role
 from metaloom.command.available_actions import available_actions, may_edit
-from metaloom.command.bind_login import bind_login, unbind_login
+from metaloom.command.bind_login import bind_login, issuer_of, unbind_login
 from metaloom.command.bulk import Outcome, bulk_action, bulk_archive
 from metaloom.command.case_asked import Pick, names_in_case, output_defaults, people_to_choose
 from metaloom.command.case_shown import CaseShown, case_log, case_of_task, case_shown
@@ -126,7 +126,7 @@ __all__ = [
     "end_session", "end_substitute", "enter_by_provider", "evaluate_warnings", "explain_access", "explain_warning", "failed_rows", "file_for",
     "forget_saved_list", "give_up_process", "hand_over_tasks", "handle_call", "handle_evaluation", "handle_export", "handle_import", "handle_message",
     "handle_part", "handle_process", "handle_run", "handle_sub_done", "handle_timer", "handle_webhook", "import_records", "import_run", "import_runs",
-    "list_runs", "may_change", "may_change_comment", "may_edit", "may_remove_comment", "may_share", "move_business_date", "move_case", "moves_of",
+    "issuer_of", "list_runs", "may_change", "may_change_comment", "may_edit", "may_remove_comment", "may_share", "move_business_date", "move_case", "moves_of",
     "my_export", "my_exports", "my_message", "my_messages", "names_in_case", "names_in_run", "older_texts", "open_by_step", "open_export",
     "output_defaults", "pause_job", "people_to_choose", "people_to_mention", "prefer_messages", "preview_change", "preview_move", "print_offers",
     "publish", "read_import", "read_messages", "redeliver_webhook", "refuse_password", "refuse_unless_admin", "remove_comment", "rerun_failed",

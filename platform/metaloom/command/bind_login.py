@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import sqlalchemy as sa
 
 from metaloom.base.errors import NotPossible
@@ -28,9 +31,17 @@ register({
 })
 
 
+def issuer_of(login: Mapping[str, Any]) -> str:
+    """Who names people, of ``settings.login`` of a tenant: a provider by its issuer, a directory by where its people stand; '' without either."""
+    if login.get("oidc"):
+        return str(login["oidc"]["issuer"].rstrip("/"))
+    return f"ldap:{login['ldap']['base'].lower()}" if login.get("ldap") else ""
+
+
 def bind_login(ctx: Context, user_id: int, subject: str) -> Saved:
-    """Binds the account to the person whom the provider calls ``subject`` (the ``sub`` of its tokens). The right is ``edit`` on
-    ``platform.user``; the person is told. NotPossible: an administrator's account, one that is bound, a subject that another account has."""
+    """Binds the account to the person whom the provider calls ``subject`` (the ``sub`` of its tokens, the subject attribute of a directory).
+    The right is ``edit`` on ``platform.user``; the person is told. NotPossible: an administrator's account, one that is bound, a subject
+    that another account has."""
     return perform(ctx, "bind_login", [user_id, subject], lambda unit: _bind(unit, user_id, subject.strip()))
 
 
@@ -57,14 +68,14 @@ def forget_subject(unit: Unit, user_id: int) -> bool:
 
 def _bind(unit: Unit, user_id: int, subject: str) -> Saved:
     account = account_within_reach(unit, user_id)
-    provider = (unit.catalog.settings.get("login") or {}).get("oidc")
-    if not provider or not 0 < len(subject) <= SUBJECT_MAX:
+    issuer = issuer_of(unit.catalog.settings.get("login") or {})
+    if not issuer or not 0 < len(subject) <= SUBJECT_MAX:
         raise NotPossible(message("login.no_provider"))
     if administers_something(unit, user_id):
         raise NotPossible(message("login.administrator"))
     if rows.engine_column(unit, USER, user_id, "login_subject") is not None:
         raise NotPossible(message("login.bound_already"))
-    whole, user = f"{provider['issuer'].rstrip('/')}|{subject}", unit.tables.engine.user
+    whole, user = f"{issuer}|{subject}", unit.tables.engine.user
     if unit.conn.scalar(sa.select(user.c.id).where(user.c.login_subject == whole)) is not None:
         raise NotPossible(message("login.taken"))
     version = rows.engine_update(unit, USER, user_id, {}, {"login_subject": whole}, account["row_version"])

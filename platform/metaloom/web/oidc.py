@@ -17,16 +17,17 @@ import time
 import urllib.error
 import urllib.request
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import jwt
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")   # signatures with a public key only
 SECONDS, ANSWER_MAX, LEEWAY, BEGUN_FOR = 8.0, 512 * 1024, 60, 600
@@ -202,17 +203,22 @@ def _kept(address: str, seconds: float = KEPT_FOR) -> dict[str, Any]:
 
 
 def _ask(address: str, form: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """One JSON object from the provider; no redirects, no more than half a megabyte, ten seconds in all, few calls at a time.
+    """One JSON object from the provider; no redirects, no more than half a megabyte, ten seconds in all, few calls at a time."""
+    if not _protected(address):
+        raise Refused("an address without protection")
+    return in_turn(lambda: _fetched(address, form))
+
+
+def in_turn(call: Callable[[], T]) -> T:
+    """What ``call`` answers, ten seconds in all, few calls at a time; Refused and Crowded otherwise.
 
     The call runs beside the request, which stops waiting at the deadline whatever the other side does; the call keeps its place
     among the few until it is over.
     """
-    if not _protected(address):
-        raise Refused("an address without protection")
     if not _calling.acquire(timeout=TURN):
         raise Crowded("too many calls of the provider at this moment", away=True)
-    box: SimpleQueue[dict[str, Any] | Exception] = SimpleQueue()
-    threading.Thread(target=_call, args=(address, form, box), name="metaloom-provider", daemon=True).start()
+    box: SimpleQueue[T | Exception] = SimpleQueue()
+    threading.Thread(target=_call, args=(call, box), name="metaloom-provider", daemon=True).start()
     try:
         found = box.get(timeout=DEADLINE)
     except Empty:
@@ -222,9 +228,9 @@ def _ask(address: str, form: Mapping[str, str] | None = None) -> dict[str, Any]:
     return found
 
 
-def _call(address: str, form: Mapping[str, str] | None, box: SimpleQueue[Any]) -> None:
+def _call(call: Callable[[], Any], box: SimpleQueue[Any]) -> None:
     try:
-        box.put(_fetched(address, form))
+        box.put(call())
     except Exception as error:
         box.put(error)
     finally:

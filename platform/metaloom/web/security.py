@@ -24,7 +24,7 @@ from werkzeug.security import check_password_hash
 from metaloom.base.errors import Invalid, LoginRequired, NotAllowed, NotFound, TooMany
 from metaloom.base.messages import message
 from metaloom.command import PasswordFirst, enter_by_provider, system_context
-from metaloom.web import oidc
+from metaloom.web import ldap, oidc
 from metaloom.web.current import current, locale, say, site, url
 from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import toast
@@ -68,13 +68,41 @@ class LoginView(AuthDBView):
         except TooMany as locked:
             return self._page(username, locked.message.say(locale())), 429
         if user is None:
-            return self._page(username, message("web.login.wrong").say(locale())), 401
+            return self._by_directory(username, password)
         target = inside(request.args.get("next", ""))
         login_user(user, remember=False)
         answer = redirect(target)
         if g.get("login_locale"):
             answer.set_cookie("ml_locale", g.login_locale, path=request.script_root or "/", max_age=31536000, samesite="Lax")
         return answer
+
+    def _by_directory(self, username: str, password: str) -> Any:
+        """The same name and password tried in the tenant's directory; the try was counted by ``auth_user_db`` and is taken back when it succeeds.
+
+        Not for an account that has a password here and is not bound: what its owner mistypes stays here.
+        """
+        pinned, logins = current(), site().logins
+        directory = ldap.directory_of(pinned.catalog.settings, pinned.tenant.secrets.get)
+        wrong = message("web.login.wrong").say(locale())
+        if directory is None or not username:
+            return self._page(username, wrong), 401
+        login = logins.login(pinned, username)
+        asked = login is None or (login.active and (login.bound or not login.password_hash))
+        pinned.release()
+        if not asked:
+            return self._page(username, wrong), 401
+        try:
+            done = _enter(pinned, directory, _whom(directory, ldap.ask(directory, login.username if login else username, password)))
+        except oidc.Refused as refused:
+            log.warning("a login by the directory was refused: %s", refused)
+            if refused.away:
+                return self._page(username, message("web.login.provider_away").say(locale())), 503, {"Retry-After": "10"}
+            return self._page(username, wrong), 401
+        except (PasswordFirst, NotAllowed, Invalid) as refused:
+            log.warning("a login by the directory was refused here: %s", type(refused).__name__)
+            return self._page(username, wrong), 401
+        logins.end_attempt(pinned.tenant, login.username if login else username, request.remote_addr or "")
+        return self._let_in(done, inside(request.args.get("next", "")))
 
     @expose("/logout/", methods=["POST"])
     def logout(self) -> Any:
@@ -187,15 +215,15 @@ def _back() -> str:
     return request.host_url.rstrip("/") + url("/login/oidc/back")
 
 
-def _whom(provider: oidc.Provider, known: oidc.Known) -> dict[str, Any]:
+def _whom(provider: oidc.Provider | ldap.Directory, known: oidc.Known) -> dict[str, Any]:
     """What the provider said, as this browser may keep it: roles instead of groups, None where the provider did not say."""
     roles = None if known.groups is None else sorted({role for group, role in provider.roles if group in known.groups})
-    if roles is None and provider.roles:
+    if roles is None and isinstance(provider, oidc.Provider) and provider.roles:
         log.warning("the provider's token says nothing of groups (claim %s): roles stay as they are", provider.groups_claim)
     return {"subject": known.subject, "username": known.username, "display_name": known.display_name, "email": known.email, "roles": roles}
 
 
-def _enter(pinned: Any, provider: oidc.Provider, who: Mapping[str, Any], proven: int | None = None) -> Any:
+def _enter(pinned: Any, provider: oidc.Provider | ldap.Directory, who: Mapping[str, Any], proven: int | None = None) -> Any:
     ctx = system_context(pinned.tenant, plugins=site().registry, clock=site().clock, request_id=pinned.request_id, run_as="login")
     return enter_by_provider(ctx, **who, following={role for _, role in provider.roles}, create=provider.create, company=provider.company, proven=proven)
 

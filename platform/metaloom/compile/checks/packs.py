@@ -111,14 +111,14 @@ def tenant_settings_make_sense(effective: Effective, report: Report) -> None:
 
 def _login_makes_sense(login: Node | None, effective: Effective, report: Report) -> None:
     """Roles that follow groups are there, and none of them makes an administrator; a provider is asked over https."""
-    oidc = login.get("oidc") if login is not None else None
-    if oidc is None:
+    source = (login.get("oidc") or login.get("ldap")) if login is not None else None
+    if source is None:
         return
-    issuer = oidc.get("issuer")
+    issuer = source.get("issuer")
     if issuer is not None and not str(issuer.value).startswith(("https://", *LOOPBACK)):
         report(finding("ML-PACK-011", issuer.position))
     known = {f"{name}.{role}" for name, folder in effective.packs.items() for role, _ in entries(folder.kinds.get("roles"))}
-    roles = oidc.get("roles")
+    roles = source.get("roles")
     for line in roles.value if roles is not None else ():
         role = line.get("role")
         if role is not None and role.value == ADMINISTRATOR:

@@ -1,0 +1,202 @@
+"""Login by a directory (LDAP v3, RFC 4511 and 4513; Active Directory): the password is tried there, and the entry says who somebody is.
+
+Flask-AppBuilder's own LDAP login needs python-ldap, which is compiled against libraries of the system; ldap3 is Python alone. What the directory
+says passes the same door as a provider's word (``enter_by_provider``): an account is bound to the entry's lasting name, roles follow groups,
+no administrator comes in this way. Nothing is sent without TLS, no referral is followed, an empty password is asked of nobody.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ldap3
+from ldap3.core.exceptions import LDAPException
+from ldap3.core.results import RESULT_INVALID_CREDENTIALS, RESULT_SUCCESS
+from ldap3.utils.conv import escape_filter_chars
+from ldap3.utils.dn import escape_rdn
+
+from metaloom.command import issuer_of
+from metaloom.web.oidc import Known, Refused, in_turn
+
+CONNECT_SECONDS, ANSWER_SECONDS = 3, 6
+NAME_MAX, VALUE_MAX, GROUPS_MAX = 64, 200, 1000
+# What a name may hold. A directory takes spellings for one name that the counter of wrong passwords would take for several.
+USABLE = re.compile(r"[\w.@+'-]+( [\w.@+'-]+)*")
+LOOPBACK = ("ldap://127.0.0.1", "ldap://localhost")      # the only addresses that are asked without TLS
+
+
+@dataclass(frozen=True)
+class Directory:
+    """``settings.login.ldap`` of a tenant."""
+
+    servers: tuple[str, ...]
+    base: str
+    issuer: str
+    ca: str = ""
+    user_dn: str = ""
+    bind_dn: str = ""
+    secret: str = ""
+    filter: str = "(uid={username})"
+    subject_attribute: str = "entryUUID"
+    username_attribute: str = "uid"
+    name_attribute: str = "cn"
+    mail_attribute: str = "mail"
+    groups_attribute: str = "memberOf"
+    group_base: str = ""
+    group_filter: str = "(member={dn})"
+    roles: tuple[tuple[str, str], ...] = ()      # group, role
+    create: bool = False
+    company: str = ""
+
+    @property
+    def read(self) -> list[str]:
+        """The attributes of a person that are asked for."""
+        person = [self.subject_attribute, self.username_attribute, self.name_attribute, self.mail_attribute]
+        return person if self.group_base else [*person, self.groups_attribute]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """``values``: by attribute in small letters, as bytes."""
+
+    dn: str
+    values: Mapping[str, list[bytes]]
+
+    def one(self, attribute: str) -> bytes:
+        found = self.values.get(attribute.lower()) or [b""]
+        return found[0]
+
+    def text(self, attribute: str) -> str:
+        return self.one(attribute).decode("utf-8", "replace").strip()
+
+
+def directory_of(settings: Mapping[str, Any], secret: Any) -> Directory | None:
+    """The directory that the tenant names; None without one. ``secret``: from a name to the stored secret or None."""
+    login = settings.get("login") or {}
+    said = dict(login.get("ldap") or {})
+    if not said:
+        return None
+    said["secret"] = secret(said.pop("secret_ref")) or "" if "secret_ref" in said else ""
+    said["servers"] = tuple(said["servers"])
+    said["roles"] = tuple((_plain_dn(line["group"]), line["role"]) for line in said.get("roles") or ())
+    return Directory(**said, issuer=issuer_of(login))
+
+
+def ask(directory: Directory, username: str, password: str) -> Known:
+    """Who this is, when the directory takes the password; Refused otherwise, ``away`` where it could not be asked.
+
+    ``groups`` of the answer are names of the directory in one spelling, as ``directory.roles`` holds them. An entry without groups is in
+    none: a directory leaves an attribute without values out.
+    """
+    if len(username) > NAME_MAX or not USABLE.fullmatch(username) or unicodedata.normalize("NFKC", username) != username or not password.strip("\0"):
+        raise Refused("no usable name or password")          # a bind without a password succeeds as nobody (RFC 4513, 5.1.2)
+    return in_turn(lambda: _asked(directory, username, password))
+
+
+def _asked(directory: Directory, username: str, password: str) -> Known:
+    try:
+        return _known(directory, *_proven(directory, username, password))
+    except (LDAPException, OSError, ssl.SSLError) as error:
+        raise Refused(f"the directory cannot be asked: {type(error).__name__}", away=True) from error
+
+
+def _proven(directory: Directory, username: str, password: str) -> tuple[_Entry, list[str]]:
+    """The entry whose password this is, and its groups."""
+    if directory.user_dn:
+        with _bound(directory, directory.user_dn.replace("{username}", escape_rdn(username)), password) as own:
+            entry = _only(own, str(own.user), "(objectClass=*)", ldap3.BASE, directory.read)
+            return entry, _groups(directory, own, entry, username)
+    if directory.bind_dn and not directory.secret:
+        raise Refused("no secret for the account that searches", away=True)
+    with _bound(directory, directory.bind_dn, directory.secret, searches=True) as finder:
+        entry = _only(finder, directory.base, directory.filter.replace("{username}", escape_filter_chars(username)), ldap3.SUBTREE, directory.read)
+        with _bound(directory, entry.dn, password):
+            return entry, _groups(directory, finder, entry, username)
+
+
+@contextmanager
+def _bound(directory: Directory, dn: str, password: str, *, searches: bool = False) -> Iterator[ldap3.Connection]:
+    """A connection in the name of ``dn``; Refused where the password is wrong. ``searches``: as the account that only looks for people."""
+    conn = _connected(directory, dn, password)
+    try:
+        conn.bind()
+        result = conn.result["result"]
+        if result == RESULT_INVALID_CREDENTIALS and not searches:
+            raise Refused("a wrong password")
+        if result != RESULT_SUCCESS:
+            raise Refused(f"the directory refused {'the account that searches' if searches else 'a login'}: {conn.result['description']}", away=searches)
+        yield conn
+    finally:
+        conn.unbind()
+
+
+def _connected(directory: Directory, dn: str, password: str) -> ldap3.Connection:
+    """To the first server that answers, under TLS before anything is said."""
+    problem: Exception = OSError("no server")
+    for address in directory.servers:
+        server = ldap3.Server(address, connect_timeout=CONNECT_SECONDS, get_info=ldap3.NONE, tls=_tls(directory))
+        conn = ldap3.Connection(server, dn or None, password or None, authentication=ldap3.SIMPLE if dn else ldap3.ANONYMOUS, auto_referrals=False,
+                                receive_timeout=ANSWER_SECONDS, check_names=False, read_only=True, return_empty_attributes=False)
+        try:
+            conn.open(read_server_info=False)
+            if not server.ssl and not _here(address) and not conn.start_tls(read_server_info=False):
+                raise Refused("the directory refuses TLS", away=True)
+            return conn
+        except (LDAPException, OSError) as error:
+            conn.unbind()
+            problem = error
+    raise problem
+
+
+def _tls(directory: Directory) -> ldap3.Tls:
+    return ldap3.Tls(validate=ssl.CERT_REQUIRED, ca_certs_data=directory.ca or None)
+
+
+def _here(address: str) -> bool:
+    return address.startswith(LOOPBACK) and address.removeprefix("ldap://").partition(":")[0] in ("127.0.0.1", "localhost")
+
+
+def _only(conn: ldap3.Connection, base: str, wanted: str, scope: str, attributes: list[str]) -> _Entry:
+    """The one entry that answers; none, or several, are nobody."""
+    found = _search(conn, base, wanted, scope, attributes, 2)
+    if len(found) != 1:
+        raise Refused("no entry, or not one alone, has this name")
+    return found[0]
+
+
+def _search(conn: ldap3.Connection, base: str, wanted: str, scope: str, attributes: list[str], most: int) -> list[_Entry]:
+    conn.search(base, wanted, scope, attributes=attributes, size_limit=most, time_limit=ANSWER_SECONDS)
+    return [_Entry(line["dn"], {name.lower(): values for name, values in line["raw_attributes"].items()})
+            for line in conn.response or () if line["type"] == "searchResEntry"]
+
+
+def _groups(directory: Directory, conn: ldap3.Connection, entry: _Entry, username: str) -> list[str]:
+    """The groups' names; searched for where the entry itself does not say."""
+    if not directory.group_base:
+        return [value.decode("utf-8", "replace") for value in entry.values.get(directory.groups_attribute.lower(), [])]
+    wanted = directory.group_filter.replace("{dn}", escape_filter_chars(entry.dn)).replace("{username}", escape_filter_chars(username))
+    return [found.dn for found in _search(conn, directory.group_base, wanted, ldap3.SUBTREE, ["1.1"], GROUPS_MAX)]
+
+
+def _known(directory: Directory, entry: _Entry, groups: list[str]) -> Known:
+    subject, username = _lasting(entry.one(directory.subject_attribute)), entry.text(directory.username_attribute)
+    if not 0 < len(subject) <= VALUE_MAX or not 0 < len(username) <= NAME_MAX:
+        raise Refused(f"the entry has no usable {directory.subject_attribute} or {directory.username_attribute}")
+    return Known(f"{directory.issuer}|{subject}", username, (entry.text(directory.name_attribute) or username)[:64], entry.text(directory.mail_attribute),
+                 frozenset(_plain_dn(name) for name in groups))
+
+
+def _lasting(value: bytes) -> str:
+    """The subject as text; what is no text (objectGUID) as hexadecimal digits."""
+    return value.decode("ascii") if value.isascii() and value.decode("ascii").isprintable() else value.hex()
+
+
+def _plain_dn(name: str) -> str:
+    """A group's name in one spelling: small letters, no blanks around its parts."""
+    return ",".join("=".join(side.strip() for side in part.split("=", 1)) for part in re.split(r"(?<!\\),", name)).lower()
