@@ -57,7 +57,7 @@ def test_the_command_of_the_image_serves_and_its_health_is_seen(image):
     environ = {**kept, **environment(instructions()), "METALOOM_HOME": str(home / "var")}
     word, *rest = json.loads(found["CMD"])
     assert word == "gunicorn"
-    command = [str(part).replace("0.0.0.0:8000", f"127.0.0.1:{port}").replace("4", "1") if part in ("4", "0.0.0.0:8000") else part for part in rest]
+    command = [{"4": "1", "0.0.0.0:8000": f"127.0.0.1:{port}"}.get(part, part) for part in rest]
     where = subprocess.run([python, "-c", "import metaloom; print(metaloom.__file__)"], cwd=home, env=environ, capture_output=True, text=True, check=True)
     assert where.stdout.startswith(str(home.parent)), where.stdout
     make = [python, "-c", "from metaloom.cli import main; main()", "tenant", "create", "acme", "--client", "demo"]
