@@ -473,7 +473,7 @@ def test_cards_are_dragged_where_an_action_leads_and_stay_where_none_does(seen, 
     seen.wait_for_url(f"**/e/shop.sale/{second}")
     seen.goto(f"{live}/alpha/e/shop.sale/")
     assert seen.locator("[data-kanban]").count() == 1, "the way of looking is remembered"
-    with seen.expect_response("**/settings/list/**"):
+    with seen.expect_request("**/settings/list/**"):
         seen.click(".viewpick [data-view=table]")
     expect(seen.locator("table.sheet")).to_be_visible()
 
