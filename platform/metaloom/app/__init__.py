@@ -26,7 +26,6 @@ from metaloom.app.tenancy import TenantPath
 from metaloom.base import metrics
 from metaloom.base.clock import Clock, SystemClock
 from metaloom.base.messages import message
-from metaloom.job.redis_queue import ring_through
 from metaloom.plugin.registry import installed
 from metaloom.storage import Settings, Tenancy, apart
 from metaloom.storage.settings import templates_root
@@ -236,8 +235,13 @@ def _outside(inner: Any, site: Site) -> Any:
 
 def _reach_workers(site: Site, *, embedded: bool) -> None:
     """With Redis the bell rings in worker processes; without it a thread of this process drains the outbox, if asked for."""
-    site.silence = ring_through(site.settings)
-    if site.settings.redis_url or not embedded:
+    if site.settings.redis_url:
+        # redis and rq are loaded where they are used
+        from metaloom.job.redis_queue import ring_through
+
+        site.silence = ring_through(site.settings)
+        return
+    if not embedded:
         return
     from metaloom import worker
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import smtplib
 import ssl
 from datetime import datetime
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP
 from email.utils import format_datetime
 
 from metaloom.message.reach import MailServer
@@ -30,6 +28,10 @@ class Unknown(Exception):
 
 def compose(server: MailServer, *, to: str, subject: str, body: str, reference: str, at: datetime) -> EmailMessage:
     """A plain text mail. Header values are one line each; an address with anything odd in it is Refused."""
+    # here, as they cost a start a tenth of a second and most processes never send a mail
+    from email.headerregistry import Address
+    from email.policy import SMTP
+
     mail = EmailMessage(policy=SMTP.clone(raise_on_defect=False))
     try:
         mail["From"] = Address(one_line(server.sender_name, 60), addr_spec=server.sender)

@@ -13,7 +13,6 @@ from decimal import Decimal
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import xlsxwriter
 from rustpy_xlsxwriter import FastExcel
 
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible, Problem
@@ -194,6 +193,8 @@ class _Counted:
 
 def _write_header_only(made: Any, headers: Sequence[str]) -> None:
     """The fast writer takes its header from the first row; without rows the other writer makes the sheet."""
+    import xlsxwriter  # with its images a start costs more
+
     with xlsxwriter.Workbook(made, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}) as book:
         book.add_worksheet("Sheet1").write_row(0, 0, headers, book.add_format({"bold": True}))
 

@@ -76,12 +76,10 @@ class _Entry:
         return self.one(attribute).decode("utf-8", "replace").strip()
 
 
-def directory_of(settings: Mapping[str, Any], secret: Any) -> Directory | None:
-    """The directory that the tenant names; None without one. ``secret``: from a name to the stored secret or None."""
-    login = settings.get("login") or {}
-    said = dict(login.get("ldap") or {})
-    if not said:
-        return None
+def directory_of(settings: Mapping[str, Any], secret: Any) -> Directory:
+    """The directory that the tenant names. ``secret``: from a name to the stored secret or None."""
+    login = settings["login"]
+    said = dict(login["ldap"])
     said["secret"] = secret(said.pop("secret_ref")) or "" if "secret_ref" in said else ""
     said["servers"] = tuple(said["servers"])
     said["roles"] = tuple((_plain_dn(line["group"]), line["role"]) for line in said.get("roles") or ())

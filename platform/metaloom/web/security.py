@@ -11,7 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flask_sqlalchemy.session
 from flask import current_app, g, make_response, redirect, render_template, request, session
@@ -24,11 +24,14 @@ from werkzeug.security import check_password_hash
 from metaloom.base.errors import Invalid, LoginRequired, NotAllowed, NotFound, TooMany
 from metaloom.base.messages import message
 from metaloom.command import PasswordFirst, enter_by_provider, system_context
-from metaloom.web import ldap, oidc
+from metaloom.web import oidc
 from metaloom.web.current import current, locale, say, site, url
 from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import toast
 from metaloom.web.words import moment
+
+if TYPE_CHECKING:
+    from metaloom.web.ldap import Directory
 
 log = logging.getLogger(__name__)
 
@@ -82,10 +85,13 @@ class LoginView(AuthDBView):
         Not for an account that has a password here and is not bound: what its owner mistypes stays here.
         """
         pinned, logins = current(), site().logins
-        directory = ldap.directory_of(pinned.catalog.settings, pinned.tenant.secrets.get)
         wrong = message("web.login.wrong").say(locale())
-        if directory is None or not username:
+        if not username or not (pinned.catalog.settings.get("login") or {}).get("ldap"):
             return self._page(username, wrong), 401
+        # ldap3 is loaded where a tenant names a directory
+        from metaloom.web import ldap
+
+        directory = ldap.directory_of(pinned.catalog.settings, pinned.tenant.secrets.get)
         login = logins.login(pinned, username)
         asked = login is None or (login.active and (login.bound or not login.password_hash))
         pinned.release()
@@ -215,7 +221,7 @@ def _back() -> str:
     return request.host_url.rstrip("/") + url("/login/oidc/back")
 
 
-def _whom(provider: oidc.Provider | ldap.Directory, known: oidc.Known) -> dict[str, Any]:
+def _whom(provider: oidc.Provider | Directory, known: oidc.Known) -> dict[str, Any]:
     """What the provider said, as this browser may keep it: roles instead of groups, None where the provider did not say."""
     roles = None if known.groups is None else sorted({role for group, role in provider.roles if group in known.groups})
     if roles is None and isinstance(provider, oidc.Provider) and provider.roles:
@@ -223,7 +229,7 @@ def _whom(provider: oidc.Provider | ldap.Directory, known: oidc.Known) -> dict[s
     return {"subject": known.subject, "username": known.username, "display_name": known.display_name, "email": known.email, "roles": roles}
 
 
-def _enter(pinned: Any, provider: oidc.Provider | ldap.Directory, who: Mapping[str, Any], proven: int | None = None) -> Any:
+def _enter(pinned: Any, provider: oidc.Provider | Directory, who: Mapping[str, Any], proven: int | None = None) -> Any:
     ctx = system_context(pinned.tenant, plugins=site().registry, clock=site().clock, request_id=pinned.request_id, run_as="login")
     return enter_by_provider(ctx, **who, following={role for _, role in provider.roles}, create=provider.create, company=provider.company, proven=proven)
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-import xlsxwriter
 from flask import Blueprint, g, render_template, request, send_file
 from werkzeug.datastructures import MultiDict
 
@@ -315,6 +314,8 @@ def _csv(table: Table) -> bytes:
 
 def _xlsx(tables: Sequence[Table]) -> bytes:
     out = io.BytesIO()
+    import xlsxwriter  # with its images a start costs more
+
     with xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}) as book:
         bold, money = book.add_format({"bold": True, "bottom": 1}), book.add_format({"num_format": "#,##0.00"})
         for place, table in enumerate(tables):
