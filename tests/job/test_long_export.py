@@ -3,9 +3,11 @@
 import io
 import os
 import signal
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from time import monotonic, sleep
 
 import openpyxl
 import pytest
@@ -388,23 +390,59 @@ def utc_now_of(hall):
         return conn.scalar(sa.select(utc_now()))
 
 
-def test_the_lease_is_long_before_the_first_row_and_as_usual_from_then_on(hall, monkeypatch):
+def test_the_lease_is_the_usual_one_and_held_on_to_while_the_first_row_is_thought_of(hall, monkeypatch):
     monkeypatch.setattr(module, "TICK_SECONDS", 0.0)
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr("metaloom.record.export.TELL_ROWS", 10)
-    seen, rows_of = [], module.export_rows
+    seen, threads, rows_of = [], [], module.export_rows
 
     def looking(reader, *given, told, **asked):
         def then(rows):
             told(rows)
             seen.append(seconds_left(hall))
+            threads.append(sum(thread.name == "metaloom-export-lease" for thread in threading.enumerate()))
 
+        seen.append(seconds_left(hall))
+        hall.expire()
+        until = monotonic() + 10
+        while seconds_left(hall) < 0 and monotonic() < until:
+            sleep(0.02)
         seen.append(seconds_left(hall))
         return rows_of(reader, *given, told=then, **asked)
 
     monkeypatch.setattr(module, "export_rows", looking)
     ask(hall)
     work(hall)
-    assert 880 < seen[0] <= module.FIRST_ROW_SECONDS and len(seen) > 2 and all(100 < left <= 120 for left in seen[1:])
+    assert len(seen) > 3 and all(100 < left <= 120 for left in seen), seen
+    assert not [thread for thread in threading.enumerate() if thread.name == "metaloom-export-lease"]
+
+
+def test_a_statement_that_never_answers_is_not_held_on_to_for_ever(hall, monkeypatch):
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.02)
+    monkeypatch.setattr(module, "FIRST_ROW_SECONDS", 0.0)
+    seen, rows_of = [], module.export_rows
+
+    def looking(reader, *given, **asked):
+        sleep(0.2)
+        hall.expire()
+        sleep(0.2)
+        seen.append(seconds_left(hall))
+        return rows_of(reader, *given, **asked)
+
+    monkeypatch.setattr(module, "export_rows", looking)
+    id = ask(hall)
+    work(hall)
+    assert seen[0] < 0 and run_of(hall, id)["status"] == "done"
+
+
+def test_a_column_that_is_removed_while_the_export_waits_ends_it_with_its_name(hall, own_words):
+    own_words(("    email: ", "    nickname: {type: text, length: 20, label: {zh: 昵称, en: Nickname}}\n    email: "))
+    id = ask(hall, paths=("name", "nickname"))
+    own_words()
+    assert work(hall) == 1
+    run = run_of(hall, id)
+    assert (run["status"], run["file"]) == ("failed", None) and "nickname" in run["sentence"] and "nickname" in run["sentence_en"]
+    assert not list(folder(hall).iterdir())
 
 
 def test_what_fails_after_the_file_counts_does_not_take_it_away(hall, monkeypatch):

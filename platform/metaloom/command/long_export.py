@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import logging
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
@@ -54,8 +55,8 @@ DOWNLOAD = "export_download"
 COUNT_MAX = 100_000
 OPEN_MAX, KEPT_MAX = 3, 20
 TICK_SECONDS = 1.0
-FIRST_ROW_SECONDS = 900
-"""So long a statement may think before its first row; from the first tick on the lease is the usual one."""
+FIRST_ROW_SECONDS, BEAT_SECONDS = 900, 30.0
+"""So long a statement may think before its first row, while a thread holds on to the lease, this often; from then on each tick does."""
 TRIES = 5
 ROW_KEPT, ORPHAN_SECONDS = timedelta(days=30), 24 * 3600
 QUESTION, KEY = "platform.export/question", "platform.export/key"
@@ -75,6 +76,8 @@ register({
     "export.rights_changed": ("导出后您的数据权限有变化，该文件不能再下载，请重新导出。",
                               "What you may see has changed since, so this file is closed; export again."),
     "export.list_gone": ("所选列表已不存在，未导出。请从现有列表重新导出。", "The list is gone, so nothing was exported. Export from another one."),
+    "export.column_gone": ("所选列“{column}”已不存在或您已看不到，未导出。请从现有列表重新导出。",
+                           "The column {column} is gone, or you do not see it any more, so nothing was exported. Export from the list as it is."),
     "export.asker_gone": ("发起人的账号已停用。", "The account of whoever asked is switched off."),
     "export.broken": ("准备时出现内部错误，详见系统日志（导出 {run}）。", "An internal error; the log says more (export {run})."),
     "export.deadly": ("准备时进程多次中断，已停止。", "The process died several times while preparing it; it was given up."),
@@ -195,6 +198,8 @@ def handle_export(tenant: Tenant, row: Row, *, plugins: Registry | None = None, 
         raise
     except LoginRequired:
         return _fail(tenant, row, run, message("export.asker_gone"), registry, given)
+    except UnknownPath as gone:
+        return _fail(tenant, row, run, message("export.column_gone", column=str(gone)), registry, given)
     except MetaloomError as refused:
         problems = getattr(refused, "problems", ())
         return _fail(tenant, row, run, problems[0].message if problems else refused.message, registry, given)
@@ -210,7 +215,7 @@ def handle_export(tenant: Tenant, row: Row, *, plugins: Registry | None = None, 
 def _begin(tenant: Tenant, row: Row) -> ExportRun | None:
     """The export, running from now on; None when it is over."""
     with tenant.write() as conn:
-        row.extend(conn, FIRST_ROW_SECONDS)
+        row.extend(conn)
         runs, id = ExportRuns(conn), int(row.payload["export"])
         if not runs.change(id, OPEN, status="running", rows=0, started_at=utc_now(), file=None, key=None):
             return None
@@ -225,7 +230,9 @@ def _make(pinned: Away, row: Row, run: ExportRun) -> Mapping[str, object]:
     rights = rights_mark(pinned, run.entity, asked["paths"])
     name, key, file = pinned.tenant.sealed_files.create(str(run.id))
     try:
-        rows = export_rows(reader, run.entity, format=run.format, file=file, told=_Teller(pinned, row, run, limit(pinned.catalog, "export_rows_max")), **asked)
+        with _beating(pinned.tenant, row) as first_row:
+            told = _Teller(pinned, row, run, limit(pinned.catalog, "export_rows_max"), first_row)
+            rows = export_rows(reader, run.entity, format=run.format, file=file, told=told, **asked)
         file.close()
         crash_point("export.written")
         _finish(pinned, row, run, asked, {"rows": rows, "size": file.size, "file": name, "rights": rights,
@@ -238,13 +245,41 @@ def _make(pinned: Away, row: Row, run: ExportRun) -> Mapping[str, object]:
     return {"export": run.id, "status": "done", "rows": rows}
 
 
+@contextmanager
+def _beating(tenant: Tenant, row: Row) -> Iterator[Event]:
+    """Holds on to the lease until the event is set, at most ``FIRST_ROW_SECONDS``: a worker that dies meanwhile holds it for its usual time."""
+    over, until = Event(), monotonic() + FIRST_ROW_SECONDS
+
+    def beat() -> None:
+        while not over.wait(BEAT_SECONDS) and monotonic() < until:
+            try:
+                with tenant.write() as conn:
+                    row.extend(conn)
+            except LeaseLost:           # whoever makes the file meets it too, at its next tick or at the end
+                return
+            except Exception:
+                log.warning("export %s of %s: the lease was not held on to", row.payload.get("export"), tenant.name, exc_info=True)
+
+    thread = Thread(target=beat, name="metaloom-export-lease", daemon=True)
+    thread.start()
+    try:
+        yield over
+    finally:
+        over.set()
+        thread.join()
+
+
 class _Teller:
     """Says how far it is, holds on to the lease, and looks whether the export is still wanted: about once a second."""
 
-    def __init__(self, pinned: Pinned, row: Row, run: ExportRun, most: int) -> None:
+    def __init__(self, pinned: Pinned, row: Row, run: ExportRun, most: int, first_row: Event) -> None:
+        self._first_row = first_row
         self._tenant, self._row, self._id, self._most, self._told_at = pinned.tenant, row, run.id, most, monotonic()
 
     def __call__(self, rows: int) -> None:
+        if not self._first_row.is_set():
+            self._first_row.set()
+            self._told_at = monotonic() - TICK_SECONDS
         if rows > self._most:
             raise too_large(self._most)
         if self._row.stopping():
