@@ -8,12 +8,14 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from time import monotonic, sleep
+from types import SimpleNamespace
 
 import openpyxl
 import pytest
 import sqlalchemy as sa
 
 from metaloom import schema_change
+from metaloom.app import demo
 from metaloom.base.crash import POINTS
 from metaloom.base.errors import LoginRequired, NotAllowed, NotFound, NotPossible
 from metaloom.command import (
@@ -240,6 +242,14 @@ def test_a_person_who_moved_gets_no_rows_of_the_old_company_where_an_expression_
     with hall.tenant.write() as conn:
         conn.execute(table.update().where(table.c.id == user).values(company_id=hall.north))
     assert fetch(hall, id, "mover")
+
+
+def test_the_people_of_a_demo_read_where_a_condition_asks_who_they_are(hall, own_words):
+    """The same words as above: a demo tells the reader of its person as a request does."""
+    own_words((WHERE_I_WORK[0], WHERE_I_WORK[1].replace("company == user.company", "company == user.company and user.id is not null")))
+    stage = SimpleNamespace(tenant=hall.tenant, today=hall.clock.at.date(), clock=hall.clock)
+    with hall.tenant.read() as conn:
+        assert demo.Worker(stage, hall.people["clerk"])._reader(conn).list(MEMBER, limit=5).rows
 
 
 def test_a_list_that_is_removed_while_the_export_waits_is_not_exported_without_its_filter(hall, own_words):

@@ -25,6 +25,7 @@ from metaloom.base.errors import Busy, NotAllowed, NotPossible, Stale
 from metaloom.base.messages import message, register
 from metaloom.command import ActionDone, Context, system_context
 from metaloom.command.approval_case import TIMER
+from metaloom.command.environment import role_names, user_values
 from metaloom.command.move_case import CASE_MOVES
 from metaloom.expression import Env
 from metaloom.job import run_due
@@ -356,7 +357,8 @@ class Worker:
 
     def _reader(self, conn: sa.Connection) -> Reader:
         plan = self._rights()
-        env = Env(business_date=self._stage.today, now=self._stage.clock.now(), user_id=self._user_id, roles=frozenset(), user={})
+        env = Env(business_date=self._stage.today, now=self._stage.clock.now(), user_id=self._user_id, roles=role_names(plan.actor),
+                  user=user_values(plan.actor))
         return Reader(conn, self._stage.tenant, plan.revision, plan, env)
 
 
