@@ -83,7 +83,7 @@ def test_who_reads_is_found_in_one_statement_and_as_one_by_one(guild):
             wanted = {user for user, reading in readings.items() if "read" in rows.standing_or_none(reading, REQUEST, record)}
             with counted(conn) as sent:
                 assert rows.who_reads(readings.values(), REQUEST, record) == wanted
-            assert len(sent) == 1 and 0 < len(wanted)
+            assert len(sent) == 1 and len(wanted) > 0
             rows.fetch(unit, REQUEST, record)
             with counted(conn) as sent:
                 assert rows.who_reads(readings.values(), REQUEST, record) == wanted

@@ -193,3 +193,24 @@ def test_rest_tries_keeps_and_takes_back(visitor):
     for wrong in ({}, {"rows": []}, {"rows": [1]}, {"rows": rows, "mode": "some"}, {"rows": rows, "drop": 1}):
         assert call(person, "POST", "/shop.buyer/import", wrong).status_code == 400
     assert call(visitor("han"), "POST", "/shop.buyer/import", {"rows": rows}).status_code == 403
+
+
+def test_a_link_to_what_is_archived_is_told_as_that_and_its_title_is_still_known(tenancy):
+    from metaloom import command
+    from metaloom.base.clock import SystemClock
+    from metaloom.command.session import Pinned
+    from tests.web.site import context_of
+
+    li = context_of(tenancy.open("alpha"), "li")
+    made = command.create_record(li, "shop.buyer", {"name": "退场客"})
+    command.archive_record(li, "shop.buyer", made.id, made.row_version)
+    pinned = Pinned(tenancy.open("alpha"), "test", SystemClock())
+    pinned.enter(li.actor.user_id, "screen")
+    try:
+        told = [{p.field: p.message.code for p in row.problems}
+                for row in command.read_import(pinned, "shop.sale", [{"buyer": "退场客"}, {"buyer": "退场客"}, {"buyer": "从未来过"}], "import")]
+        assert [one["buyer"] for one in told] == ["record.link_archived", "record.link_archived", "record.link_missing"]
+        assert [hit.title for hit in pinned.reader.lookup("shop.buyer", ids=[made.id])] == ["退场客"]
+        assert pinned.reader.lookup("shop.buyer", "退场客") == [] and not pinned.reader.visible("shop.buyer", [made.id])
+    finally:
+        pinned.release()

@@ -22,6 +22,7 @@ from metaloom.model import Field
 from metaloom.record.import_runs import ImportRuns
 from metaloom.record.paths import target_of
 from metaloom.record.schema import input_schema
+from metaloom.record.values import BadValue, bad
 
 MODES = ("dry_run", "all", "good_rows")
 ROWS_MAX = 5_000
@@ -137,13 +138,16 @@ def read_import(pinned: Pinned, entity: str, rows: Sequence[Mapping[str, Any]], 
     """Each row, the cells by field as they were sent, as typed values or what is wrong with it. ``source``: ``import`` (a sheet, which names
     linked records by their key or title) or ``json``."""
     schema = input_schema(pinned.revision, entity, "create", source=source)
-    known: dict[tuple[str, str], int | None] = {}
+    known: dict[tuple[str, str], int | BadValue | None] = {}
 
     def resolve(one: Field, given: Any) -> int | None:
         key = (one.name, str(given))
         if key not in known:
-            known[key] = _linked(pinned, target_of(one), given)
-        return known[key]
+            known[key] = _linked(pinned, one, given)
+        found = known[key]
+        if isinstance(found, BadValue):
+            raise found
+        return found
 
     found: list[Mapping[str, Any] | Invalid] = []
     for row in rows:
@@ -156,16 +160,18 @@ def read_import(pinned: Pinned, entity: str, rows: Sequence[Mapping[str, Any]], 
     return found
 
 
-def _linked(pinned: Pinned, target: str, given: Any) -> int | None:
-    """A link by its natural key, or by its title when only one record has it."""
+def _linked(pinned: Pinned, field: Field, given: Any) -> int | BadValue | None:
+    """A link by its natural key, or by its title when only one record has it; what is wrong where only an archived one has."""
+    target = target_of(field)
     entity = pinned.catalog.entities.get(target)
     if entity is None:
         return None
-    for name in (*entity.natural_key[:1], entity.title):
-        try:
-            found = pinned.reader.by_key(target, {name: str(given)})
-        except MetaloomError:
-            continue
-        if found is not None:
-            return found
+    for archived in (False, True):
+        for name in (*entity.natural_key[:1], entity.title):
+            try:
+                found = pinned.reader.by_key(target, {name: str(given)}, archived=archived)
+            except MetaloomError:
+                continue
+            if found is not None:
+                return bad("record.link_archived", entity=field.label, title=str(given)[:60]) if archived else found
     return None

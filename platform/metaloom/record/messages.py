@@ -45,6 +45,8 @@ register({
     "record.not_choice": ("“{value}”不是可选项。", "“{value}” is not one of the choices."),
     "record.not_list": ("须为列表。", "This must be a list."),
     "record.not_link": ("须为一条记录的编号。", "This must be the id of a record."),
+    "record.link_archived": ("“{title}”（{entity}）已归档，不能再关联。请先恢复它，或改填其他记录。",
+                             "{title} ({entity}) is archived and takes no more links. Restore it, or name another one."),
     "record.link_missing": ("没有找到这条“{entity}”，或您无权使用。", "This “{entity}” does not exist, or you may not use it."),
     "record.not_files": ("须为文件编号列表。", "This must be a list of file ids."),
     "record.one_file": ("只能上传一个文件。", "Only one file is allowed."),

@@ -209,13 +209,14 @@ class Reader:
                record: Mapping[str, Any] | None = None, ids: Sequence[int] = ()) -> Hits:
         """Candidates for a link: rows the actor may list or read, with the link field's ``filter`` applied.
 
-        ``for_entity`` and ``record`` supply ``record.x`` to the filter; ``ids`` asks for the titles of known rows.
+        ``for_entity`` and ``record`` supply ``record.x`` to the filter; ``ids`` asks for the titles of known rows, archived ones too:
+        whether a link may name them is the question of ``visible``.
         """
         action = "list" if self.plan.may(entity, "list") else "read"
         self._permit(entity, action)
         target = self.plan.catalog.entities[entity]
         frame = Frame(self.plan, entity, self.env, action=action)
-        clauses = [frame.predicate(), *_live(frame.table, archived=False)]
+        clauses = [frame.predicate(), *(() if ids else _live(frame.table, archived=False))]
         if filter:
             clauses.append(link_filter_clause(self.revision, for_entity or entity, entity, filter, frame.table, record or {}, self.env))
         if ids:
@@ -264,12 +265,12 @@ class Reader:
         within = [rights.any_of(rights.scopes_for(action), frame.table, self.env) for action in actions]
         return sa.select(frame.table.c.id).where(*within, *(frame.table.c[name] == value for name, value in equal.items()), *_live(frame.table, archived=False))
 
-    def by_key(self, entity: str, key: Mapping[str, Any]) -> int | None:
-        """Id of the row with this natural key inside the actor's scope; None when there is none or more than one."""
+    def by_key(self, entity: str, key: Mapping[str, Any], *, archived: bool = False) -> int | None:
+        """Id of the live (or the ``archived``) row with this natural key inside the actor's scope; None when there is none or more than one."""
         frame = Frame(self.plan, entity, self.env, action="read")
         clauses = self._filters(frame).clauses([Filter(name, "eq", value) for name, value in key.items()])
         rows = self.conn.scalars(sa.select(frame.table.c.id).select_from(frame.source())
-                                 .where(self._seen(frame), *clauses, *_live(frame.table, archived=False)).limit(2)).all()
+                                 .where(self._seen(frame), *clauses, *_live(frame.table, archived=archived)).limit(2)).all()
         return rows[0] if len(rows) == 1 else None
 
     # -- one record --------------------------------------------------------------------------------------------------
