@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from decimal import Decimal
 
+from metaloom.base.text import Text
 from metaloom.plugin import Breach, Survey
 
 from .orders import ORDER, REFUND
@@ -28,6 +29,20 @@ def settled(survey: Survey) -> Iterator[Breach]:
         wanted = stated[run["id"]] if run["status"] == "closed" else ZERO
         if moved[run["id"]] != wanted:
             yield Breach(RUN, run["id"], f"is {run['status']}: {moved[run['id']]} was taken off account 1012, {wanted} by the statement")
+
+
+def reconciled(survey: Survey) -> Iterator[Breach]:
+    """Before a month is closed its days are reconciled: none has a difference that nobody handled, none that was compared waits to be confirmed.
+    A day whose statement the channel never gave stays as it is."""
+    end = survey.until
+    assert end is not None, "asked before a month is closed, alone"
+    for run in survey.rows(RUN, ("recon_no", "day", "status", "open_count"), {"status": ("open", "waiting", "compared")}):
+        if run["day"] > end or (run["status"] == "open" and not run["open_count"]):
+            continue
+        many = run["open_count"]
+        yield Breach(RUN, run["id"], f"is {run['status']} with {many} open differences",
+                     Text(f"对账单 {run['recon_no']}（{run['day']}）有 {many} 项差异未处理" if many else f"对账单 {run['recon_no']}（{run['day']}）未确认",
+                          f"Reconciliation {run['recon_no']} ({run['day']}) " + (f"has {many} open differences" if many else "is not confirmed")))
 
 
 def refunded(survey: Survey) -> Iterator[Breach]:

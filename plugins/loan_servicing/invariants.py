@@ -81,6 +81,24 @@ def totals(survey: Survey) -> Iterator[Breach]:
         yield from _loans(survey)
 
 
+def month_done(survey: Survey) -> Iterator[Breach]:
+    """Before a month is closed every loan that runs has had the day end of the month's last day and is provided for through it: what is missing
+    would be booked into the next month. A loan from before its days were kept has neither."""
+    end = survey.until
+    assert end is not None, "asked before a month is closed, alone"
+    for row in survey.rows(LOAN, ("loan_no", "status", "disbursed_on", "accrued_through", "provisioned_through"), {"status": ("normal", "written_off")}):
+        through, provided = row["accrued_through"], row["provisioned_through"]
+        if through is None or row["disbursed_on"] > end:
+            continue
+        if through <= end:
+            yield Breach(LOAN, row["id"], f"accrued through {through}, the day end of {end} is missing",
+                         Text(f"贷款 {row['loan_no']} 只计提到 {through}，{end} 的日终未完成",
+                              f"Loan {row['loan_no']} is accrued through {through}; {end} has not ended for it"))
+        elif provided is None or provided < end:
+            yield Breach(LOAN, row["id"], f"provided for through {provided}, not through {end}",
+                         Text(f"贷款 {row['loan_no']} 未计提 {end} 的准备金", f"Loan {row['loan_no']} is not provided for through {end}"))
+
+
 def in_accounts(books: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """The balances of a loan as the accounts have them: income without its tax, the tax together (``vat``)."""
     found: dict[str, Decimal] = defaultdict(lambda: ZERO, {name: amount for name, amount in books.items() if not name.startswith("vat_")})

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from tests.plugins.loan_servicing.days import end_day, tick
+
 pytestmark = pytest.mark.browser
 
 
@@ -63,6 +65,13 @@ def test_balances_lead_to_their_legs_and_a_closed_month_takes_no_entry(house, de
     page.wait_for_selector("#listzone table.sheet tbody tr")
     assert len(page.locator("#listzone table.sheet tbody tr").all()) == 1
 
+    finance.go("/e/platform.ledger_period/new")
+    finance.fill({"month": "2025-01"})
+    number = house.lender.row("loan", lent)["loan_no"]
+    assert f"贷款 {number} 未计提 2025-01-31 的准备金" in finance.save_refused()
+    assert page.locator("#problems ul.found a", has_text=number).get_attribute("href").endswith(f"/e/lending.loan/{lent}")
+    tick(house.lender)
+    end_day(house.lender)
     for month, said in (("2025-02", "先月结 2025-01"), ("2025-13", "请填写月份"), ("2025-03", "没有结束|先月结")):
         finance.go("/e/platform.ledger_period/new")
         finance.fill({"month": month})

@@ -9,24 +9,22 @@ from typing import Any
 
 from metaloom import ledger
 from metaloom.base.errors import NotPossible
-from metaloom.base.messages import Message, message, register, words
-from metaloom.base.text import Text
+from metaloom.base.messages import message, register
 from metaloom.command import evaluate, rows
 from metaloom.command.close_month import PERIOD, close_in
 from metaloom.command.environment import COMPANY, business_date
+from metaloom.command.findings import SHOWN, DoesNotHold, Finding, finding
 from metaloom.command.going import Going, unit_of
 from metaloom.command.live import Live
 from metaloom.command.notify import notify
 from metaloom.command.unit import Unit
 from metaloom.model import JobStep
-from metaloom.plugin.invariant import Breach, checked
+from metaloom.plugin.invariant import checked
 from metaloom.record import Survey
 
 MESSAGE = "platform.message"
 TRIAL_BALANCE = "trial_balance"
 """The engine's own among the names of a step ``hold``."""
-SHOWN = 50
-"""Breaches that a run tells at most."""
 
 register({
     "job.hold": ("账务核对不符（{number} 项），请先查明原因，再重跑。", "The books do not agree ({number} findings); find out why, then run it again."),
@@ -39,43 +37,23 @@ register({
 })
 
 
-class DoesNotHold(NotPossible):
-    """Something is not as it must be: the sentence tells what is off in the company's books as a whole; ``breaches``: the records it comes from,
-    one row for each (entity, id, sentence)."""
-
-    def __init__(self, breaches: Sequence[tuple[str, int | None, Message]]) -> None:
-        whole = [said for entity, record, said in breaches if record is None or entity == COMPANY]
-        super().__init__(_together([message("job.hold", number=len(breaches)), *whole]))
-        by_record: dict[int, tuple[str, list[Message]]] = {}
-        for entity, record, said in breaches:
-            if record is not None and entity != COMPANY:
-                by_record.setdefault(record, (entity, []))[1].append(said)
-        self.breaches = [(entity, record, _together(said)) for record, (entity, said) in by_record.items()]
-
-
-def _together(said: Sequence[Message]) -> Message:
-    """What is to be said at once, in each language."""
-    zh, en = ("".join(f"{one.say('zh').rstrip('。')}。" for one in said), " ".join(f"{one.say('en').rstrip('.')}." for one in said))
-    return words(Text(zh.replace("{", "（").replace("}", "）"), en.replace("{", "(").replace("}", ")")))
-
-
 def hold(going: Going, step: JobStep) -> None:
     """Looks, in one picture that only reads, at the rows of the run's company; DoesNotHold with the account and the difference. What is told of
     another company is for the run of that company."""
     ctx, company = going.ctx, going.run.company_id
-    found: list[tuple[str, int | None, Message]] = []
+    found: list[Finding] = []
     with ctx.tenant.read() as conn:
         for name in step.names:
             for breach in _looked(going, conn, name):
                 if not (breach[0] == COMPANY and company is not None and breach[1] != company):
                     found.append(breach)
                 if len(found) > SHOWN:
-                    raise DoesNotHold([*found[:SHOWN], (COMPANY, company, message("job.hold_more", number=SHOWN))])
+                    raise DoesNotHold(message("job.hold", number=SHOWN + 1), [*found[:SHOWN], (COMPANY, company, message("job.hold_more", number=SHOWN))])
     if found:
-        raise DoesNotHold(found)
+        raise DoesNotHold(message("job.hold", number=len(found)), found)
 
 
-def _looked(going: Going, conn: Any, name: str) -> Iterator[tuple[str, int | None, Message]]:
+def _looked(going: Going, conn: Any, name: str) -> Iterator[Finding]:
     if name == TRIAL_BALANCE:
         yield from _trial_balance(going, conn)
         return
@@ -84,14 +62,10 @@ def _looked(going: Going, conn: Any, name: str) -> Iterator[tuple[str, int | Non
         raise NotPossible(message("job.no_invariant", name=name))
     said, invariant = found
     survey = Survey(conn, going.ctx.revision, going.run.company_id)
-    yield from ((breach.entity, breach.id, _words(breach)) for breach in islice(checked(invariant(survey), said.plugin), 10 * SHOWN))
+    yield from (finding(breach) for breach in islice(checked(invariant(survey), said.plugin), 10 * SHOWN))
 
 
-def _words(breach: Breach) -> Message:
-    return words(breach.said if breach.said is not None else Text(breach.text, breach.text))
-
-
-def _trial_balance(going: Going, conn: Any) -> Iterator[tuple[str, int | None, Message]]:
+def _trial_balance(going: Going, conn: Any) -> Iterator[Finding]:
     company, unit = going.run.company_id, unit_of(going, conn)
     for one in [company] if company is not None else [row["id"] for row in rows.find(unit, COMPANY, {})]:
         sums: dict[str, tuple[Decimal, Decimal]] = {}
@@ -126,4 +100,4 @@ def _offer(unit: Unit, company: Any, month: str, people: Sequence[int]) -> None:
         notify(unit, people, kind=PERIOD, subject=message("ledger.offered", company=company["name"], month=month), link=link, **about)
 
 
-__all__ = ["TRIAL_BALANCE", "DoesNotHold", "close_months", "hold"]
+__all__ = ["TRIAL_BALANCE", "close_months", "hold"]

@@ -22,10 +22,11 @@ from metaloom.base.messages import Message, message, register, words
 from metaloom.base.text import Text
 from metaloom.command import evaluate, rows
 from metaloom.command.approval_people import People
-from metaloom.command.books_step import DoesNotHold, close_months, hold
+from metaloom.command.books_step import close_months, hold
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.environment import COMPANY
 from metaloom.command.evaluate_warnings import evaluate_warnings
+from metaloom.command.findings import DoesNotHold
 from metaloom.command.going import Going, Tried, env_of, read_again, unit_of, wanted_records, write_run
 from metaloom.command.handle_call import system_context
 from metaloom.command.live import Live

@@ -88,7 +88,8 @@ class CommandDeclaration:
 
 @dataclass(frozen=True)
 class InvariantDeclaration:
-    """One invariant of a plugin, about the entity ``on``. ``code``: its number in a specification, or ''."""
+    """One invariant of a plugin, about the entity ``on``. ``code``: its number in a specification, or ''. ``closing``: '' where no closing of
+    a month asks it, also, only."""
 
     plugin: str
     name: str
@@ -96,6 +97,7 @@ class InvariantDeclaration:
     label: Text
     handler: str
     code: str = ""
+    closing: str = ""
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,7 @@ def _mass(plugin: str, name: str, said: Mapping[str, Any]) -> MassDeclaration:
 
 def _invariant(plugin: str, name: str, said: Mapping[str, Any]) -> InvariantDeclaration:
     label = Text(said["label"]["zh"], said["label"]["en"])
-    return InvariantDeclaration(plugin, name, said["on"], label, said["handler"], said.get("code", ""))
+    return InvariantDeclaration(plugin, name, said["on"], label, said["handler"], said.get("code", ""), said.get("closing", ""))
 
 
 def _command(plugin: str, name: str, node: Node) -> CommandDeclaration:

@@ -5,6 +5,9 @@
 
 * called by ``metaloom doctor --invariants``, and by a step ``hold:`` of a job, when the tenant's catalog has the entity ``on``, in a read-only
   transaction of its own: one consistent picture, whoever writes meanwhile; it may be repeated; no money moves;
+* with ``closing: also`` (or ``only``) it is asked before a month of a company's books is closed, inside the closing transaction, while nobody posts
+  for that company: ``survey.company`` and ``survey.until``, the month's last day, are set, and what it yields refuses the closing, each breach
+  with a link to its record;
 * it yields a :class:`Breach` for everything that is not as it must be, and nothing when all is well. Who reads it wants to
   know which record, what stands there, and what should;
 * it reads with sums and pages (:meth:`Survey.sums`, :meth:`Survey.rows`), never one query for each record: 100,000 rows
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -48,6 +52,10 @@ class Survey(Protocol):
     def company(self) -> int | None:
         """The company whose rows alone are looked at, where a job looks for one company: of entities that a company owns the others' rows are
         not there; None: all of them."""
+
+    @property
+    def until(self) -> date | None:
+        """The last day of the month that is about to be closed; None where nothing is closed."""
 
     def rows(self, entity: str, fields: Sequence[str], where: Values | None = None) -> Iterator[Values]:
         """These fields of every row, and ``id``, by rising id, read in pages."""

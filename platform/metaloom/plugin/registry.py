@@ -12,7 +12,7 @@ import importlib.util
 import logging
 import re
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -145,8 +145,15 @@ class Registry:
         return self.plugins[plugin].looks[name]
 
     def invariants(self) -> tuple[tuple[InvariantDeclaration, Invariant], ...]:
-        """What every plugin says must hold, with the function that looks."""
-        return tuple((said, plugin.invariants[name]) for plugin in self.plugins.values() for name, said in plugin.declaration.invariants.items())
+        """What every plugin says must hold at any time, with the function that looks."""
+        return tuple((said, look) for said, look in self._invariants() if said.closing != "only")
+
+    def closing(self) -> tuple[tuple[InvariantDeclaration, Invariant], ...]:
+        """What must hold of a company before a month of its books is closed."""
+        return tuple((said, look) for said, look in self._invariants() if said.closing)
+
+    def _invariants(self) -> Iterator[tuple[InvariantDeclaration, Invariant]]:
+        return ((said, plugin.invariants[name]) for plugin in self.plugins.values() for name, said in plugin.declaration.invariants.items())
 
     def provider_names(self, door: str) -> tuple[str, ...]:
         return tuple(sorted(name for at_door, name in self._owners if at_door == door))

@@ -7,6 +7,7 @@ screen or the API.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -21,13 +22,17 @@ PAGE = 2_000
 class Survey:
     """Implements :class:`metaloom.plugin.invariant.Survey` on one transaction. ``looked`` counts the rows that were read."""
 
-    def __init__(self, conn: sa.Connection, revision: Any, company: int | None = None) -> None:
-        self._conn, self._revision, self._company = conn, revision, company
+    def __init__(self, conn: sa.Connection, revision: Any, company: int | None = None, until: date | None = None) -> None:
+        self._conn, self._revision, self._company, self._until = conn, revision, company, until
         self.looked = 0
 
     @property
     def company(self) -> int | None:
         return self._company
+
+    @property
+    def until(self) -> date | None:
+        return self._until
 
     def links_checked_in_sets(self) -> tuple[tuple[str, str, str], ...]:
         """Entity, column and target of every link that no foreign key holds."""

@@ -11,6 +11,7 @@ from flask import Blueprint, g, redirect, request
 
 from metaloom.base.errors import Conflict, Invalid, MetaloomError, NotAllowed, NotFound, NotPossible, Problem, Stale
 from metaloom.base.messages import message
+from metaloom.command.findings import DoesNotHold
 from metaloom.expression import browser_value
 from metaloom.model import Entity, Field, FieldLevel, FieldType
 from metaloom.model.entity import FILE_TYPES, LINK_TYPES
@@ -140,7 +141,8 @@ def _refused(pinned: Current, definition: Entity, refused: MetaloomError, row: A
     problems = tuple(refused.problems) if isinstance(refused, Invalid) else (Problem("", refused.message),)
     source = _sent_source(pinned, definition, row, problems)
     status = refused.status if not isinstance(refused, Conflict) else 409
-    return _page(pinned, definition, source, row, version=request.form.get("_version", "")), status
+    links = [(said.say(locale()), record_url(entity, id)) for entity, id, said in refused.breaches] if isinstance(refused, DoesNotHold) else []
+    return _page(pinned, definition, source, row, version=request.form.get("_version", ""), links=links), status
 
 
 def _compare(pinned: Current, definition: Entity, id: int, stale: Stale) -> Any:
@@ -175,7 +177,7 @@ def _words(pinned: Current, definition: Entity, one: Field, typed: str) -> str:
     return typed or "-"
 
 
-def _page(pinned: Current, definition: Entity, source: Source, row: Any, *, version: str = "", stale: str = "", differences: Any = ()) -> Any:
+def _page(pinned: Current, definition: Entity, source: Source, row: Any, *, version: str = "", stale: str = "", differences: Any = (), links: Any = ()) -> Any:
     g.menu_here = f"list:{definition.address}/main"
     source = _with_files(pinned, definition, source)
     parts = dressed(pinned, definition.address, sections(pinned, definition, source))
@@ -187,7 +189,8 @@ def _page(pinned: Current, definition: Entity, source: Source, row: Any, *, vers
     crumbs = [(say(definition.label), list_url(definition.address))]
     crumbs += [(title, record_url(definition.address, row.id)), (_words_of("form.edit"), "")] if row is not None else [(_words_of("form.new"), "")]
     rules = for_page(pinned, entity_rules(pinned, definition), _record_for_rules(pinned, definition, source, row), definition.fields)
-    return render_page("form/page.html", entity=definition, row=row, sections=parts, problems=problems, crumbs=crumbs, stale=stale, differences=differences,
+    return render_page("form/page.html", entity=definition, row=row, sections=parts, problems=problems, links=links, crumbs=crumbs, stale=stale,
+                           differences=differences,
                            version=version or (str(row.row_version) if row is not None else ""), key=request.form.get("_key") or secrets.token_hex(16),
                            rules=json.dumps(rules, ensure_ascii=False), next=request.args.get("next", ""),
                            back=record_url(definition.address, row.id) if row is not None else list_url(definition.address))

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from metaloom.command import close_month, start_job, system_context
+from metaloom.plugin.registry import EMPTY
 from metaloom.record import mass
 from metaloom_plugins.loan_servicing import accrual
 from metaloom_plugins.loan_servicing.arithmetic import PRESETS, Penalty, Terms, contract_of
@@ -250,7 +251,7 @@ def test_days_that_belong_into_a_closed_month_are_booked_on_the_first_open_day(s
     shop.day((since.replace(day=1) + timedelta(days=70)).replace(day=5))
     opened, finance = shop.stage.today.replace(day=1), shop.stage.as_user("fincheck")
     for month in months(START, opened - timedelta(days=1)):
-        close_month(finance._context(f"close {month}"), month)
+        close_month(replace(finance._context(f"close {month}"), plugins=EMPTY), month)    # as before loans had to be done for it
     books_agree(shop)
     entry = shop.tenant.revision().tables.engine.ledger_entry
     with changed(shop, entry, shop.rows("platform.ledger_entry", event="close_month")[0]["id"], {"event": "accrual"}):

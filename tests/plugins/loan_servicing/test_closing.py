@@ -1,0 +1,97 @@
+"""A month is closed when it is done: every loan brought to its end, sub-ledger and ledger agree, its reconciliations confirmed."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal as D
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from metaloom.command import close_month
+from metaloom.command.findings import DoesNotHold
+from tests.plugins.lender import Lender
+from tests.plugins.loan_servicing.days import end_day, runs, tick
+from tests.plugins.loan_servicing.test_invariants import changed
+
+FEBRUARY = date(2025, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def loan(both_lenders: Lender) -> int:
+    made = both_lenders.loan()
+    tick(both_lenders)
+    both_lenders.day(FEBRUARY)
+    return made
+
+
+def close(shop: Lender, month: str = "2025-01") -> Any:
+    return close_month(shop.stage.as_user("fincheck")._context(f"close {month} {len(shop.rows('platform.ledger_entry'))}"), month)
+
+
+def refused(shop: Lender) -> tuple[str, str, list[tuple[str, int]]]:
+    """The sentence in both languages, and the records that are linked."""
+    before = len(shop.rows("platform.ledger_entry")), shop.rows("platform.ledger_period")
+    with pytest.raises(DoesNotHold) as told:
+        close(shop)
+    assert (len(shop.rows("platform.ledger_entry")), shop.rows("platform.ledger_period")) == before
+    said = told.value.message
+    return said.say("zh"), said.say("en"), [(entity, record) for entity, record, _ in told.value.breaches]
+
+
+def test_a_loan_that_lags_behind_the_last_day_keeps_the_month_open(both_lenders: Lender, loan: int) -> None:
+    number = both_lenders.row("loan", loan)["loan_no"]
+    zh, en, links = refused(both_lenders)
+    assert zh.startswith(f"2025-01 还不能月结，有 1 项未完成。贷款 {number} 只计提到 2025-01-15"), zh
+    assert number in en and links == [("lending.loan", loan)]
+    end_day(both_lenders)
+    assert both_lenders.row("loan", loan)["accrued_through"] > date(2025, 1, 31)
+    loans = both_lenders.tenant.revision().tables.of("lending.loan")
+    with changed(both_lenders, loans, loan, {"provisioned_through": date(2024, 12, 31)}):
+        assert "未计提 2025-01-31 的准备金" in refused(both_lenders)[0]
+
+
+def test_loans_that_differ_from_the_ledger_keep_it_open_with_the_account(both_lenders: Lender, loan: int) -> None:
+    table = both_lenders.tenant.revision().tables.of("lending.loan")
+    with changed(both_lenders, table, loan, {"book_fee": D("0.07")}):
+        zh, en, links = refused(both_lenders)
+    assert "科目 1221" in zh and "Account 1221" in en and ("lending.loan", loan) in links
+
+
+def reconciliation(shop: Lender, day: date, status: str, open_count: int, number: str) -> int:
+    table = shop.tenant.revision().tables.of("lending.recon_run")
+    values = {"recon_no": number, "day": day, "status": status, "open_count": open_count, "company_id": shop.company, "takes": 1, "their_count": 1,
+              "our_count": 1, "matched_count": 1, "their_amount": D(1), "our_amount": D(1), "fee_amount": D(0), "created_at": shop.real.now(),
+              "updated_at": shop.real.now(), "row_version": 1}
+    with shop.tenant.write() as conn:
+        return int(conn.execute(sa.insert(table).values(values).returning(table.c.id)).scalar_one())
+
+
+@pytest.mark.parametrize(("status", "open_count", "zh", "en"), [
+    ("compared", 2, "DZ1（2025-01-31）有 2 项差异未处理", "has 2 open differences"), ("open", 1, "有 1 项差异未处理", "has 1 open differences"),
+    ("compared", 0, "DZ1（2025-01-31）未确认", "is not confirmed"), ("waiting", 0, "未确认", "is not confirmed")])
+def test_a_reconciliation_of_its_days_that_is_open_keeps_it_open(both_lenders: Lender, loan: int, status: str, open_count: int, zh: str, en: str) -> None:
+    table = both_lenders.tenant.revision().tables.of("lending.recon_run")
+    made = reconciliation(both_lenders, date(2025, 1, 31), status, open_count, "DZ1")
+    later = reconciliation(both_lenders, date(2025, 2, 1), status, open_count, "DZ2")
+    said = refused(both_lenders)
+    assert zh in said[0] and en in said[1] and "DZ2" not in said[0] and said[2] == [("lending.recon_run", made)]
+    with both_lenders.tenant.write() as conn:
+        conn.execute(sa.delete(table).where(table.c.id.in_([made, later])))
+
+
+def test_the_day_end_closes_nothing_that_is_not_done_and_says_why(both_lenders: Lender, loan: int) -> None:
+    shop = both_lenders
+    table, companies = (shop.tenant.revision().tables.of(name) for name in ("lending.recon_run", "platform.company"))
+    made = reconciliation(shop, date(2025, 1, 20), "compared", 1, "DZ3")
+    with changed(shop, companies, shop.company, {"month_close": "automatic"}):
+        end_day(shop)
+        run = runs(shop)[-1]
+        errors = shop.rows("platform.run_error", run_id=run["id"])
+        assert run["status"] == "failed" and not shop.rows("platform.ledger_period")
+        assert ("lending.recon_run", made) in {(row["entity"], row["record_id"]) for row in errors}
+        with shop.tenant.write() as conn:
+            conn.execute(sa.delete(table).where(table.c.id == made))
+        end_day(shop)
+    assert [row["month"] for row in shop.rows("platform.ledger_period")] == ["2025-01"]
