@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -132,7 +133,15 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def fail() -> None:
+def fail(shop: Lender) -> None:
+    """The statement fails. Numbers that it took on PostgreSQL are given again before the next transaction, which may be the same unit once more."""
+    left = [worlds.rewind] if shop.tenant.dialect == "postgresql" else []
+
+    def again(conn: sa.Connection) -> None:
+        if left:
+            left.pop()(shop.tenant)
+
+    sa.event.listen(sa.Engine, "begin", again)
     raise sa.exc.OperationalError("(planted)", {}, Exception("the connection is gone"))
 
 
@@ -153,7 +162,7 @@ def tried(world: World, path: Path, fault: Fault, wanted: Run) -> str:
         if fault.kind == "point":
             crash.WATCHERS.append(at_point)
         else:
-            Statements(int(fault.at), die if fault.kind == "kill" else fail).listen()
+            Statements(int(fault.at), die if fault.kind == "kill" else partial(fail, shop)).listen()
         walk(shop, path)
 
     ended = in_child(first)
