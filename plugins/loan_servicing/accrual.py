@@ -23,10 +23,10 @@ BOOKED: Final = (("accrual", "interest"), ("accrual", "interest_back"), ("vat", 
 """Events and amounts of the accounting rules that time moves for such a loan."""
 
 
-def as_agreed(terms: Terms, until: int, longest: int) -> Reckoned:
+def as_agreed(terms: Terms, since: int, until: int) -> Reckoned:
     """Loans of which nothing is late by the day ``until``, was late, was changed, or stands in the books otherwise than as principal and running
-    interest. ``stood``: interest accrued and unpaid on the morning of their last day, which is what the books say; ``owed``: on each day; ``tax_stood``
-    and ``tax``: value-added tax in the interest that those bills earned by then, paid or not."""
+    interest, and that are done up to ``since`` or later. ``stood``: interest accrued and unpaid on the morning of their last day, which is what
+    the books say; ``owed``: on each day; ``tax_stood`` and ``tax``: value-added tax in the interest that those bills earned by then, paid or not."""
     through, due = terms.of("accrued_through"), terms.of("next_due_on")
     bill = _bill(terms, until)
     unpaid = [terms.kept(_unpaid(terms, bill, day)) for day in (through, terms.each)]
@@ -35,10 +35,11 @@ def as_agreed(terms: Terms, until: int, longest: int) -> Reckoned:
     return Reckoned(
         {"stood": stood, "owed": owed, "tax_stood": tax_stood, "tax": tax,
          **{name: terms.of(name) for name in ("principal_balance", "risk_class", "book_income_interest", "book_vat_interest")}},
-        where=[terms.of("status") == "normal", due >= until, through < terms.each, through >= until - longest,
+        where=[terms.of("status") == "normal", due >= until, through < terms.each, through >= since,
                *(terms.nothing(name) for name in CLEAN),
                terms.none(CHANGE, "loan", {"status": "applied"}), terms.none(REPAYMENT, "loan", {"kind": ["prepay", "settle"], "status": "posted"}),
-               terms.row("status").in_(["not_due", "partial", "paid"]), terms.row("due_date") >= through, terms.row("start_date") < until],
+               terms.row("status").in_(["not_due", "partial", "paid"]), terms.row("due_date") >= through,
+               terms.row("due_date") >= since, terms.row("start_date") < until],
         having=[terms.sum(terms.case((bill.too_large, 1), other=0)) == 0, stood == terms.of("book_interest")],
         rises={"moved": ("owed", "stood"), "tax_moved": ("tax", "tax_stood")})
 

@@ -6,6 +6,7 @@ PostgreSQL takes a column as one array; SQLite takes the rows one after another 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from metaloom.record.paths import UnknownPath, column_of, field_of
 from metaloom.storage.types import BigInt, ExactDecimal, Flag, IsoDate, LongText, ShortText, UtcDateTime
 
 Columns = Mapping[str, list[Any]]
+_COMPARISONS = (operator.lt, operator.le, operator.gt, operator.ge, operator.eq)
 _KINDS = ((ExactDecimal, "exact"), (IsoDate, "date"), (Flag, "flag"), (BigInt, "integer"), (ShortText, "text"), (LongText, "text"))
 
 
@@ -115,6 +117,7 @@ class Reckoner(_Arithmetic):
         self._fields: dict[tuple[str, str], tuple[Any, Any]] = {}
         self._linked: dict[str, dict[str, Any]] = {}
         self._kept: list[dict[str, Any]] = []
+        self._dates: dict[str, Any] = {}
         self._series = self._numbers(array(each, "integer")) if len(each) > 1 else None
         self._number: Any = sa.literal(each[0], sa.BigInteger) if self._series is None else self._series.c.n
         self.each: Any = sa.column("c1", sa.BigInteger)
@@ -125,11 +128,17 @@ class Reckoner(_Arithmetic):
         return sa.select(sa.literal_column("value", sa.BigInteger).label("n")).select_from(sa.func.json_each(f"[{said[1:-1]}]")).subquery("e")
 
     def of(self, field: str) -> Any:
-        return self._once("record", field, lambda: _out(*column(self._revision, self._entity, field), self._dialect))
+        return self._stored("record", field, *column(self._revision, self._entity, field))
 
     def row(self, field: str) -> Any:
         place, kind = column(self._revision, self._rows, field)
-        return self._once("row", field, lambda: _out(self._row.c[place.name], kind, self._dialect))
+        return self._stored("row", field, self._row.c[place.name], kind)
+
+    def _stored(self, of: str, field: str, place: Any, kind: str) -> Any:
+        named = self._once(of, field, lambda: _out(place, kind, self._dialect))
+        if kind == "date":
+            self._dates[named.name] = place
+        return named
 
     def linked(self, link: str, field: str) -> Any:
         place, kind = column(self._revision, self._entities(self._entity.fields[link].entity), field)
@@ -193,10 +202,23 @@ class Reckoner(_Arithmetic):
         if self._series is not None:
             origin = origin.join(self._series, sa.true())
         found = {one.name: made for one, made in self._fields.values()} | {"c1": self._number}
-        where = [_told(one, {name: elements.Grouping(made) for name, made in found.items()}) for one in said.where]
+        names = {name: elements.Grouping(made) for name, made in found.items()}
+        where = [self._of_dates(one) if self._of_dates(one) is not None else _told(one, names) for one in said.where]
         asked = sa.select(record.c.id.label("c0"), *(made.label(name) for name, made in found.items())).select_from(origin).where(
             record.c.id.between(*self.bounds), *clauses, *where)
         return _fenced(asked, self._dialect).subquery("joined")
+
+    def _of_dates(self, said: Any) -> Any:
+        """A comparison of date columns with each other or with a day, as the planner knows the columns; None for anything else."""
+        if self._dialect != "postgresql" or not isinstance(said, elements.BinaryExpression) or said.operator not in _COMPARISONS:
+            return None
+        sides = [self._as_date(one) for one in (said.left, said.right)]
+        return None if any(one is None for one in sides) else said.operator(*sides)
+
+    def _as_date(self, said: Any) -> Any:
+        if isinstance(said, sa.BindParameter) and isinstance(said.value, int) and 0 < said.value <= date.max.toordinal():
+            return sa.literal(date.fromordinal(said.value), sa.Date())
+        return self._dates.get(said.name) if isinstance(said, sa.ColumnClause) and said.table is None else None
 
     def _target(self, link: str, fields: Mapping[str, tuple[Any, str]]) -> tuple[Any, Any]:
         """What the record links to, looked up by its id, and on what it is joined."""
