@@ -1,8 +1,10 @@
 """Jobs from the metadata: due once, done once for each record, failures told and run again, by hand, cancelled."""
 
-from datetime import date, timedelta
+import sys
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from metaloom.base.errors import NotAllowed, NotFound, NotPossible
 from metaloom.command import cancel_run, move_business_date, pause_job, rerun_failed, start_job
@@ -264,3 +266,34 @@ def test_a_step_evaluates_warnings_and_a_dry_run_raises_none(hall):
     hall.work()
     assert hall.number_of("platform.alert") == 2
     assert [(row["status"], row["done"]) for row in hall.runs("club.watch")] == [("done", 1), ("done", 1)]
+
+
+def test_rules_over_very_many_records_keep_the_lease_and_stop_where_another_worker_has_it(hall, monkeypatch):
+    from metaloom import schema_change
+    from metaloom.compile import Source
+    from tests.command.club import sources
+
+    rule = "  {0}: {{label: {{zh: 会费偏低, en: Low fee}}, when: fee < 500, subject: {{zh: '{{name}}', en: '{{name}}'}}}}\n"
+    job = "jobs:\n  watch: {label: {zh: 预警, en: Watch}, steps: [{evaluate_warnings: [member/poor, member/poorer]}]}\n"
+    rules = "warnings:\n" + rule.format("poor") + rule.format("poorer")
+    schema_change.publish(hall.tenant, (*sources(), Source("pack", "club/jobs.yaml", job), Source("pack", "club/desk/member/poor.yaml", rules)))
+    hall.members(1)
+    hall.tick()
+    evaluation, outbox = sys.modules["metaloom.command.evaluate_warnings"], hall.tenant.revision().tables.engine.outbox
+    plain, leases, taken = evaluation._one_range, [], []
+
+    def slow(ctx, rule, ids, summary):
+        with hall.tenant.write() as conn:
+            row = outbox.c.kind == "job.run", outbox.c.state == "running"
+            leases.append(conn.scalar(sa.select(outbox.c.lease_until).where(*row)))
+            conn.execute(outbox.update().where(*row).values(fence=outbox.c.fence + 1) if taken else
+                         outbox.update().where(*row).values(lease_until=datetime(2001, 1, 1, tzinfo=UTC)))
+        return plain(ctx, rule, ids, summary)
+
+    monkeypatch.setattr(evaluation, "_one_range", slow)
+    for other, ranges in ((False, 2), (True, 1)):
+        leases.clear()
+        taken[:] = [True] * other
+        start_job(hall.ctx("admin"), hall.job_id("club.watch"))
+        hall.work()
+        assert len(leases) == ranges and all(one.year > 2001 for one in leases)

@@ -6,7 +6,7 @@ Both ways run the same statements (``record.alert_rows``), so that a record has 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -67,11 +67,13 @@ class _Undone(Exception):
         self.done = done
 
 
-def evaluate_warnings(ctx: Context, rules: Sequence[str] | None = None, *, dry_run: bool = False) -> Summary:
+def evaluate_warnings(ctx: Context, rules: Sequence[str] | None = None, *, dry_run: bool = False,
+                      go_on: Callable[[], None] = lambda: None) -> Summary:
     """Evaluates ``rules`` (addresses; None: all that run by job) over all records. Administrators and jobs.
 
     Each range of ids is a transaction of its own, with one audit row where it changed something, and may be repeated at any time:
-    the same state of the records gives the same alerts. ``dry_run`` counts what would happen. Invalid names an unknown rule.
+    the same state of the records gives the same alerts. ``dry_run`` counts what would happen; ``go_on`` is called before each range, and what
+    it raises ends the evaluation there. Invalid names an unknown rule.
     """
     known = ctx.revision.catalog.warning_rules
     unknown = [rule for rule in rules or () if rule not in known]
@@ -83,6 +85,7 @@ def evaluate_warnings(ctx: Context, rules: Sequence[str] | None = None, *, dry_r
     for rule in chosen:
         tally = summary.rules[rule.address] = Tally()
         for ids in _ranges(ctx, rule):
+            go_on()
             part = _one_range(ctx, rule, ids, summary)
             tally += Tally(**{name: part[name] for name in Tally().counts()})
             summary.told += part["told"]

@@ -336,8 +336,13 @@ def _whole(going: Going, step: JobStep) -> bool:
 
 
 def _evaluate(going: Going, step: JobStep, moved: Callable[[Any], None]) -> None:
-    """Rules are evaluated in transactions of their own; doing it twice gives what doing it once gives."""
-    evaluate_warnings(going.ctx, step.names or None, dry_run=going.run.dry_run)
+    """Rules are evaluated in transactions of their own; doing it twice gives what doing it once gives. All of them over a million records take
+    longer than a lease lasts."""
+    def go_on() -> None:
+        with going.ctx.tenant.write() as conn:
+            going.row.extend(conn)
+
+    evaluate_warnings(going.ctx, step.names or None, dry_run=going.run.dry_run, go_on=go_on)
     with going.ctx.tenant.write() as conn:
         moved(conn)
 
