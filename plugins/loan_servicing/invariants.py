@@ -38,6 +38,7 @@ SHARED = frozenset({"fee", "income_fee", "impairment", "coupon", "asset", "vat",
 """Accounts that other business of a company moves too: the tax is paid, an asset is sold. Only what loans did there is compared."""
 SAID = ("accrued_through", "status", "principal_balance", "suspense")
 MOVED = tuple(f"moved_{name}" for name in DAY_COLUMNS)
+PRINCIPAL = tuple(NUMBERS[name] for name in ("normal", "overdue", "non_accrual"))
 PAGE = 1_000
 """Loans, or records, that are looked at together."""
 
@@ -349,7 +350,8 @@ def _lines_paid(survey: Survey) -> Iterator[Breach]:
 
 
 def limits(survey: Survey) -> Iterator[Breach]:
-    """Every amount of a limit is what its movements say, and nothing is available that is not there."""
+    """Every amount of a limit is what its movements say, nothing is available that is not there, and what is used is what its loans took."""
+    yield from _unlike_loans(survey)
     moved: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
     for (limit, kind), sums in survey.sums(TXN, ("limit", "type"), ("amount",)).items():
         moved[limit][kind] = sums["amount"]
@@ -364,6 +366,30 @@ def limits(survey: Survey) -> Iterator[Breach]:
                              ("available", row["total"] - row["used"] - row["reserved"] - row["frozen"])):
             if row[name] != wanted or row[name] < 0:
                 yield Breach(LIMIT, row["id"], f"{row[name]} is {name}, its movements say {wanted}")
+
+
+def _unlike_loans(survey: Survey) -> Iterator[Breach]:
+    """Used of a limit that revolves is the principal that its loans owe, and what left with loans that were sold or taken an asset for: nobody
+    repaid that. Used of any other limit is what was paid out."""
+    sold = _left_with_loans(survey)
+    lent: dict[int, Decimal] = defaultdict(lambda: ZERO)
+    owed: dict[int, Decimal] = defaultdict(lambda: ZERO)
+    for loan in survey.rows(LOAN, ("limit", "principal_amount", "principal_balance")):
+        lent[loan["limit"]] += loan["principal_amount"]
+        owed[loan["limit"]] += loan["principal_balance"] + sold.get(loan["id"], ZERO)
+    for row in survey.rows(LIMIT, ("mode", "used")):
+        wanted = owed[row["id"]] if row["mode"] == "revolving" else lent[row["id"]]
+        if row["used"] != wanted:
+            yield Breach(LIMIT, row["id"], f"{row['used']} is used, its loans say {wanted}")
+
+
+def _left_with_loans(survey: Survey) -> dict[int, Decimal]:
+    """The principal that each loan took along which was sold or given up for an asset, by the entry of the change."""
+    found: dict[int, Decimal] = {}
+    for change in survey.rows(CHANGE, ("loan", "voucher"), {"kind": ("repossess", "transfer"), "status": "applied"}):
+        legs = survey.sums(LEG, ("side",), ("amount",), {"entry": change["voucher"], "account": PRINCIPAL})
+        found[change["loan"]] = legs.get("credit", {"amount": ZERO})["amount"] - legs.get("debit", {"amount": ZERO})["amount"]
+    return found
 
 
 def payouts(survey: Survey) -> Iterator[Breach]:

@@ -79,6 +79,22 @@ def test_a_receipt_whose_money_stands_elsewhere_than_it_came_is_found(worked: Le
         assert set(broken(worked)) == {"loan_servicing.money_in"}
 
 
+def test_a_limit_whose_movements_agree_and_whose_loans_owe_otherwise_is_found(worked: Lender) -> None:
+    """As earlier versions left it, which gave back what was sold: a movement too many, and the limit as the movements say."""
+    tables = worked.tenant.revision().tables
+    limits, moves = tables.of("lending.credit_limit"), tables.of("lending.limit_txn")
+    loan = worked.rows("loan", status="normal")[0]
+    limit, move = worked.row("credit_limit", loan["limit_id"]), worked.rows("limit_txn", limit_id=loan["limit_id"], type="use")[0]
+    assert limit["mode"] == "revolving"
+    less = D(300)
+    with changed(worked, moves, move["id"], {"amount": move["amount"] - less}), \
+            changed(worked, limits, limit["id"], {"used": limit["used"] - less, "reserved": limit["reserved"] + less}):
+        found = broken(worked)
+        assert set(found) == {"loan_servicing.limits"} and found["loan_servicing.limits"].breaches == 1
+        assert any(f"{limit['used'] - less} is used, its loans say {limit['used']}" in text for text in found["loan_servicing.limits"].first)
+    assert not broken(worked)
+
+
 @pytest.mark.parametrize(("what", "entity", "column", "more", "seen"), PLANTED, ids=[row[0] for row in PLANTED])
 def test_a_cent_too_many_is_found_wherever_it_lies(worked: Lender, what: str, entity: str, column: str, more: D, seen: set[str]) -> None:
     table = worked.tenant.revision().tables.of(f"lending.{entity}")
