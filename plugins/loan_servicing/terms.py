@@ -15,11 +15,14 @@ from metaloom.plugin.command import Values, Work
 from .arithmetic import LoanMathError, Matrices, read_matrices
 
 DRAWDOWN, SNAPSHOT, ORDER = "lending.drawdown", "lending.term_snapshot", "lending.allocation_order"
-KINDS: Final = {"any": "全部交易", "due": "欠款归还", "prepay": "提前部分还本", "settle": "贷款结清", "suspense": "溢缴款抵扣"}
-CLASSES: Final = {"any": "全部状态", "normal": "正常", "overdue": "逾期 90 天以内", "non_performing": "逾期 90 天以上", "written_off": "已核销"}
-WAYS: Final = {"by_period": "按期冲销", "by_component": "按科目冲销"}
-STAGES: Final = {"past_due": "已逾期", "due": "当日到期", "running": "未到期（当期）"}
-COMPONENT_WORDS: Final = {"fee": "费用", "penalty": "罚息", "compound": "复利", "interest": "利息", "principal": "本金"}
+KINDS: Final = {"any": ("全部交易", "any transaction"), "due": ("欠款归还", "amount due"), "prepay": ("提前部分还本", "prepayment in part"),
+                "settle": ("贷款结清", "settlement"), "suspense": ("溢缴款抵扣", "overpayment used")}
+CLASSES: Final = {"any": ("全部状态", "any standing"), "normal": ("正常", "current"), "overdue": ("逾期 90 天以内", "up to 90 days late"),
+                  "non_performing": ("逾期 90 天以上", "more than 90 days late"), "written_off": ("已核销", "written off")}
+WAYS: Final = {"by_period": ("按期冲销", "by period"), "by_component": ("按科目冲销", "by component")}
+STAGES: Final = {"past_due": ("已逾期", "past due"), "due": ("当日到期", "due today"), "running": ("未到期（当期）", "running period")}
+COMPONENT_WORDS: Final = {"fee": ("费用", "fee"), "penalty": ("罚息", "penalty"), "compound": ("复利", "compound interest"), "interest": ("利息", "interest"),
+                          "principal": ("本金", "principal")}
 RATE_PLACES = Decimal("0.00000001")
 HALF_A_CENT = Decimal("0.005")
 
@@ -85,10 +88,15 @@ def _allocation(work: Work, version: int) -> dict[str, str | None]:
     """The order of allocation as the loan keeps it, and in words for its page."""
     own = matrices_of(work, version)
     if not own.rows:
-        return {"allocation_matrices": None, "allocation_words": None}
-    said = [f"{KINDS[kind]}，{CLASSES[asset_class]}，{WAYS[way]}，{STAGES[stage]}：{' → '.join(COMPONENT_WORDS[one] for one in components)}"
-            for kind, asset_class, way, stage, components in own.rows]
-    return {"allocation_matrices": own.text, "allocation_words": "\n".join(said)}
+        return {"allocation_matrices": None, "allocation_words": None, "allocation_words_en": None}
+    return {"allocation_matrices": own.text, "allocation_words": _words(own, 0), "allocation_words_en": _words(own, 1)}
+
+
+def _words(own: Matrices, language: int) -> str:
+    """A line for each row of the order, in Chinese (0) or English (1)."""
+    comma, colon = (("，", "："), (", ", ": "))[language]
+    return "\n".join(comma.join(words[language] for words in (KINDS[kind], CLASSES[asset_class], WAYS[way], STAGES[stage])) + colon
+                     + " → ".join(COMPONENT_WORDS[one][language] for one in components) for kind, asset_class, way, stage, components in own.rows)
 
 
 def vat_rate(work: Work, company: int) -> Decimal:

@@ -146,12 +146,15 @@ def orders(*rows: dict[str, str]) -> list[dict[str, Any]]:
     return [dict(one) for one in rows]
 
 
-def test_a_product_manager_enters_a_matrix_and_a_loan_keeps_it(lender: Lender) -> None:
+def test_a_product_manager_enters_a_matrix_and_a_loan_keeps_it(both_lenders: Lender) -> None:
     """Late interest after late principal; the next version of the product leaves the signed loan as it is."""
+    lender = both_lenders
     product = lender.product(allocation_orders=orders(row("past_due", PRINCIPAL_FIRST), row("due", PRINCIPAL_LAST)))
     loan = lender.loan(product)
     snapshot = lender.row("term_snapshot", lender.row("loan", loan)["snapshot_id"])
     assert "全部交易，全部状态，按期冲销，已逾期：本金 → 利息 → 复利 → 罚息 → 费用" in snapshot["allocation_words"]
+    said = "any transaction, any standing, by period, past due: principal → interest → compound interest → penalty → fee"
+    assert said in snapshot["allocation_words_en"] and len(snapshot["allocation_words_en"].splitlines()) == len(snapshot["allocation_words"].splitlines()) == 2
     lender.release_version(product, 2)
     lender.day(date(2025, 3, 1))
     paid = lender.repay(loan, "8000.00")
@@ -165,7 +168,8 @@ def test_a_product_manager_enters_a_matrix_and_a_loan_keeps_it(lender: Lender) -
     books_agree(lender)
 
 
-def test_a_loan_that_stands_otherwise_is_spread_otherwise(lender: Lender) -> None:
+def test_a_loan_that_stands_otherwise_is_spread_otherwise(both_lenders: Lender) -> None:
+    lender = both_lenders
     product = lender.product(allocation_orders=orders(
         row("past_due", PRINCIPAL_LAST), row("due", PRINCIPAL_LAST), row("running", PRINCIPAL_LAST),
         row("past_due", PRINCIPAL_FIRST, asset_class="non_performing", way="by_component"),
