@@ -36,10 +36,9 @@ def worked(both_lenders: Lender) -> Lender:
     lender.do("finance", "drawdown", failed, "payout")
     lender.settle_outside()
     lender.do("review", "credit_limit", limit, "freeze", {"amount": D(700)}, "test")
+    lender.settle(early, D(13000))
     lender.day(lender.row("loan", first)["next_due_on"])
     lender.repay(first, lender.row("loan", first)["next_due_amount"] + 5)
-    lender.settle(early, D(13000))
-    lender.settle_outside()
     taken = lender.repay(back, D(100))
     lender.do("fincheck", "repayment", taken["id"], "reverse", {}, "test")
     assert [lender.row("loan", loan)["status"] for loan in (first, early, back)] == ["normal", "settled", "normal"]
