@@ -212,6 +212,14 @@ def test_a_directory_that_never_ends_holds_no_more_than_its_places(world, house,
         free.set()
 
 
+@pytest.mark.parametrize("password", ["a\tb", "\u00ad", "\ue000", "a\u05d0"], ids=["a tab", "a soft hyphen", "a private character", "two directions"])
+@pytest.mark.parametrize("way", ["searched", "by its name"])
+def test_a_password_that_no_directory_takes_says_nothing_of_who_is_there(world, house, tenant, way, password):
+    tenant(house, way)
+    told = [(answer.status_code, "用户名或密码不正确" in answer.text) for answer in (enter(world, name, password)[1] for name in ("fang", "nobody-here"))]
+    assert told == [(401, True), (401, True)] and house.binds() == []
+
+
 def _another(house):
     from tests.security.directory import _certificate
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import ldap3
-from ldap3.core.exceptions import LDAPException
+from ldap3.core.exceptions import LDAPException, LDAPExceptionError
 from ldap3.core.results import RESULT_INVALID_CREDENTIALS, RESULT_SUCCESS
+from ldap3.protocol.sasl.sasl import validate_simple_password
 from ldap3.utils.conv import escape_filter_chars
 from ldap3.utils.dn import escape_rdn
 
@@ -92,8 +93,14 @@ def ask(directory: Directory, username: str, password: str) -> Known:
     ``groups`` of the answer are names of the directory in one spelling, as ``directory.roles`` holds them. An entry without groups is in
     none: a directory leaves an attribute without values out.
     """
-    if len(username) > NAME_MAX or not USABLE.fullmatch(username) or unicodedata.normalize("NFKC", username) != username or not password.strip("\0"):
-        raise Refused("no usable name or password")          # a bind without a password succeeds as nobody (RFC 4513, 5.1.2)
+    if len(username) > NAME_MAX or not USABLE.fullmatch(username) or unicodedata.normalize("NFKC", username) != username:
+        raise Refused("no usable name or password")
+    try:
+        # A bind without a password succeeds as nobody (RFC 4513, 5.1.2). Characters that no password may hold (RFC 4013) ldap3 refuses only at
+        # the bind, which comes after the person was found: the answer would say who is there.
+        validate_simple_password(password)
+    except LDAPExceptionError as error:
+        raise Refused("no usable name or password") from error
     return in_turn(lambda: _asked(directory, username, password))
 
 
