@@ -1,7 +1,8 @@
 """A directory of people that speaks LDAP over TLS, as a process of its own: ldaptor on Twisted, which shares no code with ldap3.
 
 ``python -P directory.py FOLDER``: reads ``people.ldif``, ``cert.pem`` and ``key.pem`` there, writes the ports it took to ``ports`` (under TLS from
-the first byte, plain until StartTLS) and the name of every bind, one a line, to ``binds``.
+the first byte, plain until StartTLS) and the name of every bind, one a line, to ``binds``. ``refusals`` there may hold lines "BASE CODE": searches of
+that base end with the code, whatever they found, and "starttls CODE" answers StartTLS with it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Directory:
         self.folder = folder
         self.ca = _certificate(folder)
         (folder / "binds").write_text("")
+        (folder / "refusals").write_text("")
         (folder / "people.ldif").write_text(_ldif(people))
         self.process = subprocess.Popen([sys.executable, "-P", __file__, str(folder)])
         until = time.monotonic() + 30
@@ -38,6 +40,11 @@ class Directory:
         found = (self.folder / "binds").read_text().splitlines()
         (self.folder / "binds").write_text("")
         return found
+
+    def refuse(self, **codes: int) -> None:
+        """From now on ends searches for ``people`` or ``groups``, or answers ``starttls``, with the code."""
+        where = {"people": BASE, "groups": GROUPS}
+        (self.folder / "refusals").write_text("".join(f"{where.get(name, name)} {code}\n" for name, code in codes.items()))
 
     def close(self) -> None:
         self.process.terminate()
@@ -102,10 +109,15 @@ def serve(folder: Path) -> None:
     from twisted.internet.protocol import ServerFactory
     from twisted.python.components import registerAdapter
 
+    def refusal(of: str) -> int:
+        said = dict(line.rsplit(" ", 1) for line in (folder / "refusals").read_text().splitlines())
+        return int(said.get(of, 0))
+
     class Server(LDAPServer):
         def extendedRequest_StartTLS(self, data: Any, reply: Any) -> None:
-            reply(pureldap.LDAPStartTLSResponse(resultCode=0))
-            self.transport.startTLS(self.factory.options)
+            reply(pureldap.LDAPStartTLSResponse(resultCode=refusal("starttls")))
+            if not refusal("starttls"):
+                self.transport.startTLS(self.factory.options)
 
         extendedRequest_StartTLS.oid = pureldap.LDAPStartTLSRequest.oid  # type: ignore[attr-defined]
 
@@ -113,6 +125,11 @@ def serve(folder: Path) -> None:
             with (folder / "binds").open("a") as said:
                 said.write(request.dn.decode() + "\n")
             return super().handle_LDAPBindRequest(request, controls, reply)
+
+        def handle_LDAPSearchRequest(self, request: Any, controls: Any, reply: Any) -> Any:
+            done = super().handle_LDAPSearchRequest(request, controls, reply)
+            code = refusal(request.baseObject.decode())
+            return done.addCallback(lambda _: pureldap.LDAPSearchResultDone(resultCode=code)) if code else done
 
     class Factory(ServerFactory):
         protocol = Server

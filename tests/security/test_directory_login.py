@@ -74,6 +74,7 @@ def calm(world, house):
     with world.tenants["one"].write() as conn:
         conn.execute(ENGINE.rate.delete())
         conn.execute(users.update().values(locked_until=None))
+    house.refuse()
     house.binds()
 
 
@@ -218,6 +219,22 @@ def test_a_password_that_no_directory_takes_says_nothing_of_who_is_there(world, 
     tenant(house, way)
     told = [(answer.status_code, "用户名或密码不正确" in answer.text) for answer in (enter(world, name, password)[1] for name in ("fang", "nobody-here"))]
     assert told == [(401, True), (401, True)] and house.binds() == []
+
+
+@pytest.mark.parametrize("how", ["it says so", "the client sees it"])
+def test_a_server_that_refuses_tls_is_left_and_the_next_is_asked(world, house, tenant, monkeypatch, how):
+    monkeypatch.setattr(ldap, "LOOPBACK", ())
+    opened, plain = [], ldap.ldap3.Connection
+    monkeypatch.setattr(ldap.ldap3, "Connection", lambda *given, **more: opened.append(plain(*given, **more)) or opened[-1])
+    if how == "it says so":
+        house.refuse(starttls=52)
+    else:
+        monkeypatch.setattr(plain, "start_tls", lambda *_, **__: False)
+    tenant(house, servers=(f"ldap://localhost:{house.plain}", f"ldaps://localhost:{house.secure}"))
+    assert enter(world, "fang")[1].status_code == 302
+    assert opened and all(conn.closed for conn in opened)
+    tenant(house, servers=(f"ldap://localhost:{house.plain}",))
+    assert enter(world, "fang")[1].status_code == 503 and all(conn.closed for conn in opened)
 
 
 def _another(house):

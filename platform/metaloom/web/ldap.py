@@ -151,7 +151,7 @@ def _connected(directory: Directory, dn: str, password: str) -> ldap3.Connection
         try:
             conn.open(read_server_info=False)
             if not server.ssl and not _here(address) and not conn.start_tls(read_server_info=False):
-                raise Refused("the directory refuses TLS", away=True)
+                raise OSError("the directory refuses TLS")
             return conn
         except (LDAPException, OSError) as error:
             conn.unbind()
