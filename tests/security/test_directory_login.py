@@ -237,6 +237,33 @@ def test_a_server_that_refuses_tls_is_left_and_the_next_is_asked(world, house, t
     assert enter(world, "fang")[1].status_code == 503 and all(conn.closed for conn in opened)
 
 
+CODES = {"the time limit": 3, "the size limit": 4, "its own limit": 11, "no such base": 32, "no right": 50, "busy": 51, "unavailable": 52}
+
+
+@pytest.mark.parametrize("code", CODES.values(), ids=list(CODES))
+def test_roles_stay_where_the_directory_does_not_finish_the_search_for_groups(world, house, tenant, code):
+    tenant(house, "groups searched")
+    assert enter(world, "fang")[1].status_code == 302 and roles(world, "fang") == {"depot.reader"}
+    house.refuse(groups=code)
+    assert enter(world, "fang")[1].status_code == 503 and roles(world, "fang") == {"depot.reader"}
+
+
+def test_roles_stay_where_there_are_more_groups_than_are_read(world, house, tenant, monkeypatch):
+    tenant(house, "groups searched")
+    assert enter(world, "fang")[1].status_code == 302
+    monkeypatch.setattr(ldap, "GROUPS_MAX", 1)
+    assert enter(world, "fang")[1].status_code == 503 and roles(world, "fang") == {"depot.reader"}
+
+
+def test_a_search_for_people_that_is_refused_is_no_wrong_password(world, house, tenant):
+    tenant(house)
+    for code in set(CODES.values()) - {CODES["the size limit"]}:
+        house.refuse(people=code)
+        assert enter(world, "fang")[1].status_code == 503, code
+    house.refuse(people=CODES["the size limit"])
+    assert enter(world, "fang")[1].status_code == 401, "one of several is nobody"
+
+
 def _another(house):
     from tests.security.directory import _certificate
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import ldap3
 from ldap3.core.exceptions import LDAPException, LDAPExceptionError
-from ldap3.core.results import RESULT_INVALID_CREDENTIALS, RESULT_SUCCESS
+from ldap3.core.results import RESULT_INVALID_CREDENTIALS, RESULT_SIZE_LIMIT_EXCEEDED, RESULT_SUCCESS
 from ldap3.protocol.sasl.sasl import validate_simple_password
 from ldap3.utils.conv import escape_filter_chars
 from ldap3.utils.dn import escape_rdn
@@ -169,14 +169,17 @@ def _here(address: str) -> bool:
 
 def _only(conn: ldap3.Connection, base: str, wanted: str, scope: str, attributes: list[str]) -> _Entry:
     """The one entry that answers; none, or several, are nobody."""
-    found = _search(conn, base, wanted, scope, attributes, 2)
-    if len(found) != 1:
+    found = _search(conn, base, wanted, scope, attributes, 2, cut=True)
+    if len(found) != 1 or conn.result["result"] == RESULT_SIZE_LIMIT_EXCEEDED:
         raise Refused("no entry, or not one alone, has this name")
     return found[0]
 
 
-def _search(conn: ldap3.Connection, base: str, wanted: str, scope: str, attributes: list[str], most: int) -> list[_Entry]:
+def _search(conn: ldap3.Connection, base: str, wanted: str, scope: str, attributes: list[str], most: int, *, cut: bool = False) -> list[_Entry]:
+    """What was found by a search that was carried out to its end; ``cut``: or one cut at its limit. A list that may lack something is none."""
     conn.search(base, wanted, scope, attributes=attributes, size_limit=most, time_limit=ANSWER_SECONDS)
+    if conn.result["result"] not in ((RESULT_SUCCESS, RESULT_SIZE_LIMIT_EXCEEDED) if cut else (RESULT_SUCCESS,)):
+        raise Refused(f"the directory did not finish a search: {conn.result['description']}", away=True)
     return [_Entry(line["dn"], {name.lower(): values for name, values in line["raw_attributes"].items()})
             for line in conn.response or () if line["type"] == "searchResEntry"]
 
@@ -186,7 +189,10 @@ def _groups(directory: Directory, conn: ldap3.Connection, entry: _Entry, usernam
     if not directory.group_base:
         return [value.decode("utf-8", "replace") for value in entry.values.get(directory.groups_attribute.lower(), [])]
     wanted = directory.group_filter.replace("{dn}", escape_filter_chars(entry.dn)).replace("{username}", escape_filter_chars(username))
-    return [found.dn for found in _search(conn, directory.group_base, wanted, ldap3.SUBTREE, ["1.1"], GROUPS_MAX)]
+    found = _search(conn, directory.group_base, wanted, ldap3.SUBTREE, ["1.1"], GROUPS_MAX)
+    if len(found) >= GROUPS_MAX:
+        raise Refused("more groups than are read", away=True)
+    return [group.dn for group in found]
 
 
 def _known(directory: Directory, entry: _Entry, groups: list[str]) -> Known:
