@@ -5,6 +5,7 @@ import re
 import socket
 import ssl
 import threading
+from contextlib import ExitStack, suppress
 
 import pytest
 import sqlalchemy as sa
@@ -74,6 +75,7 @@ def calm(world, house):
     with world.tenants["one"].write() as conn:
         conn.execute(ENGINE.rate.delete())
         conn.execute(users.update().values(locked_until=None))
+    ldap.forget()
     house.refuse()
     house.binds()
 
@@ -209,6 +211,7 @@ def test_a_directory_that_never_ends_holds_no_more_than_its_places(world, house,
     tenant(house)
     try:
         assert [enter(world, "fang")[1].status_code for _ in range(oidc.AT_ONCE + 1)] == [503] * (oidc.AT_ONCE + 1)
+        assert oidc.in_turn(lambda: "said", "another directory") == "said", "places are each directory's own"
     finally:
         free.set()
 
@@ -262,6 +265,38 @@ def test_a_search_for_people_that_is_refused_is_no_wrong_password(world, house, 
         assert enter(world, "fang")[1].status_code == 503, code
     house.refuse(people=CODES["the size limit"])
     assert enter(world, "fang")[1].status_code == 401, "one of several is nobody"
+
+
+def test_a_server_that_was_away_a_moment_ago_is_not_asked_again(world, house, tenant, monkeypatch):
+    monkeypatch.setattr(ldap, "ANSWER_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        tenant(house, servers=(f"ldaps://localhost:{mute.getsockname()[1]}",))
+        assert [enter(world, name)[1].status_code for name in ("fang", "gao", "nobody-here")] == [503] * 3
+        assert _calls(mute) == 1
+        ldap.forget()
+        assert enter(world, "fang")[1].status_code == 503 and _calls(mute) == 1
+
+
+def test_all_servers_together_have_the_time_of_one_login(house, monkeypatch):
+    monkeypatch.setattr(ldap, "ANSWER_SECONDS", 1)
+    monkeypatch.setattr(ldap, "DEADLINE", 2.5)
+    with ExitStack() as kept:
+        mute = [kept.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(4)]
+        servers = tuple(f"ldaps://localhost:{one.getsockname()[1]}" for one in mute)
+        with pytest.raises(oidc.Refused) as refused:
+            ldap.ask(ldap.Directory(servers, BASE, "ldap:test", ca=house.ca), "fang", PASSWORD)
+        assert refused.value.away and [_calls(one) for one in mute] == [1, 1, 0, 0]
+
+
+def _calls(mute):
+    """How often somebody called since the last time."""
+    mute.settimeout(0.1)
+    count = 0
+    with suppress(TimeoutError):
+        while True:
+            mute.accept()[0].close()
+            count += 1
+    return count
 
 
 def _another(house):

@@ -431,8 +431,9 @@ def test_calls_outside_are_few_at_a_time(world, provider, monkeypatch):
     monkeypatch.setattr(oidc, "TURN", 0.05)
     with ExitStack() as held:
         for _ in range(oidc.AT_ONCE):
-            oidc._calling.acquire(timeout=5)
-            held.callback(oidc._calling.release)
+            places = oidc.places_of(provider.issuer)
+            places.acquire(timeout=5)
+            held.callback(places.release)
         answer = Visitor(world.app, "one").get("/login/oidc")
         assert (answer.status_code, answer.headers["Retry-After"], provider.asked) == (503, "10", [])
     assert Visitor(world.app, "one").get("/login/oidc").status_code == 302

@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import re
 import ssl
+import time
 import unicodedata
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import ldap3
-from ldap3.core.exceptions import LDAPException, LDAPExceptionError
+from ldap3.core.exceptions import LDAPCommunicationError, LDAPException, LDAPExceptionError
 from ldap3.core.results import RESULT_INVALID_CREDENTIALS, RESULT_SIZE_LIMIT_EXCEEDED, RESULT_SUCCESS
 from ldap3.protocol.sasl.sasl import validate_simple_password
 from ldap3.utils.conv import escape_filter_chars
 from ldap3.utils.dn import escape_rdn
 
 from metaloom.command import issuer_of
-from metaloom.web.oidc import Known, Refused, in_turn
+from metaloom.web.oidc import DEADLINE, Known, Refused, in_turn
 
-CONNECT_SECONDS, ANSWER_SECONDS = 3, 6
+CONNECT_SECONDS, ANSWER_SECONDS = 3, 6       # whole ones: ldap3 hands the second to the socket as such
+AWAY_FOR = 5.0                               # so long a server that did not answer is not asked again
 NAME_MAX, VALUE_MAX, GROUPS_MAX = 64, 200, 1000
 # What a name may hold. A directory takes spellings for one name that the counter of wrong passwords would take for several.
 USABLE = re.compile(r"[\w.@+'-]+( [\w.@+'-]+)*")
@@ -101,36 +103,44 @@ def ask(directory: Directory, username: str, password: str) -> Known:
         validate_simple_password(password)
     except LDAPExceptionError as error:
         raise Refused("no usable name or password") from error
-    return in_turn(lambda: _asked(directory, username, password))
+    return in_turn(lambda: _asked(directory, username, password), " ".join(directory.servers))
+
+
+_away: dict[tuple[str, str], float] = {}     # server and authority, until when
+
+
+def forget() -> None:
+    """Ask every server anew."""
+    _away.clear()
 
 
 def _asked(directory: Directory, username: str, password: str) -> Known:
     try:
-        return _known(directory, *_proven(directory, username, password))
+        return _known(directory, *_proven(directory, username, password, time.monotonic() + DEADLINE))
     except (LDAPException, OSError, ssl.SSLError) as error:
         raise Refused(f"the directory cannot be asked: {type(error).__name__}", away=True) from error
 
 
-def _proven(directory: Directory, username: str, password: str) -> tuple[_Entry, list[str]]:
-    """The entry whose password this is, and its groups."""
+def _proven(directory: Directory, username: str, password: str, until: float) -> tuple[_Entry, list[str]]:
+    """The entry whose password this is, and its groups; ``until`` (monotonic) there is time for it."""
     if directory.user_dn:
-        with _bound(directory, directory.user_dn.replace("{username}", escape_rdn(username)), password) as own:
+        with _bound(directory, directory.user_dn.replace("{username}", escape_rdn(username)), password, until) as own:
             entry = _only(own, str(own.user), "(objectClass=*)", ldap3.BASE, directory.read)
             return entry, _groups(directory, own, entry, username)
     if directory.bind_dn and not directory.secret:
         raise Refused("no secret for the account that searches", away=True)
-    with _bound(directory, directory.bind_dn, directory.secret, searches=True) as finder:
+    with _bound(directory, directory.bind_dn, directory.secret, until, searches=True) as finder:
         entry = _only(finder, directory.base, directory.filter.replace("{username}", escape_filter_chars(username)), ldap3.SUBTREE, directory.read)
-        with _bound(directory, entry.dn, password):
+        with _bound(directory, entry.dn, password, until):
             return entry, _groups(directory, finder, entry, username)
 
 
 @contextmanager
-def _bound(directory: Directory, dn: str, password: str, *, searches: bool = False) -> Iterator[ldap3.Connection]:
+def _bound(directory: Directory, dn: str, password: str, until: float, *, searches: bool = False) -> Iterator[ldap3.Connection]:
     """A connection in the name of ``dn``; Refused where the password is wrong. ``searches``: as the account that only looks for people."""
-    conn = _connected(directory, dn, password)
+    conn = _connected(directory, dn, password, until)
     try:
-        conn.bind()
+        _bind(conn, searches)
         result = conn.result["result"]
         if result == RESULT_INVALID_CREDENTIALS and not searches:
             raise Refused("a wrong password")
@@ -138,25 +148,51 @@ def _bound(directory: Directory, dn: str, password: str, *, searches: bool = Fal
             raise Refused(f"the directory refused {'the account that searches' if searches else 'a login'}: {conn.result['description']}", away=searches)
         yield conn
     finally:
-        conn.unbind()
+        _leave(conn)
 
 
-def _connected(directory: Directory, dn: str, password: str) -> ldap3.Connection:
-    """To the first server that answers, under TLS before anything is said."""
-    problem: Exception = OSError("no server")
+def _connected(directory: Directory, dn: str, password: str, until: float) -> ldap3.Connection:
+    """To the first server that answers, under TLS before anything is said; without those that did not answer a moment ago."""
+    problem: Exception = OSError("no server answered a moment ago")
     for address in directory.servers:
-        server = ldap3.Server(address, connect_timeout=CONNECT_SECONDS, get_info=ldap3.NONE, tls=_tls(directory))
+        left = until - time.monotonic()
+        if left < 1:
+            raise TimeoutError("no time is left for another server")
+        server = ldap3.Server(address, connect_timeout=min(CONNECT_SECONDS, left), get_info=ldap3.NONE, tls=_tls(directory))
+        if time.monotonic() < _away.get(_key(server), 0.0):
+            continue
         conn = ldap3.Connection(server, dn or None, password or None, authentication=ldap3.SIMPLE if dn else ldap3.ANONYMOUS, auto_referrals=False,
-                                receive_timeout=ANSWER_SECONDS, check_names=False, read_only=True, return_empty_attributes=False)
+                                receive_timeout=int(min(ANSWER_SECONDS, left)), check_names=False, read_only=True, return_empty_attributes=False)
         try:
             conn.open(read_server_info=False)
             if not server.ssl and not _here(address) and not conn.start_tls(read_server_info=False):
                 raise OSError("the directory refuses TLS")
             return conn
         except (LDAPException, OSError) as error:
-            conn.unbind()
+            _leave(conn)
+            _away[_key(server)] = time.monotonic() + AWAY_FOR
             problem = error
     raise problem
+
+
+def _bind(conn: ldap3.Connection, searches: bool) -> None:
+    try:
+        conn.bind()
+    except LDAPCommunicationError:
+        if searches:                         # a person's may be slow where others are not
+            _away[_key(conn.server)] = time.monotonic() + AWAY_FOR
+        raise
+
+
+def _key(server: ldap3.Server) -> tuple[str, str]:
+    """The server as one tenant knows it: another one may trust another authority."""
+    return server.name, server.tls.ca_certs_data or ""
+
+
+def _leave(conn: ldap3.Connection) -> None:
+    """Without a word about it: what was learned stands, also where the other side was gone first."""
+    with suppress(LDAPException, OSError):
+        conn.unbind()
 
 
 def _tls(directory: Directory) -> ldap3.Tls:

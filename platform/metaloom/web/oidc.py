@@ -34,7 +34,7 @@ SECONDS, ANSWER_MAX, LEEWAY, BEGUN_FOR = 8.0, 512 * 1024, 60, 600
 DEADLINE = 10.0              # for one answer as a whole, however slowly it drips
 KEPT_FOR, FAILED_FOR = 300.0, 5.0        # so long a description or its keys are believed, and a failure to get them
 KEYS_AGAIN = 30.0            # a key of an unknown name makes the keys be fetched once more, but not more often than this
-AT_ONCE, TURN = 4, 0.5       # calls of one process at a time, and how long another one waits for its turn
+AT_ONCE, TURN = 4, 0.5       # calls of one provider by one process at a time, and how long another one waits for its turn
 NEEDED = ("exp", "iat", "iss", "aud", "sub")
 
 
@@ -108,8 +108,8 @@ def finish(provider: Provider, back: str, kept: Mapping[str, Any] | None, given:
     if "error" in given or not given.get("code"):
         raise Refused("the provider refused")
     found = _discovered(provider)
-    answer = _ask(found["token_endpoint"], {"grant_type": "authorization_code", "code": given["code"], "redirect_uri": back, "client_id": provider.client_id,
-                                            "client_secret": provider.secret, "code_verifier": kept["verifier"]})
+    answer = _ask(provider, found["token_endpoint"], {"grant_type": "authorization_code", "code": given["code"], "redirect_uri": back,
+                                                      "client_id": provider.client_id, "client_secret": provider.secret, "code_verifier": kept["verifier"]})
     return _known(provider, _verified(provider, found, str(answer.get("id_token") or ""), kept["nonce"]))
 
 
@@ -118,7 +118,7 @@ def _verified(provider: Provider, found: Mapping[str, Any], token: str, nonce: s
         head = jwt.get_unverified_header(token)
         if head.get("alg") not in ALGORITHMS:
             raise Refused("an algorithm that is not allowed")
-        keys = _keys(found["jwks_uri"], head.get("kid"))
+        keys = _keys(provider, found["jwks_uri"], head.get("kid"))
         if len(keys) != 1:
             raise Refused("no key of that name")
         claims = jwt.decode(token, keys[0].key, algorithms=[head["alg"]], audience=provider.client_id, issuer=found["issuer"], leeway=LEEWAY,
@@ -132,10 +132,10 @@ def _verified(provider: Provider, found: Mapping[str, Any], token: str, nonce: s
     return claims
 
 
-def _keys(address: str, kid: str | None) -> list[Any]:
+def _keys(provider: Provider, address: str, kid: str | None) -> list[Any]:
     """The provider's keys of that name; those that are kept are fetched anew where they hold none (the provider turned its keys)."""
     for seconds in (KEPT_FOR, KEYS_AGAIN):
-        named = [key for key in jwt.PyJWKSet.from_dict(_kept(address, seconds)).keys if kid in (None, key.key_id)]
+        named = [key for key in jwt.PyJWKSet.from_dict(_kept(provider, address, seconds)).keys if kid in (None, key.key_id)]
         if named:
             return named
     return []
@@ -153,7 +153,7 @@ def _known(provider: Provider, claims: Mapping[str, Any]) -> Known:
 
 def _discovered(provider: Provider) -> Mapping[str, Any]:
     """The provider's description of itself, which must name the issuer that was agreed and stay under protection."""
-    found = _kept(f"{provider.issuer}/.well-known/openid-configuration")
+    found = _kept(provider, f"{provider.issuer}/.well-known/openid-configuration")
     if str(found.get("issuer", "")).rstrip("/") != provider.issuer:
         raise Refused("describes another issuer")
     for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
@@ -176,7 +176,7 @@ _OPENER = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(c
 
 
 _kept_answers: dict[str, tuple[float, dict[str, Any] | Refused]] = {}
-_calling = threading.BoundedSemaphore(AT_ONCE)
+_places: dict[str, threading.BoundedSemaphore] = {}
 
 
 def forget() -> None:
@@ -184,7 +184,12 @@ def forget() -> None:
     _kept_answers.clear()
 
 
-def _kept(address: str, seconds: float = KEPT_FOR) -> dict[str, Any]:
+def places_of(party: str) -> threading.BoundedSemaphore:
+    """The few calls at a time that one provider or directory is given: one that never answers holds its own and nobody else's."""
+    return _places.setdefault(party, threading.BoundedSemaphore(AT_ONCE))
+
+
+def _kept(provider: Provider, address: str, seconds: float = KEPT_FOR) -> dict[str, Any]:
     """What the address answered within the last ``seconds``; a failure is answered again for a moment without asking."""
     at, found = _kept_answers.get(address, (float("-inf"), {}))
     age = time.monotonic() - at
@@ -193,7 +198,7 @@ def _kept(address: str, seconds: float = KEPT_FOR) -> dict[str, Any]:
     if isinstance(found, dict) and age < seconds:
         return found
     try:
-        answer = _ask(address)
+        answer = _ask(provider, address)
     except Refused as refused:
         if not isinstance(refused, Crowded):
             _kept_answers[address] = (time.monotonic(), refused)
@@ -202,23 +207,24 @@ def _kept(address: str, seconds: float = KEPT_FOR) -> dict[str, Any]:
     return answer
 
 
-def _ask(address: str, form: Mapping[str, str] | None = None) -> dict[str, Any]:
+def _ask(provider: Provider, address: str, form: Mapping[str, str] | None = None) -> dict[str, Any]:
     """One JSON object from the provider; no redirects, no more than half a megabyte, ten seconds in all, few calls at a time."""
     if not _protected(address):
         raise Refused("an address without protection")
-    return in_turn(lambda: _fetched(address, form))
+    return in_turn(lambda: _fetched(address, form), provider.issuer)
 
 
-def in_turn(call: Callable[[], T]) -> T:
-    """What ``call`` answers, ten seconds in all, few calls at a time; Refused and Crowded otherwise.
+def in_turn(call: Callable[[], T], party: str) -> T:
+    """What ``call`` answers, ten seconds in all, few calls of one ``party`` at a time; Refused and Crowded otherwise.
 
     The call runs beside the request, which stops waiting at the deadline whatever the other side does; the call keeps its place
     among the few until it is over.
     """
-    if not _calling.acquire(timeout=TURN):
+    places = places_of(party)
+    if not places.acquire(timeout=TURN):
         raise Crowded("too many calls of the provider at this moment", away=True)
     box: SimpleQueue[T | Exception] = SimpleQueue()
-    threading.Thread(target=_call, args=(call, box), name="metaloom-provider", daemon=True).start()
+    threading.Thread(target=_call, args=(call, box, places), name="metaloom-provider", daemon=True).start()
     try:
         found = box.get(timeout=DEADLINE)
     except Empty:
@@ -228,13 +234,13 @@ def in_turn(call: Callable[[], T]) -> T:
     return found
 
 
-def _call(call: Callable[[], Any], box: SimpleQueue[Any]) -> None:
+def _call(call: Callable[[], Any], box: SimpleQueue[Any], places: threading.BoundedSemaphore) -> None:
     try:
         box.put(call())
     except Exception as error:
         box.put(error)
     finally:
-        _calling.release()
+        places.release()
 
 
 def _fetched(address: str, form: Mapping[str, str] | None) -> dict[str, Any]:
