@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 import pytest
 import sqlalchemy as sa
 
+from metaloom.app import sessions
 from metaloom.command import assign_role, bind_login, save_user, set_password
 from metaloom.compile import Source
 from metaloom.schema_change import publish, rollback, sources_of
@@ -297,6 +298,25 @@ def _calls(mute):
             mute.accept()[0].close()
             count += 1
     return count
+
+
+def test_tries_while_the_directory_is_away_lock_nobody_out_and_forget_no_wrong_password(world, house, tenant, monkeypatch):
+    monkeypatch.setattr(sessions, "LOCK_ADDRESS_AFTER", 14)
+    tenant(house)
+    assert [enter(world, "gao", "wrong")[1].status_code for _ in range(9)] == [401] * 9
+    tenant(house, servers=("ldaps://localhost:1",))
+    assert [enter(world, name)[1].status_code for name in ("gao", "fang", "nobody-here") * 5] == [503] * 15
+    tenant(house)
+    assert enter(world, "admin", depot.PASSWORD)[1].status_code == 302, "the network is not locked"
+    assert [enter(world, "gao", "wrong")[1].status_code for _ in range(2)] == [401, 429], "the nine before count as they did"
+
+
+def test_a_password_from_here_is_not_guessed_without_end_while_the_directory_is_away(world, house, tenant):
+    tenant(house, servers=("ldaps://localhost:1",))
+    id = make(world, "both")
+    set_password(system(world), id, depot.PASSWORD)
+    bind_login(system(world), id, "9d5a6c1e-0099")
+    assert [enter(world, "both", "wrong")[1].status_code for _ in range(11)] == [503] * 10 + [429]
 
 
 def _another(house):

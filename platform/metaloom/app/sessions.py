@@ -187,6 +187,15 @@ class LoginStore:
         with tenant.write() as conn:
             self._forget(conn, username, address)
 
+    def undo_attempt(self, tenant: Any, username: str, address: str, user_id: int | None = None) -> None:
+        """Nobody looked at the password: this try is taken off both counters, and those before it stay."""
+        now, user = self.clock.now(), tenant.revision().tables.engine.user
+        with tenant.write() as conn:
+            for name, limit in _limits(username, address).items():
+                left = rate.count(conn, name, now, LOCK_FOR, hits=-1)
+                if user_id is not None and limit == LOCK_AFTER and left.hits == limit - 1:
+                    conn.execute(user.update().where(user.c.id == user_id).values(locked_until=None))
+
     def _forget(self, conn: sa.Connection, username: str, address: str) -> None:
         account, network = _limits(username, address)
         rate.forget(conn, names=(account,))

@@ -80,7 +80,8 @@ class LoginView(AuthDBView):
         return answer
 
     def _by_directory(self, username: str, password: str) -> Any:
-        """The same name and password tried in the tenant's directory; the try was counted by ``auth_user_db`` and is taken back when it succeeds.
+        """The same name and password tried in the tenant's directory; the try was counted by ``auth_user_db`` and is taken back when it succeeds,
+        and when nobody looked at the password because the directory is away.
 
         Not for an account that has a password here and is not bound: what its owner mistypes stays here.
         """
@@ -102,6 +103,8 @@ class LoginView(AuthDBView):
         except oidc.Refused as refused:
             log.warning("a login by the directory was refused: %s", refused)
             if refused.away:
+                if login is None or not (login.active and login.password_hash):    # else ``auth_user_db`` looked at the password
+                    logins.undo_attempt(pinned.tenant, login.username if login else username, request.remote_addr or "", login.user_id if login else None)
                 return self._page(username, message("web.login.provider_away").say(locale())), 503, {"Retry-After": "10"}
             return self._page(username, wrong), 401
         except (PasswordFirst, NotAllowed, Invalid) as refused:
