@@ -28,6 +28,7 @@ FOLK = {
     "hand": {"cn": "韩东", "uuid": "9d5a6c1e-0003", "groups": ["packers"], "password": PASSWORD},
     "zlocal": {"cn": "本地", "uuid": "9d5a6c1e-0004", "groups": ["packers"], "password": PASSWORD},
     "zchief": {"cn": "主管", "uuid": "9d5a6c1e-0005", "groups": ["readers"], "password": PASSWORD},
+    "zcase": {"cn": "大小写", "uuid": "9d5a6c1e-0007", "groups": ["readers"], "password": PASSWORD},
     "idle": {"cn": "停用", "uuid": "9d5a6c1e-0006", "groups": ["readers"], "password": PASSWORD},
 }
 WAYS = {
@@ -149,7 +150,7 @@ def test_a_slip_of_a_password_from_here_does_not_travel_and_administrators_stay_
     id = make(world, "zlocal")
     set_password(system(world), id, depot.PASSWORD)
     house.binds()
-    assert enter(world, "zlocal")[1].status_code == 401 and house.binds() == []
+    assert enter(world, "zlocal")[1].status_code == 401 and house.binds() == [FINDER], "nobody is looked for, which takes as long"
     assert enter(world, "zlocal", depot.PASSWORD)[1].status_code == 302, "the account's own password opens it as before"
     bind_login(system(world), id, FOLK["zlocal"]["uuid"])
     assert enter(world, "zlocal")[1].status_code == 302 and f"uid=zlocal,{PEOPLE}" in house.binds()
@@ -169,7 +170,7 @@ def test_only_known_people_come_in_where_no_accounts_are_made_and_nobody_who_was
     bind_login(system(world), idle, FOLK["idle"]["uuid"])
     save_user(system(world), idle, {"active": False}, row_version=account(world, "idle")["row_version"])
     house.binds()
-    assert enter(world, "idle")[1].status_code == 401 and house.binds() == []
+    assert enter(world, "idle")[1].status_code == 401 and house.binds() == [FINDER]
 
 
 def test_wrong_passwords_of_the_directory_count_and_a_right_one_forgets_them(world, house, tenant):
@@ -317,6 +318,22 @@ def test_a_password_from_here_is_not_guessed_without_end_while_the_directory_is_
     set_password(system(world), id, depot.PASSWORD)
     bind_login(system(world), id, "9d5a6c1e-0099")
     assert [enter(world, "both", "wrong")[1].status_code for _ in range(11)] == [503] * 10 + [429]
+
+
+@pytest.mark.parametrize("way", ["searched", "by its name"])
+def test_which_accounts_have_a_password_here_cannot_be_told(world, house, tenant, way):
+    """However the name is written, nothing of a slip travels; and who is not asked about gets the answer of whom the directory does not know."""
+    tenant(house, way)
+    if account(world, "zcase") is None:
+        set_password(system(world), make(world, "zcase"), depot.PASSWORD)
+    for name in ("zcase", "ZCase", "ZCASE@here.cn"):
+        house.binds()
+        assert enter(world, name)[1].status_code == 401
+        bound = house.binds()
+        assert len(bound) == 1 and "zcase" not in bound[0].lower(), "one round trip, in another name"
+    tenant(house, way, servers=("ldaps://localhost:1",))
+    assert [enter(world, name)[1].status_code for name in ("zcase", "ZCase", "fang", "nobody-here")] == [503] * 4
+    assert enter(world, "zcase", depot.PASSWORD)[1].status_code == 302
 
 
 def _another(house):

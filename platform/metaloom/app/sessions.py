@@ -136,13 +136,16 @@ class LoginStore:
         """The account that ``username`` (or an e-mail address) names."""
         user = pinned.revision.tables.engine.user
         found = pinned.conn.execute(
-            sa.select(user.c.id, user.c.username, user.c.password, user.c.active, user.c.auth_stamp, user.c.archived_at, user.c.locale, user.c.login_subject)
+            sa.select(*_login_columns(user))
             .where(sa.or_(user.c.username == username, user.c.email == username)).order_by((user.c.username == username).desc()).limit(1)
         ).mappings().first()
-        if found is None:
-            return None
-        return Login(found["id"], found["username"], found["password"] or "", bool(found["active"]) and found["archived_at"] is None,
-                     found["auth_stamp"], found["locale"] or "", found["login_subject"] is not None)
+        return None if found is None else _login(found)
+
+    def alike(self, pinned: Current, username: str) -> list[Login]:
+        """The accounts that ``username`` (or an e-mail address) would name if small and capital letters were one, as they are to a directory."""
+        user, wanted = pinned.revision.tables.engine.user, sa.func.lower(username)
+        return [_login(found) for found in pinned.conn.execute(
+            sa.select(*_login_columns(user)).where(sa.or_(sa.func.lower(user.c.username) == wanted, sa.func.lower(user.c.email) == wanted))).mappings()]
 
     def person(self, pinned: Current, user_id: int) -> Mapping[str, Any]:
         """Mail address and last login, for the profile page."""
@@ -264,6 +267,15 @@ def _company_columns(revision: Any) -> tuple[Any, list[Any]]:
 
 def _as_date(value: object) -> date | None:
     return value if isinstance(value, date) else None
+
+
+def _login_columns(user: sa.Table) -> tuple[Any, ...]:
+    return user.c.id, user.c.username, user.c.password, user.c.active, user.c.auth_stamp, user.c.archived_at, user.c.locale, user.c.login_subject
+
+
+def _login(found: Mapping[str, Any]) -> Login:
+    return Login(found["id"], found["username"], found["password"] or "", bool(found["active"]) and found["archived_at"] is None,
+                 found["auth_stamp"], found["locale"] or "", found["login_subject"] is not None)
 
 
 def _digest(token: str) -> str:

@@ -8,6 +8,7 @@ no administrator comes in this way. Nothing is sent without TLS, no referral is 
 from __future__ import annotations
 
 import re
+import secrets
 import ssl
 import time
 import unicodedata
@@ -89,11 +90,12 @@ def directory_of(settings: Mapping[str, Any], secret: Any) -> Directory:
     return Directory(**said, issuer=issuer_of(login))
 
 
-def ask(directory: Directory, username: str, password: str) -> Known:
+def ask(directory: Directory, username: str, password: str, *, sent: bool = True) -> Known:
     """Who this is, when the directory takes the password; Refused otherwise, ``away`` where it could not be asked.
 
     ``groups`` of the answer are names of the directory in one spelling, as ``directory.roles`` holds them. An entry without groups is in
-    none: a directory leaves an attribute without values out.
+    none: a directory leaves an attribute without values out. ``sent`` False: neither name nor password goes there; the answer is the one for
+    somebody whom the directory does not know, and takes as long.
     """
     if len(username) > NAME_MAX or not USABLE.fullmatch(username) or unicodedata.normalize("NFKC", username) != username:
         raise Refused("no usable name or password")
@@ -103,7 +105,11 @@ def ask(directory: Directory, username: str, password: str) -> Known:
         validate_simple_password(password)
     except LDAPExceptionError as error:
         raise Refused("no usable name or password") from error
-    return in_turn(lambda: _asked(directory, username, password), " ".join(directory.servers))
+    who = (username, password) if sent else (f"nobody{secrets.token_hex(12)}", secrets.token_hex(16))
+    known = in_turn(lambda: _asked(directory, *who), " ".join(directory.servers))
+    if not sent:
+        raise Refused("the directory knows everybody")
+    return known
 
 
 _away: dict[tuple[str, str], float] = {}     # server and authority, until when

@@ -83,7 +83,8 @@ class LoginView(AuthDBView):
         """The same name and password tried in the tenant's directory; the try was counted by ``auth_user_db`` and is taken back when it succeeds,
         and when nobody looked at the password because the directory is away.
 
-        Not for an account that has a password here and is not bound: what its owner mistypes stays here.
+        Not for an account that has a password here and is not bound, however its name is written: what its owner mistypes stays here. The directory
+        is asked of nobody then, so that neither the answer nor its time tells which accounts these are.
         """
         pinned, logins = current(), site().logins
         wrong = message("web.login.wrong").say(locale())
@@ -94,12 +95,11 @@ class LoginView(AuthDBView):
 
         directory = ldap.directory_of(pinned.catalog.settings, pinned.tenant.secrets.get)
         login = logins.login(pinned, username)
-        asked = login is None or (login.active and (login.bound or not login.password_hash))
+        alike = [login] if login else logins.alike(pinned, username)
+        asked = all(one.active and (one.bound or not one.password_hash) for one in alike)
         pinned.release()
-        if not asked:
-            return self._page(username, wrong), 401
         try:
-            done = _enter(pinned, directory, _whom(directory, ldap.ask(directory, login.username if login else username, password)))
+            done = _enter(pinned, directory, _whom(directory, ldap.ask(directory, login.username if login else username, password, sent=asked)))
         except oidc.Refused as refused:
             log.warning("a login by the directory was refused: %s", refused)
             if refused.away:
