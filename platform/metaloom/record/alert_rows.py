@@ -278,7 +278,7 @@ def _sets(conn: sa.Connection, dialect: str, whole: bool) -> Iterator[None]:
         conn.exec_driver_sql("SET LOCAL enable_nestloop = off")
     yield
     if whole and dialect == "postgresql":
-        conn.exec_driver_sql("SET LOCAL enable_nestloop = on")
+        conn.exec_driver_sql("SET LOCAL enable_nestloop TO DEFAULT")
 
 
 def _number(ident: Any, pad: Any) -> Clause:

@@ -326,7 +326,7 @@ def joined_as_sets(conn: sa.Connection, dialect: str) -> Iterator[None]:
         conn.exec_driver_sql("SET LOCAL enable_nestloop = off; SET LOCAL jit = off")
     yield
     if dialect == "postgresql":
-        conn.exec_driver_sql("SET LOCAL enable_nestloop = on; SET LOCAL jit = on")
+        conn.exec_driver_sql("SET LOCAL enable_nestloop TO DEFAULT; SET LOCAL jit TO DEFAULT")
 
 
 def _digest(lines: ReckonedLines) -> Any:
