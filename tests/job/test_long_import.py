@@ -327,6 +327,31 @@ def test_rows_are_forgotten_after_a_while_and_figures_stay(hall):
             again()
 
 
+
+def test_the_sweep_leaves_one_that_was_taken_up_again_meanwhile(hall, monkeypatch):
+    checked, taken = begin(hall, sheet(hall, wrong=(3,))), begin(hall, sheet(hall, wrong=(3,)), mode="good_rows")
+    work(hall)
+    expired, cells = module.ImportRuns.expired, dict(failed_of(hall, taken)[0].cells)
+
+    def then_taken_up(runs, now):
+        over = expired(runs, now)
+        monkeypatch.setattr(module.ImportRuns, "expired", expired)
+        start_import(hall.ctx("clerk"), checked)
+        correct_import(hall.ctx("clerk"), taken, [(3, {**cells, "fee": "7"})])
+        return over
+
+    was = hall.clock.at
+    try:
+        hall.clock.at = was + module.timedelta(hours=169)
+        monkeypatch.setattr(module.ImportRuns, "expired", then_taken_up)
+        assert sweep_imports(hall.tenant, hall.clock) == 0
+    finally:
+        hall.clock.at = was
+    assert {path.name for path in folder(hall).iterdir()} == {run_of(hall, checked).file, run_of(hall, taken).file}
+    work(hall)
+    assert [(run.status, run.rows_kept, run.failed) for run in (run_of(hall, checked), run_of(hall, taken))] == [("done", 9, 1), ("done", 10, 0)]
+
+
 # -- dying workers ------------------------------------------------------------------------------------------------------
 
 

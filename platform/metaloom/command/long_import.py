@@ -440,7 +440,7 @@ def _finish(house: Context, row: Row, run: ImportRun) -> Mapping[str, object]:
             "import_checked" if run.checking else "import_ended": {"run": run.id, "rows": run.total, "good": run.good, "failed": run.failed}})
         notify(unit, [run.user_id or 0], kind=IMPORT, subject=said, link=page_of(run))
         if not run.checking:
-            _throw_away(unit, run)
+            _throw_away(unit.conn, unit.ctx.tenant, run)
         return ActionDone(run.entity, None, None, said)
 
     perform(house, IMPORT, [run.id], work)
@@ -465,10 +465,10 @@ def page_of(run: ImportRun) -> str:
     return f"/e/{run.entity}/imports/{run.id}"
 
 
-def _throw_away(unit: Unit, run: ImportRun) -> None:
+def _throw_away(conn: Any, tenant: Tenant, run: ImportRun) -> None:
     if run.file is not None:
-        name, files = run.file, unit.ctx.tenant.sealed_files
-        after_commit(unit.conn, lambda: files.remove(name))
+        name, files = run.file, tenant.sealed_files
+        after_commit(conn, lambda: files.remove(name))
 
 
 def _keep_until(unit: Unit) -> datetime:
@@ -477,15 +477,23 @@ def _keep_until(unit: Unit) -> datetime:
 
 def sweep_imports(tenant: Tenant, clock: Clock) -> int:
     """Forgets rows of imports whose time is over; how many imports. Their figures, and what undoes them, stay."""
+    now = clock.now()
+    with tenant.read() as conn:
+        over = ImportRuns(conn).expired(now)
+    forgotten = sum(_forget_rows(tenant, id, now) for id in over)
     with tenant.write() as conn:
-        runs, now = ImportRuns(conn), clock.now()
-        over = runs.expired(now)
-        for run in over:
-            runs.forget_failed(run.id)
-            status = run.status if run.rows_kept else "gone"
-            runs.change(run.id, {"file": None, "key": None, "expires_at": None, "status": status})
-        runs.forget(now, GONE_KEPT)
-    for run in over:
-        if run.file is not None:
-            tenant.sealed_files.remove(run.file)
-    return len(over)
+        ImportRuns(conn).forget(now, GONE_KEPT)
+    return forgotten
+
+
+def _forget_rows(tenant: Tenant, id: int, now: datetime) -> bool:
+    """Whether the time of this import is over still, once it is locked: its person may have taken it up again meanwhile, with a new file."""
+    with tenant.write() as conn:
+        runs = ImportRuns(conn)
+        run = runs.one(id, lock=True)
+        if run is None or not run.expired(now):
+            return False
+        runs.forget_failed(id)
+        runs.change(id, {"file": None, "key": None, "expires_at": None, "status": run.status if run.rows_kept else "gone"})
+        _throw_away(conn, tenant, run)
+    return True

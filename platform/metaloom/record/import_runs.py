@@ -68,6 +68,10 @@ class ImportRun:
     def checking(self) -> bool:
         return self.mode == "dry_run"
 
+    def expired(self, now: datetime) -> bool:
+        """Whether its rows are kept no longer."""
+        return not self.open and self.expires_at is not None and self.expires_at <= now
+
     @property
     def percent(self) -> int:
         """How far it is; 99 until it is over."""
@@ -160,9 +164,9 @@ class ImportRuns:
 
     # -- tidying ---------------------------------------------------------------------------------------------------------
 
-    def expired(self, now: datetime) -> list[ImportRun]:
+    def expired(self, now: datetime) -> list[int]:
         """Imports whose rows are kept no longer."""
-        return [_read(row) for row in self._conn.execute(_asked().where(TABLE.c.expires_at <= now, TABLE.c.status.not_in(OPEN))).mappings()]
+        return list(self._conn.scalars(sa.select(TABLE.c.id).where(TABLE.c.expires_at <= now, TABLE.c.status.not_in(OPEN)).order_by(TABLE.c.id)))
 
     def forget(self, now: datetime, after: timedelta) -> int:
         """Imports of which nothing came and that were over so long ago; how many."""
