@@ -15,6 +15,7 @@ from metaloom.command import (
     cancel_import,
     correct_import,
     failed_rows,
+    failure,
     handle_import,
     import_run,
     import_runs,
@@ -259,6 +260,72 @@ def test_the_same_key_begins_one(hall):
     rows = sheet(hall)
     first, second = (begin_import(as_person(hall), MEMBER, rows, name="a.xlsx", key="i-1") for _ in range(2))
     assert first.id == second.id and second.replayed and len(list(folder(hall).iterdir())) == 1
+
+
+
+@pytest.mark.parametrize("mode", ["dry_run", "good_rows"])
+def test_clashes_that_must_not_be_told_halt_it_for_the_hour_and_the_rest_comes_after(hall, monkeypatch, mode):
+    monkeypatch.setattr(failure, "beyond_rights", lambda *given, **more: True)
+    monkeypatch.setattr(limits_module, "LIMITS", {**limits_module.LIMITS, "unique_refusals_per_hour": 3})
+    person = f"prober_{mode}"
+    hall.add_person(person, "club.clerk", hall.north, hall.desk)
+    taken = [f"{mode}{n}@example.com" for n in range(7)]
+    for email in taken:
+        hall.new(email=email)
+    rows = sheet(hall, 12)
+    rows = [(number, {**cells, **({"email": taken[number - 3]} if 3 <= number <= 9 else {})}) for number, cells in rows]
+    id, was = begin(hall, rows, person, mode=mode), hall.clock.at
+
+    def noted():
+        return sum(row["command"] == "unique_clash" and row["actor_id"] == hall.people[person] for row in hall.engine_rows("audit"))
+
+    try:
+        work(hall)
+        for _ in range(3):
+            run = run_of(hall, id)
+            assert (run.status, run.done, run.good, run.failed, noted()) == ("failed", 4, 1, 3, 4), "after the one too many nothing is tried"
+            assert f"{was.astimezone(hall.tenant.zone) + module.timedelta(hours=1):%H:%M}" in run.sentence
+            start_import(hall.ctx(person), id)
+            work(hall)
+        for done, failed, told in ((7, 6, 8), (12, 7, 9)):
+            hall.clock.at += module.timedelta(hours=1)
+            start_import(hall.ctx(person), id)
+            work(hall)
+            run = run_of(hall, id)
+            assert (run.done, run.failed, noted()) == (done, failed, told)
+    finally:
+        hall.clock.at = was
+    assert (run.status, run.good, run.rows_kept) == (("checked", 5, 0) if mode == "dry_run" else ("done", 5, 5))
+    assert [row.number for row in failed_of(hall, id)] == list(range(3, 10))
+    assert {p.message.code for row in failed_of(hall, id) for p in row.problems} == {"clash.neutral"}
+
+
+
+def test_a_clash_that_halts_a_part_as_the_hour_ends_skips_no_row(hall, monkeypatch):
+    monkeypatch.setattr(failure, "beyond_rights", lambda *given, **more: True)
+    monkeypatch.setattr(limits_module, "LIMITS", {**limits_module.LIMITS, "unique_refusals_per_hour": 3})
+    hall.add_person("late_prober", "club.clerk", hall.north, hall.desk)
+    taken = {number: f"late{number}@example.com" for number in (2, 3, 8, 9)}
+    for email in taken.values():
+        hall.new(email=email)
+    rows = [(number, {**cells, **({"email": taken[number]} if number in taken else {})}) for number, cells in sheet(hall, 8)]
+    id, was, note_clashes, notes = begin(hall, rows, "late_prober", mode="good_rows"), hall.clock.at, module.note_clashes, []
+
+    def as_the_hour_ends(ctx, clashes):
+        notes.append(len(clashes))
+        if len(notes) == 2:
+            hall.clock.at += module.timedelta(hours=1)
+        note_clashes(ctx, clashes)
+
+    monkeypatch.setattr(module, "note_clashes", as_the_hour_ends)
+    try:
+        work(hall)
+        hall.expire()
+        work(hall)
+    finally:
+        hall.clock.at = was
+    run = run_of(hall, id)
+    assert (notes, run.status, run.done, run.rows_kept, [row.number for row in failed_of(hall, id)]) == ([2, 2, 1], "done", 8, 4, [2, 3, 8, 9])
 
 
 # -- stopping, going on, undoing ----------------------------------------------------------------------------------------

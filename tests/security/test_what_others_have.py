@@ -117,6 +117,10 @@ def test_a_trial_import_is_no_way_around(keepers, monkeypatch):
         with pytest.raises(TooMany):
             import_records(keepers.ctx(person.username), BUYER, rows)
         assert len(written(keepers, "unique_clash", person.id)) == 3
+        for one in (rows[3], {"code": f"i{values_of()}", "name": "N", "hotline": mobile()}):
+            with pytest.raises(TooMany, match=":"):
+                import_records(keepers.ctx(person.username), BUYER, [one])
+        assert len(written(keepers, "unique_clash", person.id)) == 3, "a value that is taken and one that is free have one answer"
         other = keepers.person(role="depot.clerk")
         found = import_records(keepers.ctx(other.username), BUYER, rows[:1])
         assert [p.problem.message.code for p in found.problems] == ["clash.neutral"]

@@ -7,12 +7,13 @@ the other is stopped.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 from metaloom.access import AccessPlan, EntityRights
-from metaloom.base.errors import Invalid, Problem
+from metaloom.base.errors import Invalid, Problem, TooMany
 from metaloom.base.messages import Message, message, register
+from metaloom.command.limits import limit
 from metaloom.model import Entity, FieldLevel
 from metaloom.storage import rate
 
@@ -25,6 +26,8 @@ WINDOW = timedelta(hours=1)
 register({
     "clash.neutral": ("暂时不能保存，请联系管理员处理，并告知请求编号 {request}。",
                       "This cannot be saved for now. Please ask your administrator and name the request {request}."),
+    "clash.too_many": ("一小时内与他人记录重复的次数超过 {limit} 次，请在 {at} 之后再继续。",
+                       "More than {limit} times within an hour this met what others have; please go on after {at}."),
 })
 
 
@@ -53,10 +56,27 @@ def _read_everywhere(rights: EntityRights, name: str, per_company: bool) -> bool
     return any(scope.covers_all or (per_company and scope.kind in ("all", "company") and scope.limit_units is None) for scope in scopes)
 
 
-def note(unit: Unit, clashes: Sequence[Clash]) -> int:
+def allowance(unit: Unit) -> int:
+    """How many clashes the person may still be told within the hour; TooMany when one too many was met already."""
+    top, counter = limit(unit.catalog, "unique_refusals_per_hour"), rate.counter("clash", unit.ctx.actor.user_id)
+    counted = rate.standing(unit.conn, [counter]).get(counter)
+    if counted is None or counted.since <= unit.now - WINDOW:
+        return top
+    if counted.hits > top:
+        raise too_many(top, counted, unit.ctx.tenant.zone)
+    return top - counted.hits
+
+
+def too_many(top: int, counted: rate.Counted, zone: tzinfo) -> TooMany:
+    """The refusal that names the minute from which on the person is told again."""
+    again = counted.since + WINDOW + timedelta(minutes=1, microseconds=-1)
+    return TooMany(message("clash.too_many", limit=top, at=f"{again.astimezone(zone):%H:%M}"))
+
+
+def note(unit: Unit, clashes: Sequence[Clash]) -> rate.Counted:
     """Writes the clashes down; how many the person met within the hour."""
     for one in clashes:
         unit.log(unit.entity(one.entity), None, None, {"clash": {"fields": list(one.names), "request": unit.ctx.request_id}})
     counter = rate.counter("clash", unit.ctx.actor.user_id)
-    return rate.count(unit.conn, counter, unit.now, WINDOW, hits=len(clashes)).hits
+    return rate.count(unit.conn, counter, unit.now, WINDOW, hits=len(clashes))
 

@@ -11,11 +11,10 @@ import sqlalchemy as sa
 from metaloom.base.crash import crash_point
 from metaloom.base.errors import Busy, Invalid, MetaloomError, NotPossible, Problem, TooMany
 from metaloom.base.messages import message, register
-from metaloom.command.clash import Clash
+from metaloom.command.clash import Clash, allowance
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.create_record import create_in
 from metaloom.command.failure import told
-from metaloom.command.limits import limit
 from metaloom.command.session import Pinned
 from metaloom.command.unit import Unit, note_clashes, perform, permit
 from metaloom.model import Field
@@ -44,12 +43,14 @@ class RowProblem:
 @dataclass(frozen=True)
 class Imported:
     """``created``: ids in the order of the rows (empty for a dry run); ``good`` rows could be stored, ``problems`` say why not.
-    ``run``: the number under which the import can be undone, None where nothing was stored."""
+    ``run``: the number under which the import can be undone, None where nothing was stored. ``stopped``: how many rows were tried, where the next
+    one met what others have and the person may be told no more of that within the hour; None when all were."""
 
     created: tuple[int, ...]
     good: int
     problems: tuple[RowProblem, ...]
     run: int | None = None
+    stopped: int | None = None
 
 
 class Undo(Exception):
@@ -78,6 +79,8 @@ def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] |
         versions: dict[int, int] = {}
         imported = try_all(unit, entity, rows, clashes, versions)
         found[:] = [imported]
+        if imported.stopped is not None:
+            raise TooMany
         if mode == "dry_run" or (mode == "all" and imported.problems):
             raise Undo
         crash_point("import.tried")
@@ -102,7 +105,11 @@ def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] |
 
 def try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid], clashes: list[Clash],
             versions: dict[int, int]) -> Imported:
-    """Creates a record per row inside the running unit, each under a savepoint; ``versions`` and ``clashes`` are filled on the way."""
+    """Creates a record per row inside the running unit, each under a savepoint; ``versions`` and ``clashes`` are filled on the way.
+
+    TooMany, before any row is tried, for a person who met too many values of others within the hour.
+    """
+    allowed = allowance(unit)
     created: list[int] = []
     problems: list[RowProblem] = []
     for number, row in enumerate(rows, start=1):
@@ -119,12 +126,12 @@ def try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid]
             said = told(unit.ctx, error) if isinstance(error, sa.exc.DBAPIError) else error
             if said is None or isinstance(said, Busy):
                 raise
-            if isinstance(said, Clash):
-                clashes.append(said)
-                if len(clashes) > limit(unit.catalog, "unique_refusals_per_hour"):
-                    raise TooMany from error
             del unit.entries[logged:]
             unit.memory.clear()  # what was read inside the savepoint is not there any more
+            if isinstance(said, Clash):
+                clashes.append(said)
+                if len(clashes) > allowed:
+                    return Imported(tuple(created), len(created), tuple(problems), stopped=number - 1)
             problems += [RowProblem(number, problem) for problem in problems_of(said)]
     return Imported(tuple(created), len(created), tuple(problems))
 

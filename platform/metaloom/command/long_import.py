@@ -335,19 +335,28 @@ def _work(house: Context, row: Row, run: ImportRun) -> Mapping[str, object]:
     with _lines(tenant, run) as lines:
         while part := list(islice(lines, PART_ROWS)):
             if row.stopping() or monotonic() > until:
-                with tenant.write() as conn:
-                    row.later(conn)
-                return {"import": run.id, "status": "again", "done": run.done}
+                return _again(house, row, run)
+            behind = run.done + len(part)
             run = _one_part(house, row, run, part)
             crash_point("import.part_kept")
+            if run.done < behind:           # a clash halted it just as the hour was over: its rows are read anew from there
+                return _again(house, row, run)
     return _finish(house, row, run)
 
 
+def _again(house: Context, row: Row, run: ImportRun) -> Mapping[str, object]:
+    """Puts the import back for another turn."""
+    with house.tenant.write() as conn:
+        row.later(conn)
+    return {"import": run.id, "status": "again", "done": run.done}
+
+
 def _one_part(house: Context, row: Row, run: ImportRun, part: Sequence[tuple[int, dict[str, Any]]]) -> ImportRun:
-    """The next rows, as the person who asked, by the rights and the metadata of this moment."""
+    """The next rows, as the person who asked, by the rights and the metadata of this moment. TooMany at a row whose clash the person may not be
+    told within this hour: what was tried before it is kept, and the import stands there."""
     ctx, read = _as_asker(house, run, [cells for _, cells in part])
     clashes: list[Clash] = []
-    found: list[tuple[Imported, list[int]]] = []
+    found: list[tuple[Imported, Sequence[tuple[int, dict[str, Any]]], list[int]]] = []
 
     def work(unit: Unit) -> ActionDone:
         clashes.clear()
@@ -358,11 +367,12 @@ def _one_part(house: Context, row: Row, run: ImportRun, part: Sequence[tuple[int
         wanted = _wanted(unit.conn, run, [number for number, _ in part])
         versions: dict[int, int] = {}
         tried = try_all(unit, run.entity, [read[at] for at in wanted], clashes, versions)
-        found[:] = [(tried, wanted)]
+        tried_rows, tried_at = (part, wanted) if tried.stopped is None else (part[:wanted[tried.stopped]], wanted[:tried.stopped])
+        found[:] = [(tried, tried_rows, tried_at)]
         if run.checking:
             raise Undo
         crash_point("import.part_tried")
-        _note(unit.conn, house.tenant, run, part, tried, wanted, versions)
+        _note(unit.conn, house.tenant, run, tried_rows, tried, tried_at, versions)
         crash_point("import.part_noted")
         return ActionDone(run.entity, None, None, message("command.done", action=unit.entity(run.entity).label))
 
@@ -372,7 +382,8 @@ def _one_part(house: Context, row: Row, run: ImportRun, part: Sequence[tuple[int
         with house.tenant.write() as conn:
             row.extend(conn)
             _hold(conn, run)
-            _note(conn, house.tenant, run, part, *found[0], {})
+            tried, tried_rows, tried_at = found[0]
+            _note(conn, house.tenant, run, tried_rows, tried, tried_at, {})
     finally:
         if clashes:
             note_clashes(ctx, clashes)

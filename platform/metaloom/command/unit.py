@@ -23,7 +23,7 @@ import sqlalchemy as sa
 import metaloom.command.messages  # noqa: F401  (registers the sentences)
 from metaloom import audit, expression
 from metaloom.base.crash import crash_point
-from metaloom.base.errors import Busy, Invalid, MetaloomError, NotAllowed, NotPossible, Problem, TooMany
+from metaloom.base.errors import Busy, Invalid, MetaloomError, NotAllowed, NotPossible, Problem
 from metaloom.base.messages import message
 from metaloom.command import clash
 from metaloom.command.clash import Clash
@@ -34,6 +34,7 @@ from metaloom.command.limits import limit
 from metaloom.model import Catalog, Entity
 from metaloom.plugin import PluginFault
 from metaloom.storage import Contended, after_commit, bell
+from metaloom.storage.rate import Counted
 
 log = logging.getLogger("metaloom.command")
 TRIES = 4          # the first and three more
@@ -156,15 +157,16 @@ def _once(ctx: Context, command: str, key: str | None, digest: str, work: Callab
 
 def note_clashes(ctx: Context, clashes: Sequence[Clash]) -> None:
     """Writes down what must not be told, in a transaction of its own; TooMany when the person met too many within the hour."""
-    hits: list[int] = []
+    found: list[Counted] = []
 
     def work(unit: Unit) -> ActionDone:
-        hits[:] = [clash.note(unit, clashes)]
+        found[:] = [clash.note(unit, clashes)]
         return ActionDone("", None, None, message("error.not_possible"))
 
     perform(ctx.with_key(None), clash.COMMAND, [], work)
-    if hits[0] > limit(ctx.revision.catalog, "unique_refusals_per_hour"):
-        raise TooMany
+    top = limit(ctx.revision.catalog, "unique_refusals_per_hour")
+    if found[0].hits > top:
+        raise clash.too_many(top, found[0], ctx.tenant.zone)
 
 
 def checked_key(ctx: Context, money: bool) -> str | None:
