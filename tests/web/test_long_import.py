@@ -2,9 +2,10 @@
 
 import io
 import re
+from zipfile import ZipFile
 
 import pytest
-from openpyxl import load_workbook
+from openpyxl import Workbook, load_workbook
 
 from metaloom.base.clock import SystemClock
 from metaloom.command import handle_import, limits
@@ -117,3 +118,46 @@ def test_rest_answers_with_a_place_to_ask(visitor, few, work):
     at_once = call(person, "POST", "/shop.buyer/import", {"rows": rows[:7], "mode": "all"})
     assert at_once.status_code == 200 and len(at_once.json["created"]) == 7, "all or none is one transaction"
     assert call(visitor("han"), "GET", place).status_code == 403 and call(person, "GET", "/shop.buyer/imports/0").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\r\nSubject: b", "a\u2028b\x85", "\x7f\x01"])
+def test_a_name_holds_no_line_break(visitor, few, work, name):
+    """It becomes the name of a download and the subject of a message."""
+    person = visitor("li")
+    rows = [{"name": f"名单{n}", "mobile": "12"} for n in range(6)]
+    begun = call(person, "POST", "/shop.buyer/import", {"rows": rows, "name": name})
+    work()
+    seen = call(person, "GET", f"/shop.buyer/imports/{begun.json['id']}").json
+    assert begun.status_code == 202 and seen["failed"] == 6 and seen["name"].isprintable()
+    assert person.get(f"/e/shop.buyer/imports/{begun.json['id']}/failed").status_code == 200
+    at_once = call(person, "POST", "/shop.buyer/import", {"rows": [{"name": "名单", "mobile": "13912340001"}], "name": name, "mode": "all"}).json
+    assert call(person, "GET", "/shop.buyer/imports").json["items"][0]["name"].isprintable()
+    assert call(person, "POST", f"/shop.buyer/imports/{at_once['run']}/undo", {}).status_code == 200
+
+
+def test_numbers_that_no_workbook_holds_come_back_as_words(visitor, few, work):
+    person = visitor("li")
+    out, book = io.BytesIO(), Workbook()
+    for cells in (("姓名", "手机", "等级"), *((f"数单{n}", f"1370000{n:04}", float(n)) for n in range(7))):
+        book.active.append(cells)
+    book.save(out)
+    place = send(person, with_numbers(out.getvalue(), {"<v>0</v>": "<v>NaN</v>", "<v>5</v>": "<v>1e999</v>"}), "buyers.xlsx").headers["Location"]
+    work()
+    answer = person.get(place.removeprefix("/alpha") + "/failed")
+    assert answer.status_code == 200
+    grades = [row[3].value for row in load_workbook(io.BytesIO(answer.data)).active.iter_rows(min_row=2)]
+    assert grades == ["nan", 1, 2, 3, 4, "inf", 6]
+
+
+def with_numbers(body, changed):
+    """The workbook with other numbers written into its sheet."""
+    out = io.BytesIO()
+    with ZipFile(io.BytesIO(body)) as old, ZipFile(out, "w") as new:
+        for part in old.namelist():
+            text = old.read(part)
+            if "/sheet1" in part:
+                for was, now in changed.items():
+                    assert text.count(was.encode()) == 1, was
+                    text = text.replace(was.encode(), now.encode())
+            new.writestr(part, text)
+    return out.getvalue()

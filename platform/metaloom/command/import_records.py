@@ -18,7 +18,7 @@ from metaloom.command.failure import told
 from metaloom.command.session import Pinned
 from metaloom.command.unit import Unit, note_clashes, perform, permit
 from metaloom.model import Field
-from metaloom.record.import_runs import ImportRuns
+from metaloom.record.import_runs import ImportRuns, called
 from metaloom.record.paths import target_of
 from metaloom.record.schema import input_schema
 from metaloom.record.values import BadValue, bad
@@ -85,7 +85,7 @@ def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] |
             raise Undo
         crash_point("import.tried")
         if imported.created:
-            run = ImportRuns(unit.conn).add({"entity": entity, "name": name[:255], "mode": mode, "rows_read": len(rows), "rows_kept": len(versions),
+            run = ImportRuns(unit.conn).add({"entity": entity, "name": called(name), "mode": mode, "rows_read": len(rows), "rows_kept": len(versions),
                                              "left": [[id, version] for id, version in versions.items()], "created_at": unit.now,
                                              "created_by": ctx.actor.user_id})
             found[:] = [replace(imported, run=run)]

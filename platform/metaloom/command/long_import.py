@@ -38,7 +38,7 @@ from metaloom.command.unit import Unit, note_clashes, perform, permit
 from metaloom.job import LeaseLost
 from metaloom.job.outbox import Row
 from metaloom.plugin.registry import Registry, installed
-from metaloom.record.import_runs import HALTED, OPEN, ImportRun, ImportRuns
+from metaloom.record.import_runs import HALTED, OPEN, ImportRun, ImportRuns, called
 from metaloom.storage import Tenant, after_commit
 from metaloom.storage.outbox import put
 
@@ -106,7 +106,7 @@ def begin_import(pinned: Pinned, entity: str, rows: Sequence[tuple[int, Mapping[
     most = limit(pinned.catalog, "import_rows_max")
     if len(rows) > most:
         raise NotPossible(message("command.bulk_limit", limit=most))
-    ctx = replace(pinned.context(locale=locale, idempotency_key=key), channel="import")
+    ctx, name = replace(pinned.context(locale=locale, idempotency_key=key), channel="import"), called(name)
     file, sealed_key, digest = _seal(ctx.tenant, rows)
 
     def work(unit: Unit) -> Saved:
@@ -117,7 +117,7 @@ def begin_import(pinned: Pinned, entity: str, rows: Sequence[tuple[int, Mapping[
             raise LoginRequired
         if runs.count(user_id, *OPEN) >= OPEN_MAX:
             raise NotPossible(message("import.too_many_open", limit=OPEN_MAX))
-        made = runs.add({"entity": entity, "name": name[:255], "mode": mode, "rows_read": len(rows), "rows_kept": 0, "left": [], "created_at": unit.now,
+        made = runs.add({"entity": entity, "name": name, "mode": mode, "rows_read": len(rows), "rows_kept": 0, "left": [], "created_at": unit.now,
                          "created_by": user_id, "status": "waiting", "source": source, "locale": locale, "total": len(rows), "file": file, "key": sealed_key})
         _queue(unit, made, 1)
         unit.log(unit.entity(entity), None, None, {"import_asked": {"run": made, "rows": len(rows), "mode": mode}})

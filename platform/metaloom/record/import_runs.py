@@ -16,7 +16,7 @@ from metaloom.storage.types import utc_now
 TABLE, USER, PART, FAILED = ENGINE.import_run, ENGINE.user, ENGINE.import_part, ENGINE.import_failed
 OPEN = ("waiting", "running")
 HALTED = ("failed", "cancelled")
-SENTENCE_MAX = 2000
+SENTENCE_MAX, NAME_MAX = 2000, 255
 Left = tuple[tuple[int, int], ...]
 
 
@@ -80,6 +80,11 @@ class ImportRun:
     def why(self, locale: str) -> str:
         """What went wrong, in the reader's language."""
         return (self.sentence if locale == "zh" else self.sentence_en) or ""
+
+
+def called(name: str) -> str:
+    """What an import may be called: one line of a header (a download, the subject of a message) holds it, whoever chose it."""
+    return "".join(one if one.isprintable() else " " for one in name[:NAME_MAX])
 
 
 class ImportRuns:

@@ -13,7 +13,7 @@ from metaloom.base.messages import message
 from metaloom.command.limits import limit
 from metaloom.command.long_import import is_long
 from metaloom.model import Entity, Field, FieldLevel
-from metaloom.record.import_runs import ImportRun
+from metaloom.record.import_runs import ImportRun, called
 from metaloom.web import sheet
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.frame import list_url, record_url, toast
@@ -67,8 +67,7 @@ def run(entity: str) -> Any:
         for p in done.problems:
             told.setdefault(p.row, []).append((p.problem.field.split(".", 1)[0], p.problem.message.say(locale())))
         book = sheet.marked(raw, _fields(pinned, definition), told, locale())
-        called = f"{name.rsplit('.', 1)[0]}-" + _t("import.marked_name") + ".xlsx"
-        return send_file(io.BytesIO(book), XLSX, as_attachment=True, download_name=called)
+        return _workbook(book, name, _t("import.marked_name"))
     if done.created:
         return toast(redirect(url(f"/e/{entity}/imports"), 303), translate(site().templates, locale(), "import.done", n=len(done.created)))
     problems = [(raw[p.row].number, _label(definition, p.problem.field), p.problem.message.say(locale())) for p in done.problems]
@@ -99,7 +98,7 @@ def download_failed(entity: str, run: int) -> Any:
     if not rows:
         raise NotFound
     book = sheet.only_failed(rows, _fields(pinned, definition), locale())
-    return send_file(io.BytesIO(book), XLSX, as_attachment=True, download_name=f"{found.name.rsplit('.', 1)[0]}-" + _t("import.failed_name") + ".xlsx")
+    return _workbook(book, found.name, _t("import.failed_name"))
 
 
 @blueprint.post("/e/<entity>/imports/<int:run>/start")
@@ -126,6 +125,10 @@ def correct(entity: str, run: int) -> Any:
     except NotPossible as refused:
         return _run(pinned, definition, run, refusal=refused.message.say(locale())), refused.status
     return toast(redirect(url(f"/e/{entity}/imports/{run}"), 303), done.message.say(locale()))
+
+
+def _workbook(book: bytes, name: str, what: str) -> Any:
+    return send_file(io.BytesIO(book), XLSX, as_attachment=True, download_name=f"{called(name).rsplit('.', 1)[0]}-{what}.xlsx")
 
 
 def _moved(entity: str, run: int, move: Any) -> Any:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 from metaloom.base.errors import NotPossible
@@ -218,6 +219,8 @@ def _limited(rows: Any, most: int) -> Iterator[Line]:
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
         return value.strip()
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)
     if isinstance(value, (datetime, date, int, float, bool)) or value is None:
         return value
     return str(value)
@@ -326,7 +329,7 @@ def _write(sheet: Any, row: int, column: int, value: Any, style: Any) -> None:
         sheet.write_blank(row, column, None, style)
     elif isinstance(value, bool):
         sheet.write_boolean(row, column, value, style)
-    elif isinstance(value, (int, float)):
+    elif isinstance(value, (int, float)) and isfinite(value):
         sheet.write_number(row, column, value, style)
     elif isinstance(value, (date, datetime)):
         sheet.write_string(row, column, value.isoformat(sep=" ") if isinstance(value, datetime) else value.isoformat(), style)
