@@ -93,7 +93,7 @@ def run_of(hall, id):
 
 def failed_of(hall, id):
     with hall.tenant.read() as conn:
-        return failed_rows(hall.ctx("clerk"), conn, module.ImportRuns(conn).one(id))
+        return failed_rows(hall.ctx("clerk"), conn, module.ImportRuns(conn).one(id), 100)
 
 
 def names(hall):

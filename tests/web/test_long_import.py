@@ -11,6 +11,7 @@ from metaloom.base.clock import SystemClock
 from metaloom.command import handle_import, limits
 from metaloom.job import run_due
 from metaloom.plugin.registry import installed
+from metaloom.web import import_page, sheet
 from tests.web.test_import import call, count, send
 
 SHEET = "姓名,手机,等级\n" + "".join(f"长单{n},1390000{n:04},{'钻石' if n in (3, 9) else '普通'}\n" for n in range(1, 13))
@@ -44,10 +45,10 @@ def test_a_long_sheet_is_checked_taken_corrected_and_taken_back(visitor, few, wo
     page = person.get(place).text
     assert "已完成" in page and count(person) == before + 10 and "上传改好的文件" in page
     answer = person.get(f"{place}/failed")
-    sheet = load_workbook(io.BytesIO(answer.data)).active
-    assert [[cell.value for cell in row[:4]] for row in sheet.iter_rows()] == [
+    failed = load_workbook(io.BytesIO(answer.data)).active
+    assert [[cell.value for cell in row[:4]] for row in failed.iter_rows()] == [
         ["原行号（请勿修改）", "姓名", "手机", "等级"], [4, "长单3", "13900000003", "钻石"], [10, "长单9", "13900000009", "钻石"]]
-    assert sheet["D2"].comment and "等级" in sheet["E2"].value
+    assert failed["D2"].comment and "等级" in failed["E2"].value
     again = upload(person, place, answer.data)
     assert again.status_code == 303
     work()
@@ -64,6 +65,35 @@ def test_a_long_sheet_is_checked_taken_corrected_and_taken_back(visitor, few, wo
     listed = person.get("/e/shop.buyer/imports").text
     assert place in listed and "已完成" in listed
     assert person.post(f"{place}/undo").status_code == 303 and count(person) == before
+
+
+def test_a_sheet_of_failed_rows_holds_so_many_and_the_next_ones_come_after(visitor, few, work, monkeypatch):
+    monkeypatch.setattr(import_page, "FAILED_AT_ONCE", 2)
+    monkeypatch.setattr(sheet, "COMMENTS_MAX", 1)
+    person = visitor("li")
+    place = send(person, SHEET.replace("长单", "多单").replace("普通", "白银").encode()).headers["Location"].removeprefix("/alpha")
+    work()
+    assert "下载未通过的前 2 行（共 12 行）" in person.get(place).text
+    person.post(f"{place}/start")
+    work()
+    seen = []
+    for left in (12, 10):
+        body = person.get(f"{place}/failed").data
+        book = load_workbook(io.BytesIO(body))
+        rows = list(book.active.iter_rows(min_row=2))
+        assert f"共 {left} 行" in person.get(place).text and [bool(cell.comment) for cell in (rows[0][3], rows[1][3])] == [True, False]
+        assert all("等级" in row[4].value for row in rows), "without a comment the column still says what is wrong"
+        seen += [row[0].value for row in rows]
+        for row in rows:
+            row[3].value = "金牌"
+        out = io.BytesIO()
+        book.save(out)
+        upload(person, place, out.getvalue())
+        work()
+    assert seen == [2, 3, 4, 5]
+    person.post("/settings/locale", {"locale": "en"})
+    assert "Download the first 2 of 8 rows that failed" in person.get(place).text
+    person.post("/settings/locale", {"locale": "zh"})
 
 
 def upload(person, place, body):

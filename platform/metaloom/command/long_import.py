@@ -192,8 +192,8 @@ def cancel_import(ctx: Context, id: int) -> Saved:
     return perform(replace(ctx, channel="import"), "cancel_import", [id], work)
 
 
-def failed_rows(ctx: Context, conn: Any, run: ImportRun, most: int | None = None) -> list[FailedRow]:
-    """The rows of an import that are not in, in their order, each with what is wrong with it."""
+def failed_rows(ctx: Context, conn: Any, run: ImportRun, most: int) -> list[FailedRow]:
+    """The first rows of an import that are not in, at most so many, in their order, each with what is wrong with it."""
     return [_failed_row(ctx.tenant, run.id, number, content) for number, content in ImportRuns(conn).failed(run.id, limit=most)]
 
 

@@ -157,8 +157,8 @@ class ImportRuns:
             return self._conn.execute(FAILED.delete().where(FAILED.c.run_id == id)).rowcount
         return self._conn.execute(FAILED.delete().where(FAILED.c.run_id == id, FAILED.c.row.in_(tuple(rows)))).rowcount if rows else 0
 
-    def failed(self, id: int, *, limit: int | None = None) -> list[tuple[int, str]]:
-        """(row, sealed content) of the rows that are not in, in their order."""
+    def failed(self, id: int, *, limit: int) -> list[tuple[int, str]]:
+        """(row, sealed content) of the first rows that are not in, in their order."""
         asked = sa.select(FAILED.c.row, FAILED.c.content).where(FAILED.c.run_id == id).order_by(FAILED.c.row).limit(limit)
         return [(row, content) for row, content in self._conn.execute(asked)]
 

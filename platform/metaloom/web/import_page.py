@@ -24,6 +24,8 @@ from metaloom.web.words import t as _t
 blueprint = Blueprint("import", __name__)
 PROBLEMS_SHOWN = 200
 KEPT_SHOWN = 100
+FAILED_AT_ONCE = 5_000
+"""Rows of a sheet of those that failed: every row of a long import may have. The next ones come when these were corrected."""
 MAX_ID = 2**63 - 1
 TONES = {"waiting": "", "running": "blue", "checked": "yellow", "done": "green", "failed": "red", "cancelled": "", "gone": ""}
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -90,11 +92,11 @@ def show_run(entity: str, run: int) -> Any:
 
 @blueprint.get("/e/<entity>/imports/<int:run>/failed")
 def download_failed(entity: str, run: int) -> Any:
-    """The rows that are not in, and only those, as a sheet to correct."""
+    """The rows that are not in, the first of them, and only those, as a sheet to correct."""
     pinned, definition = _importable(entity)
     found = _import(pinned, entity, run)
     rows = [(row.number, row.cells, [(p.field.split(".", 1)[0], p.message.say(locale())) for p in row.problems])
-            for row in command.failed_rows(pinned.looking(), pinned.conn, found)]
+            for row in command.failed_rows(pinned.looking(), pinned.conn, found, FAILED_AT_ONCE)]
     if not rows:
         raise NotFound
     book = sheet.only_failed(rows, _fields(pinned, definition), locale())
@@ -158,7 +160,7 @@ def _run(pinned: Current, definition: Entity, id: int, **result: Any) -> str:
     crumbs = [(say(definition.label), list_url(definition.address)), (_t("import.runs"), url(f"{place}s")), (run.name or f"#{run.id}", "")]
     return render_template(
         "pages/import_run.html", entity=definition, crumbs=crumbs, run=run, place=url(f"{place}s/{run.id}"), problems=problems, tone=TONES[run.status],
-        more=run.failed - len(failed), at=moment(pinned, run.at), until=moment(pinned, run.expires_at), why=run.why(locale()),
+        more=run.failed - len(failed), at_once=FAILED_AT_ONCE, at=moment(pinned, run.at), until=moment(pinned, run.expires_at), why=run.why(locale()),
         mine=run.user_id == ctx.actor.user_id, kept_rows=bool(failed), may_undo=bool(pinned.plan.may(definition.address, "delete")),
         **{"refusal": "", **result})
 

@@ -33,6 +33,8 @@ register(
 )
 ROWS_MAX = 5_000
 COLUMNS_MAX = 200
+# Cells with a comment: each is a drawing of its own. The column that says what is wrong goes on.
+COMMENTS_MAX = 2_000
 UNPACKED_MAX = 120 * 1024 * 1024
 # A reader lays out every cell between the first and the last one that holds anything.
 CELLS_MAX = 4_000_000
@@ -295,7 +297,7 @@ def marked(rows: Sequence[Line], fields: Sequence[Field], problems: Mapping[int,
     if words_at < len(header) and any(len(row) > words_at and row[words_at] not in (None, "") for row in rows[1:]) and rows[0][words_at] in (None, ""):
         words_at = len(header)
     out = io.BytesIO()
-    book = xlsxwriter.Workbook(out, {"in_memory": True, "default_date_format": "yyyy-mm-dd"})
+    book = xlsxwriter.Workbook(out, {"constant_memory": True, "default_date_format": "yyyy-mm-dd"})
     sheet = book.add_worksheet()
     head, wrong, plain = (book.add_format(style) for style in (
         {"bold": True, "bg_color": "#eef2f7", "bottom": 1}, {"bg_color": "#ffc7ce", "font_color": "#9c0006"}, {}))
@@ -304,6 +306,7 @@ def marked(rows: Sequence[Line], fields: Sequence[Field], problems: Mapping[int,
         sheet.set_column(at, at, max(12, len(words) * 2 + 4))
     sheet.write_string(top, words_at, message("sheet.marks").say(locale), head)
     sheet.set_column(words_at, words_at, 48)
+    commented = 0
     for number, row in enumerate(rows[1:], start=1):
         told, place = problems.get(number, ()), row.number - 1
         by_column: dict[int, list[str]] = {}
@@ -313,7 +316,8 @@ def marked(rows: Sequence[Line], fields: Sequence[Field], problems: Mapping[int,
         for at in range(max(len(row), len(header))):
             if at != words_at:
                 _write(sheet, place, at, row[at] if at < len(row) else None, wrong if at in by_column else plain)
-        for at, found in by_column.items():
+        for at, found in by_column.items() if commented < COMMENTS_MAX else ():
+            commented += 1
             sheet.write_comment(place, at, "\n".join(found), {"x_scale": 2})
         if told:
             labels = {one.name: one.label.say(locale) for one in fields}
