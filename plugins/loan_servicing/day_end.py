@@ -48,7 +48,7 @@ TERMS: Final = ("amount", "annual_rate", "repay_method", "term_months", "due_day
                 "prepay_fee_rate", "vat_rate")
 RATES: Final = ("annual_rate", "penalty_rate", "prepay_fee_rate", "new_rate", "vat_rate")
 RATE_SCALE: Final = 8
-_RECEIPT: Final = ("seq", "kind", "value_date", "amount", "prepaid_principal", "plan_change", "status")
+_RECEIPT: Final = ("seq", "kind", "value_date", "amount", "prepaid_principal", "plan_change", "interest_net", "status")
 _CHANGED: Final = ("seq", "kind", "effective_on", "amount", "component", "period_no", "new_rate", "rate_effect", "more_periods", "until_date", "new_method",
                    "status")
 _BILL_ROW: Final = ("period_no", "seq", "start_date", "due_date", "principal", "interest", "balance", "penalty", "compound", "dpd", "status")
@@ -235,7 +235,10 @@ def _days(history: History, until: int, limits: Sequence[int], found: Found) -> 
         raise HeldBack(f"计提至 {date.fromordinal(through)}，落后过久", f"Accrued through {date.fromordinal(through)}, too long ago")
     life = fold(history.agreement, history.txns, date.fromordinal(until), closing=False)
     books = Books(**{name: loan[f"book_{name}"] or 0 for name in NAMES})
-    if life.suspense != books.suspense:
+    if life.suspense > books.suspense:
+        raise HeldBack("该贷款的账面溢缴款少于交易记录所余，请先核对账务",
+                       "The books hold less overpayment of this loan than its transactions leave; look into them first")
+    if life.suspense < books.suspense:
         raise HeldBack("溢缴款须先抵扣已到期的期次", "The overpayment pays a bill first")
     life.non_accrual, life.max_dpd = bool(loan["non_accrual"]), loan["max_dpd"] or 0
     rows, posts, risk, classified = [], [], loan["risk_class"], loan["classified_on"]

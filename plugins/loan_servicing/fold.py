@@ -163,8 +163,9 @@ class Settlement:
         return self.overdue + self.principal + self.interest + self.fee
 
 
-def settlement(life: Life, on: date) -> Settlement:
-    """Due bills as they are; principal that was to come, interest on it to the day as far as it is unpaid, the fee for coming early (E15)."""
+def settlement(life: Life, on: date, *, gross: bool = False) -> Settlement:
+    """Due bills as they are; principal that was to come, interest on it to the day as far as it is unpaid, the fee for coming early (E15).
+    ``gross``: as settlements were reckoned once, which took what was paid of the running interest off its whole, not off what ran."""
     overdue = sum(sum(life.open_of(line, on).values()) for line in life.lines if line.due <= on)
     coming = _coming(life, on)
     if not coming:
@@ -173,7 +174,7 @@ def settlement(life: Life, on: date) -> Settlement:
     fees = sum(line.unpaid("fee") for line in coming)
     running = coming[0]
     ran = 0 if on <= running.start else min(_interest_to(life, running, principal, on), running.agreed["interest"])
-    interest = max(0, ran - running.taken("interest"))
+    interest = min(ran, running.unpaid("interest")) if gross else max(0, ran - running.taken("interest"))
     days = max((on - running.start).days, 0)
     return Settlement(overdue, principal, interest, life.contract.rounding.of(principal * life.agreement.prepay_fee_rate) + fees, days)
 
@@ -196,7 +197,7 @@ def _interest_to(life: Life, running: Line, principal: int, on: date) -> int:
 
 def _settle(life: Life, txn: Txn) -> None:
     """Replaces what was to come by one bill of the day. A replay in which the money no longer settles takes it as an ordinary receipt."""
-    quote = settlement(life, txn.on)
+    quote = settlement(life, txn.on, gross="gross" in txn.given)
     if txn.amount + life.suspense < quote.total:
         life.unmet.add(txn.seq)
         _receive(life, txn.on, txn.amount, seq=txn.seq, billed=True, as_agreed=False)

@@ -45,6 +45,7 @@ def repay(work: Work, loan: Values | None, input: Values) -> Values:
         "loan": loan["id"], "customer": loan["customer"], "amount": input["amount"], "value_date": on, "booking_date": case.today, "kind": input["kind"],
         "source": input["source"], "bank_serial_no": input["bank_serial_no"] or None, "seq": txn.seq,
         "prepaid_principal": money(txn.given.get("principal", 0)), "plan_change": txn.given.get("plan_change"),
+        "interest_net": True if txn.kind == "settle" else None,
         **{name: money(receipt.of(name)) for name in ("principal", "interest", "penalty", "compound", "fee")},
         "from_suspense": money(receipt.from_suspense), "surplus": money(receipt.surplus)})
     entry, stands = receipt_entry(stands, receipt, before, case.today)

@@ -63,9 +63,11 @@ def txns_of(repayments: Iterable[Values], changes: Iterable[Values], provisions:
 
 
 def _receipt_txn(row: Values) -> Txn:
-    given = {}
+    given = dict[str, Any]()
     if row["kind"] == "prepay":
         given = {"principal": cents(row["prepaid_principal"] or Decimal(0)), "plan_change": row["plan_change"] or "reduce_payment"}
+    elif row["kind"] == "settle" and not row["interest_net"]:
+        given = {"gross": True}
     return Txn(row["seq"] or row["id"], row["kind"], row["value_date"], cents(row["amount"]), given)
 
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal as D
+from typing import Any
 
+import pytest
+import sqlalchemy as sa
+
+from metaloom_plugins.loan_servicing import fold, repayment
 from metaloom_plugins.loan_servicing.balances import NAMES
 from tests.plugins.lender import Lender
 from tests.plugins.loan_servicing.books import books_agree
@@ -57,6 +62,42 @@ def test_loans_older_than_their_days_hold_back_neither_the_day_end_nor_the_month
     _done(lender)
     assert {lender.row("loan", loan)["provisioned_through"] for loan in (wakes, late)} == {date(2025, 4, 30)} and not _provided(lender, asleep)
     books_agree(lender)
+
+
+def test_a_settlement_of_an_earlier_version_is_reversed_on_a_later_day(both_lenders: Lender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It took 100.00 more than one of today would: what was paid of the running interest came off its whole then, not off what had run."""
+    shop, table = both_lenders, both_lenders.tenant.revision().tables.of("lending.repayment")
+    tick(shop)
+    loan, now = shop.loan(shop.product()), fold.settlement
+    end_day(shop, 14)
+    part = shop.repay(loan, "100.00")
+    assert (shop.stage.today, part["interest"]) == (date(2025, 1, 29), D("100.00"))
+    end_day(shop)
+    today = shop.stage.as_user("finance").ask("lending.loan", loan, "settle_quote", {"value_date": shop.stage.today})
+
+    def once(life: Any, on: date, *, gross: bool = True) -> Any:
+        return now(life, on, gross=True)
+
+    with monkeypatch.context() as old:
+        old.setattr(fold, "settlement", once)
+        old.setattr(repayment, "settlement", once)
+        settled = shop.settle(loan, today["total"] + D("100.00"))
+    with shop.tenant.write() as conn:
+        conn.execute(sa.update(table).where(table.c.id == settled["id"]).values(interest_net=None))
+    row = shop.row("loan", loan)
+    assert (row["status"], row["suspense"], settled["surplus"], settled["interest"]) == ("settled", 0, 0, today["interest"] + D("100.00"))
+    end_day(shop)
+    shop.do("fincheck", "repayment", settled["id"], "reverse", {}, "支票被退")
+    row = shop.row("loan", loan)
+    assert (row["status"], row["principal_balance"], row["accrued_through"]) == ("normal", D("100000.00"), shop.stage.today)
+    books_agree(shop)
+    shop.do("officer", "loan_change", shop.rows("loan_change", loan_id=loan)[-1]["id"], "cancel", {}, "过期")
+    again = shop.settle(loan, shop.stage.as_user("finance").ask("lending.loan", loan, "settle_quote", {"value_date": shop.stage.today})["total"])
+    assert again["interest_net"] and shop.row("loan", loan)["status"] == "settled"
+    end_day(shop)
+    shop.do("fincheck", "repayment", part["id"], "reverse", {}, "支票被退")
+    assert shop.row("loan", loan)["status"] == "normal", "without the 100.00 it does not suffice: an ordinary receipt"
+    books_agree(shop)
 
 
 def test_a_loan_whose_day_end_lags_is_held_back_still(lender: Lender) -> None:
