@@ -371,10 +371,11 @@ def limits(survey: Survey) -> Iterator[Breach]:
 def _unlike_loans(survey: Survey) -> Iterator[Breach]:
     """Used of a limit that revolves is the principal that its loans owe, and what left with loans that were sold or taken an asset for: nobody
     repaid that. Used of any other limit is what was paid out."""
-    sold = _left_with_loans(survey)
+    before = _left_by_vouchers(survey)
     lent: dict[int, Decimal] = defaultdict(lambda: ZERO)
     owed: dict[int, Decimal] = defaultdict(lambda: ZERO)
-    for loan in survey.rows(LOAN, ("limit", "principal_amount", "principal_balance")):
+    for loan in survey.rows(LOAN, ("limit", "principal_amount", "principal_balance", "principal_gone")):
+        gone = before.get(loan["id"], ZERO) if loan["principal_gone"] is None else loan["principal_gone"]
         lent[loan["limit"]] += loan["principal_amount"]
         owed[loan["limit"]] += loan["principal_balance"] + sold.get(loan["id"], ZERO)
     for row in survey.rows(LIMIT, ("mode", "used")):
@@ -383,12 +384,15 @@ def _unlike_loans(survey: Survey) -> Iterator[Breach]:
             yield Breach(LIMIT, row["id"], f"{row['used']} is used, its loans say {wanted}")
 
 
-def _left_with_loans(survey: Survey) -> dict[int, Decimal]:
-    """The principal that each loan took along which was sold or given up for an asset, by the entry of the change."""
-    found: dict[int, Decimal] = {}
-    for change in survey.rows(CHANGE, ("loan", "voucher"), {"kind": ("repossess", "transfer"), "status": "applied"}):
-        legs = survey.sums(LEG, ("side",), ("amount",), {"entry": change["voucher"], "account": PRINCIPAL})
-        found[change["loan"]] = legs.get("credit", {"amount": ZERO})["amount"] - legs.get("debit", {"amount": ZERO})["amount"]
+def _left_by_vouchers(survey: Survey) -> dict[int, Decimal]:
+    """The principal that loans took along which were sold or given up for an asset before the loan itself said so, by the entries of the changes."""
+    found: dict[int, Decimal] = defaultdict(lambda: ZERO)
+    silent = {row["id"] for row in survey.rows(LOAN, (), {"settled_by": ("repossess", "transfer"), "principal_gone": None})}
+    changes = survey.rows(CHANGE, ("loan", "voucher"), {"kind": ("repossess", "transfer"), "status": "applied"}) if silent else ()
+    for page in _pages(row for row in changes if row["loan"] in silent):
+        loan_of = {row["voucher"]: row["loan"] for row in page}
+        for (entry, side), sums in survey.sums(LEG, ("entry", "side"), ("amount",), {"entry": list(loan_of), "account": PRINCIPAL}).items():
+            found[loan_of[entry]] += sums["amount"] if side == "credit" else -sums["amount"]
     return found
 
 

@@ -28,7 +28,7 @@ def open_loan(work: Work, drawdown: Values, start: date) -> int:
         "interest_balance": interest, "annual_rate": snapshot["annual_rate"], "repay_method": snapshot["repay_method"],
         "periods": len(rows), "disbursed_on": start, "matures_on": rows[-1].due_date, "next_due_on": due[0].due_date,
         "next_due_amount": due[0].total, "paid_periods": len(rows) - len(due), "company": drawdown["company"], "org_unit": drawdown["org_unit"],
-        "owner": drawdown["owner"], "accrued_through": start, **book_columns(Books(normal=cents(snapshot["amount"]))),
+        "owner": drawdown["owner"], "accrued_through": start, "principal_gone": ZERO, **book_columns(Books(normal=cents(snapshot["amount"]))),
     })
     add_plan(work, work.get(LOAN, loan), "origin", rows, start)
     post(work, "payout", {"principal": snapshot["amount"]}, drawdown["company"], booking=start, value=start, cause=(LOAN, loan),

@@ -118,7 +118,7 @@ def loan_columns(life: Life, on: date) -> dict[str, Any]:
         "periods": len(life.drawn.rows), "matures_on": life.drawn.rows[-1].due,
         "paid_periods": len([line for line, open_ in opened if not any(open_.values())]),
         "next_due_on": left[0][0].due if left else None, "next_due_amount": money(sum(left[0][1].values())) if left else None,
-        "settled_by": None if left else life.disposed or ("write_off" if life.written_off is not None else "repaid"),
+        "principal_gone": money(life.left), "settled_by": None if left else life.disposed or ("write_off" if life.written_off is not None else "repaid"),
         "settled_on": None if left else max((when for line in life.lines for when, _, _ in line.cuts), default=on),
     }
 

@@ -15,8 +15,9 @@ from tests.plugins.lender import Lender
 from tests.plugins.loan_servicing.books import books_agree
 from tests.plugins.loan_servicing.days import as_the_fold_says, end_day, runs, tick
 from tests.plugins.loan_servicing.test_changes import change, propose
+from tests.plugins.loan_servicing.test_invariants import changed
 
-NAMES = ("coupon", "beyond", "repossessed", "kept", "sold", "at a loss", "earlier")
+NAMES = ("coupon", "beyond", "repossessed", "kept", "sold", "at a loss", "earlier", "unsure")
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,21 @@ def test_a_sale_above_the_books_is_a_gain_and_settles_the_loan(both_lenders: Len
     books_agree(shop)
     change(shop, loan, "transfer", amount=D("93000.00"))
     assert used(shop, loan) == D("92115.12")
+    books_agree(shop)
+
+
+def test_what_a_sold_loan_took_along_follows_a_receipt_that_is_reversed(both_lenders: Lender, loans: dict[str, int]) -> None:
+    """The limit is used by what nobody repaid; also where the loan is from before it said so itself."""
+    shop, loan = both_lenders, loans["unsure"]
+    first = shop.repay(loan, "1000.00", on=shop.stage.today)
+    change(shop, loan, "transfer", amount=D("91000.00"))
+    gone = shop.row("loan", loan)["principal_gone"]
+    assert (gone, gone) == (D("92115.12") - first["principal"], used(shop, loan))
+    table = shop.tenant.revision().tables.of("lending.loan")
+    with changed(shop, table, loan, {"principal_gone": None}):
+        books_agree(shop)
+    shop.do("fincheck", "repayment", first["id"], "reverse", {}, "支票被退")
+    assert shop.row("loan", loan)["principal_gone"] == D("92115.12") == used(shop, loan)
     books_agree(shop)
 
 
