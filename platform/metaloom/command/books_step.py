@@ -11,7 +11,7 @@ from metaloom import ledger
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message, register
 from metaloom.command import evaluate, rows
-from metaloom.command.close_month import PERIOD, close_in
+from metaloom.command.close_month import PERIOD, close_in, undone
 from metaloom.command.environment import COMPANY, business_date
 from metaloom.command.findings import SHOWN, DoesNotHold, Finding, finding
 from metaloom.command.going import Going, unit_of
@@ -32,8 +32,8 @@ register({
     "job.no_invariant": ("没有名为“{name}”的核对项。", "There is nothing called {name} that could be held."),
     "ledger.off": ("试算不平衡：{currency} 借方合计 {debit}，贷方合计 {credit}，差额 {off}。",
                    "The trial balance is off: {debit} debit, {credit} credit in {currency}, difference {off}."),
-    "ledger.offered": ("{company} {month} 可以月结：准备金已计提，试算平衡，明细与总账一致。",
-                       "{month} of {company} can be closed: provision is made, the trial balance is zero, the sub-ledger agrees."),
+    "ledger.offered": ("{company} {month} 可以月结：该月各项均已完成，试算平衡，明细与总账一致。",
+                       "{month} of {company} can be closed: everything of it is done, the trial balance is zero, the sub-ledger agrees."),
 })
 
 
@@ -77,8 +77,8 @@ def _trial_balance(going: Going, conn: Any) -> Iterator[Finding]:
 
 
 def close_months(going: Going, unit: Unit, step: JobStep, people: Sequence[int]) -> None:
-    """Closes every month that is over where the company wants it so, else offers the next one to whoever may close it, once. A run that held
-    something back does neither: what belongs into the month may still be missing."""
+    """Closes every month that is over where the company wants it so, else offers the next one to whoever may close it, once, on the first day on
+    which it is done. A run that held something back does neither: what belongs into the month may still be missing."""
     run = going.run
     if run.failed:
         return
@@ -88,16 +88,16 @@ def close_months(going: Going, unit: Unit, step: JobStep, people: Sequence[int])
         automatic = bool(step.where) and evaluate.value(unit, entity, step.where, Live(unit, entity, company), unit.env(company["id"]))
         while (month := ledger.next_to_close(unit.conn, unit.tables, company["id"])) is not None and month.last < today:
             if automatic is not True:
-                _offer(unit, company, str(month), people)
+                _offer(unit, company, month, people)
                 break
             close_in(unit, str(month), company["id"])
 
 
-def _offer(unit: Unit, company: Any, month: str, people: Sequence[int]) -> None:
+def _offer(unit: Unit, company: Any, month: ledger.Month, people: Sequence[int]) -> None:
     link = f"/e/{PERIOD}/new?month={month}&company={company['id']}"
     about = {"entity": COMPANY, "record_id": company["id"]}
-    if not rows.find(unit, MESSAGE, {**about, "kind": PERIOD, "link": link}, limit=1):
-        notify(unit, people, kind=PERIOD, subject=message("ledger.offered", company=company["name"], month=month), link=link, **about)
+    if not rows.find(unit, MESSAGE, {**about, "kind": PERIOD, "link": link}, limit=1) and not undone(unit, company["id"], month):
+        notify(unit, people, kind=PERIOD, subject=message("ledger.offered", company=company["name"], month=str(month)), link=link, **about)
 
 
 __all__ = ["TRIAL_BALANCE", "close_months", "hold"]

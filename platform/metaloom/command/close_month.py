@@ -66,21 +66,27 @@ def close_in(unit: Unit, text: str, company_id: int | None) -> Saved:
 
 
 def _refuse_undone(unit: Unit, company_id: int, month: ledger.Month) -> None:
-    """Every plugin that keeps books is asked whether the month is done, in this transaction, in which nobody else posts."""
+    """In this transaction, in which nobody else posts."""
     if ledger.next_to_close(unit.conn, unit.tables, company_id) != month:
         return    # another month is the next, which the ledger says
-    found: list[Finding] = []
-    for said, invariant in unit.ctx.plugins.closing():
-        if said.on in unit.revision.catalog.entities and len(found) <= SHOWN:
-            survey = Survey(unit.conn, unit.revision, company_id, month.last)
-            looked = (finding(one) for one in checked(invariant(survey), said.plugin) if not (one.entity == COMPANY and one.id != company_id))
-            found += islice(looked, SHOWN + 1 - len(found))
+    found = undone(unit, company_id, month)
     if not found:
         return
     some = [said for entity, record, said in found if record is not None and entity != COMPANY][:SAID]
     more = [message("ledger.month_open_more")] if len(found) > SAID else []
     raise DoesNotHold(message("ledger.month_open", month=str(month), number=f"{SHOWN}+" if len(found) > SHOWN else len(found)),
                       [*((COMPANY, company_id, said) for said in (*some, *more)), *found[:SHOWN]])
+
+
+def undone(unit: Unit, company_id: int, month: ledger.Month) -> list[Finding]:
+    """What every plugin that keeps books says is open of the month, one finding more than is shown at most; empty when it is done."""
+    found: list[Finding] = []
+    for said, invariant in unit.ctx.plugins.closing():
+        if said.on in unit.revision.catalog.entities and len(found) <= SHOWN:
+            survey = Survey(unit.conn, unit.revision, company_id, month.last)
+            looked = (finding(one) for one in checked(invariant(survey), said.plugin) if not (one.entity == COMPANY and one.id != company_id))
+            found += islice(looked, SHOWN + 1 - len(found))
+    return found
 
 
 def _read(text: str) -> ledger.Month:
