@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal
 
 from metaloom.base.text import Text
 from metaloom.plugin import Breach, Survey
 
-from .orders import ORDER, REFUND
-from .recon import LINE, RUN, ZERO
+from .orders import DIFFERENCE, ORDER, REFUND, parts
+from .recon import CHANNEL, LINE, PAGE, RUN, ZERO
 
 LEG = "platform.ledger_leg"
 
@@ -32,17 +33,54 @@ def settled(survey: Survey) -> Iterator[Breach]:
 
 
 def reconciled(survey: Survey) -> Iterator[Breach]:
-    """Before a month is closed its days are reconciled: none has a difference that nobody handled, none that was compared waits to be confirmed.
-    A day whose statement the channel never gave stays as it is."""
+    """Before a month is closed its days are reconciled: none has a difference that nobody handled, none that was compared waits to be confirmed,
+    none on which a channel moved money is without a run. A day whose statement the channel never gave stays as it is."""
     end = survey.until
     assert end is not None, "asked before a month is closed, alone"
-    for run in survey.rows(RUN, ("recon_no", "day", "status", "open_count"), {"status": ("open", "waiting", "compared")}):
-        if run["day"] > end or (run["status"] == "open" and not run["open_count"]):
+    yield from _unconfirmed(survey, end)
+    yield from _without_a_run(survey, end)
+    yield from _unhandled(survey, end)
+
+
+def _unconfirmed(survey: Survey, end: date) -> Iterator[Breach]:
+    """A run that was compared once waits to be confirmed, also where a later look at the statement failed."""
+    for run in survey.rows(RUN, ("recon_no", "day", "status", "open_count", "their_count", "our_count"), {"status": ("open", "waiting", "compared")}):
+        compared = run["open_count"] or run["their_count"] or run["our_count"]
+        if run["day"] > end or (run["status"] == "open" and not compared):
             continue
         many = run["open_count"]
         yield Breach(RUN, run["id"], f"is {run['status']} with {many} open differences",
                      Text(f"对账单 {run['recon_no']}（{run['day']}）有 {many} 项差异未处理" if many else f"对账单 {run['recon_no']}（{run['day']}）未确认",
                           f"Reconciliation {run['recon_no']} ({run['day']}) " + (f"has {many} open differences" if many else "is not confirmed")))
+
+
+def _without_a_run(survey: Survey, end: date) -> Iterator[Breach]:
+    """Days of the month on which a channel moved money, and nobody asked for its statement. An order that was sent without a channel is
+    reconciled by the oldest active one of its company at the provider; where there is none, by nobody."""
+    month = [date.fromordinal(day) for day in range(end.replace(day=1).toordinal(), end.toordinal() + 1)]
+    seen = {(run["pay_channel"], run["day"]) for run in survey.rows(RUN, ("pay_channel", "day"), {"day": month})}
+    names, homes = dict[int, str](), dict[tuple[int, str], int]()
+    for row in survey.rows(CHANNEL, ("name", "gateway", "company", "status", "archived_at")):
+        names[row["id"]] = row["name"]
+        if row["status"] == "active" and row["archived_at"] is None:
+            homes.setdefault((row["company"], row["gateway"]), row["id"])
+    moved = survey.sums(ORDER, ("pay_channel", "company", "channel", "success_on"), ("amount",), {"success_on": month, "status": ("succeeded", "returned")})
+    for channel, day in sorted({(way or homes.get((company, gateway), 0), day) for way, company, gateway, day in moved} - seen):
+        if channel:
+            yield Breach(CHANNEL, channel, f"moved money on {day} and was not reconciled",
+                         Text(f"支付渠道“{names[channel]}”{day} 有成功的支付单，尚未对账",
+                              f"Channel {names[channel]} moved money on {day}, which is not reconciled"))
+
+
+def _unhandled(survey: Survey, end: date) -> Iterator[Breach]:
+    """Differences that no run found: money that no loan could take, a word that contradicts ours."""
+    for some in parts(list(survey.rows(DIFFERENCE, ("reference",), {"recon": None, "status": ("open", "proposed")})), PAGE):
+        orders = survey.rows(ORDER, ("pay_no", "success_on", "sent_on"), {"pay_no": [one["reference"] for one in some]})
+        on = {order["pay_no"]: order["success_on"] or order["sent_on"] for order in orders}
+        for one in some:
+            if (on.get(one["reference"]) or end) <= end:
+                yield Breach(DIFFERENCE, one["id"], f"the difference of {one['reference']} is open",
+                             Text(f"支付单 {one['reference']} 的差异未处理", f"The difference of {one['reference']} is not handled"))
 
 
 def refunded(survey: Survey) -> Iterator[Breach]:
