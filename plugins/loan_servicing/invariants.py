@@ -54,7 +54,8 @@ def sub_ledger(survey: Survey) -> Iterator[Breach]:
 
 def totals(survey: Survey) -> Iterator[Breach]:
     """Account by account and company by company, the loans together hold what the general ledger has of them: a few sums, for every day end.
-    Where they do not, the accounts and the differences, then the runs of open months and the loans that they come from."""
+    Where they do not, the accounts and the differences, then, unless a month is about to be closed, the runs of open months and the loans that
+    they come from."""
     held: dict[tuple[int, str], Decimal] = defaultdict(lambda: ZERO)
     for (company, account, side, entity), sums in survey.sums(LEG, ("company", "account", "side", "entity"), ("amount",),
                                                                {"account": tuple(ACCOUNTS)}).items():
@@ -75,7 +76,7 @@ def totals(survey: Survey) -> Iterator[Breach]:
     for company, name, amount in off:
         account, loans = NUMBERS[name], held[company, f"{name}/loans"]
         yield _off(COMPANY, company, account, loans, loans + amount)
-    if off:
+    if off and survey.until is None:    # before a closing nobody posts: the accounts are enough, the day end names the loans
         yield from _strangers(survey)
         yield from _of_a_company(survey)
         yield from _runs(survey, open_only=True)
@@ -87,17 +88,37 @@ def month_done(survey: Survey) -> Iterator[Breach]:
     would be booked into the next month. A loan from before its days were kept has neither."""
     end = survey.until
     assert end is not None, "asked before a month is closed, alone"
-    for row in survey.rows(LOAN, ("loan_no", "status", "disbursed_on", "accrued_through", "provisioned_through"), {"status": ("normal", "written_off")}):
-        through, provided = row["accrued_through"], row["provisioned_through"]
-        if through is None or row["disbursed_on"] > end:
+    by = ("status", "disbursed_on", "accrued_through", "provisioned_through")    # a sum, rows of what fails alone: nobody posts meanwhile
+    for group in sorted(survey.sums(LOAN, by, ("principal_amount",), {"status": ("normal", "written_off")}), key=str):
+        _, paid_out, through, provided = group
+        if through is None or paid_out > end or (through > end and provided is not None and provided >= end):
             continue
-        if through <= end:
-            yield Breach(LOAN, row["id"], f"accrued through {through}, the day end of {end} is missing",
-                         Text(f"贷款 {row['loan_no']} 只计提到 {through}，{end} 的日终未完成",
-                              f"Loan {row['loan_no']} is accrued through {through}; {end} has not ended for it"))
-        elif provided is None or provided < end:
-            yield Breach(LOAN, row["id"], f"provided for through {provided}, not through {end}",
-                         Text(f"贷款 {row['loan_no']} 未计提 {end} 的准备金", f"Loan {row['loan_no']} is not provided for through {end}"))
+        for row in survey.rows(LOAN, ("loan_no",), dict(zip(by, group, strict=True))):
+            yield _not_ended(row, through, end) if through <= end else _not_provided(row, provided, end)
+    yield from _settled_since(survey, end)
+
+
+def _settled_since(survey: Survey, end: date) -> Iterator[Breach]:
+    """Loans that were there at the month's end and are settled since then: they are provided for as they stood then."""
+    by = ("settled_on", "provisioned_through")
+    for group in sorted(survey.sums(LOAN, by, ("principal_amount",), {"status": "settled"}), key=str):
+        settled, provided = group
+        if settled is None or settled <= end or (provided is not None and provided >= end):
+            continue
+        for row in survey.rows(LOAN, ("loan_no", "disbursed_on", "accrued_through"), {"status": "settled", **dict(zip(by, group, strict=True))}):
+            if row["accrued_through"] is not None and row["disbursed_on"] <= end:
+                yield _not_provided(row, provided, end)
+
+
+def _not_ended(row: Mapping[str, Any], through: date, end: date) -> Breach:
+    return Breach(LOAN, row["id"], f"accrued through {through}, the day end of {end} is missing",
+                  Text(f"贷款 {row['loan_no']} 只计提到 {through}，{end} 的日终未完成",
+                       f"Loan {row['loan_no']} is accrued through {through}; {end} has not ended for it"))
+
+
+def _not_provided(row: Mapping[str, Any], provided: date | None, end: date) -> Breach:
+    return Breach(LOAN, row["id"], f"provided for through {provided}, not through {end}",
+                  Text(f"贷款 {row['loan_no']} 未计提 {end} 的准备金", f"Loan {row['loan_no']} is not provided for through {end}"))
 
 
 def in_accounts(books: Mapping[str, Decimal]) -> dict[str, Decimal]:
@@ -377,7 +398,7 @@ def _unlike_loans(survey: Survey) -> Iterator[Breach]:
     for loan in survey.rows(LOAN, ("limit", "principal_amount", "principal_balance", "principal_gone")):
         gone = before.get(loan["id"], ZERO) if loan["principal_gone"] is None else loan["principal_gone"]
         lent[loan["limit"]] += loan["principal_amount"]
-        owed[loan["limit"]] += loan["principal_balance"] + sold.get(loan["id"], ZERO)
+        owed[loan["limit"]] += loan["principal_balance"] + gone
     for row in survey.rows(LIMIT, ("mode", "used")):
         wanted = owed[row["id"]] if row["mode"] == "revolving" else lent[row["id"]]
         if row["used"] != wanted:

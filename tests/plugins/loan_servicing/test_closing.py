@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from metaloom.command import close_month
 from metaloom.command.findings import DoesNotHold
 from tests.plugins.lender import Lender
+from tests.plugins.loan_payments.desk import channel
 from tests.plugins.loan_servicing.days import end_day, runs, tick
 from tests.plugins.loan_servicing.test_invariants import changed
 
@@ -45,40 +46,92 @@ def test_a_loan_that_lags_behind_the_last_day_keeps_the_month_open(both_lenders:
     zh, en, links = refused(both_lenders)
     assert zh.startswith(f"2025-01 还不能月结，有 1 项未完成。贷款 {number} 只计提到 2025-01-15"), zh
     assert number in en and links == [("lending.loan", loan)]
+    waits = reconciliation(both_lenders, date(2025, 1, 31), "compared", 0, "DZ0")
     end_day(both_lenders)
+    assert not offers(both_lenders), "one reconciliation is open"
+    forget(both_lenders, "recon_run", waits)
     assert both_lenders.row("loan", loan)["accrued_through"] > date(2025, 1, 31)
     loans = both_lenders.tenant.revision().tables.of("lending.loan")
-    with changed(both_lenders, loans, loan, {"provisioned_through": date(2024, 12, 31)}):
-        assert "未计提 2025-01-31 的准备金" in refused(both_lenders)[0]
+    settled = {"status": "settled", "settled_on": date(2025, 2, 1)}
+    for values in ({}, settled, {**settled, "provisioned_through": None}):
+        with changed(both_lenders, loans, loan, {"provisioned_through": date(2024, 12, 31), **values}):
+            assert "未计提 2025-01-31 的准备金" in refused(both_lenders)[0]
+
+
+def offers(shop: Lender) -> list[str]:
+    return [row["link"] for row in shop.rows("platform.message", kind="platform.ledger_period")]
+
+
+def forget(shop: Lender, entity: str, *ids: int) -> None:
+    table = shop.tenant.revision().tables.of(f"lending.{entity}")
+    with shop.tenant.write() as conn:
+        conn.execute(sa.delete(table).where(table.c.id.in_(ids)))
+
+
+def test_a_month_is_offered_once_on_the_day_on_which_it_is_done(both_lenders: Lender, loan: int) -> None:
+    end_day(both_lenders)
+    told = offers(both_lenders)
+    assert told and set(told) == {f"/e/platform.ledger_period/new?month=2025-01&company={both_lenders.company}"}
+    end_day(both_lenders)
+    assert offers(both_lenders) == told
 
 
 def test_loans_that_differ_from_the_ledger_keep_it_open_with_the_account(both_lenders: Lender, loan: int) -> None:
     table = both_lenders.tenant.revision().tables.of("lending.loan")
     with changed(both_lenders, table, loan, {"book_fee": D("0.07")}):
         zh, en, links = refused(both_lenders)
-    assert "科目 1221" in zh and "Account 1221" in en and ("lending.loan", loan) in links
+    assert "科目 1221" in zh and "Account 1221" in en and not links, "the day end names the loans"
 
 
-def reconciliation(shop: Lender, day: date, status: str, open_count: int, number: str) -> int:
+def reconciliation(shop: Lender, day: date, status: str, open_count: int, number: str, **more: Any) -> int:
     table = shop.tenant.revision().tables.of("lending.recon_run")
     values = {"recon_no": number, "day": day, "status": status, "open_count": open_count, "company_id": shop.company, "takes": 1, "their_count": 1,
               "our_count": 1, "matched_count": 1, "their_amount": D(1), "our_amount": D(1), "fee_amount": D(0), "created_at": shop.real.now(),
-              "updated_at": shop.real.now(), "row_version": 1}
+              "updated_at": shop.real.now(), "row_version": 1, **more}
     with shop.tenant.write() as conn:
         return int(conn.execute(sa.insert(table).values(values).returning(table.c.id)).scalar_one())
 
 
 @pytest.mark.parametrize(("status", "open_count", "zh", "en"), [
     ("compared", 2, "DZ1（2025-01-31）有 2 项差异未处理", "has 2 open differences"), ("open", 1, "有 1 项差异未处理", "has 1 open differences"),
-    ("compared", 0, "DZ1（2025-01-31）未确认", "is not confirmed"), ("waiting", 0, "未确认", "is not confirmed")])
+    ("compared", 0, "DZ1（2025-01-31）未确认", "is not confirmed"), ("waiting", 0, "未确认", "is not confirmed"),
+    ("open", 0, "未确认", "is not confirmed")])
 def test_a_reconciliation_of_its_days_that_is_open_keeps_it_open(both_lenders: Lender, loan: int, status: str, open_count: int, zh: str, en: str) -> None:
-    table = both_lenders.tenant.revision().tables.of("lending.recon_run")
     made = reconciliation(both_lenders, date(2025, 1, 31), status, open_count, "DZ1")
     later = reconciliation(both_lenders, date(2025, 2, 1), status, open_count, "DZ2")
     said = refused(both_lenders)
     assert zh in said[0] and en in said[1] and "DZ2" not in said[0] and said[2] == [("lending.recon_run", made)]
-    with both_lenders.tenant.write() as conn:
-        conn.execute(sa.delete(table).where(table.c.id.in_([made, later])))
+    forget(both_lenders, "recon_run", made, later)
+
+
+def test_a_day_on_which_a_channel_moved_money_and_nobody_asked_for_its_statement_keeps_it_open(both_lenders: Lender, loan: int) -> None:
+    """The payout went without a channel: it is reconciled by the one that was switched on later."""
+    shop, paid_out = both_lenders, date(2025, 1, 15)
+    way = channel(shop, "W1")
+    zh, en, links = refused(shop)
+    assert "支付渠道“渠道W1”2025-01-15 有成功的支付单，尚未对账" in zh and "which is not reconciled" in en and links == [("lending.payment_channel", way)]
+    holds = reconciliation(shop, date(2025, 1, 30), "compared", 1, "DZ1")
+    nothing = {"their_count": 0, "our_count": 0, "their_amount": D(0), "our_amount": D(0), "pay_channel_id": way}
+    never_came = reconciliation(shop, paid_out, "open", 0, "DZ2", **nothing)
+    assert refused(shop)[2] == [("lending.recon_run", holds)], "a statement that the channel never gave stands in nobody's way"
+    forget(shop, "recon_run", holds, never_came)
+    shop.do("finance", "payment_channel", way, "pause", reason="测试")
+
+
+def test_a_difference_that_no_reconciliation_found_keeps_it_open(both_lenders: Lender, loan: int) -> None:
+    shop = both_lenders
+    table, order = shop.tenant.revision().tables.of("lending.payment_difference"), shop.rows("payment_order")[0]
+    orders = shop.tenant.revision().tables.of("lending.payment_order")
+    with shop.tenant.write() as conn:
+        made = conn.execute(sa.insert(table).values(kind="unallocated", reference=order["pay_no"], order_id=order["id"], status="open", company_id=shop.company,
+                                                    created_at=shop.real.now(), updated_at=shop.real.now(), row_version=1).returning(table.c.id)).scalar_one()
+    zh, en, links = refused(shop)
+    assert f"支付单 {order['pay_no']} 的差异未处理" in zh and "is not handled" in en and links == [("lending.payment_difference", made)]
+    holds = reconciliation(shop, date(2025, 1, 30), "compared", 1, "DZ1")
+    with changed(shop, orders, order["id"], {"success_on": date(2025, 2, 1)}):
+        assert refused(shop)[2] == [("lending.recon_run", holds)], "of another month"
+    forget(shop, "recon_run", holds)
+    forget(shop, "payment_difference", made)
 
 
 def test_the_day_end_closes_nothing_that_is_not_done_and_says_why(both_lenders: Lender, loan: int) -> None:
