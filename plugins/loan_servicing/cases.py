@@ -119,6 +119,7 @@ def _roll(work: Work, loan: Values, morning: date) -> None:
     wanted = books_of(life, morning)
     book(work, case, _steps(work, books, wanted), morning)
     store(work, loan, life, morning, case.repayments, "replay")
+    _lapse(work, loan["id"])
     told, moved = snapshot_of(life, morning), difference(books, wanted)
     risk = worse(loan["risk_class"], class_of(told["dpd"], work.settings["class_days"]))
     work.change(LOAN, loan["id"], {**book_columns(wanted), **({"risk_class": risk, "classified_on": morning} if risk != loan["risk_class"] else {})})
@@ -162,6 +163,7 @@ def finish(work: Work, case: Case, txns: Sequence[Txn], stands: Books, before: L
     loan = work.get(LOAN, case.loan["id"])
     principal = loan["principal_balance"]
     store(work, loan, life, case.today, case.repayments, reason)
+    _lapse(work, loan["id"])
     last = max((txn.seq for txn in txns), default=0)
     work.change(LOAN, loan["id"], {**book_columns(wanted), "txn_count": max(loan["txn_count"] or 0, last)})
     sold = money(life.left - before.left)    # left with the loan, and nobody repaid it
@@ -171,6 +173,14 @@ def finish(work: Work, case: Case, txns: Sequence[Txn], stands: Books, before: L
     elif repaid < 0:
         take_back(work, loan, -repaid, case.today, key=f"reverse:{key}")
     return life
+
+
+def _lapse(work: Work, loan: int) -> None:
+    """What was agreed to of a prepayment or a settlement waits for no money once the loan is settled another way."""
+    if work.get(LOAN, loan)["status"] == "settled":
+        for agreed in work.find(CHANGE, {"loan": loan, "kind": ["prepay", "settle"], "status": "agreed"}, lock=True):
+            work.transition(CHANGE, agreed["id"], "withdraw")
+            work.change(CHANGE, agreed["id"], {"opinion": "贷款已另行结清，自动撤回。"})
 
 
 def _asset_unsold(work: Work, case: Case) -> None:

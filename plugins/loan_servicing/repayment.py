@@ -53,10 +53,10 @@ def repay(work: Work, loan: Values | None, input: Values) -> Values:
     cause = (REPAYMENT, repayment)
     work.change(REPAYMENT, repayment, {"voucher": book(work, case, [entry], on, cause)})
     now = replace(case, repayments={**case.repayments, txn.seq: repayment})
-    finish(work, now, [*case.txns, txn], stands, before, "prepay" if txn.kind in ("settle", "prepay") else "replay", f"{repayment}", cause)
     if agreed is not None:
         work.transition(CHANGE, agreed["id"], "pay")
         work.change(CHANGE, agreed["id"], {"repayment": repayment, "booked_on": case.today})
+    finish(work, now, [*case.txns, txn], stands, before, "prepay" if txn.kind in ("settle", "prepay") else "replay", f"{repayment}", cause)
     row = work.get(REPAYMENT, repayment)
     return {"repayment": repayment, **{name: row[name] for name in ("receipt_no", "principal", "interest", "penalty", "fee", "surplus")}}
 
