@@ -100,7 +100,8 @@ def _txn(work: Work, case: Case, input: Values, agreed: Values | None) -> Txn:
         return plain
     work.require(case.last_on <= on, ("起息日不能早于该贷款最近一笔交易。", "The value date lies before the loan's last transaction."))
     if kind == "settle":
-        settles_early(work, case, on)
+        if case.loan["status"] != "written_off":
+            settles_early(work, case, on)
         asked = to_settle(case.on(on), on)
         work.require(amount >= asked, (f"结清应付 {said(asked)} 元，金额不足。", f"Settling takes {said(asked)}; the amount is too small."))
         return plain
