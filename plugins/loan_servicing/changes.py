@@ -77,7 +77,7 @@ def file_change(work: Work, loan: Values | None, input: Values) -> Values:
         work.require(case.today <= input["valid_until"] <= case.today + timedelta(days=VALID_DAYS),
                      (f"有效期须从今天起、不超过 {VALID_DAYS} 天。", f"It is valid from today on, for {VALID_DAYS} days at most."))
         work.require(case.last_on <= case.today, ("该贷款有起息日晚于今天的交易。", "The loan has a transaction valued after today."))
-        values |= {"valid_until": input["valid_until"]}
+        values |= {"valid_until": input["valid_until"], "applied_on": case.today}
     if kind == "settle":
         on = input["valid_until"]
         work.require(settles_early(work, case, on), ("该日已无未到期账单，到账后按贷款结清登记即可，无须申请。",
@@ -111,16 +111,17 @@ def put_in_force(work: Work, change: Values | None, input: Values) -> None:
 
 def hold_quote(work: Work, change: Values | None, input: Values) -> None:
     """Holds an early settlement to what was applied for, at the last word of its chain: refused where its day is over, or where the loan asks
-    for another amount on that day than it did then. Books nothing: the money does."""
+    for more on that day than it did then; for less, as after an instalment paid as planned, nothing stops it. Books nothing: the money does."""
     assert change is not None
     case, on = open_case(work, work.lock(LOAN, change["loan"])), change["valid_until"]
     work.require(case.loan["status"] == "normal", ("该贷款已结清或已核销，只能拒绝。",
                                                    "This loan is settled or written off; the settlement can only be rejected."))
     work.require(case.today <= on, (f"报价只到 {on} 有效，今天是 {case.today}；请拒绝，由申请人重新申请。",
                                     f"The amount was quoted for {on}, and it is {case.today}; reject it, and let it be applied for anew."))
-    told, asked = said(cents(change["amount"])), said(to_settle(case.on(on), on))
-    work.require(told == asked, (f"申请后该贷款有变动：申请时 {on} 结清应付 {told} 元，现为 {asked} 元；请拒绝，由申请人重新申请。",
-                                 f"The loan changed since: settling on {on} took {told} and takes {asked} now; reject it, and let it be applied for anew."))
+    told, asked = cents(change["amount"]), to_settle(case.on(on), on)
+    work.require(asked <= told, (f"申请后该贷款有变动：申请时 {on} 结清应付 {said(told)} 元，现为 {said(asked)} 元；请拒绝，由申请人重新申请。",
+                                 f"The loan changed since: settling on {on} took {said(told)} and takes {said(asked)} now; reject it, "
+                                 "and let it be applied for anew."))
 
 
 def _not_chained(work: Work, kind: str) -> None:

@@ -87,7 +87,9 @@ def _agreed(work: Work, case: Case, kind: str, on: date) -> Values:
     """The prepayment or settlement that risk control and approver agreed to (domain specification §3); refused where there is none for the day."""
     found = work.find(CHANGE, {"loan": case.loan["id"], "kind": kind, "status": "agreed"}, limit=1, lock=True)
     work.require(found, _NOT_AGREED[kind])
-    until = found[0]["valid_until"]
+    until, since = found[0]["valid_until"], found[0]["applied_on"]
+    work.require(kind != "settle" or since is None or on >= since, (f"起息日不能早于申请提前结清的日期 {since}。",
+                                                                    f"It was applied for on {since}; the value date lies before that."))
     work.require(on <= until, (f"批准的有效期至 {until}，请取消后重新申请。", f"It was agreed to until {until}; cancel it and apply anew."))
     return found[0]
 

@@ -14,9 +14,11 @@ from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, N
 from metaloom.command.look_before import look_before
 from tests.plugins.lender import Lender
 from tests.plugins.loan_servicing.books import books_agree
+from tests.plugins.loan_servicing.test_changes import change
+from tests.plugins.loan_servicing.test_invariants import changed
 
 LATE = date(2025, 6, 20)
-NAMES = ("gone", "kept", "taken back", "prepaid", "lapsed", "full only", "settled", "changed", "over", "matured", "part only")
+NAMES = ("gone", "kept", "taken back", "prepaid", "lapsed", "full only", "settled", "changed", "over", "matured", "part only", "part late", "two ways")
 PEOPLE = ("officer", "officer2", "check", "review", "approve", "finance", "fincheck", "service", "manager", "product", "member1", "boss")
 
 
@@ -27,14 +29,15 @@ def loans(both_lenders: Lender) -> dict[str, int]:
     shop.stage.user("boss", "总经理", ("lending.exec",), shop.company, shop.unit)
     product = shop.product(prepay_fee_rate=D("0.01"), amount_max=D(5000000))
     one_way = {"full only": shop.product(prepay_allowed="full"), "part only": shop.product(prepay_allowed="partial")}
+    one_way["part late"] = one_way["part only"]
     made = {name: shop.loan(one_way.get(name, product)) for name in NAMES if name != "matured"}
     made["matured"] = shop.loan(product, term=5)
     made["large"] = shop.loan(product, amount=D(1200000))
     shop.day(LATE)
-    for name in ("prepaid", "lapsed", "full only", "settled", "changed", "over", "part only"):
+    for name in ("prepaid", "lapsed", "full only", "settled", "changed", "over", "part only", "two ways"):
         for month in range(2, 7):
             shop.repay(made[name], "8884.88", on=date(2025, month, 15))
-    for name in ("gone", "kept", "taken back", "large"):
+    for name in ("gone", "kept", "taken back", "large", "part late"):
         shop.repay(made[name], "1.00")                      # brings the loan to the day, as the day end does
     return made
 
@@ -286,6 +289,9 @@ def test_finance_settles_what_was_agreed_to_and_a_reversal_opens_loan_and_agreem
     assert shop.row("loan_change", made)["amount"] == filled["amount"]
     with pytest.raises(NotPossible, match="too small"):
         shop.repay(loan, filled["amount"] - D("0.01"), kind="settle")
+    assert shop.row("loan_change", made)["applied_on"] == shop.stage.today
+    with pytest.raises(NotPossible, match="applied for on"):
+        shop.repay(loan, filled["amount"], kind="settle", on=shop.stage.today - timedelta(days=1))
     paid = shop.repay(loan, filled["amount"], kind="settle")
     row, gone = shop.row("loan_change", made), shop.row("loan", loan)
     assert (paid["surplus"], row["status"], row["repayment_id"], gone["status"], gone["principal_balance"]) == (0, "used", paid["id"], "settled", 0)
@@ -302,13 +308,13 @@ def test_finance_settles_what_was_agreed_to_and_a_reversal_opens_loan_and_agreem
     books_agree(shop)
 
 
-def test_a_receipt_in_between_stops_the_last_word_and_says_both_amounts(both_lenders: Lender, loans: dict[str, int]) -> None:
+def test_a_fee_in_between_stops_the_last_word_and_says_both_amounts_a_receipt_does_not(both_lenders: Lender, loans: dict[str, int]) -> None:
     shop, loan = both_lenders, loans["changed"]
     made = shop.ask_settle(loan, date(2025, 7, 1))
     told = shop.row("loan_change", made)["amount"]
     shop.decide("check", "loan_change", made)
     shop.decide("review", "loan_change", made)
-    shop.repay(loan, "100.00")
+    change(shop, loan, "fee", amount=D("50.00"))
     before, booked = state(shop, loan), legs(shop)
     now = quoted(shop, loan, date(2025, 7, 1))
     with pytest.raises(NotPossible, match=f"{told:,.2f} and takes {now:,.2f}"):
@@ -316,8 +322,12 @@ def test_a_receipt_in_between_stops_the_last_word_and_says_both_amounts(both_len
     assert shop.row("loan_change", made)["status"] == "reviewing" and (state(shop, loan), legs(shop)) == (before, booked)
     shop.decide("approve", "loan_change", made, "reject", "报价已变")
     again = shop.ask_settle(loan, date(2025, 7, 1))
-    shop.agree(again)
+    shop.decide("check", "loan_change", again)
+    shop.repay(loan, "100.00")
+    shop.decide("review", "loan_change", again)
+    shop.decide("approve", "loan_change", again)
     assert (shop.row("loan_change", again)["amount"], shop.row("loan_change", again)["status"]) == (now, "agreed")
+    assert quoted(shop, loan, date(2025, 7, 1)) < now
 
 
 def test_a_day_beyond_the_quote_stops_the_last_word_and_the_money(both_lenders: Lender, loans: dict[str, int]) -> None:
@@ -331,8 +341,49 @@ def test_a_day_beyond_the_quote_stops_the_last_word_and_the_money(both_lenders: 
     shop.decide("approve", "loan_change", made, "reject", "报价过期")
     with pytest.raises(NotPossible, match="2025-07-01"):
         shop.repay(paid, "90000.00", kind="settle")
-    settled = shop.repay(paid, shop.rows("loan_change", loan_id=paid)[-1]["amount"], kind="settle", on=date(2025, 7, 1))
+    settled = shop.repay(paid, quoted(shop, paid, date(2025, 7, 1)), kind="settle", on=date(2025, 7, 1))
     assert (settled["surplus"], shop.row("loan", paid)["status"]) == (0, "settled"), "the money came in time and was booked a day later"
+    books_agree(shop)
+
+
+def test_without_another_word_the_day_leaves_time_for_the_chain_and_is_before_maturity(both_lenders: Lender, loans: dict[str, int]) -> None:
+    shop, loan = both_lenders, loans["over"]
+    table = shop.tenant.revision().tables.of("lending.loan")
+    for matures, day in ((date(2026, 1, 15), date(2025, 7, 7)), (date(2025, 7, 4), date(2025, 7, 3))):
+        with changed(shop, table, loan, {"matures_on": matures}):
+            shop.do("officer", "loan", loan, "propose_settlement", {})
+        made = shop.rows("loan_change", loan_id=loan)[-1]
+        assert (made["valid_until"], made["applied_on"]) == (day, shop.stage.today)
+        shop.move("officer", "loan_change", made["id"], "withdraw", "补充材料")
+
+
+def test_what_was_agreed_to_waits_for_no_money_once_the_loan_is_settled_another_way(both_lenders: Lender, loans: dict[str, int]) -> None:
+    shop, loan = both_lenders, loans["two ways"]
+
+    def told() -> list[str]:
+        return [row["status"] for row in shop.rows("loan_change", loan_id=loan) if row["kind"] in ("prepay", "settle")]
+
+    shop.agree(shop.ask_prepay(loan, "10000.00"))
+    shop.agree(shop.ask_settle(loan))
+    paid = shop.repay(loan, quoted(shop, loan, shop.stage.today), kind="settle")
+    assert told() == ["withdrawn", "used"]
+    shop.do("fincheck", "repayment", paid["id"], "reverse", {}, "支票被退")
+    assert told() == ["withdrawn", "agreed"]
+    sold = change(shop, loan, "transfer", amount=D("50000.00"))
+    assert told() == ["withdrawn", "withdrawn"]
+    shop.do("fincheck", "loan_change", sold, "reverse_change", {}, "转让未成交")
+    assert told() == ["withdrawn", "withdrawn"], "whoever still wants it applies anew"
+    books_agree(shop)
+
+
+def test_a_claim_that_was_written_off_is_settled_by_one_person_whatever_the_product_allows(both_lenders: Lender, loans: dict[str, int]) -> None:
+    shop, loan = both_lenders, loans["part late"]
+    shop.agree(shop.ask_write_off(loan))
+    with shop.tenant.read() as conn:
+        seen = look_before(shop.stage.as_user("finance")._context("look"), "lending.loan", "repay", loan, conn)
+    filled = next(one.values for one in seen.fillings if one.values["kind"] == "settle")
+    shop.repay(loan, filled["amount"], kind="settle")
+    assert shop.row("loan", loan)["status"] == "settled"
     books_agree(shop)
 
 
