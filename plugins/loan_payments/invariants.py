@@ -55,10 +55,10 @@ def _unconfirmed(survey: Survey, end: date) -> Iterator[Breach]:
 
 
 def _without_a_run(survey: Survey, end: date) -> Iterator[Breach]:
-    """Days of the month on which a channel moved money, and nobody asked for its statement. An order that was sent without a channel is
-    reconciled by the oldest active one of its company at the provider; where there is none, by nobody."""
+    """Days of the month on which a channel moved money, and nobody asked for its statement, whether a run was opened or not. An order that was
+    sent without a channel is reconciled by the oldest active one of its company at the provider; where there is none, by nobody."""
     month = [date.fromordinal(day) for day in range(end.replace(day=1).toordinal(), end.toordinal() + 1)]
-    seen = {(run["pay_channel"], run["day"]) for run in survey.rows(RUN, ("pay_channel", "day"), {"day": month})}
+    seen = {(run["pay_channel"], run["day"]) for run in survey.rows(RUN, ("pay_channel", "day", "takes"), {"day": month}) if run["takes"]}
     names, homes = dict[int, str](), dict[tuple[int, str], int]()
     for row in survey.rows(CHANNEL, ("name", "gateway", "company", "status", "archived_at")):
         names[row["id"]] = row["name"]

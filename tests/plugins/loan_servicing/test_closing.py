@@ -112,6 +112,9 @@ def test_a_day_on_which_a_channel_moved_money_and_nobody_asked_for_its_statement
     assert "支付渠道“渠道W1”2025-01-15 有成功的支付单，尚未对账" in zh and "which is not reconciled" in en and links == [("lending.payment_channel", way)]
     holds = reconciliation(shop, date(2025, 1, 30), "compared", 1, "DZ1")
     nothing = {"their_count": 0, "our_count": 0, "their_amount": D(0), "our_amount": D(0), "pay_channel_id": way}
+    never_asked = reconciliation(shop, paid_out, "open", 0, "DZ2", **nothing, takes=0)
+    assert set(refused(shop)[2]) == {("lending.recon_run", holds), ("lending.payment_channel", way)}
+    forget(shop, "recon_run", never_asked)
     never_came = reconciliation(shop, paid_out, "open", 0, "DZ2", **nothing)
     assert refused(shop)[2] == [("lending.recon_run", holds)], "a statement that the channel never gave stands in nobody's way"
     forget(shop, "recon_run", holds, never_came)
