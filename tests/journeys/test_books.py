@@ -72,6 +72,7 @@ def test_balances_lead_to_their_legs_and_a_closed_month_takes_no_entry(house, de
     assert page.locator("#problems ul.found a", has_text=number).get_attribute("href").endswith(f"/e/lending.loan/{lent}")
     tick(house.lender)
     end_day(house.lender)
+    finance.log_in("fincheck")      # a night has passed: the session is over
     for month, said in (("2025-02", "先月结 2025-01"), ("2025-13", "请填写月份"), ("2025-03", "没有结束|先月结")):
         finance.go("/e/platform.ledger_period/new")
         finance.fill({"month": month})
