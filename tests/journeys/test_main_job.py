@@ -33,7 +33,7 @@ def test_a_borrower_goes_from_product_to_settled_loan_through_the_screens(house:
     lender.settle_outside()
     finance.page.reload()
     assert finance.facts()["状态标签"] == "已放款"
-    _loan(house, finance, officer)
+    _loan(desk, finance, officer)
     assert customer and lender.account("1303.01") == 0
 
 
@@ -117,8 +117,8 @@ def _drawdown(officer: Desk) -> int:
     return drawdown
 
 
-def _loan(house: Any, finance: Desk, officer: Desk) -> None:
-    """The plan of E01 to the cent, the first receipt, early settlement, and what the officer sees of it."""
+def _loan(desk: Callable[[str], Desk], finance: Desk, officer: Desk) -> None:
+    """The plan of E01 to the cent, the first receipt, early settlement as its chain agreed to it, and what the officer sees of it."""
     finance.menu("贷后业务查询", "贷款台账")
     finance.page.locator("#listzone tbody a", has_text="DK").first.click()
     loan = finance.record_id
@@ -134,6 +134,12 @@ def _loan(house: Any, finance: Desk, officer: Desk) -> None:
     assert finance.facts()["贷款余额"] == "92,115.12"
     receipt = finance.tab("还款记录")[0]
     assert {"8,884.88", "7,884.88", "1,000.00"} <= set(receipt)
+    assert "提前结清须先申请" in finance.act_refused("登记还款", {"kind": "贷款结清", "amount": "92115.12"})
+    officer.go(f"/e/lending.loan/{loan}")
+    officer.act("申请提前结清", {"reason": "客户资金回笼"})
+    for who in ("check", "review", "approve"):
+        assert desk(who).decide("提前结清", opinion="同意") <= 3
+    finance.go(f"/e/lending.loan/{loan}")
     finance.act("登记还款", {"kind": "贷款结清", "amount": "92115.12"})
     finance.go(f"/e/lending.loan/{loan}")
     facts = finance.facts()
