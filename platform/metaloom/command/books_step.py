@@ -34,6 +34,8 @@ register({
                    "The trial balance is off: {debit} debit, {credit} credit in {currency}, difference {off}."),
     "ledger.offered": ("{company} {month} 可以月结：该月各项均已完成，试算平衡，明细与总账一致。",
                        "{month} of {company} can be closed: everything of it is done, the trial balance is zero, the sub-ledger agrees."),
+    "ledger.waits": ("{company} {month} 尚未自动月结：{first}等 {number} 项未完成，完成后的下一次日终将自动月结。",
+                     "{month} of {company} is not closed yet: {number} things are open, the first: {first}; the day end after they are done closes it."),
 })
 
 
@@ -77,8 +79,9 @@ def _trial_balance(going: Going, conn: Any) -> Iterator[Finding]:
 
 
 def close_months(going: Going, unit: Unit, step: JobStep, people: Sequence[int]) -> None:
-    """Closes every month that is over where the company wants it so, else offers the next one to whoever may close it, once, on the first day on
-    which it is done. A run that held something back does neither: what belongs into the month may still be missing."""
+    """Closes every month that is over and done where the company wants it so, and says once what keeps one open; else offers the next one to whoever
+    may close it, once, on the first day on which it is done. A run that held something back does neither: what belongs into the month may still be
+    missing."""
     run = going.run
     if run.failed:
         return
@@ -87,17 +90,24 @@ def close_months(going: Going, unit: Unit, step: JobStep, people: Sequence[int])
         today, entity = business_date(unit, company["id"]), unit.entity(COMPANY)
         automatic = bool(step.where) and evaluate.value(unit, entity, step.where, Live(unit, entity, company), unit.env(company["id"]))
         while (month := ledger.next_to_close(unit.conn, unit.tables, company["id"])) is not None and month.last < today:
-            if automatic is not True:
-                _offer(unit, company, month, people)
+            if automatic is not True or (found := undone(unit, company["id"], month)):
+                _tell(unit, company, month, people, found if automatic is True else None)
                 break
             close_in(unit, str(month), company["id"])
 
 
-def _offer(unit: Unit, company: Any, month: ledger.Month, people: Sequence[int]) -> None:
+def _tell(unit: Unit, company: Any, month: ledger.Month, people: Sequence[int], found: Sequence[Finding] | None) -> None:
+    """Once for each month: that it can be closed (``found`` None: it is looked here whether it is done), or what keeps it open."""
     link = f"/e/{PERIOD}/new?month={month}&company={company['id']}"
     about = {"entity": COMPANY, "record_id": company["id"]}
-    if not rows.find(unit, MESSAGE, {**about, "kind": PERIOD, "link": link}, limit=1) and not undone(unit, company["id"], month):
-        notify(unit, people, kind=PERIOD, subject=message("ledger.offered", company=company["name"], month=str(month)), link=link, **about)
+    if rows.find(unit, MESSAGE, {**about, "kind": PERIOD, "link": link}, limit=1):
+        return
+    named = {"company": company["name"], "month": str(month)}
+    if found:
+        number = f"{SHOWN}+" if len(found) > SHOWN else len(found)
+        notify(unit, people, kind=PERIOD, subject=message("ledger.waits", **named, number=number, first=found[0][2]), link=link, **about)
+    elif not undone(unit, company["id"], month):
+        notify(unit, people, kind=PERIOD, subject=message("ledger.offered", **named), link=link, **about)
 
 
 __all__ = ["TRIAL_BALANCE", "close_months", "hold"]
