@@ -155,7 +155,7 @@ def _application(world: World, sent: dict[str, Any]) -> Mapping[str, Any]:
 
 
 def _running_loan(world: World) -> None:
-    """A mortgage is given for a loan that runs; the seeds stand in any state."""
+    """A mortgage or pledge is given for a loan that runs, and such a loan is inspected; the seeds stand in any state."""
     for row in world.alpha.rows["lending.loan"]:
         if row.owner == "alice":
             store(world, row.entity, row.id, status="normal")
@@ -222,4 +222,5 @@ HINTS: dict[str, Hint] = {"lending.bank_account": _account, "lending.credit_appl
 PREPARE: dict[str, Callable[[World], None]] = {"lending.collateral": _running_loan, "lending.debit_agreement": _open_limit,
                                                "lending.drawdown": _open_limit, "lending.payment_refund": _debited,
                                                "lending.limit_adjustment": _adjustable_limit,
+                                               "lending.pledge": _running_loan, "lending.post_loan_inspection": _running_loan,
                                                "lending.risk_classification": _unclassified_loan}
