@@ -7,7 +7,7 @@ therefore raise it once. What each statement does with one alert is written down
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from metaloom.expression import Env
 from metaloom.model import Catalog, Receiver, WarningRule
 from metaloom.model.warning import LEVELS
 from metaloom.record.alert_query import ALERT, RuleQuery, owner_path, some_of
+from metaloom.record.mass import joined_as_sets
 from metaloom.record.paths import target_of
 from metaloom.storage.types import IsoDate, JsonText, UtcDateTime
 
@@ -75,7 +76,7 @@ class AlertRows:
             return self._closed(self._of_rule(ids))
         if not time_passes and self._is_quiet(ids):
             return Tally()
-        with _sets(self.conn, self.revision.dialect, isinstance(ids, range)):
+        with joined_as_sets(self.conn, self.revision.dialect) if isinstance(ids, range) else nullcontext():
             return self._evaluated(ids, time_passes)
 
     def _is_quiet(self, ids: Ids) -> bool:
@@ -268,17 +269,6 @@ class AlertRows:
 
     def _of_run(self, run: str) -> list[Clause]:
         return [self.alert.c.rule == self.rule.address, self.alert.c.cleared_at.is_(None), self.alert.c.run == run]
-
-
-@contextmanager
-def _sets(conn: sa.Connection, dialect: str, whole: bool) -> Iterator[None]:
-    """Over a whole range rows are joined as sets: after thousands of new alerts the planner still believes in an empty table, and would
-    look through all of them for each record."""
-    if whole and dialect == "postgresql":
-        conn.exec_driver_sql("SET LOCAL enable_nestloop = off")
-    yield
-    if whole and dialect == "postgresql":
-        conn.exec_driver_sql("SET LOCAL enable_nestloop TO DEFAULT")
 
 
 def _number(ident: Any, pad: Any) -> Clause:

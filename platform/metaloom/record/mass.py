@@ -203,7 +203,7 @@ class Reckoner(_Arithmetic):
             origin = origin.join(self._series, sa.true())
         found = {one.name: made for one, made in self._fields.values()} | {"c1": self._number}
         names = {name: elements.Grouping(made) for name, made in found.items()}
-        where = [self._of_dates(one) if self._of_dates(one) is not None else _told(one, names) for one in said.where]
+        where = [_told(one, names) if (of_dates := self._of_dates(one)) is None else of_dates for one in said.where]
         asked = sa.select(record.c.id.label("c0"), *(made.label(name) for name, made in found.items())).select_from(origin).where(
             record.c.id.between(*self.bounds), *clauses, *where)
         return _fenced(asked, self._dialect).subquery("joined")
@@ -320,8 +320,8 @@ def settle(conn: sa.Connection, how: Settling, reckoner: Reckoner, said: Reckone
 
 @contextmanager
 def joined_as_sets(conn: sa.Connection, dialect: str) -> Iterator[None]:
-    """Over a whole range rows are joined as sets: conditions on many columns, or statistics of a while ago, have the planner believe in a handful
-    of rows, and it would look through an index, or a whole table, for each of thousands."""
+    """Over a whole range rows are joined as sets: conditions on many columns, or statistics of a while ago (thousands of rows that are new), have
+    the planner believe in a handful of rows, and it would look through an index, or a whole table, for each of thousands."""
     if dialect == "postgresql":
         conn.exec_driver_sql("SET LOCAL enable_nestloop = off; SET LOCAL jit = off")
     yield
