@@ -97,8 +97,9 @@ def close_months(going: Going, unit: Unit, step: JobStep, people: Sequence[int])
 
 
 def _tell(unit: Unit, company: Any, month: ledger.Month, people: Sequence[int], found: Sequence[Finding] | None) -> None:
-    """Once for each month: that it can be closed (``found`` None: it is looked here whether it is done), or what keeps it open."""
-    link = f"/e/{PERIOD}/new?month={month}&company={company['id']}"
+    """Once for each month: that it can be closed (``found`` None: it is looked here whether it is done), and once what keeps it open, also when it
+    could have been closed before. The link tells the two apart."""
+    link = f"/e/{PERIOD}/new?month={month}&company={company['id']}" + ("#waits" if found else "")
     about = {"entity": COMPANY, "record_id": company["id"]}
     if rows.find(unit, MESSAGE, {**about, "kind": PERIOD, "link": link}, limit=1):
         return
