@@ -1,7 +1,8 @@
 # Two commands: `make run` and `make test`. Needs Python 3.11 or newer with venv, and make; nothing else.
 SHELL := /bin/bash
 BIN := .venv/bin
-PYTEST_WORKERS ?= 2
+# One more than there are cores: many tests wait for processes that die, for disks and for browsers.
+PYTEST_WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # Rooms whose types are strict (pyproject.toml); one that is not built yet is passed over.
