@@ -7,8 +7,9 @@ import pytest
 
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible
 from metaloom.base.identity import id_card_check_digit
-from metaloom.command import create_record
+from metaloom.command import archive_record, create_record
 from tests.command.club import ID_CARDS, TODAY
+from tests.record.world import statements
 
 UNIQUE_CARD = "11010119900101000" + id_card_check_digit("11010119900101000")
 
@@ -91,6 +92,25 @@ def test_a_link_outside_the_own_rows_is_not_found(club):
     assert foreign == refusal.value.problems
     assert club.dump() == before
     assert club.row("club.member", club.new(referrer=ours.id).id)["referrer_id"] == ours.id
+
+
+def test_a_link_is_read_once_and_the_new_row_judged_by_its_values(club):
+    """What was read tells whether the person may see it: beside the two rows that are linked and the two that are written nothing is asked of them."""
+    ours = club.new()
+    with club.tenant.write() as conn:
+        pass
+    with statements(conn) as sent:
+        club.new(referrer=ours.id)
+    about = [" ".join(one.split())[:60] for one in sent if "club__member" in one and "ml_audit" not in one]
+    assert [one.split()[0] for one in about] == ["SELECT", "INSERT"], about
+
+
+def test_an_archived_link_is_not_taken_also_where_its_values_are_at_hand(club):
+    gone = club.new()
+    archive_record(club.ctx("chief"), "club.member", gone.id, gone.row_version)
+    with pytest.raises(Invalid) as refusal:
+        club.new(referrer=gone.id)
+    assert problems(refusal) == {"referrer"}
 
 
 def test_a_link_filter_holds_on_the_server_too(club):

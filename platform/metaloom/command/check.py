@@ -112,8 +112,15 @@ def check_link(unit: Unit, entity: Entity, field: Field, record: Live, env: Env,
 
 
 def visible(unit: Unit, entity: str, record_id: int) -> bool:
-    """Whether the actor may see the record; names of people and of the organisation are a directory for everybody."""
-    return entity in DIRECTORY or record_id in rows.reader(unit).visible(entity, [record_id])
+    """Whether the actor may see the record, live; names of people and of the organisation are a directory for everybody. A record that this
+    transaction has read is judged by its values, as far as they tell."""
+    if entity in DIRECTORY:
+        return True
+    row = rows.known(unit, entity, record_id)
+    if row is None:
+        return record_id in rows.reader(unit).visible(entity, [record_id])
+    seen = set(unit.ctx.plan.rights(entity).scopes_for("read", "list"))
+    return row.get("archived_at") is None and bool(seen) and bool(seen & rows.scopes_of(unit, entity, record_id))
 
 
 def check_files(unit: Unit, field: Field, values: Mapping[str, Any], problems: list[Problem], prefix: str,

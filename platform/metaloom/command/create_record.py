@@ -29,17 +29,17 @@ def create_in(unit: Unit, address: str, values: Mapping[str, Any]) -> Saved:
         raise NotPossible(message("command.inside_parent", entity=entity.label))
     permit(unit, address, "create")
     stored = new_record(unit, address, values)
-    refuse_outside_own_rows(unit, address, stored["id"])
+    refuse_outside_own_rows(unit, address, stored["id"], stored)
     title = title_of(unit, entity, stored)
     return Saved(address, stored["id"], stored["row_version"], title, message("command.created", entity=entity.label, title=title))
 
 
-def refuse_outside_own_rows(unit: Unit, address: str, record_id: int) -> None:
+def refuse_outside_own_rows(unit: Unit, address: str, record_id: int, stored: Mapping[str, Any] | None = None) -> None:
     """A person creates rows only where a grant to create covers them; those who may not see it at all may still hand it in."""
     if unit.ctx.system:
         return
     try:
-        actions, _ = rows.standing(unit, address, record_id)
+        actions, _ = rows.standing(unit, address, record_id, stored)
     except NotFound:
         if unit.ctx.plan.may(address, "read") or unit.ctx.plan.may(address, "list"):
             raise NotAllowed(message("command.outside_own_rows")) from None

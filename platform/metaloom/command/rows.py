@@ -38,18 +38,19 @@ def reader(unit: Unit) -> Reader:
     return found
 
 
-def standing(unit: Unit, address: str, record_id: int) -> tuple[frozenset[str], Mapping[str, FieldLevel]]:
-    """The actions and field levels that the person has on this row, in one statement; NotFound outside what may be read."""
-    rights, holding = unit.ctx.plan.rights(address), scopes_of(unit, address, record_id)
+def standing(unit: Unit, address: str, record_id: int, row: Mapping[str, Any] | None = None) -> tuple[frozenset[str], Mapping[str, FieldLevel]]:
+    """The actions and field levels that the person has on this row, in one statement; NotFound outside what may be read. ``row``: its values
+    where they are at hand."""
+    rights, holding = unit.ctx.plan.rights(address), scopes_of(unit, address, record_id, row)
     if not holding & set(rights.scopes_for("read")):
         raise NotFound
     return rights.actions_in(holding), rights.levels(holding)
 
 
-def scopes_of(unit: Unit, address: str, record_id: int) -> frozenset[int]:
-    """The person's row scopes that hold for this row, seen or not. What the values of a row that was read already tell is not
+def scopes_of(unit: Unit, address: str, record_id: int, row: Mapping[str, Any] | None = None) -> frozenset[int]:
+    """The person's row scopes that hold for this row, seen or not. What the values of a row that was read already, or ``row``, tell is not
     asked of the database again."""
-    rights, row = unit.ctx.plan.rights(address), known(unit, address, record_id)
+    rights, row = unit.ctx.plan.rights(address), row if row is not None else known(unit, address, record_id)
     verdicts = [access.scope_holds(unit.revision, scope, rights.entity, row) if row is not None else None for scope in rights.scopes]
     asked = [index for index, verdict in enumerate(verdicts) if verdict is None]
     if asked:
