@@ -53,8 +53,8 @@ def written(lines: Lines, run: int | None) -> Written:
         change={"accrued_through": lines.each, "accrued_interest": owed, "book_interest": owed,
                 "book_income_interest": lines.of("book_income_interest") + owed - lines.of("stood"),
                 "book_vat_interest": lines.case((tax == 0, taxed), other=lines.filled(taxed, 0) + tax)},
-        add={LOAN_DAY: {"loan": lines.id, "business_date": lines.each, "run": run, "accrued_interest": owed, "moved_interest": moved,
-                        "moved_income_interest": moved, "moved_vat_interest": lines.unless_zero(tax_moved), "penalty_balance": 0, "dpd": 0,
+        add={LOAN_DAY: {"loan": lines.id, "business_date": lines.each, "run": run, "accrued_interest": owed, "moved_interest": lines.unless_zero(moved),
+                        "moved_income_interest": lines.unless_zero(moved), "moved_vat_interest": lines.unless_zero(tax_moved), "penalty_balance": 0, "dpd": 0,
                         "dpd_bucket": "current", **{name: lines.of(name) for name in ("principal_balance", "risk_class")}}},
         sums={f"{event} {what}": one for (event, what), one in zip(BOOKED, booked, strict=True)})
 
