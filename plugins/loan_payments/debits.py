@@ -11,6 +11,7 @@ from metaloom.plugin.command import Values, Work
 from .orders import ITEM, LOAN, finish_batch, parts, unbooked
 
 BATCH, AGREEMENT, INSTALMENT = "lending.debit_batch", "lending.debit_agreement", "lending.instalment"
+CHANGE, RECEIPT = "lending.loan_change", "lending.bank_receipt"
 LOANS_MAX, FOUND_MAX = 2_000, 10_000
 OPEN = ("waiting", "sending", "retrying", "asking")
 ZERO = Decimal("0.00")
@@ -18,7 +19,7 @@ ZERO = Decimal("0.00")
 
 def prepare(work: Work, batch: Values | None, input: Values) -> Values:
     """One line for each loan with something due; without an active agreement, or while another debit of it is open or not booked yet, it is
-    left out."""
+    left out. So is a loan that is about to be settled or prepaid, with a line that says so."""
     assert batch is not None
     when = f"date('{batch['due_until'].isoformat()}')"
     due = f"due_date <= {when}" if batch["with_overdue"] else f"due_date == {when}"
@@ -31,24 +32,30 @@ def prepare(work: Work, batch: Values | None, input: Values) -> Values:
         owed[row["loan"]] += row["unpaid"]
     loans = _locked(work, list(owed))             # two batches that are prepared at once never hold the same loan
     busy = {row["loan"] for row in _open_items(work, list(owed))} | unbooked(work, list(owed))
-    items, left_out = [], 0
+    awaited = _awaited(work, list(owed), batch)
+    items, spared = list[Values](), list[Values]()
     for loan_id in sorted(owed):
         loan = loans[loan_id]
         amount = owed[loan_id] - loan["suspense"]
         agreement = agreement_of(work, loan["customer"], batch)
         if loan_id in busy or amount <= 0 or agreement is None:
-            left_out += 1
             continue
         capped = min(amount, agreement["amount_max"]) if agreement["amount_max"] is not None else amount
-        items.append({"batch": batch["id"], "loan": loan_id, "customer": loan["customer"], "agreement": agreement["id"], "amount": capped})
-    work.require(items, ("没有可扣款的贷款：没有到期欠款，或客户没有有效的代扣协议。",
-                         "There is nothing to debit: nothing is due, or no customer has an active agreement."))
+        line = {"batch": batch["id"], "loan": loan_id, "customer": loan["customer"], "agreement": agreement["id"], "amount": capped}
+        if loan_id in awaited:
+            spared.append({**line, "fail_text": awaited[loan_id]})
+        else:
+            items.append(line)
+    work.require(items, ("没有可扣款的贷款：没有到期欠款，客户没有有效的代扣协议，或贷款正待提前结清、提前还本的款项。",
+                         "There is nothing to debit: nothing is due, no customer has an active agreement, or the loans are about to be settled or prepaid."))
     work.require(len(items) <= LOANS_MAX, (f"一个批次最多 {LOANS_MAX} 笔，请缩小日期范围。",
                                            f"A batch holds at most {LOANS_MAX} debits; choose an earlier date."))
     work.insert_many(ITEM, items)
+    for left in work.insert_many(ITEM, spared):
+        work.transition(ITEM, left, "skip")
     work.change(BATCH, batch["id"], {"total_count": len(items), "total_amount": sum((i["amount"] for i in items), ZERO)})
     work.transition(BATCH, batch["id"], "prepare")
-    return {"count": len(items), "left_out": left_out}
+    return {"count": len(items), "left_out": len(owed) - len(items)}
 
 
 def _locked(work: Work, loans: Sequence[int]) -> dict[int, Values]:
@@ -58,6 +65,19 @@ def _locked(work: Work, loans: Sequence[int]) -> dict[int, Values]:
 
 def _open_items(work: Work, loans: Sequence[int]) -> list[Values]:
     return [row for ids in parts(loans) for row in work.find(ITEM, {"loan": ids, "status": list(OPEN)})]
+
+
+def _awaited(work: Work, loans: Sequence[int], batch: Values) -> dict[int, str]:
+    """Why money that was agreed to is expected for a loan today: it is the day of its early settlement, or the money is claimed for it and waits
+    to be booked. A debit now would take it twice (domain specification §4.4)."""
+    today, found = work.business_date(batch["company"]), dict[int, str]()
+    for ids in parts(sorted(set(loans))):
+        agreed = work.find(CHANGE, {"loan": ids, "kind": ["settle", "prepay"], "status": "agreed"})
+        standing = [row for row in agreed if row["valid_until"] >= today]
+        claimed = {row["loan"] for row in work.find(RECEIPT, {"loan": [row["loan"] for row in standing], "status": "claimed"})} if standing else set()
+        found |= {row["loan"]: "提前还款的款项已认领，待复核入账" for row in standing if row["loan"] in claimed}
+        found |= {row["loan"]: "已约定当日提前结清，请待结清款到账" for row in standing if row["kind"] == "settle" and row["valid_until"] == today}
+    return found
 
 
 def agreement_of(work: Work, customer: int, batch: Values) -> Values | None:
@@ -93,9 +113,8 @@ def _debit(work: Work, item: Values, batch: Values) -> None:
     until = max(batch["due_until"], work.business_date(batch["company"]))
     rows = work.find(INSTALMENT, {"loan": item["loan"]})
     owed = sum((row["unpaid"] for row in rows if row["due_date"] <= until and row["status"] not in ("paid", "cancelled")), ZERO) - loan["suspense"]
-    waits = bool(unbooked(work, [loan["id"]]))
-    if agreement["status"] != "active" or loan["status"] == "settled" or owed < item["amount"] or waits:
-        why = "协议已停扣" if agreement["status"] != "active" else "已有扣款成功但未入账" if waits else "欠款已减少，请重新生成批次"
+    why = _not_now(work, agreement, loan, owed, item, batch)
+    if why:
         work.change(ITEM, item["id"], {"fail_text": why, "next_on": None})
         work.transition(ITEM, item["id"], "skip")
         finish_batch(work, batch["id"])
@@ -106,6 +125,17 @@ def _debit(work: Work, item: Values, batch: Values) -> None:
         "biz_type": "collect", "loan": loan["id"], "customer": item["customer"], "amount": item["amount"], "account": agreement["account"],
         "company": batch["company"], "agreement": agreement["id"], "debit_item": item["id"], "gateway": agreement["gateway"],
         "default_gateway": agreement["gateway"]})
+
+
+def _not_now(work: Work, agreement: Values, loan: Values, owed: Decimal, item: Values, batch: Values) -> str:
+    """Why the debit is not sent after all; empty when it is."""
+    if agreement["status"] != "active":
+        return "协议已停扣"
+    if unbooked(work, [loan["id"]]):
+        return "已有扣款成功但未入账"
+    if loan["status"] == "settled" or owed < item["amount"]:
+        return "欠款已减少，请重新生成批次"
+    return _awaited(work, [loan["id"]], batch).get(loan["id"], "")
 
 
 def leave_out(work: Work, item: Values | None, input: Values) -> None:

@@ -16,13 +16,16 @@ from .standing import cents, money
 
 BY_CHANNEL = frozenset({"debit", "wechat", "alipay"})
 """Sources of a receipt (``lending.repay_source``) whose money a payment channel holds first."""
+ORDER = "lending.payment_order"
+NO_RESULT = ("created", "sending", "unknown")
+"""States of a payment order that may still take money."""
 _NOT_AGREED = {
     "prepay": ("提前部分还本须先申请并审批通过：请客户经理或客服在贷款页面“申请提前还本”。",
                "A prepayment in part is applied for on the loan's page, by the officer or customer service, and agreed to first."),
     "settle": ("提前结清须先申请并审批通过：请客户经理或客服在贷款页面“申请提前结清”；到期欠款请按欠款归还登记。",
                "An early settlement is applied for on the loan's page, by the officer or customer service, and agreed to first; book what is due as such."),
 }
-__all__ = ["ALLOCATION", "BY_CHANNEL", "REPAYMENT", "owed_now", "prepayment", "repay", "said", "settle_quote", "settles_early", "to_settle"]
+__all__ = ["ALLOCATION", "BY_CHANNEL", "REPAYMENT", "open_debit", "owed_now", "prepayment", "repay", "said", "settle_quote", "settles_early", "to_settle"]
 
 
 def repay(work: Work, loan: Values | None, input: Values) -> Values:
@@ -34,6 +37,8 @@ def repay(work: Work, loan: Values | None, input: Values) -> Values:
     case, on = open_case(work, loan), input["value_date"]
     work.require(on <= case.today, ("起息日不能晚于当前业务日期。", "The value date lies after the business date."))
     work.require(on >= loan["disbursed_on"], ("起息日不能早于放款日期。", "The value date lies before the payout."))
+    if input["kind"] != "due":
+        _no_open_debit(work, loan)
     before, stands = catch_up(work, case)
     agreed = _agreed(work, case, input["kind"], on) if _takes_agreement(work, case, input["kind"], on) else None
     txn = _txn(work, case, input, agreed)
@@ -59,6 +64,21 @@ def repay(work: Work, loan: Values | None, input: Values) -> Values:
     finish(work, now, [*case.txns, txn], stands, before, "prepay" if txn.kind in ("settle", "prepay") else "replay", f"{repayment}", cause)
     row = work.get(REPAYMENT, repayment)
     return {"repayment": repayment, **{name: row[name] for name in ("receipt_no", "principal", "interest", "penalty", "fee", "surplus")}}
+
+
+def open_debit(work: Work, loan: Values) -> str | None:
+    """The number of the debit that a channel may still take from the customer; None where no debit waits for its result. Orders are made under
+    the loan's lock, so with the loan locked none begins."""
+    found = work.find(ORDER, {"loan": loan["id"], "biz_type": "collect", "status": list(NO_RESULT)}, limit=1)
+    return str(found[0]["pay_no"]) if found else None
+
+
+def _no_open_debit(work: Work, loan: Values) -> None:
+    """What closes the loan, or repays principal before its time, counts on what is owed; a debit that is under way may change that (§4.4)."""
+    number = open_debit(work, loan)
+    work.require(number is None, (f"该贷款的代扣 {number} 尚无结果，可能仍会扣款；有结果后才能登记贷款结清或提前部分还本。",
+                                  f"The debit {number} of this loan has no result yet and may still take money; a settlement or a prepayment is "
+                                  "booked once it has one."))
 
 
 def by_its_way(entry: Entry, source: str) -> Entry:
@@ -154,7 +174,7 @@ def settle_quote(work: Work, loan: Values | None, input: Values) -> Values:
     life = open_case(work, loan).on(on)
     quote = settlement(life, on)
     return {**{name: money(getattr(quote, name)) for name in ("overdue", "principal", "interest", "fee")}, "from_suspense": money(life.suspense),
-            "total": money(to_settle(life, on))}
+            "total": money(to_settle(life, on)), "open_debit": open_debit(work, loan)}
 
 
 def to_settle(life: Life, on: date) -> int:
@@ -168,12 +188,13 @@ def owed_now(work: Work, loan: Values | None, input: Values) -> Values:
     case = open_case(work, loan)
     on, life = case.today, case.on(case.today)
     late, running, due_on = _bills(case, life, on)
-    settle = money(to_settle(life, on)) if loan["status"] != "settled" and _may_settle(work, case, life) else None
-    prepay = _for_agreed(work, case)
+    waits = open_debit(work, loan)
+    settle = money(to_settle(life, on)) if waits is None and loan["status"] != "settled" and _may_settle(work, case, life) else None
+    prepay = _for_agreed(work, case) if waits is None else None
     penalty = sum(open_["penalty"] + open_["compound"] for open_ in (life.open_of(line, on) for line in life.lines))
     return {"on": on, "dpd": life.dpd(on), "overdue": money(late), "penalty": money(penalty), "current": money(running), "due_on": due_on,
             "from_suspense": money(life.suspense), "due": money(max(0, late + running - life.suspense)), "settle": settle,
-            "prepay": prepay}
+            "prepay": prepay, "open_debit": waits}
 
 
 def _for_agreed(work: Work, case: Case) -> Decimal | None:

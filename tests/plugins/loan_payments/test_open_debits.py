@@ -1,0 +1,184 @@
+"""A debit that may still take money, and a prepayment or settlement that counts on it, do not meet on one loan (domain specification §4.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from decimal import Decimal as D
+from time import sleep
+from typing import Any
+
+import pytest
+
+from metaloom.base.errors import NotPossible
+from metaloom.command.look_before import Seen, look_before
+from tests.plugins.lender import Lender
+from tests.plugins.loan_payments import desk
+from tests.plugins.loan_payments.test_payments import line
+from tests.plugins.loan_payments.test_payments_together import at_once, loans_held
+from tests.plugins.loan_servicing.books import books_agree
+
+PENDING = "9995"
+
+
+@pytest.fixture(scope="module")
+def shop(both_lenders: Lender) -> Lender:
+    desk.channel(both_lenders, "MAIN")
+    return both_lenders
+
+
+def debited(shop: Lender) -> tuple[int, Any]:
+    """A loan whose debit is with the channel and stays there until it is told, and the order."""
+    loan = desk.running_loan(shop, card_ending=PENDING)
+    shop.do("fincheck", "debit_batch", desk.batch(shop), "start")
+    desk.one_call(shop)
+    (order,) = shop.rows("payment_order", loan_id=loan, biz_type="collect")
+    return loan, order
+
+
+def quoted(shop: Lender, loan: int) -> Any:
+    return shop.stage.as_user("finance").ask("lending.loan", loan, "settle_quote", {"value_date": shop.stage.today})
+
+
+def seen(shop: Lender, loan: int) -> Seen:
+    with shop.tenant.read() as conn:
+        return look_before(shop.stage.as_user("finance")._context("look"), "lending.loan", "repay", loan, conn)
+
+
+def offered(shop: Lender, loan: int) -> list[str]:
+    return [one.values["kind"] for one in seen(shop, loan).fillings]
+
+
+def refused(order: Any, *jobs: Callable[[], Any]) -> None:
+    """Each is refused with the order's number, in both languages."""
+    for job in jobs:
+        with pytest.raises(NotPossible) as no:
+            job()
+        for tongue, words in (("zh", "代扣"), ("en", "debit")):
+            assert order["pay_no"] in no.value.message.say(tongue) and words in no.value.message.say(tongue)
+
+
+@pytest.mark.parametrize("state", ["sending", "unknown"])
+def test_while_a_debit_has_no_result_nobody_settles_or_prepays(shop: Lender, state: str) -> None:
+    loan, order = debited(shop)
+    if state == "unknown":
+        desk.said(shop, order["id"], outcome="unknown")
+        desk.rest(shop)
+    assert shop.row("payment_order", order["id"])["status"] == state
+    total = quoted(shop, loan)["total"]
+    shop.agree(shop.ask_settle(loan))
+    shop.agree(shop.ask_prepay(loan, "3000.00"))
+    receipts, legs = shop.rows("repayment", loan_id=loan), len(shop.rows("platform.ledger_leg"))
+    came = line(shop, f"LS{order['id']}", amount=total)
+    shop.do("officer", "bank_receipt", came, "claim", {"loan": loan})
+    refused(order, lambda: shop.repay(loan, total, kind="settle"), lambda: shop.repay(loan, "9000.00", kind="prepay"),
+            lambda: shop.do("fincheck", "bank_receipt", came, "post", {"kind": "settle"}))
+    assert (shop.rows("repayment", loan_id=loan), len(shop.rows("platform.ledger_leg"))) == (receipts, legs)
+    look = seen(shop, loan)
+    assert (quoted(shop, loan)["open_debit"], look.values["open_debit"]) == (order["pay_no"],) * 2
+    assert (look.values["settle"], look.values["prepay"], offered(shop, loan)) == (None, None, ["due"])
+    desk.said(shop, order["id"], outcome="failed", code="INSUFFICIENT_FUNDS")
+    look = seen(shop, loan)
+    assert (quoted(shop, loan)["open_debit"], look.values["open_debit"], offered(shop, loan)) == (None, None, ["due", "settle", "prepay"])
+    shop.do("fincheck", "bank_receipt", came, "post", {"kind": "settle"})
+    assert shop.row("loan", loan)["status"] == "settled"
+    books_agree(shop)
+
+
+def test_a_debit_that_succeeded_stands_in_nobodys_way_and_what_is_due_may_always_be_paid(shop: Lender) -> None:
+    loan, order = debited(shop)
+    shop.repay(loan, "100.00")
+    desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
+    shop.settle(loan, quoted(shop, loan)["total"])
+    assert shop.row("loan", loan)["status"] == "settled"
+    books_agree(shop)
+
+
+def test_another_loans_debit_stands_in_nobodys_way(shop: Lender) -> None:
+    mine = desk.running_loan(shop)
+    loan = desk.running_loan(shop, card_ending=PENDING)
+    batch = desk.batch(shop)
+    shop.do("finance", "debit_item", desk.item_of(shop, batch, mine)["id"], "leave_out", reason="客户自行转账")
+    shop.do("fincheck", "debit_batch", batch, "start")
+    desk.one_call(shop)
+    shop.settle(mine, quoted(shop, mine)["total"])
+    (order,) = shop.rows("payment_order", loan_id=loan, biz_type="collect")
+    desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
+
+
+# -- the other way round -------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_leaves_out_a_loan_that_is_to_be_settled_that_day_and_says_why(shop: Lender) -> None:
+    settles, later, plain = (desk.running_loan(shop, card_ending=PENDING) for _ in range(3))
+    shop.agree(shop.ask_settle(settles))
+    shop.agree(shop.ask_settle(later, shop.stage.today + timedelta(days=1)))
+    batch = desk.batch(shop)
+    row, item = shop.row("debit_batch", batch), desk.item_of(shop, batch, settles)
+    assert (item["status"], item["fail_text"]) == ("skipped", "已约定当日提前结清，请待结清款到账")
+    sums = [desk.item_of(shop, batch, loan)["amount"] for loan in (later, plain)]
+    assert (row["total_count"], row["total_amount"]) == (2, sum(sums)), "what is left out is in no sum"
+    shop.day(shop.stage.today + timedelta(days=1))
+    shop.do("fincheck", "debit_batch", batch, "start")
+    assert desk.item_of(shop, batch, later)["status"] == "skipped", "started on the day that was agreed for the other"
+    assert desk.item_of(shop, batch, later)["fail_text"] == "已约定当日提前结清，请待结清款到账"
+    assert desk.item_of(shop, batch, plain)["status"] == "sending" and not shop.rows("payment_order", loan_id=later, biz_type="collect")
+    desk.one_call(shop)
+    shop.repay(later, quoted(shop, later)["total"], kind="settle")
+    (order,) = shop.rows("payment_order", loan_id=plain, biz_type="collect")
+    desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
+    again = desk.batch(shop)
+    assert desk.item_of(shop, again, settles)["status"] == "waiting", "its day is over, nobody paid: it is debited as ever"
+    shop.do("fincheck", "debit_batch", again, "cancel_batch", reason="测试")
+
+
+@pytest.mark.parametrize("kind", ["settle", "prepay"])
+def test_a_batch_leaves_out_a_loan_whose_agreed_money_is_claimed(shop: Lender, kind: str) -> None:
+    loan, _ = desk.running_loan(shop), desk.running_loan(shop)
+    until = shop.stage.today + timedelta(days=9)
+    shop.agree(shop.ask_settle(loan, until) if kind == "settle" else shop.ask_prepay(loan, "3000.00", valid_until=until))
+    came = line(shop, f"LS-{kind}", amount=D("12000.00"))
+    shop.do("officer", "bank_receipt", came, "claim", {"loan": loan})
+    batch = desk.batch(shop)
+    item = desk.item_of(shop, batch, loan)
+    assert (item["status"], item["fail_text"]) == ("skipped", "提前还款的款项已认领，待复核入账")
+    shop.do("fincheck", "debit_batch", batch, "cancel_batch", reason="测试")
+    shop.do("finance", "bank_receipt", came, "unclaim", reason="认错")
+    batch = desk.batch(shop)
+    assert desk.item_of(shop, batch, loan)["status"] == "waiting", "no money is there, and its day is to come"
+    shop.do("fincheck", "debit_batch", batch, "cancel_batch", reason="测试")
+
+
+def test_a_batch_in_which_every_loan_is_to_be_settled_is_refused(shop: Lender) -> None:
+    for row in shop.rows("loan", status="normal"):
+        for agreed in shop.rows("loan_change", loan_id=row["id"], kind="settle", status="agreed"):
+            shop.do("officer", "loan_change", agreed["id"], "cancel", {}, "改期")
+        shop.agree(shop.ask_settle(row["id"]))
+    with pytest.raises(NotPossible, match="settled"):
+        desk.batch(shop)
+
+
+@pytest.mark.parametrize("first", ["batch", "settlement"])
+def test_a_batch_and_a_settlement_at_once_never_both_take_the_loan(shop: Lender, first: str) -> None:
+    """Both stand before the loan while somebody else holds it; on PostgreSQL they get it in the order in which they came."""
+    loan = desk.running_loan(shop, card_ending=PENDING)
+    batch = desk.batch(shop)                       # before it is agreed to, so only the start looks
+    shop.agree(shop.ask_settle(loan, shop.stage.today + timedelta(days=3)))
+    total = quoted(shop, loan)["total"]
+    jobs = [lambda: shop.do("fincheck", "debit_batch", batch, "start"), lambda: shop.repay(loan, total, kind="settle")]
+    with ThreadPoolExecutor(2) as pool:
+        with loans_held(shop, 2):
+            came = []
+            for job in jobs if first == "batch" else reversed(jobs):
+                came.append(pool.submit(at_once, job))
+                sleep(0.7)
+        said = [one.result(timeout=60)[0] for one in came]
+    desk.rest(shop)
+    said = said if first == "batch" else said[::-1]
+    orders, settled = shop.rows("payment_order", loan_id=loan, biz_type="collect"), shop.row("loan", loan)["status"] == "settled"
+    assert said[0] == "done" and settled == (said[1] == "done") and bool(orders) != settled, (said, orders)
+    if orders:
+        desk.said(shop, orders[0]["id"], outcome="failed", code="INSUFFICIENT_FUNDS")
+        shop.repay(loan, total, kind="settle")
+    books_agree(shop)
