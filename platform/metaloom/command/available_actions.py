@@ -12,7 +12,7 @@ from metaloom.command.context import Context, Offered
 from metaloom.command.inputs import refuse_same_person, refuse_unless
 from metaloom.command.live import Shown
 from metaloom.command.run_action import moves_money
-from metaloom.command.run_command import refuse_wrong_state
+from metaloom.command.run_command import refuse_unless_fired, refuse_wrong_state
 from metaloom.command.unit import Unit
 from metaloom.lifecycle import editable
 from metaloom.model import Action
@@ -87,6 +87,7 @@ def _command(unit: Unit, declared: CommandDeclaration, record: Any) -> Offered:
     reason = _refusal(
         lambda: refuse_wrong_state(unit, entity, declared, record),
         lambda: refuse_unless(unit, entity, record, declared.when, declared.message, declared.label),
+        lambda: refuse_unless_fired(unit, entity, declared, record),
         lambda: refuse_same_person(unit, entity, record, declared.maker_is_not, declared.label),
     )
     return Offered(declared.name, declared.label, declared.style, declared.icon, reason is None, reason,

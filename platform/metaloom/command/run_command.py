@@ -13,6 +13,7 @@ from metaloom.command import rows
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.inputs import read_fields, refuse_same_person, refuse_unless
 from metaloom.command.live import Live, Names
+from metaloom.command.steps import state_after
 from metaloom.command.store import check_version, locked_for
 from metaloom.command.tell import slots_of
 from metaloom.command.unit import Unit, perform, permit
@@ -71,6 +72,7 @@ def command_in(unit: Unit, declared: CommandDeclaration, record_id: int | None, 
         raise Invalid([Problem("reason", message("command.reason_missing"))])
     refuse_wrong_state(unit, entity, declared, record)
     refuse_unless(unit, entity, record, declared.when, declared.message, declared.label)
+    refuse_unless_fired(unit, entity, declared, record)
     writes = len(unit.entries)
     output = _run(unit, declared, entity, record, given, trusted=unit.ctx.system)
     if len(unit.entries) == writes:
@@ -95,6 +97,13 @@ def refuse_wrong_state(unit: Unit, entity: Entity, declared: CommandDeclaration,
         label = lifecycle.states[state].label if state in lifecycle.states else Text(str(state), str(state))
         raise NotPossible(words(declared.message) if declared.message
                           else message("command.wrong_state", state=label, action=declared.label))
+
+
+def refuse_unless_fired(unit: Unit, entity: Entity, declared: CommandDeclaration, record: Mapping[str, Any] | None) -> None:
+    """What the command always fires must be possible, before anything else happens."""
+    lifecycle = unit.catalog.lifecycles.get(entity.address)
+    if declared.fires and lifecycle is not None and record is not None:
+        state_after(unit, entity, lifecycle, record, declared.fires)
 
 
 def run_inside(unit: Unit, name: str, entity: str, record: Mapping[str, Any] | None,

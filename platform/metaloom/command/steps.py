@@ -21,7 +21,7 @@ from metaloom.command.unit import DEPTH_MAX, Unit
 from metaloom.compile import action_scope, entity_scope, prefixed_scopes, values_scope, where_scope
 from metaloom.expression import Checked, Scope, Typed
 from metaloom.lifecycle import fire
-from metaloom.model import Action, Entity, Process, Step
+from metaloom.model import Action, Entity, Lifecycle, Process, Step
 
 UPDATE_ROWS_MAX = 10_000
 
@@ -178,18 +178,22 @@ def move(unit: Unit, address: str, stored: Mapping[str, Any], name: str) -> Mapp
     lifecycle = unit.catalog.lifecycles.get(address)
     if lifecycle is None:
         raise NotPossible(message("lifecycle.unknown_transition", name=name))
-    transition = lifecycle.transitions.get(name)
-    holds = True
-    state = stored[lifecycle.field]
-    if transition is not None and transition.when and state in transition.from_states:
-        company = stored.get("company")
-        checked = expression.compile(transition.when, entity_scope(unit.catalog, address), None, PYTHON)
-        holds = run(checked, Live(unit, entity, stored), unit.env(company if isinstance(company, int) else None)) is True
-    moved = change_stored(unit, address, stored, {}, trusted=True, state=fire(lifecycle, state, name, holds=holds))
+    moved = change_stored(unit, address, stored, {}, trusted=True, state=state_after(unit, entity, lifecycle, stored, name))
     for process in unit.catalog.processes_of(address):
         if name in process.on:
             _begin(unit, process, moved)
     return moved
+
+
+def state_after(unit: Unit, entity: Entity, lifecycle: Lifecycle, record: Mapping[str, Any], name: str) -> str:
+    """The state of the record after the transition; NotPossible, with the transition's sentence, where state or condition forbid it."""
+    transition = lifecycle.transitions.get(name)
+    holds, state = True, record[lifecycle.field]
+    if transition is not None and transition.when and state in transition.from_states:
+        company = record.get("company")
+        checked = expression.compile(transition.when, entity_scope(unit.catalog, entity.address), None, PYTHON)
+        holds = run(checked, Live(unit, entity, record), unit.env(company if isinstance(company, int) else None)) is True
+    return fire(lifecycle, state, name, holds=holds)
 
 
 def _begin(unit: Unit, process: Process, record: Mapping[str, Any]) -> None:

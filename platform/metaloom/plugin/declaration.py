@@ -55,7 +55,8 @@ class CommandDeclaration:
 
     ``internal`` commands are run by the engine only (results of ``work.send``, ``run:`` steps of actions) and never offered.
     ``hears``: the topic of signed notices that this command is given.
-    ``transitions`` names those it fires, ``<entity>/<name>``, so that the compiler does not call them unused.
+    ``transitions`` names those it fires, ``<entity>/<name>``, so that the compiler does not call them unused. ``fires``: the one of its own record
+    that it fires whenever it is done: while that is not possible, neither is the command.
     """
 
     address: str
@@ -67,6 +68,7 @@ class CommandDeclaration:
     permission: str = ""
     allowed_states: tuple[str, ...] = ()
     transitions: tuple[str, ...] = ()
+    fires: str = ""
     when: str = ""
     message: Text | None = None
     maker_is_not: str = ""
@@ -167,7 +169,7 @@ def _schema_findings(document: Node) -> list[Diagnostic]:
         node = at(document, path) or document
         findings.append(Diagnostic("ML-PLUG-001", f"{'/'.join(path) or FILE}: {error.message}", node.position,
                                    "see platform/metaloom/plugin/plugin.schema.json and docs/plugins.md"))
-    findings.extend((*_preset_findings(document), *_hearing_findings(document)) if not findings else ())
+    findings.extend((*_preset_findings(document), *_firing_findings(document), *_hearing_findings(document)) if not findings else ())
     settings = plain.get("settings") if isinstance(plain, dict) else None
     if isinstance(settings, dict):
         try:
@@ -189,6 +191,15 @@ def _preset_findings(document: Node) -> Iterator[Diagnostic]:
                 node = at(document, ["commands", name, "look", "presets", preset]) or document
                 yield Diagnostic("ML-PLUG-001", f"commands/{name}/look/presets/{preset}: no such field: {', '.join(wrong)}", node.position,
                                  "take and values name input fields; take takes output fields of the look")
+
+
+def _firing_findings(document: Node) -> Iterator[Diagnostic]:
+    """What a command fires on its own record is among its transitions."""
+    for name, said in document.plain().get("commands", {}).items():
+        if said.get("fires") and f"{said.get('on', 'none')}/{said['fires']}" not in said.get("transitions", ()):
+            node = at(document, ["commands", name, "fires"]) or document
+            yield Diagnostic("ML-PLUG-001", f"commands/{name}/fires: {said['fires']} is no transition that it declares of its record", node.position,
+                             "write it under transitions, as <on>/<name>")
 
 
 def _hearing_findings(document: Node) -> Iterator[Diagnostic]:

@@ -157,6 +157,8 @@ def good(name, provider=None):
     ("name: bad\nversion: 1.0.0\nengine: '>=1.0'\ncommands: {go: {label: {zh: 走}, handler: 'provider:Asks'}}\n", ASKS, "'en' is a required property"),
     ("name: bad\nversion: 1.0.0\nengine: '>=1.0'\n" + LOOKS.format(take="{ways: owed}"), ASKS, "look/presets/all: no such field: ways"),
     ("name: bad\nversion: 1.0.0\nengine: '>=1.0'\n" + LOOKS.format(take="{sum: nothing}"), ASKS, "look/presets/all: no such field: nothing"),
+    ("name: bad\nversion: 1.0.0\nengine: '>=1.0'\ncommands: {go: {label: {zh: 走, en: Go}, handler: 'provider:Asks', on: desk.case, fires: close}}\n", ASKS,
+     "go/fires: close is no transition"),
     ("name: bad\nversion: 1.0.0\nengine: '>=1.0'\nprovides: {nonsense: {x: 'provider:Asks'}}\n", ASKS, "nonsense"),
     ("name: bad\nversion: 1.0.0\nengine: '>=1.0'\nprovides: {data_provider: {x: '../../etc:Asks'}}\n", ASKS, "does not match"),
 ])

@@ -14,8 +14,10 @@ import pytest
 from metaloom import command
 from metaloom.app.invariants import examine
 from metaloom.base.errors import MetaloomError
+from metaloom.command import Offered, available_actions
 from metaloom.command.receive_call import HOOK, NOTICE, receive_call
 from metaloom.plugin.signed_notice import SignedCall
+from metaloom.record import Reader
 from metaloom_plugins.esign_sandbox.simulator import Signatures
 from tests.plugins.lender import Lender
 
@@ -101,6 +103,32 @@ def test_no_payout_before_the_signature(house: Lender) -> None:
         house.do("finance", "drawdown", made.drawdown, "payout")
     assert "合同签署完成后才能放款" in why.value.message.say("zh")
     assert house.row("drawdown", made.drawdown)["status"] == "approved" and house.rows("payment_order", drawdown_id=made.drawdown) == []
+
+
+def offered(house: Lender, drawdown: int, who: str = "finance") -> Offered:
+    """The button 放款 as a page and the REST door get it."""
+    ctx = house.stage.as_user(who)._context("offer")
+    with house.tenant.read() as conn:
+        row = Reader(conn, ctx.tenant, ctx.revision, ctx.plan).get("lending.drawdown", drawdown)
+        return next(one for one in available_actions(ctx, "lending.drawdown", row, conn) if one.name == "payout")
+
+
+@pytest.mark.parametrize("signed_by", ["borrower", "nobody"])
+def test_the_button_of_a_payout_is_grey_until_the_contract_is_signed_and_says_why(house: Lender, signed_by: str) -> None:
+    made = approved(house, "0004")
+    button = offered(house, made.drawdown)
+    assert not button.enabled and "合同签署完成后才能放款" in button.reason.say("zh") and "signed contract" in button.reason.say("en")
+    if signed_by == "nobody":
+        house.do("fincheck", "drawdown", made.drawdown, "void", {}, "客户放弃用款")
+        assert "放款只能发起一次" in offered(house, made.drawdown).reason.say("zh"), "the state speaks before the contract"
+        return
+    service(house).sign(house.row("contract", made.contract)["contract_no"], signed_by)
+    notices = service(house).notices()
+    assert notices and {notify(house, *one) for one in notices} == {200}
+    house.settle_outside()
+    assert status(house, made.contract) == "signed" and offered(house, made.drawdown).enabled
+    plain = approved(house, product=house.plain)
+    assert offered(house, plain.drawdown).enabled, "a product that asks for no contract"
 
 
 def test_a_product_that_asks_for_none_has_none_and_pays(house: Lender) -> None:
