@@ -18,7 +18,8 @@ from .replan import ALLOCATION, INSTALMENT, LOAN, REPAYMENT, ZERO, store
 from .standing import agreement_of, book_columns, books_standing, cents, money, txns_of
 
 SNAPSHOT, CHANGE, LOAN_DAY, MONEY = "lending.term_snapshot", "lending.loan_change", "lending.loan_day", "lending.other_money"
-PROVISION = "lending.loan_provision"
+PROVISION, GRADE = "lending.loan_provision", "lending.risk_classification"
+LAPSED = "贷款已另行结清，自动撤回。"
 LEG = "platform.ledger_leg"
 ACCOUNTS = {"1303.01": "normal", "1303.02": "overdue", "1303.03": "non_accrual", "1132.01": "interest", "1132.02": "interest_overdue", "1221": "fee",
             "2241.01": "suspense", "6011.01": "income_interest", "6011.02": "income_penalty", "6011.03": "income_compound", "6021": "income_fee",
@@ -176,11 +177,18 @@ def finish(work: Work, case: Case, txns: Sequence[Txn], stands: Books, before: L
 
 
 def _lapse(work: Work, loan: int) -> None:
-    """What was agreed to of a prepayment or a settlement waits for no money once the loan is settled another way."""
-    if work.get(LOAN, loan)["status"] == "settled":
-        for agreed in work.find(CHANGE, {"loan": loan, "kind": ["prepay", "settle"], "status": "agreed"}, lock=True):
-            work.transition(CHANGE, agreed["id"], "withdraw")
-            work.change(CHANGE, agreed["id"], {"opinion": "贷款已另行结清，自动撤回。"})
+    """What is applied for, or was agreed to and waits for its money, has no object any more once the loan is settled: it is withdrawn with the
+    reason. A refund is not: what was overpaid is the customer's. Nor is an inspection: it was made, and tells what was found."""
+    if work.get(LOAN, loan)["status"] != "settled":
+        return
+    for asked in work.find(CHANGE, {"loan": loan, "status": ["submitted", "reviewing", "agreed"]}, lock=True):
+        if asked["kind"] == "refund":
+            continue
+        if not work.withdraw(CHANGE, asked["id"], LAPSED):    # a case takes its application along
+            work.transition(CHANGE, asked["id"], "withdraw")
+        work.change(CHANGE, asked["id"], {"opinion": LAPSED})
+    for graded in work.find(GRADE, {"loan": loan, "status": ["checking", "reviewing", "signing", "returned"]}, lock=True):
+        work.withdraw(GRADE, graded["id"], LAPSED)
 
 
 def _asset_unsold(work: Work, case: Case) -> None:

@@ -15,7 +15,10 @@ from metaloom.model import Fork, SubChain
 
 
 def may_withdraw(story: Story, by: int, task: Task | None) -> None:
+    """The initiator, as far as the chain lets go; the machine at any time, where what was applied for has no object any more."""
     running(story)
+    if by == SYSTEM:
+        return
     initiator(story, by)
     rule = story.chain.allow.withdraw
     if rule == "never":

@@ -318,6 +318,17 @@ def run_effect(unit: Unit, chain: ApprovalChain, digest: str, name: str, record:
     return frame.record
 
 
+def withdraw_cases(unit: Unit, entity: str, record_id: int, why: str) -> int:
+    """The machine withdraws every case about a record that runs, whatever was decided in it; how many there were. A case below another one may
+    have ended with it."""
+    running = [row["id"] for row in approval_rows.open_cases(unit, entity, record_id)]
+    for case_id in running:
+        case = locked_case(unit, case_id)
+        if not case.state.finished:
+            make_move(case, "withdraw", SYSTEM, data={"reason": why})
+    return len(running)
+
+
 # -- answers -----------------------------------------------------------------------------------------------------------------
 
 

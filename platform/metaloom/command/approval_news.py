@@ -26,7 +26,7 @@ WAITING = {"decide": Text("待您审批：", "Waiting for your decision: "), "de
            "admin": Text("需要管理员处理：", "Needs the administrator: ")}
 COPIED, URGED, LATE = Text("抄送给您：", "Copied to you: "), Text("催办：", "Please hurry: "), Text("已超时，请尽快处理：", "Overdue: ")
 ENDED = {"approved": Text("审批通过：", "Approved: "), "rejected": Text("审批不通过：", "Rejected: "),
-         "terminated": Text("审批被终止：", "Ended by an administrator: ")}
+         "withdrawn": Text("审批已自动撤回：", "Withdrawn by the system: "), "terminated": Text("审批被终止：", "Ended by an administrator: ")}
 
 
 def tell(case: Case, before: CaseState, events: Sequence[Event], new: Mapping[int, int]) -> None:

@@ -21,6 +21,7 @@ from metaloom.base.errors import Conflict, NotPossible
 from metaloom.base.messages import message, words
 from metaloom.base.text import Text
 from metaloom.command import rows
+from metaloom.command.approval_case import withdraw_cases
 from metaloom.command.environment import business_date
 from metaloom.command.numbers import next_number
 from metaloom.command.providers import environment_for
@@ -145,6 +146,12 @@ class PluginWork:
     def transition(self, entity: str, id: int, name: str) -> None:
         self._unit.step()
         move(self._unit, entity, self._row(entity, id, lock=True), name)
+
+    @final
+    def withdraw(self, entity: str, id: int, why: str) -> int:
+        self._unit.step()
+        self._row(entity, id, lock=True)
+        return withdraw_cases(self._unit, entity, id, why)
 
     @final
     def post(self, event: str, amounts: Mapping[str, Decimal], facts: Mapping[str, Any], company_id: int, booking_date: date,

@@ -102,6 +102,11 @@ class Work(Protocol):
     def transition(self, entity: str, id: int, name: str) -> None:
         """Fires a transition of the entity's lifecycle; NotPossible from a wrong state."""
 
+    def withdraw(self, entity: str, id: int, why: str) -> int:
+        """Withdraws every approval case about a row that still runs, where what was applied for has no object any more: whatever was decided
+        in it, with ``why`` as the last line of its log and nobody's name. The row undergoes what the chain says under ``withdrawn``; whoever
+        applied is told. How many cases there were."""
+
     def post(self, event: str, amounts: Mapping[str, Decimal], facts: Values, company_id: int, booking_date: date,
              value_date: date, cause: tuple[str, int], reversal_of: int | None = None) -> int:
         """A balanced ledger entry by the accounting rules of the metadata; returns its id. ``cause`` is (entity, id).
