@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from metaloom.base.errors import MetaloomError
 from tests.plugins.lender import Lender
 from tests.plugins.loan_servicing.books import books_agree
+from tests.plugins.loan_servicing.days import end_day, tick
 from tests.plugins.loan_servicing.test_changes import change, propose
 from tests.plugins.loan_servicing.test_decided import quoted
 
@@ -113,6 +114,18 @@ def test_a_refund_of_what_was_overpaid_outlives_the_loan(both_lenders: Lender) -
     shop.do("fincheck", "loan_change", refund, "apply_change", {})
     assert (shop.row("loan", loan)["suspense"], shop.row("loan_change", refund)["status"]) == (0, "applied")
     books_agree(shop)
+
+
+def test_an_overpayment_that_settles_the_loan_in_the_night_withdraws_too(both_lenders: Lender) -> None:
+    shop = both_lenders
+    tick(shop)
+    loan = shop.loan(term=2)
+    shop.repay(loan, "110000.00")
+    graded = classified(shop, loan)
+    assert shop.row("loan", loan)["status"] == "normal", "the last bill is paid at its due date"
+    end_day(shop, 60)
+    assert shop.row("loan", loan)["status"] == "settled"
+    withdrawn(shop, "risk_classification", graded)
 
 
 @pytest.mark.parametrize("turn", range(3))
