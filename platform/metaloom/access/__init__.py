@@ -5,7 +5,7 @@ to a person, perhaps limited to a company or an organisation unit. ``AccessPlan`
 revision: in Python for a single question, in SQL (a row predicate, and one boolean per row scope) for a list.
 """
 
-from metaloom.access.actor import Actor, Assignment, load_actor, plan_for, plans_for
+from metaloom.access.actor import Actor, Assignment, load_actor, person_columns, plan_for, plan_of, plans_for
 from metaloom.access.org import OrgTree, Unit, load_org_tree
 from metaloom.access.person import person_of, persons_of, same_person
 from metaloom.access.plan import AccessPlan, Denied, EntityRights, HeldGrant, Permitted
@@ -14,6 +14,6 @@ from metaloom.access.widening import Widening, beyond, widenings
 
 __all__ = [
     "AccessPlan", "Actor", "Assignment", "Denied", "EntityRights", "HeldGrant", "OrgTree", "Permitted", "RowScope", "Unit",
-    "Widening", "aliased", "beyond", "load_actor", "load_org_tree", "person_of", "persons_of", "plan_for",
-    "plans_for", "same_person", "scope_holds", "widenings",
+    "Widening", "aliased", "beyond", "load_actor", "load_org_tree", "person_columns", "person_of", "persons_of",
+    "plan_for", "plan_of", "plans_for", "same_person", "scope_holds", "widenings",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +17,7 @@ from metaloom.base.errors import LoginRequired
 
 T = TypeVar("T")
 EVERYBODY = "platform.everybody"
+INSIDE, BETWEEN = "\x1f", "\x1e"        # separators that stand in no address of a role
 _PERSON = ("id", "username", "active", "archived_at", "last_name", "first_name", "display_name", "locale", "company_id", "org_unit_id", "auth_stamp",
            "roles_lost", "must_renew", "person_key", "staff_no")
 
@@ -92,39 +93,56 @@ def _actors(conn: sa.Connection, revision: Any, user_ids: Iterable[int]) -> dict
     statement = _STATEMENTS.get(id(revision), revision)
     if statement is None:
         statement = _STATEMENTS.put(id(revision), revision, _statement(revision))
-    rows: dict[int, list[sa.RowMapping]] = {}
-    for row in conn.execute(statement, {"actor_ids": sorted(set(user_ids))}).mappings():
-        if row["active"] and row["archived_at"] is None:
-            rows.setdefault(row["id"], []).append(row)
-    return {user_id: _actor_of(own) for user_id, own in rows.items()}
+    found = (_person(row) for row in conn.execute(statement, {"actor_ids": sorted(set(user_ids))}).mappings())
+    return {person[0].user_id: person for person in found if person is not None}  # type: ignore[misc]
 
 
-def _actor_of(rows: Sequence[sa.RowMapping]) -> tuple[Actor, str]:
-    """One account out of a row for each role."""
-    first = rows[0]
+def _person(row: Mapping[str, Any]) -> tuple[Actor, str] | None:
+    """The account in a row with ``person_columns``, and the stamp of the organisation; None when it may not log in."""
+    if not row["active"] or row["archived_at"] is not None:
+        return None
     actor = Actor(
-        first["id"], first["username"], _display_name(first), first["locale"] or "zh",
-        tuple(dict.fromkeys(Assignment(row["_role"], row["_company"], row["_unit"]) for row in rows if row["_role"])),
-        first["company_id"], first["org_unit_id"], auth_stamp=first["auth_stamp"], token_stamp=first["auth_stamp"] + first["roles_lost"],
-        must_renew=bool(first["must_renew"]), person=person_key(first["id"], first["person_key"], first["staff_no"]),
+        row["id"], row["username"], _display_name(row), row["locale"] or "zh", _roles(row["_roles"] or ""),
+        row["company_id"], row["org_unit_id"], auth_stamp=row["auth_stamp"], token_stamp=row["auth_stamp"] + row["roles_lost"],
+        must_renew=bool(row["must_renew"]), person=person_key(row["id"], row["person_key"], row["staff_no"]),
     )
-    return actor, f"{first['org_rows']}:{first['org_versions']}"
+    return actor, f"{row['org_rows']}:{row['org_versions']}"
 
 
-def _statement(revision: Any) -> sa.Select[Any]:
-    """The accounts ``actor_ids``, a row for each role held today, and the stamp of the organisation."""
+def _roles(told: str) -> tuple[Assignment, ...]:
+    """The roles that ``_held`` tells, each once, the one that was given first in front."""
+    if not told:
+        return ()
+    held = sorted((int(id), role, company, unit) for id, role, company, unit in (one.split(INSIDE) for one in told.split(BETWEEN)))
+    return tuple(dict.fromkeys(Assignment(role, int(company) if company else None, int(unit) if unit else None) for _, role, company, unit in held))
+
+
+def person_columns(revision: Any) -> list[sa.ColumnElement[Any]]:
+    """What ``plan_of`` must find in a row of accounts: the account, the roles held today, and the stamp of the organisation."""
+    user = revision.tables.engine.user
+    return [*(user.c[name] for name in _PERSON), _held(revision).label("_roles"), *stamp_columns(revision)]
+
+
+def _held(revision: Any) -> sa.ScalarSelect[Any]:
+    """The roles of an account as one text, so that an account is one row whatever it holds."""
     user, held = revision.tables.engine.user, revision.tables.engine.role_assignment
     today = sa.func.current_date(type_=held.c.valid_from.type)
     live = (sa.not_(held.c.waits_for_second), sa.func.coalesce(held.c.valid_from, today) <= today, sa.func.coalesce(held.c.valid_to, today) >= today)
-    return (
-        sa.select(*(user.c[name] for name in _PERSON), held.c.role.label("_role"), held.c.company_id.label("_company"),
-                  held.c.org_unit_id.label("_unit"), *stamp_columns(revision))
-        .select_from(user.outerjoin(held, sa.and_(held.c.user_id == user.c.id, *live)))
-        .where(user.c.id.in_(sa.bindparam("actor_ids", type_=user.c.id.type, expanding=True))).order_by(held.c.id)
-    )
+    one = _text(held.c.id) + INSIDE + held.c.role + INSIDE + _text(held.c.company_id) + INSIDE + _text(held.c.org_unit_id)
+    return sa.select(sa.func.aggregate_strings(one, BETWEEN)).where(held.c.user_id == user.c.id, *live).correlate(user).scalar_subquery()
 
 
-def _display_name(row: sa.RowMapping) -> str:
+def _text(number: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
+    return sa.func.coalesce(sa.cast(number, sa.Text), "")
+
+
+def _statement(revision: Any) -> sa.Select[Any]:
+    """The accounts ``actor_ids``, with ``person_columns``."""
+    user = revision.tables.engine.user
+    return sa.select(*person_columns(revision)).where(user.c.id.in_(sa.bindparam("actor_ids", type_=user.c.id.type, expanding=True)))
+
+
+def _display_name(row: Mapping[str, Any]) -> str:
     """The display name; else the parts that Flask-AppBuilder keeps."""
     last, first = row["last_name"] or "", row["first_name"] or ""
     parts = f"{first} {last}".strip() if (last + first).isascii() else f"{last}{first}"
@@ -163,6 +181,12 @@ _STATEMENTS: _Cache[sa.Select[Any]] = _Cache(limit=200)
 def plan_for(conn: sa.Connection, revision: Any, user_id: int) -> AccessPlan:
     """The plan of a user as of now: one statement, whose answer also says whether the cached plan still holds."""
     return _plan(conn, revision, *_actor(conn, revision, user_id))
+
+
+def plan_of(conn: sa.Connection, revision: Any, row: Mapping[str, Any]) -> AccessPlan | None:
+    """The plan of the account in a row that was read with ``person_columns`` in this transaction; None when it may not log in."""
+    person = _person(row)
+    return None if person is None else _plan(conn, revision, *person)
 
 
 def plans_for(conn: sa.Connection, revision: Any, user_ids: Iterable[int]) -> dict[int, AccessPlan]:

@@ -21,6 +21,7 @@ from flask.sessions import SessionInterface, SessionMixin
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from werkzeug.datastructures import CallbackDict
 
+from metaloom.access import person_columns, plan_of
 from metaloom.base.clock import Clock
 from metaloom.base.errors import Busy, MetaloomError
 from metaloom.base.network import network_of
@@ -77,15 +78,20 @@ class LoginStore:
     # -- visits
 
     def visit(self, pinned: Current, token: str) -> tuple[Visit, dict[str, Any], datetime] | None:
-        """The live login of ``token``, in one statement; None when it was ended, is too old, or its owner may not enter."""
-        found = pinned.conn.execute(_VISITS.of(pinned.revision), {"digest": _digest(token)}).mappings().first()
-        now = self.clock.now()
-        if found is None or not found["active"] or found["archived_at"] is not None:
+        """The live login of ``token``; None when it was ended, is too old, or its owner may not enter. The same statement reads the
+        person with the roles held now, so ``pinned`` has its rights without asking again."""
+        row = pinned.conn.execute(_VISITS.of(pinned.revision), {"digest": _digest(token)}).first()
+        if row is None:
             return None
+        found, now = row._mapping, self.clock.now()
         data = found["data"] or {}
         if found["expires_at"] <= now or found["seen_at"] + IDLE <= now or data.get("auth_stamp") != found["auth_stamp"]:
             return None
-        visit = Visit(found["id"], found["user_id"], _as_date(found.get("business_date")), found.get("company_name") or "",
+        plan = plan_of(pinned.conn, pinned.revision, found)
+        if plan is None:
+            return None
+        pinned.plan = plan
+        visit = Visit(found["session_id"], found["id"], _as_date(found.get("business_date")), found.get("company_name") or "",
                       dict(found["preferences"] or {}))
         return visit, data, found["seen_at"]
 
@@ -241,15 +247,15 @@ class LoginStore:
 
 
 def _visit_statement(revision: Any) -> sa.Select[Any]:
-    """The session with this ``digest``, its account, and what the frame says of its company."""
+    """The session with this ``digest``, its account with the roles held, and what the frame says of its company."""
     session, user = revision.tables.engine.session, revision.tables.engine.user
     company, columns = _company_columns(revision)
     source = session.join(user, user.c.id == session.c.user_id)
     if company is not None:
         source = source.outerjoin(company, company.c.id == user.c.company_id)
     return (
-        sa.select(session.c.id, session.c.user_id, session.c.data, session.c.seen_at, session.c.expires_at, user.c.active,
-                  user.c.auth_stamp, user.c.archived_at, user.c.preferences, *columns)
+        sa.select(session.c.id.label("session_id"), session.c.data, session.c.seen_at, session.c.expires_at, user.c.preferences, *columns,
+                  *person_columns(revision))
         .select_from(source).where(session.c.token_digest == sa.bindparam("digest", type_=session.c.token_digest.type))
     )
 
