@@ -504,7 +504,7 @@ class Reader:
         statement = sa.select(*selection.statement_columns()).select_from(frame.source()).where(*clauses)
         statement = statement.order_by(*(order or (frame.table.c.id.desc(),))).limit(limit)
         decode = selection.decoder()
-        return [decode(raw) for raw in self.conn.execute(statement)]
+        return [decode(raw) for raw in self.conn.execute(statement).all()]
 
     def _one(self, entity: str, id: int, action: str, paths: Sequence[str] | None) -> Row:
         if not _is_id(id) or not self.plan.rights(entity).scopes_for(action):
@@ -630,11 +630,11 @@ class _Window:
 
     def _run(self, conn: sa.Connection, marker: Marker | None, phase: bool | None, limit: int, offset: int, reverse: bool) -> list[Any]:
         if marker is not None:
-            return list(conn.execute(self._statement(marker, phase, limit, offset, reverse)))
+            return list(conn.execute(self._statement(marker, phase, limit, offset, reverse)).all())
         key = (phase, limit, offset, reverse)
         if key not in self._made:
             self._made[key] = self._statement(None, phase, limit, offset, reverse)
-        return list(conn.execute(self._made[key]))
+        return list(conn.execute(self._made[key]).all())        # fetched in one go: one by one costs as much as the statement
 
     def _statement(self, marker: Marker | None, phase: bool | None, limit: int, offset: int, reverse: bool) -> Any:
         order, clauses = self.order, list(self._clauses)

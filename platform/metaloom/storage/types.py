@@ -19,6 +19,9 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 DIGITS_MAX = 18
 
+# Types of PostgreSQL by number: what the driver reads of them is the value already (NULL is None), and lists have hundreds of values.
+_DATE, _TIMESTAMPTZ, _NUMERIC = 1082, 1184, 1700
+
 
 class BigInt(sa.BigInteger):
     """64 bits; INTEGER on SQLite, so that a primary key is the row id."""
@@ -93,6 +96,9 @@ class ExactDecimal(TypeDecorator[Decimal]):
             return None
         return Decimal(value).scaleb(-self.scale) if isinstance(value, int) and dialect.name == "sqlite" else Decimal(value)
 
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
+        return None if coltype == _NUMERIC else super().result_processor(dialect, coltype)
+
     def scaled(self, value: Decimal | int) -> int:
         """``value`` as an integer of the last place; ValueError when it does not fit exactly."""
         if isinstance(value, (bool, float)) or not isinstance(value, (Decimal, int)):
@@ -132,6 +138,13 @@ class UtcDateTime(TypeDecorator[datetime]):
         found = datetime.fromisoformat(value) if isinstance(value, str) else value
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
+        return _in_utc if coltype == _TIMESTAMPTZ else super().result_processor(dialect, coltype)
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    return None if value is None else value.astimezone(UTC)
+
 
 def instant_text(instant: datetime) -> str:
     """How an instant is spelled in SQLite: ``2026-11-21T22:00:00.000000Z``."""
@@ -154,6 +167,9 @@ class IsoDate(TypeDecorator[date]):
 
     def process_result_value(self, value: Any, dialect: sa.Dialect) -> date | None:
         return date.fromisoformat(value) if isinstance(value, str) else value
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Any:
+        return None if coltype == _DATE else super().result_processor(dialect, coltype)
 
 
 class Time(TypeDecorator[time]):
