@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from metaloom.access.plan import Memory
 from metaloom.model import Catalog, Entity, Field, FieldLevel, FieldType, ListView
 from metaloom.model.entity import EXACT_TYPES, FILE_TYPES, LINK_TYPES
-from metaloom.record.encode import choice_of, said_for
+from metaloom.record.encode import choice_of, said_for, words_for
 from metaloom.record.paths import PATHS, Path, UnknownPath, target_of
 from metaloom.web.current import Current, locale, say
 from metaloom.web.frame import icon, record_url
@@ -98,7 +98,18 @@ class Head:
 
 
 def heads(pinned: Current, entity: Entity, paths: Iterable[str], view: ListView | None = None) -> list[Head]:
-    """The columns for ``paths``; a path that no longer resolves falls away."""
+    """The columns for ``paths``; a path that no longer resolves falls away. Kept where the list is the catalog's own."""
+    asked = tuple(paths)
+    if view is not None and pinned.catalog.lists.get(view.address) is not view:
+        return _heads(pinned, entity, asked, view)
+    key = ("heads", entity.address, asked, view and view.address, pinned.catalog.digest, locale())
+    found: list[Head] | None = pinned.plan.memory.get(key)
+    if found is None:
+        found = pinned.plan.memory[key] = _heads(pinned, entity, asked, view)
+    return found
+
+
+def _heads(pinned: Current, entity: Entity, paths: Iterable[str], view: ListView | None) -> list[Head]:
     found = []
     for text in paths:
         path = resolve(pinned, entity, text)
@@ -156,11 +167,90 @@ def cell_for(pinned: Current, path: Path) -> Callable[[Any], Cell]:
     if kept is None:
         kept = pinned.plan.memory["cells"] = Memory(COLUMNS_KEPT)
     begins = path.hops[0].entity if path.hops else path.entity
-    key = (begins, path.text, pinned.catalog.digest, pinned.tenant.name, locale(), pinned.zone, request.script_root)
+    key = (begins, path.text, *drawn_key(pinned))
     found: Callable[[Any], Cell] | None = kept.get(key)
     if found is None:
         found = kept[key] = _made_for(pinned, path)
     return found
+
+
+Drawn = tuple[str, str, str, str]
+
+
+def drawn_for(pinned: Current, path: Path) -> Callable[[FieldLevel | None], Callable[[Any], Drawn]]:
+    """From the level at which rows show the column to what draws its cell: (kind, text, css, HTML) of ``cell_for``'s cell.
+
+    Most cells of a list are words, tags and links that may be read: those are written without making a ``Cell`` first.
+    """
+    make = cell_for(pinned, path)
+
+    def slow(row: Any) -> Drawn:
+        one = make(row)
+        return one.kind, one.text, one.css, one.drawn
+
+    if (path.entity, path.field.name) in WORDS or path.field.type in (FieldType.TAGS, FieldType.COLOUR, FieldType.MULTI_CHOICE, *FILE_TYPES):
+        return lambda level: slow
+    kept = pinned.plan.memory.get("drawers")
+    if kept is None:
+        kept = pinned.plan.memory["drawers"] = Memory(COLUMNS_KEPT)
+    fast = kept.get(make)
+    if fast is None:
+        fast = kept[make] = _fast_for(pinned, path, slow)
+    return lambda level: slow if level is None or level <= FieldLevel.MASKED else fast
+
+
+def _fast_for(pinned: Current, path: Path, slow: Callable[[Any], Drawn]) -> Callable[[Any], Drawn]:
+    """What draws a cell that may be read, in a row that holds it or nothing there."""
+    text, kind = path.text, path.field.type
+    if kind in (FieldType.CHOICE, FieldType.STATE):
+        return _tags_for(text, slow)
+    if kind in LINK_TYPES:
+        return _links_for(pinned, path)
+    say, cut = words_for(pinned.catalog, path.field, locale(), entity=path.entity, zone=pinned.zone), 16 if kind is FieldType.DATETIME else None
+    css = "num" if kind in TABULAR else ""
+    begin = f'<span class="{css}">'
+
+    def fast(row: Any) -> Drawn:
+        value = row.values.get(text)
+        if value is None:
+            return slow(row)
+        words = say(value)[:cut]
+        return "text", words, css, f"{begin}{words if SPECIAL(words) is None else escape(words)}</span>"
+
+    return fast
+
+
+def _links_for(pinned: Current, path: Path) -> Callable[[Any], Drawn]:
+    link, text = _link_for(pinned, path), path.text
+    nothing = Cell("text", "-", "muted ")
+
+    def drawn(row: Any) -> Drawn:
+        value = row.values.get(text)
+        one = (nothing if text in row.values else HIDDEN) if value is None else link(row, value)
+        return one.kind, one.text, one.css, one.drawn
+
+    return drawn
+
+
+def _tags_for(text: str, slow: Callable[[Any], Drawn]) -> Callable[[Any], Drawn]:
+    """Few codes, many rows."""
+    known: dict[Any, Drawn] = Memory(COLUMNS_KEPT)
+
+    def tag(row: Any) -> Drawn:
+        value = row.values.get(text)
+        found = known.get(value)
+        if found is None:
+            found = slow(row)
+            if value is not None:
+                known[value] = found
+        return found
+
+    return tag
+
+
+def drawn_key(pinned: Current) -> tuple[Any, ...]:
+    """What a cell is drawn with besides the row and the person's rights."""
+    return pinned.catalog.digest, pinned.tenant.name, locale(), pinned.zone, request.script_root
 
 
 def _made_for(pinned: Current, path: Path) -> Callable[[Any], Cell]:

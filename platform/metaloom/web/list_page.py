@@ -16,18 +16,19 @@ from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, N
 from metaloom.command.export_records import export_records
 from metaloom.command.long_export import how_many
 from metaloom.model import Action, FieldLevel
+from metaloom.record.encode import choice_of
 from metaloom.storage.budget import TooSlow
 from metaloom.web import i18n
 from metaloom.web.board_page import board_zone
 from metaloom.web.calendar_page import calendar_zone
-from metaloom.web.cells import HINTS, Head, heads
+from metaloom.web.cells import HINTS, Head, heads, resolve
 from metaloom.web.chart import aim_words
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.drawn import drawn, framed, hole, pieces, zone
 from metaloom.web.frame import REFUSED, json_answer, toast
 from metaloom.web.list_chart import chart_zone
 from metaloom.web.list_rows import draw_rows
-from metaloom.web.listing import BOARD, CALENDAR, CHART, TABLE, ListState, read_state, search_fields
+from metaloom.web.listing import BOARD, CALENDAR, CHART, PREFIX, TABLE, ListState, read_state, search_fields
 from metaloom.web.many_page import offered as offered_together
 from metaloom.web.own import own_of
 from metaloom.web.saved_page import default_address, opened_name
@@ -102,8 +103,19 @@ def _around(pinned: Current, state: ListState, bulk: list[Action], together: Any
                   crumbs=[(list_title(pinned, state), "")], aim=_aim_words(pinned, state), **_names(pinned, state), **_toolbar(pinned, state))
 
 
-# What the address of a list may ask for without anything that somebody typed: such pages are drawn once for each person.
+# What the address of a list may ask for without anything that somebody typed: such pages are drawn once for each person. So are those that
+# ask for codes of the list's own choices and states, which are as few as the tabs.
 PLAIN_ARGS = frozenset({"tab", "cursor", "sort", "size", "view"})
+
+
+def _plain(pinned: Current, state: ListState) -> bool:
+    return all(name in PLAIN_ARGS or _coded(pinned, state, name, value) for name, value in state.args.items(multi=True))
+
+
+def _coded(pinned: Current, state: ListState, name: str, value: str) -> bool:
+    """Whether the parameter asks for a choice or state that the metadata knows."""
+    path = resolve(pinned, state.entity, name.removeprefix(PREFIX)) if name.startswith(PREFIX) else None
+    return path is not None and choice_of(pinned.catalog, path.field, value, path.entity) is not None
 
 
 def _answered(pinned: Current, state: ListState, page: Any, problems: list[str], part: bool) -> Any:
@@ -114,11 +126,10 @@ def _answered(pinned: Current, state: ListState, page: Any, problems: list[str],
     bulk, together = _bulk_actions(pinned, state), offered_together(pinned, state.entity)
     rows, cards = draw_rows(pinned, state, page.rows, columns, _row_words(), picks=bool(bulk or together), hints=hints) if page is not None else ("", "")
     prev, following = (page.prev_cursor, page.next_cursor) if page is not None else ("", "")
-    key = (state.view.address, tuple(sorted((k, v) for k, v in state.args.items(multi=True) if k != "cursor")), state.size, state.density, state.columns,
+    key = (state.view.address, tuple((k, v) for k, v in state.args.items(multi=True) if k != "cursor"), state.size, state.density, state.columns,
            tuple(state.widths.items()), state.default, state.modes,
            page.paths if page is not None else (), page is not None and page.narrowed, bool(prev), bool(following))
-    plain = bool(rows) and PLAIN_ARGS.issuperset(state.args)
-    kept: Any = (lambda name, make: drawn(pinned, (name, *key), make)) if plain else (lambda name, make: make())
+    kept: Any = (lambda name, make: drawn(pinned, (name, *key), make)) if rows and _plain(pinned, state) else (lambda name, make: make())
     table = kept("zone", lambda: zone("list/zone.html", **_zone_names(pinned, state, page, columns, problems)))
     filled = table.fill(rows=rows, cards=cards, prev=escape(state.place + state.query(cursor=prev)) if prev else "",
                         next=escape(state.place + state.query(cursor=following)) if following else "")
@@ -169,8 +180,6 @@ def own_columns(pinned: Current, state: ListState) -> list[str] | None:
     """The person's own choice of columns, as far as it is still readable; else the list's."""
     if not state.columns:
         return None
-    from metaloom.web.cells import resolve
-
     kept = []
     for text in state.columns:
         path = resolve(pinned, state.entity, text)
@@ -270,8 +279,6 @@ def show_counts(entity: str, name: str = "main") -> Any:
 def show_totals(entity: str, name: str = "main") -> Any:
     """Sums over the whole filter, as JSON for the foot of the table."""
     from metaloom.record.encode import display
-    from metaloom.web.cells import resolve
-
     pinned = current()
     state = read_state(pinned, entity, name)
     sums = pinned.reader.totals(entity, state.view.totals, **state.asked())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from metaloom.web.cells import GATHER, WORDS, Head, cell_for, escaped, titled
+from metaloom.model import FieldLevel
+from metaloom.web.cells import GATHER, WORDS, Drawn, Head, drawn_for, drawn_key, escaped, titled
 from metaloom.web.current import Current
 from metaloom.web.frame import record_url
 from metaloom.web.listing import ListState
@@ -22,28 +23,28 @@ def draw_rows(pinned: Current, state: ListState, rows: Iterable[Any], columns: S
     for head in columns:
         if (state.entity.address, head.path) in GATHER:
             GATHER[state.entity.address, head.path](pinned, rows)
-    makers = [(at, head.css + ("" if at else " stick-l"), escaped(head.label), cell_for(pinned, head.resolved), hints.get(head.path))
-              for at, head in enumerate(columns)]
+    places = _places(pinned, state, columns, hints)
     words = {name: escaped(word) for name, word in words.items()}
     before, table, cards = escaped(record_url(state.entity.address, "")), [], []
-    plain = (state.entity.address, state.entity.title) not in WORDS
+    plain, editable = (state.entity.address, state.entity.title) not in WORDS, _editable(pinned, state)
+    levels, drawers = None, []
     for row in rows:
+        if row.levels is not levels:      # alike for the rows of one combination of scopes
+            levels, drawers = row.levels, [(place, place.drawer(row.levels.get(place.path))) for place in places]
         title = escaped((row if plain else titled(pinned, state.entity, row)).title)
         href = f"{before}{row.id}" if "read" in row.actions else ""
-        edit = f"{before}{row.id}/edit" if "edit" in row.actions and not row.archived and _editable(pinned, state, row) else ""
+        edit = f"{before}{row.id}/edit" if "edit" in row.actions and not row.archived and editable(row) else ""
         cells, facts, tag = [], [], ""
-        for at, css, label, make, hint in makers:
-            one = make(row)
-            kind, text, shown = one.kind, one.text, one.drawn
-            if at == 0 and href and kind in ("text", "link"):
-                shown = f'<a href="{href}" class="{one.css.replace("muted", "")}">{escaped(text)}</a>'
-            told = row.values.get(hint) if hint else text if kind == "text" and len(text) > LONG else None
-            whole = f' title="{escaped(str(told))}"' if told else ""
-            cells.append(f'<td class="{css}"{whole}>{shown}</td>')
+        for place, draw in drawers:
+            kind, text, css, shown = draw(row)
+            if place.first and href and kind in ("text", "link"):
+                shown = f'<a href="{href}" class="{css.replace("muted", "")}">{escaped(text)}</a>'
+            told = row.values.get(place.hint) if place.hint else text if kind == "text" and len(text) > LONG else None
+            cells.append(f'{place.begin} title="{escaped(str(told))}">{shown}</td>' if told else f"{place.begin}>{shown}</td>")
             if kind == "tag":
                 tag = tag or shown
-            elif 0 < at < CARD_CELLS and text != "-":
-                facts.append(f"<dt>{label}</dt><dd>{shown}</dd>")
+            elif place.fact and text != "-":
+                facts.append(f"{place.fact}{shown}</dd>")
         acts = _acts(href, edit, title, words)
         pick = (f'<td class="c-sel stick-l"><input type="checkbox" name="ids" value="{row.id}:{row.row_version}" data-pick '
                 f'aria-label="{words["select"]} {title}"></td>') if picks else ""
@@ -63,13 +64,38 @@ def _acts(href: str, edit: str, title: str, words: dict[str, str]) -> str:
     return f'<span class="rowacts">{view}{change}{more}</span>'
 
 
-def _editable(pinned: Current, state: ListState, row: Any) -> bool:
-    """As far as the list knows the state; the form asks again."""
+def _places(pinned: Current, state: ListState, columns: Sequence[Head], hints: Mapping[str, str]) -> list[_Place]:
+    """The columns, kept with the person's rights; codes that a page puts into words are asked for anew."""
+    def made() -> list[_Place]:
+        return [_Place(at, head, hints.get(head.path), drawn_for(pinned, head.resolved)) for at, head in enumerate(columns)]
+
+    if any((head.resolved.entity, head.resolved.field.name) in WORDS for head in columns):
+        return made()
+    key = ("places", state.entity.address, tuple((head.path, head.label, head.css) for head in columns), tuple(sorted(hints.items())), *drawn_key(pinned))
+    found: list[_Place] | None = pinned.plan.memory.get(key)
+    if found is None:
+        found = pinned.plan.memory[key] = made()
+    return found
+
+
+class _Place:
+    """A column of the table and its line on a card: all but the row."""
+
+    __slots__ = ("begin", "drawer", "fact", "first", "hint", "path")
+
+    def __init__(self, at: int, head: Head, hint: str | None, drawer: Callable[[FieldLevel | None], Callable[[Any], Drawn]]) -> None:
+        self.path, self.first, self.hint, self.drawer = head.path, at == 0, hint, drawer
+        self.begin = f'<td class="{head.css}{"" if at else " stick-l"}"'
+        self.fact = f"<dt>{escaped(head.label)}</dt><dd>" if 0 < at < CARD_CELLS else ""
+
+
+def _editable(pinned: Current, state: ListState) -> Callable[[Any], bool]:
+    """Whether a row may be changed, as far as the list knows its state; the form asks again."""
     entity = state.entity
     if entity.append_only or (entity.storage == "engine" and own_of(entity.address).change is None):
-        return False
+        return lambda row: False
     lifecycle = pinned.catalog.lifecycles.get(entity.address)
-    if lifecycle is None or lifecycle.field not in row.values:
-        return True
-    found = lifecycle.states.get(row.values[lifecycle.field])
-    return found is None or found.editable
+    if lifecycle is None:
+        return lambda row: True
+    field, fixed = lifecycle.field, frozenset(name for name, found in lifecycle.states.items() if not found.editable)
+    return lambda row: row.values.get(field) not in fixed

@@ -99,7 +99,7 @@ def read_state(pinned: Current, address: str, name: str) -> ListState:
     if view is None:
         raise NotFound
     kept = _preferences(pinned, address, name)
-    args = MultiDict((k, v[:ARG_MAX * 10 if k == "cursor" else ARG_MAX]) for k, v in request.args.items(multi=True))
+    args: MultiDict[str, str] = MultiDict((k, v[:ARG_MAX * 10 if k == "cursor" else ARG_MAX]) for k, v in request.args.items(multi=True))
     aim, filters = _aim(pinned, address, name, args), list(_filters(pinned, entity, args))
     if aim is not None:
         view, behind = narrowed_to(pinned, aim, view)
@@ -140,6 +140,16 @@ def _aim(pinned: Current, address: str, name: str, args: MultiDict[str, str]) ->
 
 def _modes(pinned: Current, entity: Entity, view: ListView) -> tuple[str, ...]:
     """The ways in which this person may look at the list: a board of what may not be read is none."""
+    if pinned.catalog.lists.get(view.address) is not view:
+        return _ways(pinned, entity, view)
+    key = ("ways", view.address, pinned.catalog.digest)
+    found: tuple[str, ...] | None = pinned.plan.memory.get(key)
+    if found is None:
+        found = pinned.plan.memory[key] = _ways(pinned, entity, view)
+    return found
+
+
+def _ways(pinned: Current, entity: Entity, view: ListView) -> tuple[str, ...]:
     board = view.board is not None and pinned.plan.field_level_anywhere(entity.address, view.board.by) >= FieldLevel.READ
     calendar = view.calendar is not None and in_clear(pinned, resolve(pinned, entity, view.calendar.date))
     return (TABLE, *((BOARD,) if board else ()), *((CALENDAR,) if calendar else ()), *((CHART,) if chart_paths(pinned, entity, view) else ()))
