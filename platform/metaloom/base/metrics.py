@@ -14,6 +14,7 @@ import os
 import struct
 import threading
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from metaloom.base.held import is_held
@@ -110,7 +111,12 @@ def _escaped(value: str) -> str:
 
 
 def _key(name: str, labels: Mapping[str, str]) -> str:
-    return json.dumps([name, sorted(labels.items())], ensure_ascii=True)
+    return _written(name, tuple(sorted(labels.items())))
+
+
+@lru_cache(4000)
+def _written(name: str, labels: tuple[tuple[str, str], ...]) -> str:
+    return json.dumps([name, labels], ensure_ascii=True)
 
 
 # ---- one process

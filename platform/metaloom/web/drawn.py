@@ -79,15 +79,17 @@ def zone(template: str, **names: Any) -> Drawn:
 
 def framed(page: tuple[Drawn, ...], here_page: str = "", **values: str) -> Markup:
     """A page of ``pieces`` with everything filled in, inside the frame; ``values`` for its own holes."""
-    own = {**ours(), **values}
+    given = ours()
+    own = {**given, **values}
     title, head, scripts, crumbs, content = (part.fill(**own) for part in page)
     return _shell(current(), here_page).fill(title=title, head=head, scripts=scripts, crumbs=crumbs, content=content, menu=frame.menu_here(current()),
-                                             toasts=frame.toasts_html(), **ours())
+                                             toasts=frame.toasts_html(), **given)
 
 
 def ours() -> dict[str, str]:
     """The values of this request for the holes that every piece has."""
-    return {"csrf": frame.csrf_field(), "token": frame.csrf_token(), "here": escape(frame.here())}
+    token = frame.csrf_token()
+    return {"csrf": frame.csrf_field(token), "token": token, "here": escape(frame.here())}
 
 
 def render_page(template: str, **names: Any) -> Markup:

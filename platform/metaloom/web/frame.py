@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
@@ -37,6 +38,7 @@ NEEDED = {"balances": "platform.ledger_leg"}     # pages of the engine that show
 TOAST_COOKIE = "ml_toast"
 REFUSED = "refused"                    # a kind of sentence: on a record's page it stands on top, elsewhere it is a toast that stays
 DEFAULT_ACCENT = "#206bc4"
+MARKED_MAX = 8                         # menus kept for one person, each with another entry marked
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,16 @@ def menu_html(pinned: Current, here: str) -> Markup:
     if listable is None:
         listable = plan.memory["listable"] = frozenset(e for e in pinned.catalog.entities if plan.may(e, "list"))
     key = (pinned.tenant.name, pinned.catalog.digest, listable, _tool_pages(plan), bool(plan.actor.holds_everywhere(ADMIN)), locale(), request.script_root)
-    page = _MENUS.get(key, lambda: _draw_menu(menu_groups(pinned.catalog, plan)))
+    drawn: dict[str, Markup] = plan.memory.setdefault(("menu", *key), {})
+    found = drawn.get(here)
+    if found is None:
+        if len(drawn) >= MARKED_MAX:
+            drawn.clear()
+        found = drawn[here] = _marked(_MENUS.get(key, lambda: _draw_menu(menu_groups(pinned.catalog, plan))), here)
+    return found
+
+
+def _marked(page: str, here: str) -> Markup:
     mark = f'data-n="{escape(here)}"'
     at = page.find(mark)
     if at < 0:
@@ -327,8 +338,8 @@ def csrf_token() -> str:
     return generate_csrf()
 
 
-def csrf_field() -> Markup:
-    return Markup(f'<input type="hidden" name="csrf_token" value="{generate_csrf()}">')
+def csrf_field(token: str = "") -> Markup:
+    return Markup(f'<input type="hidden" name="csrf_token" value="{token or generate_csrf()}">')
 
 
 # -------------------------------------------------------------------------------------------------------- theme
@@ -408,6 +419,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; frame-src 'self'; object-src 'none'; manifest-src 'self'"
 )
+QUICK = 2        # a list of 70 KB: 0.11 ms and 10.8 KB; at 5 it took 0.37 ms, an eighth of the page, for 9.6 KB
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -443,12 +455,10 @@ def _compressed(answer: Response) -> Response:
         or "gzip" not in request.headers.get("Accept-Encoding", "")
     ):
         return answer
-    import gzip
-
     body = answer.get_data()
     if len(body) < 900:
         return answer
-    answer.set_data(gzip.compress(body, 5))
+    answer.set_data(gzip.compress(body, QUICK))
     answer.headers["Content-Encoding"] = "gzip"
     answer.headers.add("Vary", "Accept-Encoding")
     return answer
