@@ -136,12 +136,19 @@ def json_value(field: Field) -> Callable[[Any], Any]:
     if field.type in EXACT_TYPES:
         return lambda value: format(value, "f") if isinstance(value, Decimal) else value
     if field.type is FieldType.DATETIME:
-        return lambda value: value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+        return _instant
     if field.type in (FieldType.DATE, FieldType.TIME):
         return lambda value: value.isoformat() if isinstance(value, (date, time)) else value
     if field.type in LIST_TYPES:
         return lambda value: list(value) if isinstance(value, tuple) else value
     return _as_it_is
+
+
+def _instant(value: Any) -> Any:
+    """Read from the database an instant is in UTC already."""
+    if not isinstance(value, datetime):
+        return value
+    return (value if value.tzinfo is UTC else value.astimezone(UTC)).isoformat()[:-6] + "Z"
 
 
 def _as_it_is(value: Any) -> Any:
