@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from metaloom.access import AccessPlan, aliased
 from metaloom.access.condition import condition_clause, link_filter_clause
+from metaloom.access.plan import Memory
 from metaloom.base.errors import Invalid, NotAllowed, NotFound, Problem
 from metaloom.base.messages import message
 from metaloom.model import Entity, FieldLevel, FieldType, ListView
@@ -39,6 +40,7 @@ Watch = Callable[["Reader", Sequence[Searched]], None]
 LIMIT_MAX, PAGES_MAX, SORTS_MAX, COUNT_CAP = 200, 400, 4, 10_000
 NO_TOTALS = (FieldType.RATE,)
 SECONDS_TO_SUM = 8.0
+STATEMENTS_KEPT = 50
 
 
 class Reader:
@@ -604,7 +606,7 @@ class _Window:
         self._inner, self._outer, self._clauses, self._selection = inner, outer, clauses, selection
         self.order, self.decode, self.paths, self.narrowed = order, selection.decoder(), paths, narrowed
         self._width, self.searched = len(selection.columns), searched
-        self._made: dict[Any, Any] = {}
+        self._made: dict[Any, Any] = Memory(STATEMENTS_KEPT)
 
     def fetch(self, conn: sa.Connection, marker: Marker | None, limit: int, offset: int) -> list[Any]:
         """Up to ``limit`` raw rows in reading direction (reversed for a backwards marker)."""
@@ -629,12 +631,11 @@ class _Window:
         return tuple(raw[self._width:])
 
     def _run(self, conn: sa.Connection, marker: Marker | None, phase: bool | None, limit: int, offset: int, reverse: bool) -> list[Any]:
-        if marker is not None:
-            return list(conn.execute(self._statement(marker, phase, limit, offset, reverse)).all())
-        key = (phase, limit, offset, reverse)
+        place: dict[str, Any] = {} if marker is None else {f"m{i}": value for i, value in enumerate(marker.values) if value is not None}
+        key = (phase, limit, offset, reverse, marker is not None, tuple(place))     # which values are there decides what the SQL says
         if key not in self._made:
-            self._made[key] = self._statement(None, phase, limit, offset, reverse)
-        return list(conn.execute(self._made[key]).all())        # fetched in one go: one by one costs as much as the statement
+            self._made[key] = self._statement(marker, phase, limit, offset, reverse)
+        return list(conn.execute(self._made[key], place).all())        # fetched in one go: one by one costs as much as the statement
 
     def _statement(self, marker: Marker | None, phase: bool | None, limit: int, offset: int, reverse: bool) -> Any:
         order, clauses = self.order, list(self._clauses)
@@ -642,7 +643,8 @@ class _Window:
         if phase is not None:
             clauses.append(first.is_not(None) if phase else first.is_(None))
         if marker is not None:
-            clauses.append(order.after(marker.values, reverse=reverse, phase=phase))
+            values = [None if value is None else sa.bindparam(f"m{i}", type_=order.keys[i].column.type) for i, value in enumerate(marker.values)]
+            clauses.append(order.after(values, reverse=reverse, phase=phase))
         keys = [key.column.label(f"k{i}") for i, key in enumerate(order.keys)]
         window = (sa.select(*keys).select_from(self._inner.source()).where(*clauses)
                   .order_by(*order.by(reverse=reverse, phase=phase)).limit(limit).offset(offset or None)).subquery("p")
