@@ -286,10 +286,12 @@ def test_every_word_of_a_case_is_known_in_both_languages(guild, visit):
 
 def test_a_record_in_approval_shows_why_it_cannot_be_edited(guild, visit):
     case = guild.start("three", guild.request(name="不能再改"))
-    above = page_of(visit("clerk"), f"/e/guild.request/{guild.case(case)['record_id']}/approval")
+    place = f"/e/guild.request/{guild.case(case)['record_id']}/approval"
+    above = page_of(visit("clerk"), f"{place}?edit=1")
+    assert "editbutton" not in page_of(visit("clerk"), place), "the page has no such button"
     assert 'id="editbutton" hx-swap-oob="true"' in above and "正在进行（当前环节：一级），不能修改" in above
     guild.decide(case, "checker", "return", "补充", to="initiator")
-    assert "editbutton" not in page_of(visit("clerk"), f"/e/guild.request/{guild.case(case)['record_id']}/approval"), "it lies with its initiator"
+    assert "editbutton" not in page_of(visit("clerk"), f"{place}?edit=1"), "it lies with its initiator"
 
 
 def test_a_signed_step_asks_for_the_password_and_the_form_on_paper_says_who_signed(guild, visit):

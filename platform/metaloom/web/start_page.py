@@ -27,7 +27,8 @@ blueprint = Blueprint("start", __name__)
 
 @blueprint.get("/e/<entity>/<int:id>/approval")
 def standing(entity: str, id: str) -> Any:
-    """Above the record: which approval of it runs and for what it waits, or which ones may be started by hand."""
+    """Above the record: which approval of it runs and for what it waits, or which ones may be started by hand. ``edit``: the page has a button
+    for editing, which is locked meanwhile."""
     pinned, key = current(), case_key(id)
     chains = [one for one in pinned.catalog.chains.values() if one.entity == pinned.entity(entity).address]
     pinned.reader.require(entity, key)
@@ -37,7 +38,7 @@ def standing(entity: str, id: str) -> Any:
     running = [(url(f"/case/{row.id}"), labels.get(row["chain"], row["chain"]), row["current_steps"] or "") for row in found.rows]
     startable = () if running else [(record_url(entity, key, f"/approval/{one.name}"), say(one.label)) for one in chains if _may_start(pinned, one)]
     locked = next((message("approval.in_approval", chain=labels.get(row["chain"], row["chain"]), steps=row["current_steps"] or "-").say(locale())
-                   for row in found.rows if row["status"] not in LOOSE), "")
+                   for row in found.rows if row["status"] not in LOOSE and request.args.get("edit")), "")
     return render_template("approval/standing.html", running=running, startable=startable, locked=locked)
 
 
