@@ -100,6 +100,16 @@ def _cells(raw: bytes):
     return [[cell.value for cell in row] for row in openpyxl.load_workbook(io.BytesIO(raw)).active.iter_rows()]
 
 
+def test_a_workbook_shows_dates_and_amounts_whole_and_keeps_its_head_in_sight(world):
+    with world.as_(1, "own") as reader:
+        _, raw = exported(reader, format="xlsx", paths=["code", "starts_on", "created_at", "budget", "margin"])
+    sheet = openpyxl.load_workbook(io.BytesIO(raw)).active
+    assert [cell.number_format for cell in sheet[2]] == ["General", "yyyy-mm-dd", "yyyy-mm-dd hh:mm:ss", "#,##0.00", "General"]
+    widths = [sheet.column_dimensions[letter].width for letter in "ABCD"]
+    assert widths[1] >= 12 and widths[2] >= 20 and widths[3] >= 16, widths
+    assert sheet.freeze_panes == "A2" and sheet.auto_filter.ref.startswith("A1:E")
+
+
 def test_an_empty_export_has_its_header(world):
     with world.as_(1, "own") as reader:
         for format in ("csv", "xlsx"):

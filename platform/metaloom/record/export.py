@@ -13,7 +13,7 @@ from decimal import Decimal
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from rustpy_xlsxwriter import FastExcel
+from rustpy_xlsxwriter import FastExcel, Format
 
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible, Problem
 from metaloom.base.messages import message
@@ -33,6 +33,7 @@ _EXCEL_TEXT_MAX = 32_767
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b-\x1f]")
 _EXCEL_DIGITS_MAX = 15
 FORMATS = ("csv", "xlsx")
+_WIDTHS = {FieldType.DATE: 12, FieldType.DATETIME: 20, FieldType.MONEY: 16, FieldType.INTEGER: 10, FieldType.BOOLEAN: 8}
 TELL_ROWS = 500
 
 
@@ -180,7 +181,8 @@ def _write_xlsx(reader: Reader, columns: Sequence[Path], headers: Sequence[str],
             _write_header_only(made, headers)
         else:
             book = FastExcel(name, columns=list(headers)).format(bold_headers=True, datetime_format="yyyy-mm-dd hh:mm:ss")
-            book.sheet("Sheet1", chain((first,), source)).save()
+            book.freeze(row=1).sheet("Sheet1", chain((first,), source), autofilter=True, column_widths=[*map(_width, columns, headers)],
+                                     column_formats=[*map(_format, columns)]).save()
         made.seek(0)
         while chunk := made.read(1 << 20):
             file.write(chunk)
@@ -189,6 +191,27 @@ def _write_xlsx(reader: Reader, columns: Sequence[Path], headers: Sequence[str],
 
 class _Counted:
     number = 0
+
+
+def _width(path: Path, header: str) -> float:
+    """Wide enough for what such a column holds, in characters: a date or an amount that does not fit is shown as ####."""
+    kind = path.field.type
+    if path.is_link or kind not in _WIDTHS:
+        usual = min(max(path.field.length or 0, 14), 32)
+    else:
+        usual = _WIDTHS[kind]
+    return float(max(usual, 2 + sum(2 if ord(letter) > 255 else 1 for letter in header)))
+
+
+def _format(path: Path) -> Format:
+    kind = path.field.type
+    if kind is FieldType.DATE:
+        return Format().set_num_format("yyyy-mm-dd")
+    if kind is FieldType.DATETIME:
+        return Format().set_num_format("yyyy-mm-dd hh:mm:ss")
+    if kind is FieldType.MONEY:
+        return Format().set_num_format("#,##0.00")
+    return Format()
 
 
 def _write_header_only(made: Any, headers: Sequence[str]) -> None:
