@@ -102,6 +102,7 @@ def test_a_spreadsheet_may_say_choices_by_their_words_and_numbers_as_floats():
     assert load(T.MONEY, 1234.5, "import") == Decimal("1234.50") and load(T.INTEGER, 3.0, "import") == 3
     assert load(T.MONEY, 0.1 + 0.2, "import", scale=17, precision=18) == Decimal("0.30000000000000004")
     assert load(T.DATE, datetime(2026, 1, 2), "import") == date(2026, 1, 2) and load(T.DATE, "2026/01/02", "import") == date(2026, 1, 2)
+    assert all(load(T.DATE, said, "import") == date(2026, 1, 2) for said in ("2026/1/2", "2026-1-2", "2026.1.2", "2026年1月2日", " 2026年01月02 "))
     assert load(T.BOOLEAN, "是", "import") is True and load(T.TEXT, 12.0, "import") == "12"
     for wrong in (float("nan"), float("inf"), 1e300, 1.005, True):
         with pytest.raises(Invalid):

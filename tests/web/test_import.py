@@ -36,6 +36,7 @@ def test_every_problem_names_its_row_and_good_rows_may_come_in(visitor):
     trial = send(person, MIXED)
     rows = re.findall(r'<td class="num">(\d+)</td><td>([^<]*)</td>', trial.text)
     assert ("3", "姓名") in rows and ("4", "手机") in rows and ("4", "等级") in rows
+    assert "“钻石”不是可选项，可填：金牌、普通。" in trial.text
     kept = re.search(r'name="_file" value="(\d+)"', trial.text)[1]
     assert send(person, None, _file=kept, _mode="all").status_code == 200
     assert count(person) == before
@@ -69,10 +70,20 @@ def test_the_template_comes_back_as_an_import(visitor):
     sheet = book.active
     header = [cell.value for cell in sheet[1]]
     assert header[0] == "姓名" and set(header) == {"姓名", "手机", "等级", "可用送货方式", "惯用单价", "所在地区", "返点", "备注"}
+    formats = {cell.value: sheet.column_dimensions[cell.column_letter] for cell in sheet[1]}
+    assert all(_numbers_as_typed(book, formats[name]) for name in ("姓名", "手机", "所在地区")), "no digit is lost, no zero in front"
+    assert not _numbers_as_typed(book, formats["惯用单价"])
+    assert [(str(rule.sqref), rule.formula1) for rule in sheet.data_validations.dataValidation] == [("C2:C5001", '"金牌,普通"')]
+    assert next(cell.comment.text for cell in sheet[1] if cell.value == "可用送货方式").endswith("邮寄、送货上门、自提")
     sheet.append(["诸葛亮"])
     out = io.BytesIO()
     book.save(out)
     assert "可导入 1 行" in send(person, out.getvalue(), "buyers.xlsx").text
+
+
+def _numbers_as_typed(book, column):
+    """Whether the cells of the column are text."""
+    return column.number_format == "@"
 
 
 def test_a_region_is_imported_by_its_words_or_its_code(visitor):

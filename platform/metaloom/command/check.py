@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaloom.base.errors import Problem
 from metaloom.base.messages import message, words
+from metaloom.base.text import Text
 from metaloom.command import rows
 from metaloom.command.evaluate import checked, fails, filter_holds, holds, run
 from metaloom.command.live import Live
@@ -67,8 +68,12 @@ def not_offered(unit: Unit, field: Field, chosen: Any, offered: Any, path: str) 
     """A problem for each chosen code outside ``offered`` (None: all are offered)."""
     codes = chosen if isinstance(chosen, (list, tuple, set, frozenset)) else (chosen,)
     items = unit.catalog.choices[field.choices].items if field.choices in unit.catalog.choices else {}
-    return [Problem(path, message("field.choices_in", choice=items[code].label if code in items else code))
-            for code in codes if offered is not None and code not in offered]
+    wrong = [code for code in codes if offered is not None and code not in offered]
+    left = [item.label for code, item in items.items() if offered and code in offered]
+    if not left:
+        return [Problem(path, message("field.choices_in", choice=items[code].label if code in items else code)) for code in wrong]
+    told = Text("、".join(label.zh for label in left), ", ".join(label.en for label in left))
+    return [Problem(path, message("field.choices_in_but", choice=items[code].label if code in items else code, offered=told)) for code in wrong]
 
 
 def _check_presence(unit: Unit, entity: Entity, field: Field, record: Live, before: Mapping[str, Any] | None, env: Env,

@@ -68,6 +68,7 @@ register({
     "field.link": ("没有找到所选的记录。", "The chosen record was not found."),
     "field.link_archived": ("所选的记录已归档。", "The chosen record is archived."),
     "field.choices_in": ("这里不能选择“{choice}”。", "“{choice}” cannot be chosen here."),
+    "field.choices_in_but": ("这里不能选择“{choice}”，可选：{offered}。", "“{choice}” cannot be chosen here; possible: {offered}."),
     "field.link_filter": ("所选的记录不符合条件。", "The chosen record does not meet the condition."),
     "field.file": ("没有找到附件。", "The attachment was not found."),
     "field.unique": ("已经存在相同的{label}。", "There is already a record with the same {label}."),

@@ -43,6 +43,7 @@ register({
     "record.not_time": ("须为时间，例如 09:30。", "This must be a time such as 09:30."),
     "record.not_boolean": ("须为是或否。", "This must be yes or no."),
     "record.not_choice": ("“{value}”不是可选项。", "“{value}” is not one of the choices."),
+    "record.not_choice_but": ("“{value}”不是可选项，可填：{offered}。", "“{value}” is not one of the choices, which are: {offered}."),
     "record.not_list": ("须为列表。", "This must be a list."),
     "record.not_link": ("须为一条记录的编号。", "This must be the id of a record."),
     "record.link_archived": ("“{title}”（{entity}）已归档，不能再关联。请先恢复它，或改填其他记录。",

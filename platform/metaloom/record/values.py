@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from metaloom.base import identity, regions
 from metaloom.base.messages import Message, message, words
-from metaloom.model import Choices, Field, FieldType
+from metaloom.base.text import Text
+from metaloom.model import Choice, Choices, Field, FieldType
 from metaloom.record.sanitise import sanitise
 
 LENGTHS = {
@@ -33,6 +34,9 @@ JSON_DEPTH_MAX, JSON_TEXT_MAX = 20, 100_000
 _NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?", re.ASCII)
 _INTEGER = re.compile(r"-?[0-9]{1,30}", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+# As people and spreadsheets write a day: 2026/1/31, 2026.1.31, 2026年1月31日.
+_SAID_DATE = re.compile(r"([0-9]{4})(?:([-/.])([0-9]{1,2})\2([0-9]{1,2})|年([0-9]{1,2})月([0-9]{1,2})日?)", re.ASCII)
+CHOICES_TOLD = 20
 _INSTANT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)(Z|[+-][0-9]{2}:?[0-9]{2})?", re.ASCII)
 _TIME = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?", re.ASCII)
@@ -229,7 +233,7 @@ def _date(field: Field, raw: Any, how: Reading) -> date:
     if how.by_label and isinstance(raw, datetime) and raw.time() == time():
         raw = raw.date()
     if isinstance(raw, str):
-        text = raw.replace("/", "-") if how.by_label else raw
+        text = _date_as_said(raw) if how.by_label else raw
         if not _DATE.fullmatch(text):
             raise bad("record.not_date")
         try:
@@ -239,6 +243,11 @@ def _date(field: Field, raw: Any, how: Reading) -> date:
     if not isinstance(raw, date) or isinstance(raw, datetime):
         raise bad("record.not_date")
     return _sane(raw)
+
+
+def _date_as_said(raw: str) -> str:
+    match = _SAID_DATE.fullmatch(raw.strip())
+    return f"{match[1]}-{match[3] or match[5]:0>2}-{match[4] or match[6]:0>2}" if match else raw
 
 
 def _sane(day: date) -> date:
@@ -286,8 +295,20 @@ def _code(field: Field, raw: Any, how: Reading) -> str:
     if how.by_label and code is not None and code not in items:
         code = next((item.code for item in items.values() if code in (item.label.zh, item.label.en)), None)
     if code is None or code not in items or (how.offered_only and items[code].hidden):
-        raise bad("record.not_choice", value=raw[:40] if isinstance(raw, str) else type(raw).__name__)
+        raise _not_choice(raw, items, how)
     return code
+
+
+def _not_choice(raw: Any, items: Mapping[str, Choice], how: Reading) -> BadValue:
+    """What may be entered instead: the words for a person with a workbook, the codes for a program."""
+    value = raw[:40] if isinstance(raw, str) else type(raw).__name__
+    offered = [item for item in items.values() if not item.hidden]
+    if not 0 < len(offered) <= CHOICES_TOLD:
+        return bad("record.not_choice", value=value)
+    told: Text | str = ", ".join(item.code for item in offered)
+    if how.by_label:
+        told = Text("、".join(item.label.zh for item in offered), ", ".join(item.label.en for item in offered))
+    return bad("record.not_choice_but", value=value, offered=told)
 
 
 def _state(field: Field, raw: Any, how: Reading) -> str:

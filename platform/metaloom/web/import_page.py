@@ -41,7 +41,7 @@ def show(entity: str) -> Any:
 def download_template(entity: str) -> Any:
     """The empty sheet to fill in."""
     pinned, definition = _importable(entity)
-    body = sheet.template(_fields(pinned, definition), say, translate(site().templates, locale(), "js.required"))
+    body = sheet.template(_fields(pinned, definition), say, translate(site().templates, locale(), "js.required"), pinned.catalog.choices)
     return send_file(io.BytesIO(body), XLSX, as_attachment=True, download_name=f"{say(definition.label)}.xlsx")
 
 

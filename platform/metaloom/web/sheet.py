@@ -14,8 +14,8 @@ from typing import Any
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message, register
 from metaloom.base.packed import Swollen, measure
-from metaloom.model import Entity, Field, FieldType
-from metaloom.model.entity import FILE_TYPES
+from metaloom.model import Choices, Entity, Field, FieldType
+from metaloom.model.entity import EXACT_TYPES, FILE_TYPES
 from metaloom.record.schema import accepts
 
 register(
@@ -38,6 +38,9 @@ COMMENTS_MAX = 2_000
 UNPACKED_MAX = 120 * 1024 * 1024
 # A reader lays out every cell between the first and the last one that holds anything.
 CELLS_MAX = 4_000_000
+# Longest list of choices that a spreadsheet holds in a cell's rule, and most choices that a note names.
+LIST_MAX, WORDS_MAX = 255, 40
+WRONG = {"bg_color": "#ffc7ce", "font_color": "#9c0006"}
 _SPACES = re.compile(rb"\s\s+")
 # What opens a row or a cell, whatever its prefix is, or an address; with single spaces neither is longer than _TOKEN_MAX.
 _TOKEN = re.compile(rb"[<:](?:(row)|c)(?=[\s/>])|(?i:\br\s{0,2}=\s{0,2}[\"']\s{0,2}([a-z]{0,8})(\d{1,20})\s{0,2}[\"'])")
@@ -66,8 +69,12 @@ def import_fields(entity: Entity, writable: Callable[[str], bool]) -> list[Field
     return sorted(found, key=lambda f: not f.required)
 
 
-def template(fields: Sequence[Field], say: Callable[[Any], str], required: str) -> bytes:
-    """An empty sheet with the labels as its header; required ones are marked by a note."""
+def template(fields: Sequence[Field], say: Callable[[Any], str], required: str, choices: Mapping[str, Choices]) -> bytes:
+    """An empty sheet with the labels as its header; required ones are marked by a note.
+
+    Columns of words are text: a spreadsheet would keep fifteen of the eighteen digits of an ID number, and no zero in front. A choice is picked from
+    a list.
+    """
     import xlsxwriter
 
     out = io.BytesIO()
@@ -79,13 +86,30 @@ def template(fields: Sequence[Field], say: Callable[[Any], str], required: str) 
     )
     for at, one in enumerate(fields):
         sheet.write_string(0, at, say(one.label), bold if one.required else plain)
-        sheet.set_column(at, at, max(12, len(say(one.label)) * 2 + 4))
-        note = "\n".join(part for part in (required if one.required else "", say(one.help) if one.help else "") if part)
+        sheet.set_column(at, at, max(12, len(say(one.label)) * 2 + 4), book.add_format({"num_format": _cell_format(one)}))
+        words = _choice_words(one, say, choices)
+        listed = one.type is FieldType.CHOICE and bool(words) and len(",".join(words)) <= LIST_MAX
+        if listed:
+            sheet.data_validation(1, at, ROWS_MAX, at, {"validate": "list", "source": words})
+        note = "\n".join(part for part in (required if one.required else "", say(one.help) if one.help else "",
+                                           "" if listed or len(words) > WORDS_MAX else "、".join(words)) if part)
         if note:
             sheet.write_comment(0, at, note)
     sheet.freeze_panes(1, 0)
     book.close()
     return out.getvalue()
+
+
+def _cell_format(field: Field) -> str:
+    """How a spreadsheet shall take what is typed into a column."""
+    if field.type in EXACT_TYPES or field.type in (FieldType.INTEGER, FieldType.BOOLEAN):
+        return "General"
+    return {FieldType.DATE: "yyyy-mm-dd", FieldType.DATETIME: "yyyy-mm-dd hh:mm"}.get(field.type, "@")
+
+
+def _choice_words(field: Field, say: Callable[[Any], str], choices: Mapping[str, Choices]) -> list[str]:
+    found = choices.get(field.choices or "") if field.type in (FieldType.CHOICE, FieldType.MULTI_CHOICE) else None
+    return [say(item.label) for item in found.items.values() if not item.hidden] if found else []
 
 
 def read_rows(name: str, body: bytes, most: int = ROWS_MAX) -> list[Line]:
@@ -299,8 +323,11 @@ def marked(rows: Sequence[Line], fields: Sequence[Field], problems: Mapping[int,
     out = io.BytesIO()
     book = xlsxwriter.Workbook(out, {"constant_memory": True, "default_date_format": "yyyy-mm-dd"})
     sheet = book.add_worksheet()
-    head, wrong, plain = (book.add_format(style) for style in (
-        {"bold": True, "bg_color": "#eef2f7", "bottom": 1}, {"bg_color": "#ffc7ce", "font_color": "#9c0006"}, {}))
+    head, wrong = (book.add_format(style) for style in ({"bold": True, "bg_color": "#eef2f7", "bottom": 1}, WRONG))
+    kinds = {one.name: _cell_format(one) for one in fields}
+    kind_at = {at: kinds[name] for name, at in column.items() if name in kinds}
+    plain_as = {kind: book.add_format({"num_format": kind}) for kind in {"General", *kinds.values()}}
+    wrong_as = {kind: book.add_format({"num_format": kind, **WRONG}) for kind in plain_as}
     for at, words in enumerate(header):
         sheet.write_string(top, at, words, head)
         sheet.set_column(at, at, max(12, len(words) * 2 + 4))
@@ -315,7 +342,7 @@ def marked(rows: Sequence[Line], fields: Sequence[Field], problems: Mapping[int,
                 by_column.setdefault(column[name], []).append(words)
         for at in range(max(len(row), len(header))):
             if at != words_at:
-                _write(sheet, place, at, row[at] if at < len(row) else None, wrong if at in by_column else plain)
+                _write(sheet, place, at, row[at] if at < len(row) else None, (wrong_as if at in by_column else plain_as)[kind_at.get(at, "General")])
         for at, found in by_column.items() if commented < COMMENTS_MAX else ():
             commented += 1
             sheet.write_comment(place, at, "\n".join(found), {"x_scale": 2})
