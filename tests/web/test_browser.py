@@ -76,8 +76,15 @@ def test_searching_sorting_and_paging_change_the_table_and_the_address(seen, liv
     log_in(seen, live)
     seen.goto(f"{live}/alpha/e/shop.sale/")
     expect(seen.locator("#count-draft")).to_have_text(re.compile(r"\d+"))
+    number = seen.locator("#listzone tbody td.stick-l a").first
+    newest = number.inner_text()
     seen.click("text=下一页")
     seen.wait_for_url("**cursor=**")
+    expect(number).not_to_have_text(newest)
+    seen.click("text=上一页")
+    expect(number).to_have_text(newest)
+    seen.click("text=下一页")
+    expect(number).not_to_have_text(newest)
     seen.click("th a:has-text('金额')")
     seen.wait_for_url("**sort=total**")
     amounts = [float(t.replace(",", "")) for t in seen.locator("tbody td.num").all_inner_texts()]
@@ -172,7 +179,7 @@ def test_only_the_choices_that_the_linked_record_has_are_offered(seen, live):
     expect(offered).to_have_text(["请选择", "邮寄", "送货上门", "自提"])
     seen.fill("[name=price]", "5")
     seen.click(".actionbar button.primary")
-    expect(seen.locator("#problems")).to_contain_text("这里不能选择“送货上门”。")
+    expect(seen.locator("#problems")).to_contain_text("这里不能选择“送货上门”，可选：邮寄、自提。")
     seen.select_option("select[name=ways]", "post")
     expect(offered).to_have_text(["请选择", "邮寄", "自提"])
     choose_buyer(seen, "张伟")
@@ -513,3 +520,70 @@ def test_a_calendar_is_walked_by_month_and_a_chart_asked_anew_without_a_new_page
     seen.wait_for_url("**by=ordered_on**")
     expect(seen.locator(".chartpick [name=unit]")).to_have_value("month")
     expect(seen.locator("[data-chart] canvas")).to_have_count(1)
+
+
+def test_refreshing_and_the_density_keep_the_search_the_order_and_the_page(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/")
+    rows = seen.locator("#listzone tbody tr")
+    seen.fill("[name='f.order_no']", "00007")
+    seen.press("[name='f.order_no']", "Enter")
+    expect(rows).to_have_count(1)
+    with seen.expect_response(lambda answer: "/e/shop.sale/?" in answer.url):
+        seen.click("[aria-label=刷新]")
+    expect(rows).to_have_count(1)
+    seen.click(".listtools form [title=密度]")
+    seen.wait_for_selector(".panel.dense")
+    expect(rows).to_have_count(1)
+    assert "f.order_no=00007" in seen.url
+    seen.goto(f"{live}/alpha/e/shop.sale/?sort=price")
+    first = seen.locator("#listzone tbody a").first
+    before = first.inner_text()
+    expect(seen.locator("#count-draft")).to_have_text(re.compile(r"\d+"))
+    seen.click("text=下一页")
+    expect(first).not_to_have_text(before)
+    second = first.inner_text()
+    with seen.expect_response(lambda answer: "/e/shop.sale/?" in answer.url):
+        seen.click("[aria-label=刷新]")
+    seen.wait_for_timeout(300)
+    assert first.inner_text() == second
+
+
+def test_the_boxes_to_pick_leave_no_gap_that_a_wide_table_shows_through(seen, live):
+    log_in(seen, live)
+    seen.set_viewport_size({"width": 1000, "height": 700})
+    seen.goto(f"{live}/alpha/e/shop.sale/")
+    gap = seen.locator("#listzone tbody tr").first.evaluate("""r => { r.cells[2].style.minWidth = '1200px'; r.closest('.tablewrap').scrollLeft = 300;
+        return r.cells[1].getBoundingClientRect().left - r.cells[0].getBoundingClientRect().right; }""")
+    assert abs(gap) < 1
+
+
+def test_actions_on_several_records_go_into_a_menu_where_they_do_not_fit(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/")
+    assert seen.locator(".bulkset [data-bulk]").count() == 1 and seen.locator(".bulkfold").is_hidden()
+    seen.locator(".bulkset [data-bulk]").evaluate("b => { for (let i = 0; i < 6; i++) b.after(b.cloneNode(true)); }")
+    seen.set_viewport_size({"width": 1500, "height": 900})
+    expect(seen.locator("#bulkmenu [data-bulk]")).to_have_count(7)
+    assert seen.locator(".listtools").evaluate("e => e.clientHeight") < 70
+    seen.locator("[data-pick]:visible").first.check()
+    seen.click("[data-pop=bulkmenu]")
+    assert seen.locator("#bulkmenu [data-bulk]").first.is_enabled()
+    seen.keyboard.press("Escape")
+    seen.set_viewport_size({"width": 2600, "height": 800})
+    expect(seen.locator(".bulkset [data-bulk]")).to_have_count(7)
+
+
+def test_the_menu_of_exports_closes_and_roles_are_asked_where_a_search_is_shared_with_them(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.buyer/")
+    seen.click("[data-pop=exportmenu]")
+    with seen.expect_download():
+        seen.click("[data-export=csv] button")
+    expect(seen.locator("#exportmenu")).to_be_hidden()
+    seen.click("[data-pop=savedmenu]")
+    seen.click("#savedmenu [hx-get$='/new']")
+    seen.wait_for_selector("#saved-shared")
+    expect(seen.locator("#saved-roles")).to_be_hidden()
+    seen.select_option("#saved-shared", "roles")
+    expect(seen.locator("#saved-roles")).to_be_visible()

@@ -80,6 +80,24 @@
     document.addEventListener("change", function (e) {
       var row = e.target.closest(".manyrow"); if (row && !e.target.matches("[data-many]")) { var box = $("[data-many]", row); if (box) box.checked = true; }
     });
+    // What is drawn anew are the rows that the address names now, not those of the search with which the page was opened.
+    document.addEventListener("htmx:configRequest", function (e) { if (e.target.matches && e.target.matches("[data-refresh]")) e.detail.path = location.pathname + location.search; });
+    // Actions on several records stand side by side where they fit into one line, else, and on a phone, in a menu.
+    function fold() {
+      var set = $(".bulkset"), menu = $("#bulkmenu"), info = $("#selinfo"), end = $(".listtools .toolend"); if (!set || !menu || !end) return;
+      var holder = menu.parentNode, words = info.textContent, first = set.parentNode.firstElementChild;
+      function stand(box, css) { $$(".bulkset [data-bulk], #bulkmenu [data-bulk]").forEach(function (b) { b.className = css; box.appendChild(b); }); }
+      stand(set, "btn"); holder.hidden = true; info.textContent = ml.say("js.selected").replace("{count}", "100"); // room for what a choice of rows will say
+      var several = $$("[data-bulk]", set).length > 1;
+      if (innerWidth <= 900 || several && end.getBoundingClientRect().top >= first.getBoundingClientRect().bottom) { stand(menu, "item"); holder.hidden = false; }
+      info.textContent = words;
+    }
+    var folding = 0; window.addEventListener("resize", function () { cancelAnimationFrame(folding); folding = requestAnimationFrame(fold); });
+    fold(); if (document.fonts && document.fonts.ready) document.fonts.ready.then(fold);
+    // The roles of a kept search are asked only where it is shared with roles.
+    function sharing() { var who = $("#saved-shared"), roles = $("#saved-roles"); if (who && roles) roles.closest(".field").hidden = who.value !== "roles"; }
+    document.addEventListener("change", function (e) { if (e.target.id === "saved-shared") sharing(); });
+    document.addEventListener("htmx:afterSwap", function (e) { if (e.detail.target.id === "dialog") sharing(); });
     // What is kept of a list is its address as it stands now, which the search changes without drawing the page anew.
     // a search keeps order, chart and span as they stand in the address, which the table may have changed since the form was drawn
     document.addEventListener("htmx:configRequest", function (e) {
