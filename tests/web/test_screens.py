@@ -493,3 +493,11 @@ def test_a_link_is_found_by_the_name_that_stands_beside_its_number(visitor):
         items = visitor("li").get(f"/lookup/shop.sale?q={typed}").get_json()["items"]
         assert items and {item["subtitle"] for item in items} == {"王芳"}
     assert visitor("nobody").get("/lookup/shop.sale?q=王芳").status_code in (403, 404)
+
+
+def test_what_an_action_opens_is_opened_wherever_it_was_done(app):
+    from metaloom.web.action_page import _after
+
+    for form in ({}, {"_next": "/alpha/e/shop.sale/"}):
+        with app.test_request_context("/alpha/e/shop.sale/1/do/again", method="POST", data=form):
+            assert _after(None, "shop.sale", 1, "好了", "/alpha/e/shop.sale/2").headers["Location"].endswith("/alpha/e/shop.sale/2")

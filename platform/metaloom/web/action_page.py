@@ -254,7 +254,7 @@ def _refused(pinned: Current, definition: Entity, id: int | None, refused: Metal
 def _after(pinned: Current, entity: str, id: int | None, sentence: str, opened: str = "") -> Any:
     """To the record that the action opens, the page the person came from, or the record; to the list when the record left the
     person's scope."""
-    target = opened or inside(request.form["_next"]) if request.form.get("_next") else _landing(pinned, entity, id)
+    target = opened or (inside(request.form["_next"]) if request.form.get("_next") else _landing(pinned, entity, id))
     if wants_fragment():
         answer = make_response("", 204)
         answer.headers["HX-Redirect"] = target
