@@ -197,7 +197,7 @@ def _width(path: Path, header: str) -> float:
     """Wide enough for what such a column holds, in characters: a date or an amount that does not fit is shown as ####."""
     kind = path.field.type
     if path.is_link or kind not in _WIDTHS:
-        usual = min(max(path.field.length or 0, 14), 32)
+        usual = min(max(path.field.length or 0, 20), 32)
     else:
         usual = _WIDTHS[kind]
     return float(max(usual, 2 + sum(2 if ord(letter) > 255 else 1 for letter in header)))
