@@ -587,3 +587,13 @@ def test_the_menu_of_exports_closes_and_roles_are_asked_where_a_search_is_shared
     expect(seen.locator("#saved-roles")).to_be_hidden()
     seen.select_option("#saved-shared", "roles")
     expect(seen.locator("#saved-roles")).to_be_visible()
+
+
+def test_a_file_is_picked_in_the_words_of_the_page_and_named(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.buyer/import")
+    expect(seen.locator(".filepick")).to_have_text("选择文件未选择文件")
+    with seen.expect_file_chooser() as asked:
+        seen.click(".filepick .btn")
+    asked.value.set_files({"name": "买家.csv", "mimeType": "text/csv", "buffer": "姓名\n孙权\n".encode()})
+    expect(seen.locator(".filepick .nm")).to_have_text("买家.csv")
