@@ -66,6 +66,12 @@ class AccessPlan:
         self.env = env
         self._rights: dict[str, EntityRights] = {}
         self.memory = Memory(200)
+        self._kept: dict[str, Memory] = {}
+
+    def kept(self, name: str, limit: int) -> Memory:
+        """A memory of its own: what fills quickly does not make the rest forgotten."""
+        found = self._kept.get(name)
+        return found if found is not None else self._kept.setdefault(name, Memory(limit))
 
     @property
     def catalog(self) -> Catalog:

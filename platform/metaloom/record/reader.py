@@ -633,9 +633,10 @@ class _Window:
     def _run(self, conn: sa.Connection, marker: Marker | None, phase: bool | None, limit: int, offset: int, reverse: bool) -> list[Any]:
         place: dict[str, Any] = {} if marker is None else {f"m{i}": value for i, value in enumerate(marker.values) if value is not None}
         key = (phase, limit, offset, reverse, marker is not None, tuple(place))     # which values are there decides what the SQL says
-        if key not in self._made:
-            self._made[key] = self._statement(marker, phase, limit, offset, reverse)
-        return list(conn.execute(self._made[key], place).all())        # fetched in one go: one by one costs as much as the statement
+        statement = self._made.get(key)
+        if statement is None:               # another thread may have it forget everything at any moment
+            statement = self._made[key] = self._statement(marker, phase, limit, offset, reverse)
+        return list(conn.execute(statement, place).all())        # fetched in one go: one by one costs as much as the statement
 
     def _statement(self, marker: Marker | None, phase: bool | None, limit: int, offset: int, reverse: bool) -> Any:
         order, clauses = self.order, list(self._clauses)

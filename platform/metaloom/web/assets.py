@@ -18,6 +18,7 @@ from metaloom.base.errors import NotFound
 TEXT_KINDS = frozenset({".css", ".js", ".svg", ".json"})
 # Lines of a script or style of ours that hold only a comment: they are for who reads the file, and stay as empty lines, so that line numbers hold.
 _COMMENTS = {"js": re.compile(rb"^[ \t]*//.*$", re.MULTILINE), "css": re.compile(rb"^[ \t]*/\*.*\*/[ \t]*$", re.MULTILINE)}
+_AROUND = re.compile(rb"[ \t]*([{};])[ \t]*")   # in a style; strings of ours hold none of these
 HIDDEN_FOLDERS = frozenset({"build"})
 LOOK_SECONDS = 1.0     # a page names fifty files; each is looked at on disk once a second at most
 
@@ -70,6 +71,7 @@ def _load(path: Path, stamp: int) -> Asset:
     body = path.read_bytes()
     if path.suffix == f".{path.parent.name}" and path.parent.name in _COMMENTS:
         body = _COMMENTS[path.parent.name].sub(b"", body)
+        body = _AROUND.sub(rb"\1", body) if path.suffix == ".css" else body
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     packed = gzip.compress(body, 9, mtime=0) if path.suffix in TEXT_KINDS and len(body) > 600 else None
     return Asset(body, packed, kind, hashlib.sha256(body).hexdigest(), stamp)

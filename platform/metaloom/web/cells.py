@@ -102,10 +102,10 @@ def heads(pinned: Current, entity: Entity, paths: Iterable[str], view: ListView 
     asked = tuple(paths)
     if view is not None and pinned.catalog.lists.get(view.address) is not view:
         return _heads(pinned, entity, asked, view)
-    key = ("heads", entity.address, asked, view and view.address, pinned.catalog.digest, locale())
-    found: list[Head] | None = pinned.plan.memory.get(key)
+    key, kept = (entity.address, asked, view and view.address, pinned.catalog.digest, locale()), pinned.plan.kept("heads", COLUMNS_KEPT)
+    found: list[Head] | None = kept.get(key)
     if found is None:
-        found = pinned.plan.memory[key] = _heads(pinned, entity, asked, view)
+        found = kept[key] = _heads(pinned, entity, asked, view)
     return found
 
 
@@ -163,9 +163,7 @@ def cell_for(pinned: Current, path: Path) -> Callable[[Any], Cell]:
     them and every publication. Codes that a page puts into words are asked for anew."""
     if (path.entity, path.field.name) in WORDS:
         return _made_for(pinned, path)
-    kept = pinned.plan.memory.get("cells")
-    if kept is None:
-        kept = pinned.plan.memory["cells"] = Memory(COLUMNS_KEPT)
+    kept = pinned.plan.kept("cells", COLUMNS_KEPT)
     begins = path.hops[0].entity if path.hops else path.entity
     key = (begins, path.text, *drawn_key(pinned))
     found: Callable[[Any], Cell] | None = kept.get(key)
@@ -190,9 +188,7 @@ def drawn_for(pinned: Current, path: Path) -> Callable[[FieldLevel | None], Call
 
     if (path.entity, path.field.name) in WORDS or path.field.type in (FieldType.TAGS, FieldType.COLOUR, FieldType.MULTI_CHOICE, *FILE_TYPES):
         return lambda level: slow
-    kept = pinned.plan.memory.get("drawers")
-    if kept is None:
-        kept = pinned.plan.memory["drawers"] = Memory(COLUMNS_KEPT)
+    kept = pinned.plan.kept("drawers", COLUMNS_KEPT)
     fast = kept.get(make)
     if fast is None:
         fast = kept[make] = _fast_for(pinned, path, slow)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from metaloom.model import FieldLevel
-from metaloom.web.cells import GATHER, WORDS, Drawn, Head, drawn_for, drawn_key, escaped, titled
+from metaloom.web.cells import COLUMNS_KEPT, GATHER, WORDS, Drawn, Head, drawn_for, drawn_key, escaped, titled
 from metaloom.web.current import Current
 from metaloom.web.frame import record_url
 from metaloom.web.listing import ListState
@@ -71,10 +71,11 @@ def _places(pinned: Current, state: ListState, columns: Sequence[Head], hints: M
 
     if any((head.resolved.entity, head.resolved.field.name) in WORDS for head in columns):
         return made()
-    key = ("places", state.entity.address, tuple((head.path, head.label, head.css) for head in columns), tuple(sorted(hints.items())), *drawn_key(pinned))
-    found: list[_Place] | None = pinned.plan.memory.get(key)
+    key = (state.entity.address, tuple((head.path, head.label, head.css) for head in columns), tuple(sorted(hints.items())), *drawn_key(pinned))
+    kept = pinned.plan.kept("places", COLUMNS_KEPT)
+    found: list[_Place] | None = kept.get(key)
     if found is None:
-        found = pinned.plan.memory[key] = made()
+        found = kept[key] = made()
     return found
 
 

@@ -18,7 +18,7 @@ from metaloom.model import Entity, Field, FieldLevel, FieldType, ListView
 from metaloom.model.entity import EXACT_TYPES, FILE_TYPES, LINK_TYPES
 from metaloom.record.filters import Filter, masked_operators, operators
 from metaloom.record.paths import Path, implicit_fields, target_of
-from metaloom.web.cells import CODES, path_label, resolve
+from metaloom.web.cells import CODES, COLUMNS_KEPT, path_label, resolve
 from metaloom.web.current import Current, say
 from metaloom.web.frame import list_url
 
@@ -142,10 +142,10 @@ def _modes(pinned: Current, entity: Entity, view: ListView) -> tuple[str, ...]:
     """The ways in which this person may look at the list: a board of what may not be read is none."""
     if pinned.catalog.lists.get(view.address) is not view:
         return _ways(pinned, entity, view)
-    key = ("ways", view.address, pinned.catalog.digest)
-    found: tuple[str, ...] | None = pinned.plan.memory.get(key)
+    key, kept = (view.address, pinned.catalog.digest), pinned.plan.kept("ways", COLUMNS_KEPT)
+    found: tuple[str, ...] | None = kept.get(key)
     if found is None:
-        found = pinned.plan.memory[key] = _ways(pinned, entity, view)
+        found = kept[key] = _ways(pinned, entity, view)
     return found
 
 
