@@ -453,6 +453,21 @@ def test_hostile_forms_are_refused_without_breaking(tenancy, visitor):
     print(f"{asked} hostile forms")
 
 
+def test_nobody_types_the_places_that_a_page_leaves_for_its_token(tenancy, visitor):
+    """Pages are kept as text with marks for what each request fills in; a name that holds such characters is a name."""
+    from metaloom.web import drawn
+
+    person = visitor("li")
+    marks = "\ue000token\ue001 \ue000csrf\ue001 \ue002\ue002\ue002"
+    assert drawn.BETWEEN not in marks and not drawn.HOLE.search(marks)
+    saved = person.post("/e/shop.buyer/new", {"name": f"张{marks}"})
+    assert saved.status_code in (302, 303)
+    path = "/e/shop.buyer/" + re.search(r"/e/shop\.buyer/(\d+)", saved.headers["Location"])[1]
+    for page in (path, path + "/edit", "/e/shop.buyer/", "/e/shop.buyer/?q=张"):
+        answer = person.get(page)
+        assert answer.status_code == 200 and answer.text.count(marks) >= 1, page
+
+
 def test_an_unexpected_error_shows_a_request_id_and_nothing_else(app, visitor, monkeypatch, caplog):
     from metaloom.record import Reader
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -14,8 +15,9 @@ from markupsafe import Markup, escape
 from metaloom.web import frame
 from metaloom.web.current import Current, current, locale
 
-# Characters for private use: they never stand in the words of metadata; what somebody typed with them loses them.
-BEGIN, END, BETWEEN = "\ue000", "\ue001", "\ue002"
+# Marks that nobody can type: they are of this process, and none leaves it, because every hole is filled.
+_MARK = secrets.token_hex(8)
+BEGIN, END, BETWEEN = f"\ue000{_MARK}", f"{_MARK}\ue001", f"\ue002{_MARK}"
 HOLE = re.compile(f"{BEGIN}([a-z_]+){END}")
 KEPT = 24
 
