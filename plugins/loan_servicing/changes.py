@@ -55,6 +55,8 @@ def propose_change(work: Work, loan: Values | None, input: Values) -> Values:
     assert loan is not None
     kind = input["kind"]
     _not_chained(work, kind)
+    work.require(loan["status"] != "settled" or kind == "refund",
+                 ("贷款已结清，只能申请退还溢缴款。", "The loan is settled; only its overpayment can be refunded."))
     given = {name: input[name] for name in FIELDS[kind]}
     missing = [name for name in _NEEDED.get(kind, ()) if not given[name] and not (kind == "provision" and given[name] == 0)]
     work.require(not missing, ("请填写该类变更所需的内容。", "Fill in what this kind of change needs."))

@@ -25,7 +25,7 @@ def loans(both_lenders: Lender) -> dict[str, int]:
     """Loans of E01 paid out on 2025-01-15; then it is the first of June."""
     shop = both_lenders
     product = shop.product(prepay_fee_rate=D("0.01"))
-    names = ("waive", "fee", "rate", "extend", "accelerate", "refund", "write off", "prepay", "late", "in order", "pause", "told")
+    names = ("waive", "fee", "rate", "extend", "accelerate", "refund", "write off", "prepay", "late", "in order", "pause", "told", "overpaid")
     made = {name: shop.loan(product) for name in names}
     shop.day(ON)
     return made
@@ -194,6 +194,25 @@ def test_an_overpayment_is_refunded_once(shop: Lender, loans: dict[str, int]) ->
     shop.do("fincheck", "loan_change", made, "reverse_change", {}, "退款失败")
     shop.do("fincheck", "repayment", receipt["id"], "reverse", {}, "支票被退")
     assert shop.row("loan", loan)["suspense"] == 0
+    books_agree(shop)
+
+
+def test_what_was_paid_too_much_with_the_last_bill_goes_back_after_the_loan_is_settled(shop: Lender, loans: dict[str, int]) -> None:
+    """The customer's money: a settled loan takes no other change, and none at all once it is refunded."""
+    loan = loans["overpaid"]
+    on_time(shop, loan, 4)
+    change(shop, loan, "accelerate")
+    owed = sum(bill[name] - bill[f"paid_{name}"] for bill in state(shop, loan)["bills"] for name in ("principal", "interest"))
+    shop.repay(loan, owed + D("50.00"))
+    assert (shop.row("loan", loan)["status"], shop.row("loan", loan)["suspense"]) == ("settled", D("50.00"))
+    with pytest.raises(NotPossible, match="only its overpayment"):
+        propose(shop, loan, "waive", component="interest", amount=D("1.00"))
+    with pytest.raises(NotPossible, match="50.00"):
+        propose(shop, loan, "refund", amount=D("50.01"))
+    change(shop, loan, "refund", amount=D("50.00"))
+    assert (shop.row("loan", loan)["status"], shop.row("loan", loan)["suspense"]) == ("settled", 0)
+    with pytest.raises(NotPossible, match="nothing was overpaid"):
+        propose(shop, loan, "refund", amount=D("1.00"))
     books_agree(shop)
 
 
