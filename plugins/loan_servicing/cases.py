@@ -187,8 +187,10 @@ def _lapse(work: Work, loan: int) -> None:
         if not work.withdraw(CHANGE, asked["id"], LAPSED):    # a case takes its application along
             work.transition(CHANGE, asked["id"], "withdraw")
         work.change(CHANGE, asked["id"], {"opinion": LAPSED})
-    for graded in work.find(GRADE, {"loan": loan, "status": ["checking", "reviewing", "signing", "returned"]}, lock=True):
+    for graded in work.find(GRADE, {"loan": loan, "status": ["draft", "checking", "reviewing", "signing", "returned"]}, lock=True):
         work.withdraw(GRADE, graded["id"], LAPSED)
+        if work.get(GRADE, graded["id"])["status"] != "withdrawn":    # a draft, or what became one by the text its case began under
+            work.transition(GRADE, graded["id"], "lapse")
 
 
 def _asset_unsold(work: Work, case: Case) -> None:

@@ -26,7 +26,8 @@ WAITING = {"decide": Text("待您审批：", "Waiting for your decision: "), "de
            "admin": Text("需要管理员处理：", "Needs the administrator: ")}
 COPIED, URGED, LATE = Text("抄送给您：", "Copied to you: "), Text("催办：", "Please hurry: "), Text("已超时，请尽快处理：", "Overdue: ")
 ENDED = {"approved": Text("审批通过：", "Approved: "), "rejected": Text("审批不通过：", "Rejected: "),
-         "withdrawn": Text("审批已自动撤回：", "Withdrawn by the system: "), "terminated": Text("审批被终止：", "Ended by an administrator: ")}
+         "withdrawn": Text("审批已撤回：", "Withdrawn: "), "terminated": Text("审批被终止：", "Ended by an administrator: ")}
+LAPSED = Text("审批已自动撤回：", "Withdrawn by the system: ")
 
 
 def tell(case: Case, before: CaseState, events: Sequence[Event], new: Mapping[int, int]) -> None:
@@ -50,7 +51,8 @@ def _tellings(case: Case, before: CaseState, events: Sequence[Event], ids: dict[
             to = data.get("to") or ()
             yield _said(case, to if isinstance(to, (list, tuple)) else [to], "approval.late", LATE, _link(case, ids, data["task"]))
         elif event.kind == "finished" and data["result"] in ENDED and case.state.initiator not in (actor, 0):
-            yield _said(case, [case.state.initiator], "approval.result", ENDED[data["result"]], f"/case/{case.id}")
+            by_itself = data["result"] == "withdrawn" and not data.get("by")
+            yield _said(case, [case.state.initiator], "approval.result", LAPSED if by_itself else ENDED[data["result"]], f"/case/{case.id}")
 
 
 def _arrived(task: Task, was: Task | None) -> bool:

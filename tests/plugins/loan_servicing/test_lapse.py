@@ -16,6 +16,7 @@ from tests.plugins.loan_servicing.books import books_agree
 from tests.plugins.loan_servicing.days import end_day, tick
 from tests.plugins.loan_servicing.test_changes import change, propose
 from tests.plugins.loan_servicing.test_decided import quoted
+from tests.plugins.loan_servicing.test_invariants import changed
 
 WHY = "贷款已另行结清，自动撤回。"
 
@@ -52,9 +53,10 @@ def withdrawn(shop: Lender, entity: str, record: int) -> None:
     case = case_of(shop, entity, record)
     said = last_word(shop, case["id"])
     assert (case["status"], said["result"], said["why"], said["by"]) == ("withdrawn", "withdrawn", WHY, 0)
-    for who in ("check", "review", "approve"):
-        with pytest.raises((MetaloomError, LookupError, AssertionError)):
-            shop.decide(who, entity, record)
+    task = shop.tenant.revision().tables.engine.approval_task
+    with shop.tenant.read() as conn:
+        left = conn.execute(sa.select(task.c.status).where(task.c.case_id == case["id"])).scalars().all()
+    assert left and "open" not in left
 
 
 def test_what_is_being_decided_is_withdrawn_with_the_loan_and_a_reversal_revives_nothing(both_lenders: Lender) -> None:
@@ -126,6 +128,26 @@ def test_an_overpayment_that_settles_the_loan_in_the_night_withdraws_too(both_le
     end_day(shop, 60)
     assert shop.row("loan", loan)["status"] == "settled"
     withdrawn(shop, "risk_classification", graded)
+
+
+def test_a_draft_of_a_change_of_class_ends_with_its_loan(both_lenders: Lender) -> None:
+    """Nobody could hand it in, or delete it."""
+    shop, loan = both_lenders, both_lenders.loan()
+    made = shop.create("officer", "risk_classification", {"loan": loan, "proposed_class": "attention", "basis": ["ability"],
+                                                          "reason": "借款人停业两个月，已无稳定收入来源"})
+    change(shop, loan, "transfer", amount=D("80000.00"))
+    assert shop.row("risk_classification", made)["status"] == "withdrawn"
+
+
+def test_a_change_of_class_whose_object_went_is_withdrawn_and_not_handed_in_again(both_lenders: Lender) -> None:
+    shop, loan = both_lenders, both_lenders.loan()
+    made = classified(shop, loan)
+    with changed(shop, shop.tenant.revision().tables.of("lending.loan"), loan, {"risk_class": "attention"}):
+        shop.move("officer", "risk_classification", made, "withdraw")
+        assert shop.row("risk_classification", made)["status"] == "draft"
+        with pytest.raises(MetaloomError, match="has this class already"):
+            shop.do("officer", "risk_classification", made, "submit")
+    shop.do("officer", "risk_classification", made, "submit")
 
 
 @pytest.mark.parametrize("turn", range(3))
