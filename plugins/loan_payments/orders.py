@@ -24,6 +24,8 @@ QUERY_AFTER = (10, 30, 60, 300, 1800)
 """Seconds before the next question (domain specification §7.1); the last one repeats hourly."""
 HOURLY = 3600
 NOT_FOUND_BEFORE_RESEND = 3
+SILENCE = timedelta(days=1)
+"""A debit that has no result for so long is shown to people; again after as long, where they left it as it was."""
 UNDECIDED = ("sending", "unknown")
 
 
@@ -235,6 +237,7 @@ def differ(work: Work, order: Values, kind: str, word: Word, note: str = "") -> 
 def _ask_again(work: Work, order: Values, word: Word) -> None:
     """Never sent again because an answer stayed away: only after the channel said three times that it has no such order, and then under
     the same reference (F21)."""
+    _show_silence(work, order, word)
     if word.outcome == "unknown" and order["status"] == "sending":
         work.transition(ORDER, order["id"], "lose")
     not_found = order["not_found_count"] + (word.code == "not_found")
@@ -245,6 +248,22 @@ def _ask_again(work: Work, order: Values, word: Word) -> None:
     work.change(ORDER, order["id"], {"not_found_count": not_found})
     place = order["queries"]
     _send_query(work, order, after=QUERY_AFTER[place] if place < len(QUERY_AFTER) else HOURLY)
+
+
+def _show_silence(work: Work, order: Values, word: Word) -> None:
+    """A debit that never gets a result keeps its loan from being debited, settled or prepaid: people find out what became of it, and end it."""
+    if order["biz_type"] != "collect" or work.now - order["sent_at"] < SILENCE:
+        return
+    last = work.find(DIFFERENCE, {"order": order["id"], "kind": "state"}, order=("-id",), limit=1)
+    if not last or work.now - last[0]["created_at"] >= SILENCE:
+        differ(work, order, "state", word)
+
+
+def end_by_hand(work: Work, order: Values, note: str) -> None:
+    """Two people settled with the channel what became of a debit without a result: it ends as failed, and nothing waits for it any longer. Its
+    line waits for a person. Should the channel report its success after all, that is booked like any late success."""
+    if order["biz_type"] == "collect" and order["status"] in UNDECIDED:
+        _fail(work, order, Word("failed", text=note))
 
 
 # -- what it means -------------------------------------------------------------------------------------------------------
@@ -317,6 +336,8 @@ def about(work: Work, order: Values) -> dict[str, object]:
 
 
 def _item_paid(work: Work, order: Values) -> None:
+    if work.get(ITEM, order["debit_item"])["status"] == "skipped":    # failed, left out by a person, and successful after all: the order tells
+        return
     work.transition(ITEM, order["debit_item"], "pay")
     work.change(ITEM, order["debit_item"], {"fail_code": None, "fail_text": None, "next_on": None})
     item = work.get(ITEM, order["debit_item"])

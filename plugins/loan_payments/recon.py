@@ -11,7 +11,7 @@ from typing import Any
 
 from metaloom.plugin.command import Values, Work
 
-from .orders import DIFFERENCE, LOAN, ORDER, REFUND, UNDECIDED, Word, parts, take_back, told
+from .orders import DIFFERENCE, LOAN, ORDER, REFUND, UNDECIDED, Word, end_by_hand, parts, take_back, told
 
 RUN, LINE, CHANNEL, RECEIPT = "lending.recon_run", "lending.recon_line", "lending.payment_channel", "lending.bank_receipt"
 ZERO = Decimal("0.00")
@@ -291,6 +291,10 @@ def confirm(work: Work, difference: Values | None, input: Values) -> None:
         _debit_to_claim(work, difference)
     elif difference["treatment"] == "suspense":
         _to_claim(work, difference)
+    elif difference["treatment"] == "by_hand" and difference["kind"] in ("amount", "state") and difference["order"]:
+        order = work.lock(ORDER, difference["order"])
+        if not _adoptable(work, difference):      # the channel's word, where it can be taken, is better than ours
+            end_by_hand(work, order, str(difference["note"]))
     work.change(DIFFERENCE, difference["id"], {"confirmed_by": work.actor.user_id})
     work.transition(DIFFERENCE, difference["id"], "confirm")
     if difference["recon"]:

@@ -76,9 +76,9 @@ def open_debit(work: Work, loan: Values) -> str | None:
 def _no_open_debit(work: Work, loan: Values) -> None:
     """What closes the loan, or repays principal before its time, counts on what is owed; a debit that is under way may change that (§4.4)."""
     number = open_debit(work, loan)
-    work.require(number is None, (f"该贷款的代扣 {number} 尚无结果，可能仍会扣款；有结果后才能登记贷款结清或提前部分还本。",
+    work.require(number is None, (f"该贷款的代扣 {number} 尚无结果，可能仍会扣款；有结果后才能登记贷款结清或提前部分还本（长期无结果的见对账差异）。",
                                   f"The debit {number} of this loan has no result yet and may still take money; a settlement or a prepayment is "
-                                  "booked once it has one."))
+                                  "booked once it has one; where none comes, see the payment differences."))
 
 
 def by_its_way(entry: Entry, source: str) -> Entry:

@@ -107,6 +107,75 @@ def test_another_loans_debit_stands_in_nobodys_way(shop: Lender) -> None:
     desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
 
 
+def handle(shop: Lender, difference: Any, treatment: str = "by_hand") -> None:
+    shop.do("finance", "payment_difference", difference["id"], "propose", {"treatment": treatment, "note": "渠道只扣了 500 元，已原路退回"})
+    shop.do("fincheck", "payment_difference", difference["id"], "confirm")
+
+
+@pytest.mark.parametrize("word", ["another amount", "silence"])
+def test_a_debit_that_never_gets_a_result_is_ended_by_two_people_and_blocks_no_longer(shop: Lender, word: str) -> None:
+    loan, order = debited(shop)
+    if word == "silence":
+        desk.said(shop, order["id"], outcome="unknown")
+        assert not shop.rows("payment_difference", order_id=order["id"]), "it may still come"
+        desk.rest(shop)
+        shop.day(shop.stage.today + timedelta(days=2))
+        for _ in range(2):
+            desk.said(shop, order["id"], outcome="unknown")
+    else:
+        desk.said(shop, order["id"], outcome="succeeded", gateway_no="G-500", amount=D("500.00"))
+    desk.rest(shop)
+    (shown,) = shop.rows("payment_difference", order_id=order["id"])
+    assert (shown["kind"], shown["status"]) == ("state" if word == "silence" else "amount", "open")
+    total = quoted(shop, loan)["total"]
+    shop.agree(shop.ask_settle(loan))
+    refused(order, lambda: shop.repay(loan, total, kind="settle"))
+    legs = len(shop.rows("platform.ledger_leg"))
+    shop.do("finance", "payment_difference", shown["id"], "propose", {"treatment": "by_hand", "note": "已与渠道核实"})
+    refused(order, lambda: shop.repay(loan, total, kind="settle"))
+    assert shop.row("payment_order", order["id"])["status"] == "unknown", "a proposal does nothing"
+    handle(shop, shown)
+    ended, item = shop.row("payment_order", order["id"]), shop.row("debit_item", order["debit_item_id"])
+    assert (ended["status"], ended["fail_text"], item["status"]) == ("failed", "渠道只扣了 500 元，已原路退回", "asking")
+    assert len(shop.rows("platform.ledger_leg")) == legs and quoted(shop, loan)["open_debit"] is None
+    shop.repay(loan, total, kind="settle")
+    assert shop.row("loan", loan)["status"] == "settled"
+    shop.do("finance", "debit_item", item["id"], "leave_out", reason="贷款已结清")
+    desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
+    late = [row["kind"] for row in shop.rows("payment_difference", order_id=order["id"]) if row["status"] == "open"]
+    assert (shop.row("payment_order", order["id"])["status"], late) == ("succeeded", ["unallocated"]), "money that came is never lost"
+    assert shop.row("debit_item", item["id"])["status"] == "skipped"
+    books_agree(shop)
+
+
+def test_what_people_leave_as_it_is_ends_no_debit_and_is_shown_again(shop: Lender) -> None:
+    loan, order = debited(shop)
+    desk.said(shop, order["id"], outcome="succeeded", amount=D("500.00"))
+    handle(shop, shop.rows("payment_difference", order_id=order["id"])[0], "none")
+    shop.agree(shop.ask_settle(loan, shop.stage.today + timedelta(days=9)))
+    refused(order, lambda: shop.repay(loan, quoted(shop, loan)["total"], kind="settle"))
+    shop.do("finance", "payment_order", order["id"], "query_result")
+    desk.said(shop, order["id"], outcome="succeeded", amount=D("500.00"))
+    desk.rest(shop)
+    again = shop.rows("payment_difference", order_id=order["id"])[-1]
+    assert (again["kind"], again["status"]) == ("amount", "open")
+    handle(shop, again)
+    shop.repay(loan, quoted(shop, loan)["total"], kind="settle")
+    assert shop.row("loan", loan)["status"] == "settled"
+
+
+def test_a_payout_without_a_result_is_never_ended_by_hand(shop: Lender) -> None:
+    """It would be paid out a second time."""
+    _, account, limit = shop.limit(amount=D(20000))
+    shop.do("finance", "drawdown", shop.to_pay(shop.drawdown(limit, account, amount=D(20000))), "payout")
+    order = shop.rows("payment_order", biz_type="payout")[-1]
+    desk.said(shop, order["id"], outcome="succeeded", amount=D("20000.01"))
+    handle(shop, shop.rows("payment_difference", order_id=order["id"])[0])
+    assert shop.row("payment_order", order["id"])["status"] == "unknown"
+    shop.settle_outside()
+    assert shop.row("payment_order", order["id"])["status"] == "succeeded"
+
+
 # -- the other way round -------------------------------------------------------------------------------------------------
 
 
