@@ -15,6 +15,9 @@ CHANGE, RECEIPT = "lending.loan_change", "lending.bank_receipt"
 LOANS_MAX, FOUND_MAX = 2_000, 10_000
 OPEN = ("waiting", "sending", "retrying", "asking")
 ZERO = Decimal("0.00")
+CLAIMED = ("提前还款的款项已认领，待复核入账", "the money for a settlement or prepayment is claimed and waits to be booked")
+SETTLES = ("已约定当日提前结清，请待结清款到账", "the loan is to be settled today, as was agreed")
+UNBOOKED = ("已有扣款成功但未入账", "a debit of it succeeded and is not booked yet")
 
 
 def prepare(work: Work, batch: Values | None, input: Values) -> Values:
@@ -43,7 +46,7 @@ def prepare(work: Work, batch: Values | None, input: Values) -> Values:
         capped = min(amount, agreement["amount_max"]) if agreement["amount_max"] is not None else amount
         line = {"batch": batch["id"], "loan": loan_id, "customer": loan["customer"], "agreement": agreement["id"], "amount": capped}
         if loan_id in awaited:
-            spared.append({**line, "fail_text": awaited[loan_id]})
+            spared.append({**line, "fail_text": awaited[loan_id][0]})
         else:
             items.append(line)
     work.require(items, ("没有可扣款的贷款：没有到期欠款，客户没有有效的代扣协议，或贷款正待提前结清、提前还本的款项。",
@@ -67,16 +70,16 @@ def _open_items(work: Work, loans: Sequence[int]) -> list[Values]:
     return [row for ids in parts(loans) for row in work.find(ITEM, {"loan": ids, "status": list(OPEN)})]
 
 
-def _awaited(work: Work, loans: Sequence[int], batch: Values) -> dict[int, str]:
+def _awaited(work: Work, loans: Sequence[int], batch: Values) -> dict[int, tuple[str, str]]:
     """Why money that was agreed to is expected for a loan today: it is the day of its early settlement, or the money is claimed for it and waits
     to be booked. A debit now would take it twice (domain specification §4.4)."""
-    today, found = work.business_date(batch["company"]), dict[int, str]()
+    today, found = work.business_date(batch["company"]), dict[int, tuple[str, str]]()
     for ids in parts(sorted(set(loans))):
         agreed = work.find(CHANGE, {"loan": ids, "kind": ["settle", "prepay"], "status": "agreed"})
         standing = [row for row in agreed if row["valid_until"] >= today]
         claimed = {row["loan"] for row in work.find(RECEIPT, {"loan": [row["loan"] for row in standing], "status": "claimed"})} if standing else set()
-        found |= {row["loan"]: "提前还款的款项已认领，待复核入账" for row in standing if row["loan"] in claimed}
-        found |= {row["loan"]: "已约定当日提前结清，请待结清款到账" for row in standing if row["kind"] == "settle" and row["valid_until"] == today}
+        found |= {row["loan"]: CLAIMED for row in standing if row["loan"] in claimed}
+        found |= {row["loan"]: SETTLES for row in standing if row["kind"] == "settle" and row["valid_until"] == today}
     return found
 
 
@@ -101,19 +104,21 @@ def start(work: Work, batch: Values | None, input: Values) -> Values:
 
 
 def debit_again(work: Work, item: Values | None, input: Values) -> None:
-    """Another try, with an order and reference of its own: the last one failed for good, and what is owed now is the most that is taken."""
+    """Another try, with an order and reference of its own: the last one failed for good, and what is owed now is the most that is taken. What
+    only stands in its way for now refuses it, and the line waits on; what ends it leaves the line out."""
     assert item is not None
     batch = work.get(BATCH, item["batch"])
     work.require(batch["status"] == "running", ("批次不在扣款中。", "The batch is not running."))
+    loan = work.lock(LOAN, item["loan"])
+    wait = None if _not_any_more(work, item, loan, batch) else _not_yet(work, loan, batch)
+    if wait is not None:
+        work.refuse(f"暂不能重新扣款：{wait[0]}。", f"It cannot be debited again now: {wait[1]}.")
     _debit(work, item, batch)
 
 
 def _debit(work: Work, item: Values, batch: Values) -> None:
     loan, agreement = work.lock(LOAN, item["loan"]), work.get(AGREEMENT, item["agreement"])
-    until = max(batch["due_until"], work.business_date(batch["company"]))
-    rows = work.find(INSTALMENT, {"loan": item["loan"]})
-    owed = sum((row["unpaid"] for row in rows if row["due_date"] <= until and row["status"] not in ("paid", "cancelled")), ZERO) - loan["suspense"]
-    why = _not_now(work, agreement, loan, owed, item, batch)
+    why = _not_any_more(work, item, loan, batch) or (_not_yet(work, loan, batch) or ("",))[0]
     if why:
         work.change(ITEM, item["id"], {"fail_text": why, "next_on": None})
         work.transition(ITEM, item["id"], "skip")
@@ -127,15 +132,19 @@ def _debit(work: Work, item: Values, batch: Values) -> None:
         "default_gateway": agreement["gateway"]})
 
 
-def _not_now(work: Work, agreement: Values, loan: Values, owed: Decimal, item: Values, batch: Values) -> str:
-    """Why the debit is not sent after all; empty when it is."""
-    if agreement["status"] != "active":
+def _not_any_more(work: Work, item: Values, loan: Values, batch: Values) -> str:
+    """Why the debit is never sent again as it is; empty when it may be."""
+    if work.get(AGREEMENT, item["agreement"])["status"] != "active":
         return "协议已停扣"
-    if unbooked(work, [loan["id"]]):
-        return "已有扣款成功但未入账"
-    if loan["status"] == "settled" or owed < item["amount"]:
-        return "欠款已减少，请重新生成批次"
-    return _awaited(work, [loan["id"]], batch).get(loan["id"], "")
+    until = max(batch["due_until"], work.business_date(batch["company"]))
+    rows = work.find(INSTALMENT, {"loan": loan["id"]})
+    owed = sum((row["unpaid"] for row in rows if row["due_date"] <= until and row["status"] not in ("paid", "cancelled")), ZERO) - loan["suspense"]
+    return "欠款已减少，请重新生成批次" if loan["status"] == "settled" or owed < item["amount"] else ""
+
+
+def _not_yet(work: Work, loan: Values, batch: Values) -> tuple[str, str] | None:
+    """Why the debit is not sent now, though it may be later; None when it may."""
+    return UNBOOKED if unbooked(work, [loan["id"]]) else _awaited(work, [loan["id"]], batch).get(loan["id"])
 
 
 def leave_out(work: Work, item: Values | None, input: Values) -> None:

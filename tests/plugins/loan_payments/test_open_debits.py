@@ -176,6 +176,42 @@ def test_a_payout_without_a_result_is_never_ended_by_hand(shop: Lender) -> None:
     assert shop.row("payment_order", order["id"])["status"] == "succeeded"
 
 
+@pytest.mark.parametrize("why", ["settles today", "claimed"])
+def test_another_try_is_refused_for_as_long_as_money_that_was_agreed_to_is_awaited(shop: Lender, why: str) -> None:
+    loan, order = debited(shop)
+    desk.said(shop, order["id"], outcome="failed", code="NO_RULE")
+    item = order["debit_item_id"]
+    today, came = shop.stage.today, 0
+    shop.agree(shop.ask_settle(loan, today + timedelta(days=0 if why == "settles today" else 9)))
+    if why == "claimed":
+        came = line(shop, f"LA{order['id']}", amount=D("100.00"))
+        shop.do("officer", "bank_receipt", came, "claim", {"loan": loan})
+    with pytest.raises(NotPossible) as no:
+        shop.do("finance", "debit_item", item, "debit_again")
+    for tongue, words in (("zh", "当日提前结清" if why == "settles today" else "已认领"), ("en", "settled today" if why == "settles today" else "is claimed")):
+        assert words in no.value.message.say(tongue)
+    assert shop.row("debit_item", item)["status"] == "asking" and len(shop.rows("payment_order", loan_id=loan, biz_type="collect")) == 1
+    if why == "claimed":
+        shop.do("finance", "bank_receipt", came, "unclaim", reason="认错")
+    else:
+        shop.day(today + timedelta(days=1))
+    shop.do("finance", "debit_item", item, "debit_again")
+    second = shop.rows("payment_order", loan_id=loan, biz_type="collect")[-1]
+    assert (shop.row("debit_item", item)["status"], second["id"] != order["id"]) == ("sending", True)
+    desk.said(shop, second["id"], outcome="succeeded", amount=second["amount"])
+    assert shop.row("debit_item", item)["status"] == "paid"
+
+
+def test_another_try_of_what_is_not_owed_any_more_is_left_out_with_the_reason(shop: Lender) -> None:
+    loan, order = debited(shop)
+    desk.said(shop, order["id"], outcome="failed", code="NO_RULE")
+    shop.repay(loan, "100.00")
+    shop.do("finance", "debit_item", order["debit_item_id"], "debit_again")
+    left = shop.row("debit_item", order["debit_item_id"])
+    assert (left["status"], left["fail_text"]) == ("skipped", "欠款已减少，请重新生成批次")
+    shop.settle(loan, quoted(shop, loan)["total"])
+
+
 # -- the other way round -------------------------------------------------------------------------------------------------
 
 
