@@ -92,7 +92,7 @@ def post(work: Work, receipt: Values | None, input: Values) -> Values:
         work.transition(RECEIPT, receipt["id"], "post")
         return {"repayment": None, "surplus": None}
     source = "transfer" if receipt["through"] == "bank" else "debit"
-    booked = work.run("loan_servicing.repay", receipt["loan"], {
+    booked = work.run("loan_servicing.repay" if input["kind"] == "due" else "loan_servicing.repay_claimed", receipt["loan"], {
         "kind": input["kind"], "amount": receipt["amount"], "value_date": receipt["value_date"], "source": source,
         "bank_serial_no": _serial(work, receipt)})
     work.change(RECEIPT, receipt["id"], {"repayment": booked["repayment"], "posted_by": work.actor.user_id})

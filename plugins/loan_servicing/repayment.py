@@ -25,13 +25,31 @@ _NOT_AGREED = {
     "settle": ("提前结清须先申请并审批通过：请客户经理或客服在贷款页面“申请提前结清”；到期欠款请按欠款归还登记。",
                "An early settlement is applied for on the loan's page, by the officer or customer service, and agreed to first; book what is due as such."),
 }
-__all__ = ["ALLOCATION", "BY_CHANNEL", "REPAYMENT", "open_debit", "owed_now", "prepayment", "repay", "said", "settle_quote", "settles_early", "to_settle"]
+__all__ = ["ALLOCATION", "BY_CHANNEL", "REPAYMENT", "open_debit", "owed_now", "prepayment", "repay", "repay_claimed", "said", "settle_quote", "settles_early",
+           "to_settle"]
 
 
 def repay(work: Work, loan: Values | None, input: Values) -> Values:
     """Books a receipt on its value date: kind ``due`` pays the bills up to the current one, ``settle`` closes the loan, ``prepay`` repays
     principal before its time. What comes before its time takes the word of a chain. Receipts that lie after it are spread anew."""
     assert loan is not None
+    return _receive(work, loan, input, input["value_date"])
+
+
+def repay_claimed(work: Work, loan: Values | None, input: Values) -> Values:
+    """Settles or prepays with a claimed line of the bank. It could not be booked while a debit had no result; where that debit took money on a
+    later day, it is valued on that day and pays the interest to it. The agreement is held to the day on which the money came."""
+    assert loan is not None
+    case, came = open_case(work, loan), input["value_date"]
+    later = [txn for txn in case.txns if txn.on > came and txn.kind != "provision"]
+    debits = all(txn.seq in case.repayments and work.get(REPAYMENT, case.repayments[txn.seq])["source"] == "debit" for txn in later)
+    on = max((txn.on for txn in later), default=came) if debits else came
+    booked = _receive(work, loan, {**input, "value_date": on}, came)
+    return {name: booked[name] for name in ("repayment", "surplus")}
+
+
+def _receive(work: Work, loan: Values, input: Values, came: date) -> Values:
+    """Books a receipt. ``came``: the day of the money, to which an agreement is held; ``value_date`` may lie after it."""
     if loan["status"] == "written_off":
         loan = provide_first(work, loan)
     case, on = open_case(work, loan), input["value_date"]
@@ -40,7 +58,7 @@ def repay(work: Work, loan: Values | None, input: Values) -> Values:
     if input["kind"] != "due":
         _no_open_debit(work, loan)
     before, stands = catch_up(work, case)
-    agreed = _agreed(work, case, input["kind"], on) if _takes_agreement(work, case, input["kind"], on) else None
+    agreed = _agreed(work, case, input["kind"], came) if _takes_agreement(work, case, input["kind"], on) else None
     txn = _txn(work, case, input, agreed)
     after = case.on(case.today, [*case.txns, txn])
     receipt = after.receipts[txn.seq]
@@ -125,13 +143,15 @@ def _txn(work: Work, case: Case, input: Values, agreed: Values | None) -> Txn:
         if case.loan["status"] != "written_off":
             settles_early(work, case, on)
         asked = to_settle(case.on(on), on)
-        work.require(amount >= asked, (f"结清应付 {said(asked)} 元，金额不足。", f"Settling takes {said(asked)}; the amount is too small."))
+        work.require(amount >= asked, (f"按 {on} 结清应付 {said(asked)} 元，金额不足。",
+                                        f"Settling on {on} takes {said(asked)}; the amount is too small."))
         return plain
     assert agreed is not None
     txn, asked = prepayment(work, case, plain, cents(agreed["amount"]), agreed["plan_change"])
     principal = said(txn.given["principal"])
-    work.require(amount >= asked, (f"提前归还本金 {principal} 元应付 {said(asked)} 元（含已到期欠款、截至当日利息与手续费），金额不足。",
-                                   f"Prepaying {principal} takes {said(asked)} with what is due, interest to the day and the fee; the amount is too small."))
+    work.require(amount >= asked, (f"按 {on} 提前归还本金 {principal} 元应付 {said(asked)} 元（含已到期欠款、截至当日利息与手续费），金额不足。",
+                                   f"Prepaying {principal} on {on} takes {said(asked)} with what is due, interest to the day and the fee; "
+                                   "the amount is too small."))
     return txn
 
 

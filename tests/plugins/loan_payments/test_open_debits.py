@@ -212,6 +212,58 @@ def test_another_try_of_what_is_not_owed_any_more_is_left_out_with_the_reason(sh
     shop.settle(loan, quoted(shop, loan)["total"])
 
 
+def test_money_that_came_on_the_agreed_day_settles_though_a_debit_took_money_the_day_after(shop: Lender) -> None:
+    loan, order = debited(shop)
+    total, agreed = quoted(shop, loan)["total"], shop.ask_settle(loan)
+    shop.agree(agreed)
+    came = line(shop, f"LD{order['id']}", amount=total)
+    shop.do("officer", "bank_receipt", came, "claim", {"loan": loan})
+    refused(order, lambda: shop.do("fincheck", "bank_receipt", came, "post", {"kind": "settle"}))
+    shop.day(shop.stage.today + timedelta(days=1))
+    desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
+    left = quoted(shop, loan)["total"]
+    assert total - order["amount"] < left < total, "with a day's interest on what the debit left"
+    for time in ("first", "again"):
+        shop.do("fincheck", "bank_receipt", came, "post", {"kind": "settle"})
+        settled = shop.row("repayment", shop.row("bank_receipt", came)["repayment_id"])
+        assert (settled["kind"], settled["value_date"], settled["surplus"]) == ("settle", shop.stage.today, total - left)
+        assert (shop.row("loan", loan)["status"], shop.row("loan_change", agreed)["status"]) == ("settled", "used")
+        books_agree(shop)
+        if time == "first":
+            shop.do("finance", "bank_receipt", came, "unclaim", reason="认错")
+            assert (shop.row("loan", loan)["status"], shop.row("loan_change", agreed)["status"]) == ("normal", "agreed")
+            shop.do("officer", "bank_receipt", came, "claim", {"loan": loan})
+
+
+def test_claimed_money_that_does_not_suffice_or_came_too_late_pays_what_is_due_and_the_rest_is_settled_anew(shop: Lender) -> None:
+    loan, order = debited(shop)
+    agreed = shop.ask_settle(loan)
+    shop.agree(agreed)
+    came = line(shop, f"LE{order['id']}", amount=D("5000.00"))
+    shop.do("officer", "bank_receipt", came, "claim", {"loan": loan})
+    shop.day(shop.stage.today + timedelta(days=1))
+    desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
+    late = line(shop, f"LF{order['id']}", amount=D("20000.00"))
+    shop.do("officer", "bank_receipt", late, "claim", {"loan": loan})
+
+    def no(claimed: int, *words: str) -> None:
+        with pytest.raises(NotPossible) as said:
+            shop.do("fincheck", "bank_receipt", claimed, "post", {"kind": "settle"})
+        for tongue, words_said in zip(("zh", "en"), words, strict=True):
+            assert words_said in said.value.message.say(tongue)
+
+    no(came, f"按 {shop.stage.today} 结清应付", f"Settling on {shop.stage.today} takes")
+    no(late, "批准的有效期至", "agreed to until")
+    shop.do("finance", "bank_receipt", late, "unclaim", reason="认错")
+    shop.repay(loan, "10.00")
+    no(came, "不能早于该贷款最近一笔交易", "before the loan's last transaction")
+    shop.do("fincheck", "bank_receipt", came, "post", {"kind": "due"})
+    shop.do("officer", "loan_change", agreed, "cancel", {}, "有效期已过")
+    shop.settle(loan, quoted(shop, loan)["total"])
+    assert shop.row("loan", loan)["status"] == "settled"
+    books_agree(shop)
+
+
 # -- the other way round -------------------------------------------------------------------------------------------------
 
 
