@@ -94,9 +94,11 @@ class Found:
 def day_end(chunk: Chunk) -> Outcome:
     """Brings every loan of the chunk to its day."""
     found, until = Found(), chunk.day.toordinal()
-    first = chunk.least("accrued_through")
-    if first is not None and first < until:
-        done = _short_way(chunk, max(first, until - LAGS_TOO_LONG), until, found)
+    done = _short_way(chunk, until - 1, until, found)
+    first = chunk.least("accrued_through") if len(done) < len(chunk.ids) else None
+    if first is not None and first < until - 1:
+        done |= _short_way(chunk, max(first, until - LAGS_TOO_LONG), until, found)
+    if done or (first is not None and first < until):
         left = [loan for loan in chunk.ids if loan not in done]
         through = chunk.read(left, ("accrued_through",))
         lagging = [loan for loan, since in zip(through["id"], through["accrued_through"], strict=True) if since is not None and since < until]

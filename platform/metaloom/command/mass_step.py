@@ -37,7 +37,7 @@ from metaloom.storage import CutOff, Tenant, after_commit, bell, outbox
 log = logging.getLogger(__name__)
 
 PART_KIND = "job.part"
-ROWS_OF_A_PART = {"postgresql": 10_000, "sqlite": 200}
+ROWS_OF_A_PART = {"postgresql": 20_000, "sqlite": 200}
 HELPERS = 7
 """So many more workers are asked to come along; a worker that finds no part left goes home."""
 LOOK_AGAIN_SECONDS = 1.0

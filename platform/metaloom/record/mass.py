@@ -292,12 +292,14 @@ def settle(conn: sa.Connection, how: Settling, reckoner: Reckoner, said: Reckone
     adding = [_adding(how, how.entities(address), fields, place) for address, fields in asked.add.items()]
     table, changed = _changing(how, asked.change)
     version = {"row_version": table.c.row_version + 1}
-    told = sa.select(lines.each, sa.func.count(), *(sa.cast(sa.func.sum(one), sa.BigInteger) for one in asked.sums.values())
-                     ).group_by(lines.each).order_by(lines.each)
+    one_number = len(reckoner.numbers) == 1
+    each = sa.func.min(lines.each, type_=sa.BigInteger()) if one_number else lines.each
+    told = sa.select(each, sa.func.count(), *(sa.cast(sa.func.sum(one), sa.BigInteger) for one in asked.sums.values()))
+    told = told.having(sa.func.count() > 0) if one_number else told.group_by(lines.each).order_by(lines.each)
     if dialect == "postgresql":
         changing = table.update().where(table.c.id == lines.id, table.c.id.between(*reckoner.bounds), lines.each == last).values({**changed, **version})
         writing = (*(into.insert().from_select(list(names), rows).cte(f"added{n}") for n, (into, names, rows) in enumerate(adding)), changing.cte("changed"))
-        asking = told.add_columns(sa.func.array_agg(lines.id, type_=sa.ARRAY(sa.BigInteger)), _digest(lines)).add_cte(*writing)
+        asking = told.add_columns(sa.func.array_agg(lines.id, type_=sa.ARRAY(sa.BigInteger)), _digest(lines, ordered=one_number)).add_cte(*writing)
         with joined_as_sets(conn, dialect):
             found = conn.execute(asking).all()
         ids, digest = next((row[-2] for row in found if row[0] == last), []), " ".join(row[-1] for row in found)
@@ -329,9 +331,10 @@ def joined_as_sets(conn: sa.Connection, dialect: str) -> Iterator[None]:
         conn.exec_driver_sql("SET LOCAL enable_nestloop TO DEFAULT; SET LOCAL jit TO DEFAULT")
 
 
-def _digest(lines: ReckonedLines) -> Any:
-    line, by_id = sa.literal_column("CAST(lines AS text)", sa.Text), aggregate_order_by(sa.literal_column("';'"), lines.id)
-    told = sa.func.convert_to(sa.func.string_agg(line, by_id), sa.literal_column("'UTF8'"))
+def _digest(lines: ReckonedLines, *, ordered: bool) -> Any:
+    """``ordered``: the lines come one after another as they were reckoned, that is by id; grouped, they have to be put in order again."""
+    line, between = sa.literal_column("CAST(lines AS text)", sa.Text), sa.literal_column("';'")
+    told = sa.func.convert_to(sa.func.string_agg(line, between if ordered else aggregate_order_by(between, lines.id)), sa.literal_column("'UTF8'"))
     return sa.func.encode(sa.func.sha256(told), sa.literal_column("'hex'"))
 
 
@@ -342,7 +345,9 @@ def _adding(how: Settling, entity: Entity, fields: Mapping[str, Any], lines: Any
     places = [(*column(how.revision, entity, name), value) for name, value in fields.items()]
     values = [*(_as_kept(value, table.c[name], "", how.revision.dialect) for name, value in fixed.items()),
               *(_as_kept(value, place, kind, how.revision.dialect) for place, kind, value in places)]
-    return table, (*fixed, *(place.name for place, *_ in places)), sa.select(*values).select_from(lines).order_by(lines.c.c0, lines.c.c1)
+    rows = sa.select(*values).select_from(lines)
+    ordered = rows if how.revision.dialect == "postgresql" else rows.order_by(lines.c.c0, lines.c.c1)    # there the lines are kept, in their order
+    return table, (*fixed, *(place.name for place, *_ in places)), ordered
 
 
 def _changing(how: Settling, fields: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:

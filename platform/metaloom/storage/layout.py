@@ -189,8 +189,9 @@ def _indexes(
 
 
 def _sorted_or_stated(catalog: Catalog, entity: Entity) -> Iterator[str]:
-    """States, human keys, the date of creation, and what the entity's lists are sorted by."""
-    yield "created_at"
+    """States, human keys, the date of creation, and what the entity's lists are sorted by. The rows of a journal rise by id as they rise in time."""
+    if entity.bulk != "journal":
+        yield "created_at"
     for field in entity.fields.values():
         if field.type in (FieldType.STATE, FieldType.AUTO_NUMBER):
             yield field.name
