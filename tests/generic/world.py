@@ -283,7 +283,7 @@ class _Seeder:
 
     def _alert(self, name: str, owner: str, turn: int) -> Any:
         """What the engine writes into an alert: the address of a rule of the packs, and words in both languages."""
-        rules = sorted(self.catalog.warning_rules)
+        rules = sorted(name for name, rule in self.catalog.warning_rules.items() if rule.entity not in ORGANISATION)    # whose rows are nobody's own
         rule = self.catalog.warning_rules[rules[(list(PEOPLE).index(owner) * 2 + turn) % len(rules)]]
         if name == "rule":
             return rule.address

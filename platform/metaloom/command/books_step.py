@@ -9,9 +9,9 @@ from typing import Any
 
 from metaloom import ledger
 from metaloom.base.errors import NotPossible
-from metaloom.base.messages import message, register
+from metaloom.base.messages import Message, message, register
 from metaloom.command import evaluate, rows
-from metaloom.command.close_month import PERIOD, close_in, undone
+from metaloom.command.close_month import PERIOD, close_in, keep_month, undone
 from metaloom.command.environment import COMPANY, business_date
 from metaloom.command.findings import SHOWN, DoesNotHold, Finding, finding
 from metaloom.command.going import Going, unit_of
@@ -80,8 +80,8 @@ def _trial_balance(going: Going, conn: Any) -> Iterator[Finding]:
 
 def close_months(going: Going, unit: Unit, step: JobStep, people: Sequence[int]) -> None:
     """Closes every month that is over and done where the company wants it so, and says once what keeps one open; else offers the next one to whoever
-    may close it, once, on the first day on which it is done. A run that held something back does neither: what belongs into the month may still be
-    missing."""
+    may close it, once, on the first day on which it is done, and the company keeps it as its month to close. A run that held something back does
+    neither: what belongs into the month may still be missing."""
     run = going.run
     if run.failed:
         return
@@ -90,25 +90,40 @@ def close_months(going: Going, unit: Unit, step: JobStep, people: Sequence[int])
         today, entity = business_date(unit, company["id"]), unit.entity(COMPANY)
         automatic = bool(step.where) and evaluate.value(unit, entity, step.where, Live(unit, entity, company), unit.env(company["id"]))
         while (month := ledger.next_to_close(unit.conn, unit.tables, company["id"])) is not None and month.last < today:
-            if automatic is not True or (found := undone(unit, company["id"], month)):
-                _tell(unit, company, month, people, found if automatic is True else None)
+            if automatic is not True:
+                _offer(unit, company, month, people)
+                break
+            if found := undone(unit, company["id"], month):
+                _waits(unit, company, month, people, found)
                 break
             close_in(unit, str(month), company["id"])
 
 
-def _tell(unit: Unit, company: Any, month: ledger.Month, people: Sequence[int], found: Sequence[Finding] | None) -> None:
-    """Once for each month: that it can be closed (``found`` None: it is looked here whether it is done), and once what keeps it open, also when it
-    could have been closed before. The link tells the two apart."""
-    link = f"/e/{PERIOD}/new?month={month}&company={company['id']}" + ("#waits" if found else "")
-    about = {"entity": COMPANY, "record_id": company["id"]}
-    if rows.find(unit, MESSAGE, {**about, "kind": PERIOD, "link": link}, limit=1):
+def _offer(unit: Unit, company: Any, month: ledger.Month, people: Sequence[int]) -> None:
+    """That the month can be closed, where it is done. What was offered is not looked at again: the closing looks."""
+    if company["month_to_close"] == str(month) or undone(unit, company["id"], month):
         return
-    named = {"company": company["name"], "month": str(month)}
-    if found:
-        number = f"{SHOWN}+" if len(found) > SHOWN else len(found)
-        notify(unit, people, kind=PERIOD, subject=message("ledger.waits", **named, number=number, first=found[0][2]), link=link, **about)
-    elif not undone(unit, company["id"], month):
-        notify(unit, people, kind=PERIOD, subject=message("ledger.offered", **named), link=link, **about)
+    keep_month(unit, company["id"], str(month))
+    _tell(unit, company, message("ledger.offered", company=company["name"], month=str(month)), people, _form(company, month))
+
+
+def _waits(unit: Unit, company: Any, month: ledger.Month, people: Sequence[int], found: Sequence[Finding]) -> None:
+    """What keeps a month open that closes by itself, also when it could have been closed before. The link tells it from an offer."""
+    keep_month(unit, company["id"], None)
+    number = f"{SHOWN}+" if len(found) > SHOWN else len(found)
+    _tell(unit, company, message("ledger.waits", company=company["name"], month=str(month), number=number, first=found[0][2]), people,
+          f"{_form(company, month)}#waits")
+
+
+def _form(company: Any, month: ledger.Month) -> str:
+    return f"/e/{PERIOD}/new?month={month}&company={company['id']}"
+
+
+def _tell(unit: Unit, company: Any, said: Message, people: Sequence[int], link: str) -> None:
+    """Once for each month and link."""
+    about = {"entity": COMPANY, "record_id": company["id"]}
+    if not rows.find(unit, MESSAGE, {**about, "kind": PERIOD, "link": link}, limit=1):
+        notify(unit, people, kind=PERIOD, subject=said, link=link, **about)
 
 
 __all__ = ["TRIAL_BALANCE", "close_months", "hold"]

@@ -46,7 +46,7 @@ def close_in(unit: Unit, text: str, company_id: int | None) -> Saved:
     """The same inside a running unit."""
     permit(unit, PERIOD, "create")
     month = _read(text)
-    company = rows.fetch(unit, COMPANY, company_id) if company_id is not None else None
+    company = rows.fetch(unit, COMPANY, company_id, lock=True) if company_id is not None else None    # before the books, as everybody does
     if company_id is None or company is None:
         raise Invalid([Problem("company", message("field.link"))])
     ledger.lock_books(unit.conn, company_id)
@@ -62,7 +62,16 @@ def close_in(unit: Unit, text: str, company_id: int | None) -> Saved:
     for entry in done.carried:
         unit.log(unit.entity(ENTRY), entry, None, {"event": "close_month", "booking_date": month.last})
     unit.log(unit.entity(PERIOD), period, None, {name: value for name, value in values.items() if value is not None})
+    keep_month(unit, company_id, None)
     return Saved(PERIOD, period, 1, str(month), message("ledger.month_closed", month=str(month), entries=done.entries))
+
+
+def keep_month(unit: Unit, company_id: int, month: str | None) -> None:
+    """Keeps with the company which month of it can be closed; None once it is."""
+    entity, before = unit.entity(COMPANY), rows.fetch(unit, COMPANY, company_id, lock=True)
+    if before is not None and before["month_to_close"] != month:
+        rows.update(unit, entity, company_id, {"month_to_close": month}, before["row_version"])
+        unit.log(entity, company_id, {"month_to_close": before["month_to_close"]}, {"month_to_close": month})
 
 
 def _refuse_undone(unit: Unit, company_id: int, month: ledger.Month) -> None:

@@ -178,10 +178,11 @@ def _tell_of(unit: Unit, alerts: AlertRows, env: Env, receivers: Sequence[Receiv
         reading = reading_as(unit, person)
         if reading is None:
             continue
-        count, last = alerts.meant_for(reading.ctx.plan, receivers, run, env)
+        own = replace(reading.env(), business_date=env.business_date)       # a right that speaks of the reader means this one
+        count, last = alerts.meant_for(reading.ctx.plan, receivers, run, own)
         if count == 0:
             continue
-        voice = _voice(alerts, reading, receivers, run, env)
+        voice = _voice(alerts, reading, receivers, run, own)
         said = _about(unit, rule, voice, last) if count == 1 and last is not None else Telling(
             kind=_kind(voice), subject=message(many, label=rule.label, count=count), link=_list_of(unit.catalog, rule))
         told += tell(unit, [person], replace(said, channels=voice.channels))

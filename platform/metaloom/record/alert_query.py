@@ -21,6 +21,7 @@ from metaloom.record.paths import path as path_of
 from metaloom.storage.types import ExactDecimal, IsoDate
 
 ALERT = "platform.alert"
+COMPANY = "platform.company"
 UNSAID = "-"
 _TARGETS = frozenset({PYTHON, SQL})
 Clause = sa.ColumnElement[Any]
@@ -32,7 +33,7 @@ def checked(catalog: Catalog, entity: str, text: str, expect: Type | None) -> Ch
 
 
 def owner_path(catalog: Catalog, entity: Entity, owner: str) -> tuple[str, ...]:
-    """The path from a record to its company, org_unit or owner, along the links that its scope follows; () for shared records."""
+    """The path from a record to its company, org_unit or owner, along the links that its scope follows; () for shared records. A company is its own."""
     path: list[str] = []
     seen: set[str] = set()
     part = {"owner": "user"}.get(owner, owner)
@@ -40,6 +41,8 @@ def owner_path(catalog: Catalog, entity: Entity, owner: str) -> tuple[str, ...]:
         seen.add(entity.address)
         if part in entity.ownership.owned_by:
             return (*path, owner)
+        if owner == "company" and entity.address == COMPANY:
+            return (*path, "id")
         link = entity.fields.get(entity.ownership.scope_from)
         if link is None or target_of(link) not in catalog.entities:
             return ()

@@ -19,7 +19,7 @@ from metaloom.access import AccessPlan
 from metaloom.expression import Env
 from metaloom.model import Catalog, Receiver, WarningRule
 from metaloom.model.warning import LEVELS
-from metaloom.record.alert_query import ALERT, RuleQuery, owner_path, some_of
+from metaloom.record.alert_query import ALERT, COMPANY, RuleQuery, owner_path, some_of
 from metaloom.record.mass import joined_as_sets
 from metaloom.record.paths import target_of
 from metaloom.storage.types import IsoDate, JsonText, UtcDateTime
@@ -255,7 +255,8 @@ class AlertRows:
         return self.conn.scalars(sa.select(held.c.user_id).where(held.c.role == role, *live).distinct()).all()
 
     def meant_for(self, plan: AccessPlan, receivers: Sequence[Receiver], run: str, env: Env) -> tuple[int, int | None]:
-        """(how many alerts of ``run`` concern this person and stand on records that the person may read, the last of them)."""
+        """(how many alerts of ``run`` concern this person and stand on records that the person may read, the last of them). Other companies are
+        read by many: of an alert about a company those are told who may list it."""
         a, t, rights = self.alert, self.ask.table, plan.rights(self.rule.entity)
         held = plan.actor.role_addresses
         mine = [sa.and_(a.c.severity >= (LEVELS.index(r.level) if r.level else 0),
@@ -263,6 +264,9 @@ class AlertRows:
         if not mine or plan.actor.user_id is None:
             return 0, None
         readable = rights.any_of(rights.scopes_for("read"), t, env)
+        if self.rule.entity == COMPANY:
+            shown = plan.rights(ALERT)
+            readable = sa.and_(readable, shown.any_of(shown.scopes_for("list"), a, env))
         found = self.conn.execute(sa.select(sa.func.count(), sa.func.max(a.c.id)).select_from(sa.join(a, t, t.c.id == a.c.record_id))
                                   .where(*self._of_run(run), readable, sa.or_(*mine))).one()
         return found[0], found[1]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from metaloom.command import close_month
+from metaloom.command import alert_offers, close_month
 from metaloom.command.findings import DoesNotHold
 from tests.plugins.lender import Lender
 from tests.plugins.loan_payments.desk import channel
@@ -74,6 +74,27 @@ def test_a_month_is_offered_once_on_the_day_on_which_it_is_done(both_lenders: Le
     assert told and set(told) == {f"/e/platform.ledger_period/new?month=2025-01&company={both_lenders.company}"}
     end_day(both_lenders)
     assert offers(both_lenders) == told
+
+
+def to_do(shop: Lender) -> list[Any]:
+    return [row for row in shop.rows("platform.alert", rule="platform.company/month_to_close") if row["cleared_at"] is None]
+
+
+def told_of_alerts(shop: Lender) -> set[int]:
+    return {row["receiver_id"] for row in shop.rows("platform.message", entity="platform.company", kind="alert")}
+
+
+def test_the_month_that_can_be_closed_stands_with_its_company_and_is_a_to_do_of_its_finance(both_lenders: Lender, loan: int) -> None:
+    shop = both_lenders
+    assert [row["month_to_close"] for row in shop.rows("platform.company")] == ["2025-01"]
+    (alert,) = to_do(shop)
+    assert (alert["company_id"], alert["record_id"], alert["status"], alert["cause"]) == (shop.company, shop.company, "open", "2025-01")
+    assert "2025-01 可以月结" in str(alert["subject"])
+    maker, checker = (shop.stage.as_user(who)._context("look") for who in ("finance", "fincheck"))
+    assert told_of_alerts(shop) == {maker.actor.user_id}, "the checker is told with the form by the day end"
+    with shop.tenant.read() as conn:
+        found = [[(form.entity, dict(form.values)) for form in alert_offers(ctx, alert["id"], conn).forms] for ctx in (maker, checker)]
+    assert found == [[], [("platform.ledger_period", {"month": "2025-01"})]], "who may close it is led to the form"
 
 
 def test_loans_that_differ_from_the_ledger_keep_it_open_with_the_account(both_lenders: Lender, loan: int) -> None:
@@ -151,3 +172,18 @@ def test_the_day_end_closes_nothing_that_is_not_done_and_says_why(both_lenders: 
             conn.execute(sa.delete(table).where(table.c.id == made))
         end_day(shop)
     assert [row["month"] for row in shop.rows("platform.ledger_period")] == ["2025-01"]
+    assert not to_do(shop) and [row["month_to_close"] for row in shop.rows("platform.company")] == [None]
+
+
+def test_a_month_that_somebody_closes_is_no_to_do_from_then_on(both_lenders: Lender, loan: int) -> None:
+    shop = both_lenders
+    shop.day(date(2025, 3, 1))
+    end_day(shop)
+    assert [row["cause"] for row in to_do(shop)] == ["2025-02"]
+    end_day(shop)
+    assert [row["cause"] for row in to_do(shop)] == ["2025-02"] and len(told_of_alerts(shop)) == 1
+    close(shop, "2025-02")
+    assert not to_do(shop) and [row["month_to_close"] for row in shop.rows("platform.company")] == [None]
+    assert [row["status"] for row in shop.rows("platform.alert", rule="platform.company/month_to_close")] == ["closed", "closed"]
+    end_day(shop)
+    assert not to_do(shop), "March is not over"

@@ -121,7 +121,8 @@ def offers_can_be_taken(catalog: Catalog, context: Context) -> None:
         for form in rule.forms.values():
             entity = catalog.entities.get(form.entity)
             why = "" if entity is None else "its rows live inside a parent" if entity.child_of else "its table belongs to the engine"
-            if entity is not None and (entity.child_of or entity.storage != "table"):
+            people_make = entity is not None and (entity.storage == "table" or any("create" in one.actions for one in catalog.grants.get(entity.address, ())))
+            if entity is not None and (entity.child_of or not people_make):
                 say(context, "ML-WARN-016", _spot(context, rule, "forms", form.name, "entity"), rule.address, entity=form.entity, why=why)
         alert = catalog.entities.get(ALERT)
         links = [name for name in rule.values if alert is not None and name in alert.fields and alert.fields[name].type is FieldType.LINK]
