@@ -64,7 +64,8 @@ def _without_a_run(survey: Survey, end: date) -> Iterator[Breach]:
         names[row["id"]] = row["name"]
         if row["status"] == "active" and row["archived_at"] is None:
             homes.setdefault((row["company"], row["gateway"]), row["id"])
-    moved = survey.sums(ORDER, ("pay_channel", "company", "channel", "success_on"), ("amount",), {"success_on": month, "status": ("succeeded", "returned")})
+    moved = survey.sums(ORDER, ("pay_channel", "company", "channel", "success_on"), ("amount",),
+                        {"success_on": month, "status": ("succeeded", "returned", "parked")})
     for channel, day in sorted({(way or homes.get((company, gateway), 0), day) for way, company, gateway, day in moved} - seen):
         if channel:
             yield Breach(CHANNEL, channel, f"moved money on {day} and was not reconciled",

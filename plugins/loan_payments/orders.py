@@ -23,10 +23,14 @@ METHOD = {"payout": "pay", "collect": "collect", "refund": "refund"}
 QUERY_AFTER = (10, 30, 60, 300, 1800)
 """Seconds before the next question (domain specification §7.1); the last one repeats hourly."""
 HOURLY = 3600
+STOPPED = timedelta(seconds=HOURLY)
+"""The questions of an order have stopped when the last one is overdue by so long."""
 NOT_FOUND_BEFORE_RESEND = 3
 SILENCE = timedelta(days=1)
 """A debit that has no result for so long is shown to people; again after as long, where they left it as it was."""
 UNDECIDED = ("sending", "unknown")
+LINES = ("", *(f"#{number}" for number in range(2, 10)))
+"""What stands behind the number of a debit in those of the bank lines with its money."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def _route(work: Work, company: int, wish: routing.Wish, default: str) -> Values
 
 def _load(work: Work, channel: int, wish: routing.Wish) -> routing.Load:
     """What a channel has been given today; what failed for good does not count."""
-    rows = work.find(ORDER, {"pay_channel": channel, "sent_on": routing.day_of(wish.at), "status": ["sending", "unknown", "succeeded", "returned"]})
+    rows = work.find(ORDER, {"pay_channel": channel, "sent_on": routing.day_of(wish.at), "status": ["sending", "unknown", "succeeded", "returned", "parked"]})
     return routing.Load(sum((row["amount"] for row in rows), Decimal(0)), len(rows))
 
 
@@ -101,13 +105,13 @@ def _send_order(work: Work, order: Values, again: int | None = None) -> None:
               subject=(ORDER, order["id"]))
 
 
-def _send_query(work: Work, order: Values, after: int) -> None:
+def _send_query(work: Work, order: Values, after: int, answer: str = "loan_payments.result") -> None:
     number = order["queries"] + 1
     work.change(ORDER, order["id"], {"queries": number})
     original = work.get(ORDER, order["original"])["pay_no"] if order["original"] else ""
     work.send("payment_gateway", order["channel"], "query",
               {"reference": order["pay_no"], "kind": order["biz_type"], "made_at": order["sent_at"].isoformat(), "original": original},
-              key=f"query:{order['pay_no']}:{number}", on_result="loan_payments.result", after_seconds=after, subject=(ORDER, order["id"]))
+              key=f"query:{order['pay_no']}:{number}", on_result=answer, after_seconds=after, subject=(ORDER, order["id"]))
 
 
 # -- what the channel says -----------------------------------------------------------------------------------------------
@@ -122,9 +126,23 @@ def result(work: Work, order: Values | None, input: Values) -> None:
 
 
 def query_result(work: Work, order: Values | None, input: Values) -> None:
-    """A person asks the channel now."""
+    """A person asks the channel now, beside the questions that the order asks by itself."""
     assert order is not None
-    _send_query(work, order, after=0)
+    _send_query(work, order, after=0, answer="loan_payments.asked")
+
+
+def asked(work: Work, order: Values | None, input: Values) -> None:
+    """What the channel answers to a person's question: one that decides nothing is followed by no other question, because the order's own go on.
+    Only where those have stopped, as when a call was given up, they begin anew."""
+    assert order is not None
+    word = Word.of(input)
+    if told(work, order, word) != "undecided":
+        return
+    due = order["asks_at"] or order["sent_at"]
+    if work.now - due > STOPPED:
+        _ask_again(work, work.get(ORDER, order["id"]), word)
+    else:
+        _show_silence(work, work.get(ORDER, order["id"]), word)
 
 
 def notice(work: Work, _: Values | None, input: Values) -> None:
@@ -152,6 +170,8 @@ def _who_looks(work: Work, gateway: str) -> int | None:
 
 def told(work: Work, order: Values, word: Word) -> str:
     """What the word does to the locked order: applied | same | undecided | amount_differs | contradicts."""
+    if order["taken"] is not None:
+        return _told_after(work, order, word)
     if word.outcome in ("succeeded", "failed") and word.amount is not None and word.amount != order["amount"]:
         _amount_differs(work, order, word)
         return "amount_differs"
@@ -173,6 +193,15 @@ def told(work: Work, order: Values, word: Word) -> str:
     return "same"
 
 
+def _told_after(work: Work, order: Values, word: Word) -> str:
+    """A word about an order of which people settled what it moved: nothing is booked by it any more, and what they did not know is shown to them."""
+    known = (None, order["taken"], order["amount"] if order["status"] == "succeeded" else order["taken"])
+    if word.outcome not in ("succeeded", "failed") or (word.outcome == "succeeded" and word.amount in known):
+        return "same"
+    differ(work, order, "amount" if word.outcome == "succeeded" else "state", word)
+    return "amount_differs" if word.outcome == "succeeded" else "contradicts"
+
+
 def _succeed(work: Work, order: Values) -> None:
     work.transition(ORDER, order["id"], "succeed")
     work.change(ORDER, order["id"], {"finished_at": work.now, "success_on": work.business_date(order["company"]), "fail_code": None, "fail_text": None})
@@ -190,16 +219,22 @@ def _fail(work: Work, order: Values, word: Word) -> None:
 def _late_success(work: Work, order: Values, word: Word) -> str:
     """*failed*, then *succeeded* (F17): booked as what happened, unless another order of the same payment is alive; then it is a
     second payment and people decide."""
-    if not _may_revive(work, order):
+    if not may_revive(work, order):
         differ(work, order, "duplicate", word)
         return "contradicts"
-    if order["biz_type"] == "payout":
-        work.transition(DRAWDOWN, order["drawdown"], "pay")
-    _succeed(work, order)
+    succeed_late(work, order)
     return "applied"
 
 
-def _may_revive(work: Work, order: Values) -> bool:
+def succeed_late(work: Work, order: Values) -> None:
+    """Books an order that waits for its result, or failed and may be revived, as made."""
+    if order["biz_type"] == "payout" and order["status"] == "failed":
+        work.transition(DRAWDOWN, order["drawdown"], "pay")
+    _succeed(work, order)
+
+
+def may_revive(work: Work, order: Values) -> bool:
+    """Whether nothing else makes, or made, the payment of an order that failed."""
     if order["biz_type"] == "payout":
         return bool(work.lock(DRAWDOWN, order["drawdown"])["status"] == "pay_failed")
     if order["biz_type"] == "refund":
@@ -247,7 +282,9 @@ def _ask_again(work: Work, order: Values, word: Word) -> None:
         return
     work.change(ORDER, order["id"], {"not_found_count": not_found})
     place = order["queries"]
-    _send_query(work, order, after=QUERY_AFTER[place] if place < len(QUERY_AFTER) else HOURLY)
+    after = QUERY_AFTER[place] if place < len(QUERY_AFTER) else HOURLY
+    work.change(ORDER, order["id"], {"asks_at": work.now + timedelta(seconds=after)})
+    _send_query(work, order, after)
 
 
 def _show_silence(work: Work, order: Values, word: Word) -> None:
@@ -264,6 +301,18 @@ def end_by_hand(work: Work, order: Values, note: str) -> None:
     line waits for a person. Should the channel report its success after all, that is booked like any late success."""
     if order["biz_type"] == "collect" and order["status"] in UNDECIDED:
         _fail(work, order, Word("failed", text=note))
+
+
+def end_parked(work: Work, order: Values, took: Decimal, day: object) -> None:
+    """A debit ends with what the channel took, which waits to be claimed; its own amount was never paid. Its line waits for a person, where it has not
+    ended otherwise."""
+    waits = order["status"] in UNDECIDED
+    work.transition(ORDER, order["id"], "park")
+    why = f"渠道实收 {took:,.2f} 元，已转入待认领"
+    work.change(ORDER, order["id"], {"taken": took, "success_on": day, "finished_at": order["finished_at"] or work.now, "recon": "matched",
+                                     "fail_text": why})
+    if waits:
+        _not_collected(work, order, Word("failed", text=why))
 
 
 # -- what it means -------------------------------------------------------------------------------------------------------
@@ -317,16 +366,22 @@ def parts(values: Sequence[Any], size: int = 500) -> list[list[Any]]:
 
 
 def unbooked(work: Work, loans: Sequence[int]) -> set[int]:
-    """Those of the loans with a debit that succeeded, stands on 2241.02 and waits for people: they are not debited once more meanwhile."""
+    """Those of the loans with a debit whose money stands on 2241.02 and waits for people: they are not debited once more meanwhile."""
     parked = [row for ids in parts(sorted(set(loans)))
-              for row in work.find(ORDER, {"loan": ids, "biz_type": "collect", "status": "succeeded", "repayment": None})]
+              for row in work.find(ORDER, {"loan": ids, "biz_type": "collect", "status": ["succeeded", "parked"], "repayment": None})]
     waiting: set[int] = set()
     for some in parts(parked):
         told = work.find(DIFFERENCE, {"order": [row["id"] for row in some], "kind": "unallocated", "status": ["open", "proposed"]})
-        lines = work.find("lending.bank_receipt", {"bank_serial_no": [row["pay_no"] for row in some], "status": ["unclaimed", "proposed", "claimed"]})
-        open_ones, to_claim = {row["order"] for row in told}, {row["bank_serial_no"] for row in lines}
+        lines = [line for line in lines_of(work, [row["pay_no"] for row in some]) if line["status"] in ("unclaimed", "proposed", "claimed")]
+        open_ones, to_claim = {row["order"] for row in told}, {row["bank_serial_no"].partition("#")[0] for row in lines}
         waiting |= {row["loan"] for row in some if row["id"] in open_ones or row["pay_no"] in to_claim}
     return waiting
+
+
+def lines_of(work: Work, numbers: Sequence[str]) -> list[Values]:
+    """The bank lines with the money of these debits; a second one of the same debit, after the first was sent back, is numbered."""
+    return [line for some in parts(numbers, 500)
+            for line in work.find("lending.bank_receipt", {"bank_serial_no": [f"{number}{again}" for number in some for again in LINES]})]
 
 
 def about(work: Work, order: Values) -> dict[str, object]:

@@ -11,9 +11,9 @@ from typing import Any
 
 from metaloom.plugin.command import Values, Work
 
-from .orders import DIFFERENCE, LOAN, ORDER, REFUND, UNDECIDED, Word, end_by_hand, parts, take_back, told
+from .orders import DIFFERENCE, ORDER, parts
 
-RUN, LINE, CHANNEL, RECEIPT = "lending.recon_run", "lending.recon_line", "lending.payment_channel", "lending.bank_receipt"
+RUN, LINE, CHANNEL = "lending.recon_run", "lending.recon_line", "lending.payment_channel"
 ZERO = Decimal("0.00")
 NEAR = timedelta(days=1)
 PAGE = 5_000
@@ -120,11 +120,12 @@ def _compare(work: Work, run: Values, lines: Sequence[Mapping[str, Any]]) -> Non
             _tell(work, run, one)
     for row in standing.values():
         work.transition(DIFFERENCE, row["id"], "vanish")
-    ours = [o for o in orders if o["success_on"] == run["day"] and o["status"] in ("succeeded", "returned")]
+    ours = [o for o in orders if o["success_on"] == run["day"] and o["status"] in ("succeeded", "returned", "parked")]
     theirs = [line for line in lines if line["outcome"] == "succeeded"]
     work.change(RUN, run["id"], {
         "their_count": len(theirs), "their_amount": sum((line["amount"] for line in theirs), ZERO), "our_count": len(ours),
-        "our_amount": sum((o["amount"] for o in ours), ZERO), "fee_amount": sum((line["fee"] for line in theirs), ZERO), "matched_count": len(matched)})
+        "our_amount": sum((o["amount"] if o["taken"] is None else o["taken"] for o in ours), ZERO),
+        "fee_amount": sum((line["fee"] for line in theirs), ZERO), "matched_count": len(matched)})
     recount(work, run["id"])
 
 
@@ -147,7 +148,7 @@ def differences(day: date, orders: Sequence[Values], lines: Sequence[Mapping[str
         if order is not None and not any(kinds) and len(paid) <= 1:
             matched.append(order["id"])
     for order in orders:
-        if order["pay_no"] not in by_reference and order["success_on"] == day and order["status"] == "succeeded":
+        if order["pay_no"] not in by_reference and order["success_on"] == day and order["status"] == "succeeded" and order["taken"] != 0:
             found.append(Found("day_shift" if order["pay_no"] in near else "ours_only", order["pay_no"], order, None))
     return found, matched
 
@@ -155,9 +156,11 @@ def differences(day: date, orders: Sequence[Values], lines: Sequence[Mapping[str
 def _kind(day: date, order: Values | None, line: Mapping[str, Any]) -> str:
     if order is None:
         return "theirs_only"
+    theirs, ours = line["outcome"], order["status"]
+    if order["taken"] is not None and line["kind"] == order["biz_type"]:      # people settled what moved; the statement agrees with that, or not
+        return "" if order["taken"] == (line["amount"] if theirs == "succeeded" else 0) else "amount"
     if line["amount"] != order["amount"] or line["kind"] != order["biz_type"]:
         return "amount"
-    theirs, ours = line["outcome"], order["status"]
     agree = {"succeeded": "succeeded", "failed": "failed"}.get(theirs)
     if agree is None:                         # still under way with them
         return "state" if ours == "succeeded" else ""
@@ -227,111 +230,3 @@ def _settle(work: Work, run: Values) -> None:
                       {"memo": f"{run['recon_no']} {run['day'].isoformat()}"}, company, work.business_date(company), run["day"],
                       (RUN, run["id"]))
     work.change(RUN, run["id"], {"settled_amount": net, "settled": entry})
-
-
-# -- handling ------------------------------------------------------------------------------------------------------------
-
-
-def propose(work: Work, difference: Values | None, input: Values) -> None:
-    """One person says what is to be done; nothing is done yet."""
-    assert difference is not None
-    if input["treatment"] == "adopt":
-        work.require(_adoptable(work, difference), ("只有状态不符、且渠道已有明确结果的支付单可以以渠道为准。",
-                                                    "The channel's word can be taken only where the states differ and it has a definite one."))
-    if input["treatment"] == "suspense" and difference["kind"] == "unallocated":
-        _parked_debit(work, difference)
-    elif input["treatment"] == "suspense":
-        work.require(difference["kind"] == "theirs_only" and difference["their_state"] == "succeeded" and difference["their_amount"],
-                     ("只有渠道单边或未入账的收款可以转入待认领。",
-                      "Only money that the channel alone has, or that was not booked, can be parked for claiming."))
-        work.require(_is_receipt(work, difference), ("渠道明细不是收款，不能转入待认领。", "The channel's line is no receipt; it cannot be parked."))
-    work.change(DIFFERENCE, difference["id"], {"treatment": input["treatment"], "note": input["note"], "proposed_by": work.actor.user_id})
-    work.transition(DIFFERENCE, difference["id"], "propose")
-
-
-def _adoptable(work: Work, difference: Values) -> bool:
-    if difference["kind"] != "state" or not difference["order"] or difference["their_state"] not in ("succeeded", "failed"):
-        return False
-    order = work.get(ORDER, difference["order"])
-    if difference["their_amount"] not in (None, order["amount"]):
-        return False
-    if difference["their_state"] == "failed" and order["status"] == "succeeded":
-        back = work.find(REFUND, {"order": order["id"], "status": ["paying", "failed", "done"]}, limit=1)
-        return bool(order["biz_type"] == "collect" and order["repayment"] and not back)
-    return order["status"] in (*UNDECIDED, "failed") and order["status"] != difference["their_state"]
-
-
-def _is_receipt(work: Work, difference: Values) -> bool:
-    where = {"recon": difference["recon"], "reference": difference["reference"], "channel_no": difference["channel_no"]}
-    lines = work.find(LINE, where, limit=1)
-    return bool(lines) and lines[0]["kind"] == "collect"
-
-
-def decline(work: Work, difference: Values | None, input: Values) -> None:
-    """The second person does not agree."""
-    assert difference is not None
-    work.change(DIFFERENCE, difference["id"], {"treatment": None, "proposed_by": None, "note": work.reason[:300]})
-    work.transition(DIFFERENCE, difference["id"], "decline")
-
-
-def confirm(work: Work, difference: Values | None, input: Values) -> None:
-    """A second person agrees, and it is done."""
-    assert difference is not None
-    if difference["treatment"] == "adopt":
-        order = work.lock(ORDER, difference["order"])
-        work.require(_adoptable(work, difference), ("支付单状态已变化，请重新核对。", "The order has changed; compare again."))
-        word = Word(str(difference["their_state"]), difference["channel_no"] or "", "statement", "对账单", difference["their_amount"])
-        if order["status"] == "succeeded":
-            take_back(work, order, word)
-        else:
-            work.require(told(work, order, word) == "applied", ("无法采纳渠道结果：该笔付款已由另一支付单完成。",
-                                                              "The channel's word cannot be taken: another order has made this payment."))
-        work.change(ORDER, order["id"], {"recon": "matched"})
-    elif difference["treatment"] == "suspense" and difference["kind"] == "unallocated":
-        _debit_to_claim(work, difference)
-    elif difference["treatment"] == "suspense":
-        _to_claim(work, difference)
-    elif difference["treatment"] == "by_hand" and difference["kind"] in ("amount", "state") and difference["order"]:
-        order = work.lock(ORDER, difference["order"])
-        if not _adoptable(work, difference):      # the channel's word, where it can be taken, is better than ours
-            end_by_hand(work, order, str(difference["note"]))
-    work.change(DIFFERENCE, difference["id"], {"confirmed_by": work.actor.user_id})
-    work.transition(DIFFERENCE, difference["id"], "confirm")
-    if difference["recon"]:
-        recount(work, difference["recon"])
-
-
-def _to_claim(work: Work, difference: Values) -> None:
-    """A receipt that only the channel knows is claimed like a line of the bank."""
-    run = work.get(RUN, difference["recon"])
-    receipt = work.create(RECEIPT, {
-        "bank_serial_no": f"{run['recon_no']}-{difference['channel_no'] or difference['reference']}"[:80],
-        "our_account": work.get(CHANNEL, run["pay_channel"])["code"],
-        "payer_name": "渠道收款", "amount": difference["their_amount"], "value_date": run["day"], "postscript": difference["reference"],
-        "through": "channel", "company": difference["company"]})
-    work.run("loan_payments.find_loan", receipt)
-
-
-def _parked_debit(work: Work, difference: Values) -> tuple[Values, Values]:
-    """The locked debit whose money stands parked, and the entry that parked it; refused once it is given back."""
-    order = work.lock(ORDER, difference["order"])
-    entries = work.find("platform.ledger_entry", {"entity": ORDER, "record_id": order["id"], "event": "receipt_parked"}, order=("id",), limit=1)
-    work.require(order["status"] == "succeeded" and not order["repayment"] and entries, ("该笔扣款没有待认领的款项。", "Nothing of this debit is parked."))
-    refunds = work.find(REFUND, {"order": order["id"]})
-    work.require(all(refund["status"] == "cancelled" for refund in refunds), ("该笔扣款已有退款。", "This debit has a refund."))
-    return order, entries[0]
-
-
-def _account_of(work: Work, order: Values) -> str:
-    """What a line of the bank calls the account that has the money: the code of the channel, or the provider's name where there was none."""
-    return str(work.get(CHANNEL, order["pay_channel"])["code"] if order["pay_channel"] else order["channel"])
-
-
-def _debit_to_claim(work: Work, difference: Values) -> None:
-    """A debit that no loan could take is claimed like a line of the bank: for its loan once that was mended, or for another one."""
-    order, entry = _parked_debit(work, difference)
-    receipt = work.create(RECEIPT, {
-        "bank_serial_no": order["pay_no"], "our_account": _account_of(work, order), "payer_name": order["payee_name"], "amount": order["amount"],
-        "value_date": order["success_on"], "postscript": work.get(LOAN, order["loan"])["loan_no"], "through": "channel", "parked": entry["id"],
-        "company": order["company"]})
-    work.run("loan_payments.find_loan", receipt)

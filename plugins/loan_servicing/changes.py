@@ -13,7 +13,7 @@ from metaloom.plugin.command import Values, Work
 from .balances import RECEIVABLE, TAXED, Entry, books_of, coupon_entry, disposal_entry, waiver_entry, write_off_entry
 from .cases import CHANGE, LOAN, SNAPSHOT, Case, book, catch_up, finish, open_case, provide_first
 from .fold import Life, Txn
-from .repayment import prepayment, said, settles_early, to_settle
+from .repayment import no_open_debit, prepayment, said, settles_early, to_settle
 from .standing import cents, change_txn, money
 
 FIELDS: Final = {
@@ -46,6 +46,11 @@ _REFUSED: Final = {
     "transfer": ("该贷款已结清或已核销，不能转让。", "The loan is settled or written off; it cannot be sold."),
 }
 _NO_PLACE: Final = ("还款计划不允许该变更：请检查日期、期数与利率。", "The plan leaves no place for this change; look at its date, periods and rate.")
+_CLOSES: Final = {
+    "write_off": ("核销该贷款", "the loan is written off"), "transfer": ("转让该贷款", "the loan is sold"),
+    "repossess": ("登记以物抵债", "an asset is taken in payment"),
+}
+"""Kinds that take the loan off the books for what is owed: none beside a debit that may still take money."""
 EXTENSION_YEARS: Final = 36
 """Months that a loan of more than five years may be extended by at most (domain specification §4.4)."""
 
@@ -133,6 +138,8 @@ def _not_chained(work: Work, kind: str) -> None:
 
 def _put_in_force(work: Work, change: Values, opinion: str | None) -> Values:
     loan = work.lock(LOAN, change["loan"])
+    if change["kind"] in _CLOSES:
+        no_open_debit(work, loan, _CLOSES[change["kind"]])
     if change["kind"] in ALLOWANCE:
         loan = provide_first(work, loan)
     case = open_case(work, loan)

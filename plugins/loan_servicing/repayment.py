@@ -25,8 +25,8 @@ _NOT_AGREED = {
     "settle": ("提前结清须先申请并审批通过：请客户经理或客服在贷款页面“申请提前结清”；到期欠款请按欠款归还登记。",
                "An early settlement is applied for on the loan's page, by the officer or customer service, and agreed to first; book what is due as such."),
 }
-__all__ = ["ALLOCATION", "BY_CHANNEL", "REPAYMENT", "open_debit", "owed_now", "prepayment", "repay", "repay_claimed", "said", "settle_quote", "settles_early",
-           "to_settle"]
+__all__ = ["ALLOCATION", "BY_CHANNEL", "REPAYMENT", "no_open_debit", "open_debit", "owed_now", "prepayment", "repay", "repay_claimed", "said",
+           "settle_quote", "settles_early", "to_settle"]
 
 
 def repay(work: Work, loan: Values | None, input: Values) -> Values:
@@ -37,15 +37,34 @@ def repay(work: Work, loan: Values | None, input: Values) -> Values:
 
 
 def repay_claimed(work: Work, loan: Values | None, input: Values) -> Values:
-    """Settles or prepays with a claimed line of the bank. It could not be booked while a debit had no result; where that debit took money on a
-    later day, it is valued on that day and pays the interest to it. The agreement is held to the day on which the money came."""
+    """Settles or prepays with a claimed line of the bank, on the day its money came: that it had to wait for a debit of ours costs the borrower no
+    interest, and what the debit took meanwhile is an overpayment. Money that suffices only with the debit is valued on the day of the debit, and the
+    agreement is held to the day on which it came."""
     assert loan is not None
     case, came = open_case(work, loan), input["value_date"]
     later = [txn for txn in case.txns if txn.on > came and txn.kind != "provision"]
-    debits = all(txn.seq in case.repayments and work.get(REPAYMENT, case.repayments[txn.seq])["source"] == "debit" for txn in later)
-    on = max((txn.on for txn in later), default=came) if debits else came
+    debits = not _others_after(work, case, came)
+    on = max(txn.on for txn in later) if later and debits and not _suffices(work, case, input, came) else came
     booked = _receive(work, loan, {**input, "value_date": on}, came)
     return {name: booked[name] for name in ("repayment", "surplus")}
+
+
+def _others_after(work: Work, case: Case, on: date) -> list[Txn]:
+    """Transactions valued after the day, debits of ours aside: those are spread anew behind a settlement that came before them."""
+    return [txn for txn in case.txns if txn.on > on and txn.kind != "provision" and
+            not (txn.kind == "due" and txn.seq in case.repayments and work.get(REPAYMENT, case.repayments[txn.seq])["source"] == "debit")]
+
+
+def _suffices(work: Work, case: Case, input: Values, on: date) -> bool:
+    """Whether the money was enough on the day, without what came after it."""
+    amount = cents(input["amount"])
+    if input["kind"] == "settle":
+        return amount >= to_settle(case.on(on), on)
+    agreed = work.find(CHANGE, {"loan": case.loan["id"], "kind": "prepay", "status": "agreed"}, limit=1)
+    if not agreed:
+        return False
+    asked = prepay_needs(case, Txn(case.next_seq, "prepay", on, 0, {"principal": cents(agreed[0]["amount"]), "plan_change": agreed[0]["plan_change"]}))
+    return asked is not None and amount >= asked
 
 
 def _receive(work: Work, loan: Values, input: Values, came: date) -> Values:
@@ -56,7 +75,7 @@ def _receive(work: Work, loan: Values, input: Values, came: date) -> Values:
     work.require(on <= case.today, ("起息日不能晚于当前业务日期。", "The value date lies after the business date."))
     work.require(on >= loan["disbursed_on"], ("起息日不能早于放款日期。", "The value date lies before the payout."))
     if input["kind"] != "due":
-        _no_open_debit(work, loan)
+        no_open_debit(work, loan, ("登记贷款结清或提前部分还本", "a settlement or a prepayment is booked"))
     before, stands = catch_up(work, case)
     agreed = _agreed(work, case, input["kind"], came) if _takes_agreement(work, case, input["kind"], on) else None
     txn = _txn(work, case, input, agreed)
@@ -91,12 +110,13 @@ def open_debit(work: Work, loan: Values) -> str | None:
     return str(found[0]["pay_no"]) if found else None
 
 
-def _no_open_debit(work: Work, loan: Values) -> None:
-    """What closes the loan, or repays principal before its time, counts on what is owed; a debit that is under way may change that (§4.4)."""
+def no_open_debit(work: Work, loan: Values, what: tuple[str, str]) -> None:
+    """What closes the loan, repays principal before its time or takes the loan off the books counts on what is owed; a debit that is under way may
+    change that (§4.4). ``what`` waits for it, in both languages."""
     number = open_debit(work, loan)
-    work.require(number is None, (f"该贷款的代扣 {number} 尚无结果，可能仍会扣款；有结果后才能登记贷款结清或提前部分还本（长期无结果的见对账差异）。",
-                                  f"The debit {number} of this loan has no result yet and may still take money; a settlement or a prepayment is "
-                                  "booked once it has one; where none comes, see the payment differences."))
+    work.require(number is None, (f"该贷款的代扣 {number} 尚无结果，可能仍会扣款；有结果后才能{what[0]}（长期无结果的见对账差异）。",
+                                  f"The debit {number} of this loan has no result yet and may still take money; {what[1]} once it has one; "
+                                  "where none comes, see the payment differences."))
 
 
 def by_its_way(entry: Entry, source: str) -> Entry:
@@ -138,7 +158,8 @@ def _txn(work: Work, case: Case, input: Values, agreed: Values | None) -> Txn:
     plain = Txn(case.next_seq, kind, on, amount)
     if kind == "due":
         return plain
-    work.require(case.last_on <= on, ("起息日不能早于该贷款最近一笔交易。", "The value date lies before the loan's last transaction."))
+    work.require(not _others_after(work, case, on), ("起息日不能早于该贷款最近一笔交易（代扣除外）。",
+                                                    "The value date lies before the loan's last transaction other than a debit."))
     if kind == "settle":
         if case.loan["status"] != "written_off":
             settles_early(work, case, on)

@@ -1,5 +1,5 @@
-"""其他收支: capital that is paid in, the value-added tax of a month, the sale of an asset taken in payment (domain specification §5, §6). Entered by one
-person of finance, booked by another, reversed by a mirror of the entry."""
+"""其他收支: capital that is paid in, the value-added tax of a month, the sale of an asset taken in payment (domain specification §5, §6), what a
+payment moved too much or too little. Entered by one person of finance, booked by another, reversed by a mirror of the entry."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from metaloom.plugin.command import Values, Work
 from .cases import CHANGE, LOAN, MONEY, ZERO
 
 COMPANY = "platform.company"
+DIFFERENCE = "lending.payment_difference"
 TAX = "2221"
 
 
@@ -50,7 +51,8 @@ def reverse_money(work: Work, money: Values | None, input: Values) -> Values:
     return {"voucher": entry}
 
 
-_EVENT = {"capital": "capital_received", "vat_paid": "vat_paid", "asset_sold": "asset_sold"}
+_EVENT = {"capital": "capital_received", "vat_paid": "vat_paid", "asset_sold": "asset_sold", "difference_back": "difference_cleared",
+          "difference_paid": "difference_cleared"}
 
 
 def _amounts(work: Work, money: Values) -> dict[str, Decimal]:
@@ -66,9 +68,26 @@ def _amounts(work: Work, money: Values) -> dict[str, Decimal]:
         work.require(amount <= owed, (f"截至该月末、尚未缴纳的应交增值税为 {owed:,.2f} 元，缴款不能超过该数。",
                                       f"The tax owed at the end of the month and not paid is {owed:,.2f}; the payment is more than that."))
         return {"paid": amount}
+    if money["kind"] in ("difference_back", "difference_paid"):
+        owed = _difference_owed(work, money)
+        work.require(amount <= owed, (f"该笔支付差错尚有 {owed:,.2f} 元未销账，金额不能超过该数。",
+                                      f"{owed:,.2f} of this payment difference is not cleared; the amount is more than that."))
+        return {"back" if money["kind"] == "difference_back" else "paid": amount}
     asset = _asset(work, money)
     held: Decimal = asset["amount"]
     return {"price": amount, "held": held, "gain": max(ZERO, amount - held), "loss": max(ZERO, held - amount)}
+
+
+def _difference_owed(work: Work, money: Values) -> Decimal:
+    """What is left of a carried difference in the direction of ``money``, with whatever else was carried of the same payment."""
+    carried = work.lock(DIFFERENCE, money["difference"])
+    work.require(carried["carried"] and carried["company"] == money["company"],
+                 ("请选择本公司已挂账的差异。", "Choose a difference that this company carries."))
+    of_it = [row for row in work.find(DIFFERENCE, {"reference": carried["reference"], "company": money["company"]}, lock=True) if row["carried"]]
+    left = sum((row["carried"] for row in of_it), ZERO)
+    for row in work.find(MONEY, {"difference": [one["id"] for one in of_it], "status": "posted"}):
+        left += -row["amount"] if row["kind"] == "difference_back" else row["amount"]
+    return max(ZERO, left if money["kind"] == "difference_back" else -left)
 
 
 def _asset(work: Work, money: Values) -> Values:

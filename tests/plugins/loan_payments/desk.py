@@ -22,24 +22,26 @@ def channel(shop: Lender, code: str, **values: Any) -> int:
     return made
 
 
-def one_call(shop: Lender) -> None:
+def one_call(shop: Lender, questions_wait: bool = False) -> None:
     """The worker makes the newest call and no further one: an order that stays in process would be asked about without end."""
     row = next(row for row in reversed(shop.outbox()) if row["state"] == "pending" and row["key"].startswith("call:pay:"))
     command.handle_call(shop.tenant, row, plugins=shop.plugins, clock=shop.stage.clock)
     table = shop.tenant.revision().tables.engine.outbox
     with shop.tenant.write() as conn:
         conn.execute(table.update().where(table.c.id == row["id"]).values(state="done"))
-    rest(shop)
+    if not questions_wait:
+        rest(shop)
 
 
-def each_call(shop: Lender) -> None:
+def each_call(shop: Lender, questions_wait: bool = False) -> None:
     """The worker makes every call that waits, each once; what they ask for next waits for the next round."""
     table = shop.tenant.revision().tables.engine.outbox
     for row in [row for row in shop.outbox() if row["state"] == "pending" and row["key"].startswith(("call:pay:", "call:query:"))]:
         command.handle_call(shop.tenant, row, plugins=shop.plugins, clock=shop.stage.clock)
         with shop.tenant.write() as conn:
             conn.execute(table.update().where(table.c.id == row["id"]).values(state="done"))
-    rest(shop)
+    if not questions_wait:
+        rest(shop)
 
 
 def rest(shop: Lender) -> None:

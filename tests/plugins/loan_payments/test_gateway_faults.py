@@ -36,7 +36,7 @@ def paid_out(shop: Lender, count: int, seed: int) -> list[Mapping[str, Any]]:
         if chance.random() < SHARE:
             shop.gateway.inject(chance.choice(FAULTS), times=chance.choice((1, 1, 2, 4)))
         shop.do("finance", "drawdown", drawdown, "payout")
-        desk.one_call(shop)
+        desk.one_call(shop, questions_wait=True)
         if chance.random() < SHARE:
             told_in_any_order(shop, chance)
     for _ in range(ROUNDS):
@@ -45,8 +45,9 @@ def paid_out(shop: Lender, count: int, seed: int) -> list[Mapping[str, Any]]:
             break
         shop.gateway.settle_all()
         for row in waiting:
-            shop.do("finance", "payment_order", row["id"], "query_result")
-        desk.each_call(shop)
+            if chance.random() < SHARE:
+                shop.do("finance", "payment_order", row["id"], "query_result")
+        desk.each_call(shop, questions_wait=True)
     told_in_any_order(shop, chance)
     return [row for row in shop.rows("payment_order", biz_type="payout") if row["id"] > last]
 

@@ -18,6 +18,7 @@ from tests.plugins.loan_payments import desk
 from tests.plugins.loan_payments.test_payments import line
 from tests.plugins.loan_payments.test_payments_together import at_once, loans_held
 from tests.plugins.loan_servicing.books import books_agree
+from tests.plugins.loan_servicing.test_changes import change, propose
 
 PENDING = "9995"
 
@@ -214,7 +215,7 @@ def test_another_try_of_what_is_not_owed_any_more_is_left_out_with_the_reason(sh
 
 def test_money_that_came_on_the_agreed_day_settles_though_a_debit_took_money_the_day_after(shop: Lender) -> None:
     loan, order = debited(shop)
-    total, agreed = quoted(shop, loan)["total"], shop.ask_settle(loan)
+    total, agreed, agreed_on = quoted(shop, loan)["total"], shop.ask_settle(loan), shop.stage.today
     shop.agree(agreed)
     came = line(shop, f"LD{order['id']}", amount=total)
     shop.do("officer", "bank_receipt", came, "claim", {"loan": loan})
@@ -226,13 +227,71 @@ def test_money_that_came_on_the_agreed_day_settles_though_a_debit_took_money_the
     for time in ("first", "again"):
         shop.do("fincheck", "bank_receipt", came, "post", {"kind": "settle"})
         settled = shop.row("repayment", shop.row("bank_receipt", came)["repayment_id"])
-        assert (settled["kind"], settled["value_date"], settled["surplus"]) == ("settle", shop.stage.today, total - left)
-        assert (shop.row("loan", loan)["status"], shop.row("loan_change", agreed)["status"]) == ("settled", "used")
+        assert (settled["kind"], settled["value_date"], settled["surplus"]) == ("settle", agreed_on, 0), "our own debit costs the borrower no interest"
+        closed = shop.row("loan", loan)
+        assert (closed["status"], closed["settled_on"], closed["suspense"]) == ("settled", agreed_on, order["amount"]), "what the debit took is the borrower's"
+        assert shop.row("loan_change", agreed)["status"] == "used"
         books_agree(shop)
         if time == "first":
             shop.do("finance", "bank_receipt", came, "unclaim", reason="认错")
             assert (shop.row("loan", loan)["status"], shop.row("loan_change", agreed)["status"]) == ("normal", "agreed")
             shop.do("officer", "bank_receipt", came, "claim", {"loan": loan})
+    change(shop, loan, "refund", amount=order["amount"])
+    assert shop.row("loan", loan)["suspense"] == 0
+    books_agree(shop)
+
+
+def test_money_that_suffices_only_with_the_debit_settles_on_the_day_of_the_debit(shop: Lender) -> None:
+    loan, order = debited(shop)
+    total = quoted(shop, loan)["total"]
+    shop.agree(shop.ask_settle(loan))
+    came = line(shop, f"LG{order['id']}", amount=total - 1)
+    shop.do("officer", "bank_receipt", came, "claim", {"loan": loan})
+    shop.day(shop.stage.today + timedelta(days=1))
+    desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
+    left = quoted(shop, loan)["total"]
+    shop.do("fincheck", "bank_receipt", came, "post", {"kind": "settle"})
+    settled = shop.row("repayment", shop.row("bank_receipt", came)["repayment_id"])
+    assert (settled["kind"], settled["value_date"], settled["surplus"]) == ("settle", shop.stage.today, total - 1 - left)
+    books_agree(shop)
+
+
+@pytest.mark.parametrize("kind", ["settle", "prepay"])
+def test_a_transfer_that_waited_for_a_debit_is_booked_on_the_day_it_came(shop: Lender, kind: str) -> None:
+    """Not a claimed line, but written down by finance."""
+    loan, order = debited(shop)
+    came, total = shop.stage.today, quoted(shop, loan)["total"]
+    shop.agree(shop.ask_settle(loan) if kind == "settle" else shop.ask_prepay(loan, "3000.00"))
+    refused(order, lambda: shop.repay(loan, total, kind=kind))
+    shop.day(came + timedelta(days=2))
+    desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
+    booked = shop.repay(loan, total if kind == "settle" else "9000.00", kind=kind, on=came)
+    assert (booked["kind"], booked["value_date"], shop.row("loan", loan)["status"]) == (kind, came, "settled" if kind == "settle" else "normal")
+    books_agree(shop)
+
+
+@pytest.mark.parametrize("kind", ["transfer", "repossess", "write_off"])
+def test_nothing_takes_a_loan_off_the_books_while_a_debit_of_it_has_no_result(shop: Lender, kind: str) -> None:
+    loan, order = debited(shop)
+    table = shop.tenant.revision().tables.of("lending.loan")
+    with shop.tenant.write() as conn:
+        conn.execute(table.update().where(table.c.id == loan).values(risk_class="loss"))
+    if kind == "write_off":
+        asked = shop.ask_write_off(loan)
+        for who in ("check", "review"):
+            shop.decide(who, "loan_change", asked)
+        jobs = [lambda: shop.decide("approve", "loan_change", asked)]
+    else:
+        asked = propose(shop, loan, kind, amount=D("5000.00"))
+        jobs = [lambda: shop.do("fincheck", "loan_change", asked, "apply_change")]
+    legs = len(shop.rows("platform.ledger_leg"))
+    refused(order, *jobs)
+    assert (shop.row("loan", loan)["status"], len(shop.rows("platform.ledger_leg"))) == ("normal", legs)
+    desk.said(shop, order["id"], outcome="failed", code="INSUFFICIENT_FUNDS")
+    jobs[0]()
+    assert shop.row("loan", loan)["status"] == ("written_off" if kind == "write_off" else "settled")
+    assert shop.row("loan_change", asked)["status"] == "applied"
+    books_agree(shop)
 
 
 def test_claimed_money_that_does_not_suffice_or_came_too_late_pays_what_is_due_and_the_rest_is_settled_anew(shop: Lender) -> None:

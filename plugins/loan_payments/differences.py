@@ -1,0 +1,334 @@
+"""What people decide about a difference: one proposes, another confirms, and what the channel moved is in the books once.
+
+Confirming a day moves what its statement says between 1012 and the bank. So a difference that leaves something on 1012 is booked: money that came goes to
+2241.02 to be claimed, what a payout or a refund moved too much or too little to 1901 until it is cleared (``loan_servicing.sundry``).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from metaloom.plugin.command import Values, Work
+
+from .orders import (
+    DIFFERENCE,
+    LOAN,
+    ORDER,
+    REFUND,
+    UNDECIDED,
+    Word,
+    about,
+    end_by_hand,
+    end_parked,
+    lines_of,
+    may_revive,
+    succeed_late,
+    take_back,
+    told,
+)
+from .recon import CHANNEL, LINE, RUN, ZERO, recount
+
+RECEIPT, ENTRY = "lending.bank_receipt", "platform.ledger_entry"
+
+
+def propose(work: Work, difference: Values | None, input: Values) -> None:
+    """One person says what is to be done; nothing is done yet."""
+    assert difference is not None
+    _check(work, difference, input["treatment"])
+    work.change(DIFFERENCE, difference["id"], {"treatment": input["treatment"], "note": input["note"], "proposed_by": work.actor.user_id})
+    work.transition(DIFFERENCE, difference["id"], "propose")
+
+
+def decline(work: Work, difference: Values | None, input: Values) -> None:
+    """The second person does not agree."""
+    assert difference is not None
+    work.change(DIFFERENCE, difference["id"], {"treatment": None, "proposed_by": None, "note": work.reason[:300]})
+    work.transition(DIFFERENCE, difference["id"], "decline")
+
+
+def confirm(work: Work, difference: Values | None, input: Values) -> None:
+    """A second person agrees, and it is done."""
+    assert difference is not None
+    if difference["order"]:
+        work.lock(ORDER, difference["order"])
+    _check(work, difference, difference["treatment"])       # the order may be another one by now
+    if difference["treatment"] == "adopt":
+        _adopt(work, difference)
+    elif difference["treatment"] == "suspense" and difference["kind"] == "unallocated":
+        _debit_to_claim(work, difference)
+    elif difference["treatment"] == "suspense" and _about_the_order(difference):
+        _taken_to_claim(work, difference)
+    elif difference["treatment"] == "suspense":
+        _line_to_claim(work, difference)
+    elif difference["treatment"] == "carry":
+        _carry(work, difference)
+    elif difference["treatment"] == "by_hand":
+        _end_by_hand(work, difference)
+    work.change(DIFFERENCE, difference["id"], {"confirmed_by": work.actor.user_id})
+    work.transition(DIFFERENCE, difference["id"], "confirm")
+    if difference["recon"]:
+        recount(work, difference["recon"])
+
+
+# -- what may be done ----------------------------------------------------------------------------------------------------
+
+
+def _check(work: Work, difference: Values, treatment: str) -> None:
+    """Refuses what does not fit the difference, with what does."""
+    if treatment in ("suspense", "carry") and difference["kind"] == "amount" and not difference["recon"]:
+        settled = work.get(ORDER, difference["order"])["status"] == "succeeded"     # a later word than the one that the difference is about
+        work.require(not settled, ("渠道后来已按支付单金额确认成功；金额仍有不同的，以对账单的差异为准。",
+                                   "The channel confirmed the order's own amount since; what still differs is told by the statement."))
+    if treatment == "adopt":
+        work.require(_adoptable(work, difference), ("只有状态不符、且渠道已有明确结果的支付单可以以渠道为准。",
+                                                    "The channel's word can be taken only where the states differ and it has a definite one."))
+    elif treatment == "suspense":
+        (_parked_debit if difference["kind"] == "unallocated" else _may_be_claimed)(work, difference)
+    elif treatment == "carry":
+        _may_be_carried(work, difference)
+    elif difference["recon"] and difference["kind"] in ("amount", "state", "duplicate", "theirs_only"):
+        _leaves_nothing(work, difference)
+
+
+def _adoptable(work: Work, difference: Values) -> bool:
+    if difference["kind"] != "state" or not difference["order"] or difference["their_state"] not in ("succeeded", "failed"):
+        return False
+    order = work.get(ORDER, difference["order"])
+    if difference["their_amount"] not in (None, order["amount"]) or order["taken"] is not None:
+        return False
+    if difference["their_state"] == "failed" and order["status"] == "succeeded":
+        back = work.find(REFUND, {"order": order["id"], "status": ["paying", "failed", "done"]}, limit=1)
+        return bool(order["biz_type"] == "collect" and order["repayment"] and not back)
+    return order["status"] in (*UNDECIDED, "failed") and order["status"] != difference["their_state"]
+
+
+def _may_be_claimed(work: Work, difference: Values) -> None:
+    """Money that came, and that no booking has: of a line that is nobody's or is there twice, or of a debit whose booking is another one."""
+    kinds = ("theirs_only", "amount", "duplicate", "state")
+    work.require(difference["kind"] in kinds and difference["their_state"] == "succeeded" and difference["their_amount"],
+                 ("只有渠道已收到、而我方未入账或金额不同的款项可以转入待认领。",
+                  "Only money that the channel has, and that was not booked or booked with another amount, can be parked for claiming."))
+    work.require(_stated(work, difference) > 0, ("渠道明细不是收款，不能转入待认领。", "The channel's line is no receipt; it cannot be parked."))
+    if not _about_the_order(difference):
+        return
+    order = work.get(ORDER, difference["order"])
+    work.require(order["taken"] is None and order["status"] not in ("returned", "closed"),
+                 ("该支付单的款项已处理过；金额仍不同的，差额请挂账待查。",
+                  "The money of this order was handled already; carry what still differs as pending."))
+    work.require(not _revivable(work, difference, order), ("渠道结果可以直接采纳，请选择“以渠道为准”。", "The channel's word can be taken; choose that."))
+    if order["status"] == "succeeded":
+        _undone(work, order)
+
+
+def _may_be_carried(work: Work, difference: Values) -> None:
+    """What a payout or refund moved otherwise than booked, and what of a booked debit is missing; money that came is claimed instead."""
+    work.require(difference["recon"] or difference["kind"] in ("amount", "duplicate"),
+                 ("须在渠道对账单中核对后挂账。", "It is carried once a statement of the channel has it."))
+    order = work.get(ORDER, difference["order"]) if difference["order"] else None
+    stated = _stated(work, difference)
+    if order is not None and _about_the_order(difference):
+        work.require(order["biz_type"] != "collect" or stated <= 0 or order["status"] == "succeeded" or order["taken"] is not None,
+                     ("渠道已收到的款项请转入待认领。", "Park for claiming what the channel has received."))
+        work.require(not _adoptable(work, difference) or not _revivable(work, difference, order),
+                     ("渠道结果可以直接采纳，请选择“以渠道为准”。", "The channel's word can be taken; choose that."))
+    else:
+        work.require(stated <= 0, ("渠道已收到的款项请转入待认领。", "Park for claiming what the channel has received."))
+    work.require(_left(work, difference) or (order is not None and order["status"] in UNDECIDED and stated),
+                 ("该差异不影响渠道备付科目，无须挂账。", "Nothing of this difference stays on account 1012; there is nothing to carry."))
+
+
+def _leaves_nothing(work: Work, difference: Values) -> None:
+    """A statement's line that moved money is booked, not talked away; a line of money that goes back may have been booked with the bank line it undoes."""
+    stated, left = _stated(work, difference), _left(work, difference)
+    returned = difference["order"] and work.get(ORDER, difference["order"])["status"] == "returned"
+    if stated == 0 or left == 0 or returned or (difference["order"] is None and stated < 0):
+        return
+    work.refuse(f"按对账单结转后，渠道备付科目（1012）将有 {left:,.2f} 元无法对应：收款请转入待认领，付款与退款请挂账待查，状态不符的请以渠道为准。",
+                f"Once the day is settled {left:,.2f} of account 1012 would belong to nothing: park what was received, carry what was paid or refunded as "
+                "pending, or take the channel's word where the states differ.")
+
+
+def _revivable(work: Work, difference: Values, order: Values) -> bool:
+    """Whether the channel's success can be booked as this order's own."""
+    if difference["kind"] != "state" or not _adoptable(work, difference):
+        return False
+    return order["status"] != "failed" or difference["their_state"] != "succeeded" or may_revive(work, order)
+
+
+def _about_the_order(difference: Values) -> bool:
+    """Whether the difference is about what the order moved; else about a line that stands beside it."""
+    return bool(difference["order"]) and not (difference["kind"] == "duplicate" and difference["recon"])
+
+
+def _line(work: Work, difference: Values) -> Values | None:
+    where = {"recon": difference["recon"], "reference": difference["reference"], "channel_no": difference["channel_no"]}
+    lines = work.find(LINE, where, order=("-take", "-id"), limit=1) if difference["recon"] else []
+    return lines[0] if lines else None
+
+
+def _stated(work: Work, difference: Values) -> Decimal:
+    """What the channel says it moved: above zero it came, below it left."""
+    if difference["kind"] == "ours_only" or difference["their_state"] != "succeeded":
+        return ZERO
+    line = _line(work, difference)
+    kind = line["kind"] if line is not None else work.get(ORDER, difference["order"])["biz_type"] if difference["order"] else "collect"
+    amount: Decimal = difference["their_amount"] or ZERO
+    return amount if kind == "collect" else -amount
+
+
+def _booked(order: Values) -> Decimal:
+    """What stands on 1012 because of the order."""
+    amount: Decimal = order["taken"] if order["taken"] is not None else order["amount"] if order["status"] == "succeeded" else ZERO
+    return amount if order["biz_type"] == "collect" else -amount
+
+
+def _left(work: Work, difference: Values) -> Decimal:
+    """What settling the statement's line leaves on 1012: above zero somebody owes it to us, below we owe it."""
+    booked = _booked(work.get(ORDER, difference["order"])) if _about_the_order(difference) else ZERO
+    return booked - _stated(work, difference)
+
+
+# -- the channel's word --------------------------------------------------------------------------------------------------
+
+
+def _adopt(work: Work, difference: Values) -> None:
+    order = work.get(ORDER, difference["order"])
+    word = Word(str(difference["their_state"]), difference["channel_no"] or "", "statement", "对账单", difference["their_amount"])
+    if order["status"] == "succeeded":
+        take_back(work, order, word)
+    else:
+        work.require(told(work, order, word) == "applied", ("无法采纳渠道结果：该笔付款已由另一支付单完成。",
+                                                          "The channel's word cannot be taken: another order has made this payment."))
+    work.change(ORDER, order["id"], {"recon": "matched"})
+
+
+def _end_by_hand(work: Work, difference: Values) -> None:
+    """Ends a debit without a result. The channel's word, where it can be taken, is better than ours."""
+    if difference["kind"] in ("amount", "state") and difference["order"] and not _adoptable(work, difference):
+        end_by_hand(work, work.get(ORDER, difference["order"]), str(difference["note"]))
+
+
+# -- money to be claimed -------------------------------------------------------------------------------------------------
+
+
+def _line_to_claim(work: Work, difference: Values) -> None:
+    """A receipt that only the channel knows, or that it has twice, is claimed like a line of the bank."""
+    run = work.get(RUN, difference["recon"])
+    channel = work.get(CHANNEL, run["pay_channel"])
+    receipt = work.create(RECEIPT, {
+        "bank_serial_no": f"{run['recon_no']}-{difference['channel_no'] or difference['reference']}"[:80], "our_account": channel["code"],
+        "payer_name": "渠道收款", "amount": difference["their_amount"], "value_date": run["day"], "postscript": difference["reference"],
+        "through": "channel", "company": channel["company"]})
+    work.run("loan_payments.find_loan", receipt)
+
+
+def _taken_to_claim(work: Work, difference: Values) -> None:
+    """What the channel took with a debit, in place of whatever was booked of it: claimed like a line of the bank, valued on the day it was taken."""
+    order = work.get(ORDER, difference["order"])
+    if order["status"] == "succeeded":
+        _undo(work, order)
+    took, day = difference["their_amount"], _day(work, difference, order)
+    end_parked(work, order, took, day)
+    receipt = work.create(RECEIPT, {
+        "bank_serial_no": _serial(work, order), "our_account": _account_of(work, order), "payer_name": order["payee_name"], "amount": took,
+        "value_date": day, "postscript": work.get(LOAN, order["loan"])["loan_no"], "through": "channel", "company": order["company"]})
+    work.run("loan_payments.find_loan", receipt)
+
+
+def _day(work: Work, difference: Values, order: Values) -> object:
+    """The day on which the channel moved the money: its statement's, else the day of its word, or the one it was sent."""
+    if difference["recon"]:
+        return work.get(RUN, difference["recon"])["day"]
+    return order["success_on"] or min(order["sent_on"], work.business_date(order["company"]))
+
+
+def _undone(work: Work, order: Values) -> int | None:
+    """The entry that parked the debit, where no loan took it; refused where its booking cannot be undone."""
+    refunds = work.find(REFUND, {"order": order["id"]})
+    work.require(all(refund["status"] == "cancelled" for refund in refunds), ("该笔扣款已有退款，差额请挂账待查。",
+                                                                             "This debit has a refund; carry what differs as pending."))
+    if order["repayment"]:
+        return None
+    standing = [line for line in lines_of(work, [order["pay_no"]]) if line["status"] != "rejected"]
+    work.require(not standing, ("该笔扣款已转入待认领，请先在银行流水中撤销认领并退回该流水。",
+                                "This debit waits among the bank lines; take its claim back and send the line back first."))
+    entries = [] if lines_of(work, [order["pay_no"]]) else work.find(ENTRY, {"entity": ORDER, "record_id": order["id"], "event": "receipt_parked"},
+                                                                     order=("id",), limit=1)
+    return entries[0]["id"] if entries else None
+
+
+def _undo(work: Work, order: Values) -> None:
+    parked = _undone(work, order)
+    if order["repayment"]:
+        work.run("loan_servicing.reverse", order["repayment"])
+        work.change(ORDER, order["id"], {"repayment": None})
+    elif parked is not None:
+        today = work.business_date(order["company"])
+        work.post("receipt_parked", {}, about(work, order), order["company"], today, order["success_on"], (ORDER, order["id"]), reversal_of=parked)
+
+
+def _serial(work: Work, order: Values) -> str:
+    """The order's number; numbered where a line of it was sent back before."""
+    lines = lines_of(work, [order["pay_no"]])
+    return str(order["pay_no"]) if not lines else f"{order['pay_no']}#{len(lines) + 1}"
+
+
+def _parked_debit(work: Work, difference: Values) -> tuple[Values, Values]:
+    """The locked debit whose money stands parked, and the entry that parked it; refused once it is given back."""
+    order = work.lock(ORDER, difference["order"])
+    entries = work.find(ENTRY, {"entity": ORDER, "record_id": order["id"], "event": "receipt_parked"}, order=("id",), limit=1)
+    work.require(order["status"] == "succeeded" and not order["repayment"] and entries, ("该笔扣款没有待认领的款项。", "Nothing of this debit is parked."))
+    refunds = work.find(REFUND, {"order": order["id"]})
+    work.require(all(refund["status"] == "cancelled" for refund in refunds), ("该笔扣款已有退款。", "This debit has a refund."))
+    return order, entries[0]
+
+
+def _account_of(work: Work, order: Values) -> str:
+    """What a line of the bank calls the account that has the money: the code of the channel, or the provider's name where there was none."""
+    return str(work.get(CHANNEL, order["pay_channel"])["code"] if order["pay_channel"] else order["channel"])
+
+
+def _debit_to_claim(work: Work, difference: Values) -> None:
+    """A debit that no loan could take is claimed like a line of the bank: for its loan once that was mended, or for another one."""
+    order, entry = _parked_debit(work, difference)
+    receipt = work.create(RECEIPT, {
+        "bank_serial_no": order["pay_no"], "our_account": _account_of(work, order), "payer_name": order["payee_name"], "amount": order["amount"],
+        "value_date": order["success_on"], "postscript": work.get(LOAN, order["loan"])["loan_no"], "through": "channel", "parked": entry["id"],
+        "company": order["company"]})
+    work.run("loan_payments.find_loan", receipt)
+
+
+# -- what is pending -----------------------------------------------------------------------------------------------------
+
+
+def _carry(work: Work, difference: Values) -> None:
+    """Takes off 1012 what the statement leaves there. A payout or refund without a result has one now: it was made, with another amount; what it
+    moved too much or too little is carried."""
+    order = None
+    if difference["order"] and _about_the_order(difference):
+        order = _made(work, difference)
+    left, memo = _left(work, difference), difference["reference"]
+    if left:
+        company = work.get(CHANNEL, work.get(RUN, difference["recon"])["pay_channel"])["company"] if difference["recon"] else difference["company"]
+        today = work.business_date(company)
+        day = work.get(RUN, difference["recon"])["day"] if difference["recon"] else today
+        entry = work.post("payment_carried", {"to_come": max(left, ZERO), "to_go": max(-left, ZERO)}, about(work, order) if order else {"memo": memo},
+                          company, today, day, (DIFFERENCE, difference["id"]))
+        work.change(DIFFERENCE, difference["id"], {"carried": left, "voucher": entry})
+    if order is not None and _same_kind(work, difference, order):
+        work.change(ORDER, order["id"], {"taken": abs(_stated(work, difference)), "recon": "matched"})
+
+
+def _made(work: Work, difference: Values) -> Values:
+    """The order, booked as made where the channel made it and nothing else did."""
+    order = work.get(ORDER, difference["order"])
+    open_ended = order["status"] in UNDECIDED or (order["status"] == "failed" and order["taken"] is None and may_revive(work, order))
+    if order["biz_type"] != "collect" and open_ended and _stated(work, difference) and _same_kind(work, difference, order):
+        succeed_late(work, order)
+        work.change(ORDER, order["id"], {"success_on": _day(work, difference, order)})
+    return work.get(ORDER, order["id"])
+
+
+def _same_kind(work: Work, difference: Values, order: Values) -> bool:
+    line = _line(work, difference)
+    return line is None or line["kind"] == order["biz_type"]

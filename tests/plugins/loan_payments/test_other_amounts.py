@@ -1,0 +1,290 @@
+"""The channel moved another amount than the order's: what it moved is in the books once, and a confirmed day leaves nothing of it on account 1012."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal as D
+from typing import Any
+
+import pytest
+
+from metaloom.base.errors import NotPossible
+from tests.plugins.lender import Lender
+from tests.plugins.loan_payments import desk
+from tests.plugins.loan_payments.test_open_debits import PENDING
+from tests.plugins.loan_servicing.books import books_agree
+
+BY_CHANNEL, BANK, TO_CLAIM, PENDING_MONEY = "1012", "1002", "2241.02", "1901"
+
+
+@pytest.fixture(scope="module")
+def shop(lender: Lender) -> Lender:
+    lender.way = desk.channel(lender, "MAIN")    # type: ignore[attr-defined]
+    return lender
+
+
+def begin(shop: Lender) -> dict[str, D]:
+    """A day of its own, and how the accounts stood before anything moved on it."""
+    shop.day(shop.stage.today + timedelta(days=1))
+    return {name: shop.account(name) for name in (BY_CHANNEL, BANK, TO_CLAIM, PENDING_MONEY)}
+
+
+def moved(shop: Lender, before: dict[str, D]) -> dict[str, D]:
+    return {name: now for name, was in before.items() if (now := shop.account(name) - was)}
+
+
+def debited(shop: Lender, result: str = "") -> tuple[int, Any]:
+    """A loan with a debit that waits for its result, or has one."""
+    loan = desk.running_loan(shop, card_ending=PENDING)
+    shop.do("fincheck", "debit_batch", desk.batch(shop), "start")
+    desk.one_call(shop)
+    (order,) = shop.rows("payment_order", loan_id=loan, biz_type="collect")
+    if result:
+        desk.said(shop, order["id"], outcome=result, gateway_no="G-1", amount=order["amount"])
+    return loan, shop.row("payment_order", order["id"])
+
+
+def paying(shop: Lender) -> Any:
+    """A payout whose call waits."""
+    _, account, limit = shop.limit(amount=D(20000))
+    drawdown = shop.to_pay(shop.drawdown(limit, account, amount=D(20000)))
+    shop.do("finance", "drawdown", drawdown, "payout")
+    desk.rest(shop)
+    return shop.rows("payment_order", drawdown_id=drawdown)[-1]
+
+
+def told(shop: Lender, *lines: tuple[Any, str]) -> int:
+    """Today's statement: these orders' lines with these amounts, beside whatever else succeeded today, as it stands with us."""
+    run = shop.create("finance", "recon_run", {"pay_channel": shop.way, "day": shop.stage.today})    # type: ignore[attr-defined]
+    fetch(shop, run, *lines)
+    return run
+
+
+def fetch(shop: Lender, run: int, *lines: tuple[Any, str]) -> None:
+    named = {order["pay_no"] for order, _ in lines}
+    others = [row for row in shop.rows("payment_order", pay_channel_id=shop.way, success_on=shop.stage.today)    # type: ignore[attr-defined]
+              if row["status"] == "succeeded" and row["pay_no"] not in named]
+    shop.do("finance", "recon_run", run, "fetch")
+    desk.statement(shop, run, [{"reference": order["pay_no"], "kind": order["biz_type"], "amount": amount}
+                               for order, amount in (*((row, str(row["amount"])) for row in others), *lines)])
+
+
+def open_ones(shop: Lender, run: int) -> list[Any]:
+    return [row for row in shop.rows("payment_difference", recon_id=run) if row["status"] == "open"]
+
+
+def cannot(shop: Lender, difference: Any, *treatments: str) -> None:
+    for treatment in treatments:
+        with pytest.raises(NotPossible):
+            shop.do("finance", "payment_difference", difference["id"], "propose", {"treatment": treatment, "note": "已核实"})
+
+
+def handle(shop: Lender, difference: Any, treatment: str) -> None:
+    """One person proposes, another one confirms."""
+    shop.do("finance", "payment_difference", difference["id"], "propose", {"treatment": treatment, "note": "已与渠道核实"})
+    shop.do("fincheck", "payment_difference", difference["id"], "confirm")
+
+
+@pytest.mark.parametrize("state", ["unknown", "succeeded", "failed"])
+@pytest.mark.parametrize("share", ["less", "more"])
+def test_a_debit_of_another_amount_is_claimed_as_the_channel_took_it_and_counted_once(shop: Lender, state: str, share: str) -> None:
+    before = begin(shop)
+    loan, order = debited(shop, "" if state == "unknown" else state)
+    paid_out = moved(shop, before)[BY_CHANNEL] - (order["amount"] if state == "succeeded" else 0)
+    took = order["amount"] + (D("-400.00") if share == "less" else D("300.00"))
+    run = told(shop, (order, str(took)))
+    (shown,) = open_ones(shop, run)
+    assert (shown["kind"], shown["our_amount"], shown["their_amount"]) == ("amount", order["amount"], took)
+    cannot(shop, shown, "by_hand", "none", "next_day", "adopt", *(() if state == "succeeded" else ("carry",)))
+    handle(shop, shown, "suspense")
+    ended, (line,) = shop.row("payment_order", order["id"]), shop.rows("bank_receipt", bank_serial_no=order["pay_no"])
+    assert (ended["status"], ended["taken"], line["amount"], line["through"], line["value_date"]) == ("parked", took, took, "channel", shop.stage.today)
+    assert not [row for row in shop.rows("repayment", loan_id=loan) if row["status"] == "posted"], "not on the loan before somebody claims it"
+    assert shop.row("debit_item", order["debit_item_id"])["status"] == ("paid" if state == "succeeded" else "asking")
+    shop.do("fincheck", "recon_run", run, "close")
+    assert moved(shop, before) == {BANK: took + paid_out, TO_CLAIM: -took}, "nothing of the day is left on 1012"
+    for word, difference in ((took, 0), (order["amount"], 1)):
+        desk.said(shop, order["id"], outcome="succeeded", gateway_no="G-1", amount=word)
+        assert len([row for row in shop.rows("payment_difference", order_id=order["id"]) if row["status"] == "open"]) == difference
+    desk.said(shop, order["id"], outcome="failed", gateway_no="G-1")
+    assert shop.row("payment_order", order["id"])["status"] == "parked" and moved(shop, before)[TO_CLAIM] == -took, "late words move nothing"
+    if state != "succeeded":
+        with pytest.raises(NotPossible, match="not booked yet"):
+            shop.do("finance", "debit_item", order["debit_item_id"], "debit_again")
+    if line["status"] in ("unclaimed", "proposed"):
+        shop.do("officer", "bank_receipt", line["id"], "claim", {"loan": loan})
+    shop.do("fincheck", "bank_receipt", line["id"], "post", {"kind": "due"})
+    assert [row["amount"] for row in shop.rows("repayment", loan_id=loan) if row["status"] == "posted"] == [took]
+    assert BY_CHANNEL not in moved(shop, before) and TO_CLAIM not in moved(shop, before)
+    books_agree(shop)
+
+
+def test_what_was_claimed_before_the_statement_came_agrees_with_it(shop: Lender) -> None:
+    """An answer of the channel tells first; the statement of the day says the same the next morning."""
+    before = begin(shop)
+    loan, order = debited(shop)
+    desk.said(shop, order["id"], outcome="succeeded", gateway_no="G-2", amount=D("500.00"))
+    (shown,) = shop.rows("payment_difference", order_id=order["id"])
+    run = told(shop, (order, "500.00"))
+    (again,) = open_ones(shop, run)
+    handle(shop, shown, "suspense")
+    cannot(shop, again, "suspense")
+    fetch(shop, run, (order, "500.00"))
+    assert not open_ones(shop, run) and shop.row("payment_difference", again["id"])["status"] == "gone"
+    assert len(shop.rows("bank_receipt", amount=D("500.00"))) == 1
+    shop.do("fincheck", "recon_run", run, "close")
+    assert BY_CHANNEL not in moved(shop, before)
+    shop.day(shop.stage.today + timedelta(days=1))
+    assert [row["kind"] for row in open_ones(shop, told(shop, (order, "900.00")))] == ["amount"], "another amount than was claimed is shown"
+    books_agree(shop)
+
+
+def test_a_debit_that_was_parked_for_people_is_parked_anew_with_what_the_channel_took(shop: Lender) -> None:
+    before = begin(shop)
+    loan, order = debited(shop)
+    out = moved(shop, before)[BY_CHANNEL]
+    quote = shop.stage.as_user("finance").ask("lending.loan", loan, "settle_quote", {"value_date": shop.stage.today})
+    assert quote["open_debit"] == order["pay_no"]
+    desk.said(shop, order["id"], outcome="failed", code="NO_RULE")
+    shop.settle(loan, quote["total"])
+    desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
+    (parked,) = shop.rows("payment_difference", order_id=order["id"], status="open")
+    assert parked["kind"] == "unallocated"
+    run = told(shop, (order, "500.00"))
+    (shown,) = open_ones(shop, run)
+    handle(shop, shown, "suspense")
+    cannot(shop, parked, "suspense")
+    handle(shop, parked, "none")
+    shop.do("fincheck", "recon_run", run, "close")
+    assert moved(shop, before) == {BANK: D("500.00") + out + quote["total"], TO_CLAIM: D("-500.00")}
+    books_agree(shop)
+
+
+def test_a_debit_with_a_refund_keeps_its_booking_and_the_rest_is_carried(shop: Lender) -> None:
+    before = begin(shop)
+    _, order = debited(shop, "succeeded")
+    made = shop.create("finance", "payment_refund", {"order": order["id"], "amount": D("10.00"), "why": "wrong", "note": "退十元"})
+    shop.do("fincheck", "payment_refund", made, "pay_back")
+    run = told(shop, (order, str(order["amount"] - D("400.00"))))
+    (shown,) = open_ones(shop, run)
+    cannot(shop, shown, "suspense")
+    handle(shop, shown, "carry")
+    (back,) = shop.rows("payment_order", refund_id=made)
+    desk.said(shop, back["id"], outcome="succeeded", amount=D("10.00"))
+    assert moved(shop, before)[PENDING_MONEY] == D("400.00"), "the channel owes it"
+    fetch(shop, run, (order, str(order["amount"] - D("400.00"))))
+    assert not open_ones(shop, run)
+    shop.do("fincheck", "recon_run", run, "close")
+    assert BY_CHANNEL not in moved(shop, before)
+    books_agree(shop)
+
+
+@pytest.mark.parametrize("state", ["sending", "succeeded", "failed"])
+@pytest.mark.parametrize("over", ["0.01", "-1000.00"])
+def test_a_payout_of_another_amount_opens_its_loan_once_and_the_rest_is_carried_until_it_is_cleared(shop: Lender, state: str, over: str) -> None:
+    before = begin(shop)
+    order = paying(shop)
+    if state != "sending":
+        desk.said(shop, order["id"], outcome=state, gateway_no="G-3", amount=D(20000))
+    paid = D(20000) + D(over)
+    run = told(shop, (order, str(paid)))
+    (shown,) = open_ones(shop, run)
+    cannot(shop, shown, "by_hand", "none", "next_day", "adopt", "suspense")
+    handle(shop, shown, "carry")
+    done = shop.row("payment_order", order["id"])
+    assert (done["status"], done["taken"], len(shop.rows("loan", drawdown_id=order["drawdown_id"]))) == ("succeeded", paid, 1)
+    assert shop.row("drawdown", order["drawdown_id"])["status"] == "paid" and shop.row("payment_difference", shown["id"])["carried"] == D(over)
+    shop.do("fincheck", "recon_run", run, "close")
+    assert shop.row("recon_run", run)["settled_amount"] == -paid
+    assert moved(shop, before) == {BANK: -paid, PENDING_MONEY: D(over)}
+    desk.said(shop, order["id"], outcome="succeeded", gateway_no="G-3", amount=paid)
+    desk.said(shop, order["id"], outcome="succeeded", gateway_no="G-3", amount=D(20000))
+    assert moved(shop, before) == {BANK: -paid, PENDING_MONEY: D(over)}
+    cleared = {"kind": "difference_back" if D(over) > 0 else "difference_paid", "difference": shown["id"], "amount": abs(D(over))}
+    for wrong in ({"kind": "difference_paid" if D(over) > 0 else "difference_back"}, {"amount": abs(D(over)) + D("0.01")}):
+        bad = shop.create("finance", "other_money", {**cleared, **wrong})
+        with pytest.raises(NotPossible):
+            shop.do("finance", "other_money", bad, "submit_money")
+        shop.do("finance", "other_money", bad, "void_money", reason="测试")
+    first, second = [shop.create("finance", "other_money", cleared) for _ in range(2)]
+    for one in (first, second):
+        shop.do("finance", "other_money", one, "submit_money")
+    shop.do("fincheck", "other_money", first, "post_money")
+    assert moved(shop, before) == {BANK: D(-20000)}, "as if the channel had paid what was asked"
+    with pytest.raises(NotPossible):
+        shop.do("fincheck", "other_money", second, "post_money")
+    shop.do("fincheck", "other_money", first, "reverse_money", reason="退汇")
+    shop.do("fincheck", "other_money", second, "post_money")
+    assert moved(shop, before) == {BANK: D(-20000)}
+    books_agree(shop)
+
+
+def test_a_payout_and_a_debit_that_the_channel_made_twice_leave_nothing_on_1012(shop: Lender) -> None:
+    before = begin(shop)
+    payout = paying(shop)
+    desk.said(shop, payout["id"], outcome="succeeded", gateway_no="G-4", amount=D(20000))
+    _, debit = debited(shop, "succeeded")
+    out = moved(shop, before)[BY_CHANNEL]
+    run = told(shop, (payout, "20000.00"), (payout, "20000.00"), (debit, str(debit["amount"])), (debit, str(debit["amount"])))
+    paid, took = sorted(open_ones(shop, run), key=lambda row: -row["their_amount"])
+    assert {paid["kind"], took["kind"]} == {"duplicate"}
+    for one, wrong, right in ((paid, "suspense", "carry"), (took, "carry", "suspense")):
+        cannot(shop, one, wrong, "by_hand", "none", "next_day")
+        handle(shop, one, right)
+    shop.do("fincheck", "recon_run", run, "close")
+    assert moved(shop, before) == {BANK: out - D(20000) + debit["amount"], PENDING_MONEY: D(20000), TO_CLAIM: -debit["amount"]}
+    assert shop.row("payment_order", debit["id"])["status"] == "succeeded"
+    books_agree(shop)
+
+
+def test_a_late_success_beside_another_order_is_booked_where_people_decide(shop: Lender) -> None:
+    """Failed, another order made the payment, and the first one succeeded after all: money moved twice."""
+    before = begin(shop)
+    first = paying(shop)
+    desk.said(shop, first["id"], outcome="failed", code="CLOSED")
+    shop.do("fincheck", "drawdown", first["drawdown_id"], "payout")
+    desk.rest(shop)
+    second = shop.rows("payment_order", drawdown_id=first["drawdown_id"])[1]
+    desk.said(shop, second["id"], outcome="succeeded", amount=D(20000))
+    _, poor = debited(shop, "failed")
+    out = moved(shop, before)[BY_CHANNEL] + D(20000)
+    shop.do("finance", "debit_item", poor["debit_item_id"], "debit_again")
+    desk.rest(shop)
+    again = shop.rows("payment_order", debit_item_id=poor["debit_item_id"])[1]
+    desk.said(shop, again["id"], outcome="succeeded", amount=again["amount"])
+    for late in (first, poor):
+        desk.said(shop, late["id"], outcome="succeeded", gateway_no=f"G-{late['id']}", amount=late["amount"])
+        (shown,) = shop.rows("payment_difference", order_id=late["id"], status="open")
+        assert shown["kind"] == "duplicate"
+        cannot(shop, shown, "adopt", "suspense" if late is first else "carry")
+        handle(shop, shown, "carry" if late is first else "suspense")
+    run = told(shop, (first, "20000.00"), (poor, str(poor["amount"])))
+    assert not open_ones(shop, run), "they agree with what was handled"
+    shop.do("fincheck", "recon_run", run, "close")
+    taken = again["amount"] + poor["amount"]
+    assert moved(shop, before) == {BANK: out + taken - D(40000), PENDING_MONEY: D(20000), TO_CLAIM: -poor["amount"]}
+    assert len(shop.rows("loan", drawdown_id=first["drawdown_id"])) == 1
+    books_agree(shop)
+
+
+def test_what_the_statement_does_not_have_may_be_carried_and_comes_back_with_a_later_day(shop: Lender) -> None:
+    before = begin(shop)
+    order = paying(shop)
+    desk.said(shop, order["id"], outcome="succeeded", gateway_no="G-5", amount=D(20000))
+    other = paying(shop)
+    desk.said(shop, other["id"], outcome="succeeded", gateway_no="G-6", amount=D(20000))
+    run = shop.create("finance", "recon_run", {"pay_channel": shop.way, "day": shop.stage.today})    # type: ignore[attr-defined]
+    shop.do("finance", "recon_run", run, "fetch")
+    desk.statement(shop, run, [{"reference": other["pay_no"], "amount": "20000.00"}])
+    (shown,) = open_ones(shop, run)
+    assert shown["kind"] == "ours_only"
+    handle(shop, shown, "carry")
+    shop.do("fincheck", "recon_run", run, "close")
+    assert moved(shop, before) == {BANK: D(-20000), PENDING_MONEY: D(-20000)}, "the customer did not get it yet"
+    shop.day(shop.stage.today + timedelta(days=1))
+    later = told(shop, (order, "20000.00"))
+    (shown,) = open_ones(shop, later)
+    handle(shop, shown, "carry")
+    shop.do("fincheck", "recon_run", later, "close")
+    assert moved(shop, before) == {BANK: D(-40000)}
+    books_agree(shop)
