@@ -36,6 +36,20 @@ def test_a_review_is_started_found_decided_and_looked_up(people):
     assert task in [row["id"] for row in chief.get("/task?box=done&limit=200").json["items"]]
 
 
+def test_a_task_tells_what_its_decision_asks_for(people):
+    sale, case, task, version = started(people)
+    (told,) = [t for t in people["chief"].get(f"/case/{case}").json["tasks"] if t["id"] == task]
+    asks = told["asks"]
+    assert asks["outputs"]["required"] == ["grade"] and asks["outputs"]["properties"]["grade"] == {
+        "type": "integer", "minimum": 1, "maximum": 5, "description": "Grade"}
+    assert list(asks["fields"]["properties"]) == ["note"] and asks["fields"]["properties"]["note"]["maxLength"] == 200
+    assert (asks["opinion"], asks["attachments"], asks["defaults"], asks["signature"]) == ("on_reject", "optional", {}, False)
+    assert all(t["asks"] is None for t in people["clerk"].get(f"/case/{case}").json["tasks"])  # whose turn it is not
+    decided = people["chief"].post(f"/task/{task}/decide", {"decision": "pass", "record_version": version, "outputs": {"grade": 4}})
+    assert decided.status_code == 200
+    assert all(t["asks"] is None for t in people["chief"].get(f"/case/{case}").json["tasks"])
+
+
 def test_who_has_no_part_gets_the_answer_of_a_case_that_never_was(people):
     _, case, task, version = started(people)
     for stranger in ("reader", "cashier"):

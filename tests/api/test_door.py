@@ -46,6 +46,18 @@ def test_every_endpoint_wants_to_know_who_asks(world):
     assert checked == len(rules) - len(open_ones) == 67
 
 
+@pytest.mark.parametrize(("sent", "refused"), [({}, ""), ({"Authorization": "Bearer a.b.c"}, ', error="invalid_token"'),
+                                               ({"Authorization": "Basic Y2xlcms6eA=="}, ', error="invalid_token"')])
+def test_who_is_not_known_is_told_where_to_log_in_and_how(world, sent, refused):
+    for tenant in ("one", "two"):
+        where = f"/{tenant}/api/v1/auth/login"
+        answer = world.client(tenant).get("/openapi.json", **sent)
+        assert answer.status_code == 401 and answer.headers["WWW-Authenticate"] == f'Bearer realm="metaloom", login="{where}"{refused}'
+        assert answer.json["login"] == {"method": "POST", "path": where, "header": "Authorization: Bearer"}
+        assert sent or (where in answer.json["message"] and "Bearer" in answer.json["message"])
+        assert world.app.test_client().post(answer.json["login"]["path"], json={"username": "clerk", "password": PASSWORD}).status_code == 200
+
+
 def test_the_login_gives_a_short_token_and_one_to_renew_it(world):
     answer = world.client().post("/auth/login", {"username": "clerk", "password": PASSWORD})
     assert answer.json["token_type"] == "Bearer" and answer.json["expires_in"] <= 3600

@@ -65,6 +65,26 @@ def test_fields_narrow_and_include_widens(people, sales):
     assert clerk.get(f"/depot.sale/{sales[0]}?fields=nothing").status_code == 400
 
 
+def test_fields_along_links_stand_in_one_record_too_as_far_as_they_may_be_seen(people):
+    clerk, chief, reader = people["clerk"], people["chief"], people["reader"]
+    sale = chief.sale(buyer=chief.buyer(name="Berta", mobile="13812345678", secret="ZZ secret"))
+    asked = f"/depot.sale/{sale}?fields=amount,buyer.code,buyer.mobile,buyer.owner,owner.display_name"
+    whole = chief.get(asked).json
+    assert set(whole) == {"id", "row_version", "title", "amount", "buyer.code", "buyer.mobile", "buyer.owner", "owner.display_name"}
+    assert whole["buyer.code"].startswith("one-") and whole["owner.display_name"] == "Chief" and whole["buyer.owner"]["title"] == "Chief"
+    assert reader.get(asked).json["buyer.mobile"] == "138****5678"
+    assert chief.get(f"/depot.sale/{sale}?fields=buyer.secret").json["buyer.secret"] == "ZZ secret"
+    for path in ("buyer.secret", "buyer.nothing", "nothing.name", "amount.x", "buyer.owner.password"):
+        refused = reader.get(f"/depot.sale/{sale}?fields={path}")
+        assert refused.status_code == 400 and refused.json["problems"][0]["field"] == "fields", path
+    assert clerk.get(asked).status_code == 404
+    assert chief.post(f"/depot.sale/{sale}/transfer", {"user": 1}, If_Match='"1"').status_code == 200
+    seen = clerk.get(asked).json  # the sale is the clerk's now, its buyer is not
+    assert set(seen) == {"id", "row_version", "title", "amount", "owner.display_name"} and seen["owner.display_name"] == "Clerk"
+    (row,) = clerk.get(f"/depot.sale?id={sale}&fields=amount,buyer.code,buyer.mobile,buyer.owner,owner.display_name").json["items"]
+    assert row == seen
+
+
 def test_count_and_totals_come_on_request(people, sales):
     answer = people["clerk"].get("/depot.sale?limit=1&count=true&totals=amount&amount__gte=1100").json
     assert answer["count"] == {"number": 2, "exact": True} and answer["totals"] == {"amount": "2300.00"}
@@ -124,7 +144,7 @@ def test_the_export_is_the_list(people, sales):
     query = "amount__gte=300&sort=amount&fields=order_no,amount,pieces"
     rows = chief.get(f"/depot.sale?{query}&limit=200").json["items"]
     answer = chief.get(f"/depot.sale/export?{query}&format=csv")
-    assert answer.status_code == 200 and answer.mimetype == "text/csv"
+    assert answer.status_code == 200 and answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     written = list(csv.reader(io.StringIO(answer.get_data().decode("utf-8-sig"))))
     assert written[0] == ["Number", "Amount", "Pieces"]
     assert written[1:] == [[r["order_no"], r["amount"], "" if r["pieces"] is None else str(r["pieces"])] for r in rows]

@@ -78,6 +78,70 @@ def test_the_document_is_in_the_language_of_the_reader_and_follows_the_rights(pe
     assert people["clerk"].get("/openapi.json").get_data() == people["clerk2"].get("/openapi.json").get_data()
 
 
+def parameter(found, one):
+    return found["components"]["parameters"][one["$ref"].rpartition("/")[2]] if "$ref" in one else one
+
+
+def conditions(found, path="/depot.sale"):
+    """{query name: schema} of every condition that the document offers on a list."""
+    given = [parameter(found, one) for one in found["paths"][path]["get"]["parameters"] if "content" not in parameter(found, one)]
+    return {name: schema for one in given if one["schema"].get("type") == "object" for name, schema in one["schema"]["properties"].items()}
+
+
+def value_of(name, schema):
+    """Something that the schema of a condition allows, of the kind of its field."""
+    field, _, op = name.partition("__")
+    moment = "2026-01-31T01:00:00Z" if field.endswith("_at") else "1"
+    own = {"mobile": "13812345678", "colour": "red", "status": "draft", "due_on": "2026-01-31"}.get(field, moment)
+    kind = schema["type"] if isinstance(schema["type"], str) else schema["type"][0]
+    if "enum" in schema:
+        own = schema["enum"][0]
+    value = {"last4": "5678", "between": f"{own},"}.get(op, "true" if kind == "boolean" else own)
+    jsonschema.validate(int(value) if kind == "integer" else value == "true" if kind == "boolean" else value, schema)
+    return value
+
+
+def test_every_condition_of_the_document_is_answered(people):
+    for role in ROLES:
+        found, asked = document(people[role]), 0
+        for path in ("/depot.sale", "/depot.buyer"):
+            for name, schema in conditions(found, path).items():
+                answer = people[role].get(f"{path}?limit=1&{name}={value_of(name, schema)}")
+                assert answer.status_code == 200, (role, path, name, answer.json)
+                asked += 1
+        assert asked >= 90, (role, asked)
+
+
+def test_the_conditions_are_those_that_the_person_may_ask(people):
+    chief, reader = (conditions(document(people[name]), "/depot.buyer") for name in ("chief", "reader"))
+    assert {"secret", "secret__contains", "mobile", "mobile__last4", "mobile__in", "name", "code__prefix", "created_at__ge"} <= set(chief)
+    assert not [name for name in reader if name.startswith(("secret", "photo"))]
+    assert {name for name in reader if name.startswith("mobile")} == {"mobile", "mobile__last4"}
+    sale = conditions(document(people["chief"]))
+    assert sale["pieces__ge"] == {"type": "integer"} and sale["colour"]["enum"] == ["red", "blue", "old"] and "note__gt" not in sale
+    related = document(people["chief"])["paths"]["/depot.buyer/{id}/related/sales"]["get"]["parameters"]
+    assert {"$ref": "#/components/parameters/depot.sale.amount"} in related
+
+
+def test_a_request_of_many_is_described_for_its_entity(people):
+    def kinds(role):
+        found = document(people[role])
+        body = found["paths"]["/depot.sale/bulk"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert body == {"$ref": "#/components/schemas/depot.sale.bulk"}
+        return {one["properties"]["operation"]["enum"][0]: one for one in found["components"]["schemas"]["depot.sale.bulk"]["oneOf"]}
+
+    assert set(kinds("clerk")) == {"create", "change", "action"}
+    chief = kinds("chief")
+    assert chief["create"]["properties"]["items"]["items"] == {"$ref": "#/components/schemas/depot.sale.create"}
+    assert chief["change"]["properties"]["items"]["items"]["properties"]["values"] == {"$ref": "#/components/schemas/depot.sale.change"}
+    assert chief["action"]["properties"]["action"] == {"type": "string", "enum": ["send"]}  # finish takes one at a time
+    assert "/depot.sale/bulk" not in document(people["cashier"])["paths"]
+    rows = document(people["keeper"])["paths"]  # imports name the fields of a new record, too
+    shown = [path for path in rows if path.endswith("/import")]
+    assert all(rows[p]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]["rows"]["items"]["$ref"].endswith(".create")
+               for p in shown)
+
+
 def test_real_answers_are_as_the_document_says(people):
     clerk, chief, cashier = people["clerk"], people["chief"], people["cashier"]
     buyer = clerk.buyer(mobile="13812345678")

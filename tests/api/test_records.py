@@ -153,3 +153,37 @@ def test_the_answer_to_a_change_does_not_name_what_is_masked(world, people):
     assert packer.get(path).json["title"] == "N********"
     answer = packer.patch(path, {"mobile": "13812345678"}, If_Match='"1"')
     assert answer.status_code == 200 and "Nathaniel" not in answer.get_data(as_text=True)
+
+
+GAPS = {"buyer": 10**9, "pieces": "many", "colour": "green", "lines": [{"what": "bolt"}, {"quantity": 0}], "paid": "1", "nothing": 1}
+# what reading the body finds, and what only the look at the database finds
+TOLD = {"amount", "buyer", "pieces", "colour", "lines.0.quantity", "lines.1.what", "lines.1.quantity", "paid", "nothing"}
+
+
+def told(problems):
+    assert len(problems) == len({p["field"] for p in problems}), problems
+    return {p["field"] for p in problems}
+
+
+def test_every_gap_of_a_new_record_is_told_at_once(people):
+    clerk = people["clerk"]
+    before = clerk.get("/depot.sale?count=true").json["count"]["number"]
+    answer = clerk.post("/depot.sale", GAPS)
+    assert answer.status_code == 400 and told(answer.json["problems"]) == TOLD
+    (item,) = clerk.post("/depot.sale/bulk", {"operation": "create", "items": [GAPS]}).json["items"]
+    assert item["status"] == 400 and told(item["problems"]) == TOLD
+    answer = clerk.post("/depot.sale", {"buyer": clerk.buyer(), "amount": "1", "pieces": "many"})
+    assert told(answer.json["problems"]) == {"pieces"}
+    assert clerk.get("/depot.sale?count=true").json["count"]["number"] == before
+
+
+def test_every_gap_of_a_change_is_told_at_once_and_nothing_of_it_is_stored(people):
+    clerk = people["clerk"]
+    id = clerk.sale(note="as it was")
+    gaps = {**GAPS, "amount": None, "note": "good"}
+    answer = clerk.patch(f"/depot.sale/{id}", gaps, If_Match='"1"')
+    assert answer.status_code == 400 and told(answer.json["problems"]) == TOLD
+    (item,) = clerk.post("/depot.sale/bulk", {"operation": "change", "items": [{"id": id, "row_version": 1, "values": gaps}]}).json["items"]
+    assert told(item["problems"]) == TOLD
+    assert (clerk.get(f"/depot.sale/{id}").json["note"], clerk.etag(f"/depot.sale/{id}")) == ("as it was", '"1"')
+    assert clerk.patch("/depot.sale/999999999", gaps, If_Match='"1"').status_code == 400

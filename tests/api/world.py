@@ -171,7 +171,7 @@ lists:
   urgent: {label: {zh: 加急, en: Urgent}, filter: "urgent == true", columns: [order_no, amount], sort: [order_no]}
 access:
   clerk: {scope: self, actions: [list, read, create, edit, history, send], fields: {"*": write}}
-  chief: {scope: company, actions: [list, read, create, edit, delete, restore, export, history, transfer, send, finish], fields: {"*": write}}
+  chief: {scope: company, actions: [list, read, create, edit, delete, restore, export, import, history, transfer, send, finish], fields: {"*": write}}
   reader: {scope: company, actions: [list, read], fields: {"*": read, note: hidden}}
   cashier: {scope: company, actions: [list, read, pay], fields: {"*": read}}
 """

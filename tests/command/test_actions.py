@@ -224,6 +224,27 @@ def test_offered_actions_show_the_reason_where_they_are_grey(club):
     assert {o.name for o in available_actions(club.ctx("chief"), MEMBER, None)} == {"found_club"}
 
 
+def test_a_button_is_grey_where_the_condition_of_its_transition_does_not_hold_and_no_step_before_it_may_help(club):
+    cheap, dear = club.new(fee=Decimal("1.00")), club.new()
+    ctx = club.ctx("chief")
+
+    def offered(id):
+        with club.tenant.read() as conn:
+            return {o.name: o for o in available_actions(ctx, MEMBER, _row(ctx, conn, id))}
+
+    assert offered(dear.id)["admit"].enabled
+    grey = offered(cheap.id)["admit"]
+    assert (grey.enabled, grey.reason.say("zh"), grey.reason.say("en")) == (False, "会费太低", "The fee is too low")
+    assert offered(cheap.id)["admit_dearer"].enabled  # it sets what the condition asks for
+    with pytest.raises(NotPossible) as refusal:
+        run_action(ctx, MEMBER, cheap.id, "admit", {}, 1)
+    assert refusal.value.message.say("en") == grey.reason.say("en")
+    (outcome,) = bulk_action(ctx, MEMBER, [cheap.id], "admit", {})
+    assert outcome.error.message.say("en") == "The fee is too low"
+    assert run_action(ctx, MEMBER, cheap.id, "admit_dearer", {"amount": Decimal("5.00")}, 1).row_version == 3
+    assert not offered(cheap.id)["admit_dearer"].enabled and offered(cheap.id)["admit_dearer"].reason.say("en") != "The fee is too low"
+
+
 def _row(ctx, conn, id):
     return Reader(conn, ctx.tenant, ctx.revision, ctx.plan).get(MEMBER, id, children=False)
 

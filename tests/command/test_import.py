@@ -7,6 +7,7 @@ import pytest
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible, Problem
 from metaloom.base.messages import message
 from metaloom.command import import_records
+from metaloom.record.schema import PartlyRead
 
 MEMBER = "club.member"
 
@@ -22,6 +23,14 @@ def test_a_dry_run_tells_everything_and_keeps_nothing(club):
     assert (found.created, found.good) == ((), 2)
     assert [(p.row, p.problem.field) for p in found.problems] == [(2, "fee"), (3, "email"), (4, "status"), (5, "fee")]
     assert club.dump() == before
+
+
+def test_a_row_that_cannot_be_read_whole_tells_what_is_wrong_with_the_rest_of_it_too(club):
+    unread = PartlyRead([Problem("fee", message("record.not_number"))], {**club.values(status="active"), "fee": None})
+    found = import_records(club.ctx("clerk"), MEMBER, [unread, club.values()], "good_rows")
+    assert {(p.row, p.problem.field) for p in found.problems} == {(1, "fee"), (1, "status")} and len(found.created) == 1
+    found = import_records(club.ctx("clerk"), MEMBER, [PartlyRead([Problem("fee", message("record.not_number"))], club.values())], "good_rows")
+    assert [p.problem.field for p in found.problems] == ["fee"] and not found.created
 
 
 def test_all_or_nothing(club):

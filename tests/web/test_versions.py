@@ -53,6 +53,13 @@ def test_each_version_holds_what_stood_then(li, buyer):
     assert set(differences(first, second)) == {"level", "rebate", "ways"} and differences(third, third) == {}
 
 
+def test_a_secret_that_stayed_is_no_difference(li, buyer):
+    command.change_record(li, BUYER, buyer, {"name": "许仲"}, 3)
+    _, (fourth, third, second, first) = looked(li, buyer)
+    assert set(differences(third, fourth)) == {"name"} and set(differences(first, second)) == {"level", "rebate", "ways"}
+    assert set(differences(second, third)) == {"name", "mobile", "rebate"}
+
+
 def test_one_is_entered_again_as_a_new_change_and_secrets_stay(li, buyer):
     _, (_, second, _) = looked(li, buyer)
     done = restore(li, buyer, second.entry, 3)

@@ -13,6 +13,7 @@ from metaloom.api.bulk import ITEMS_MAX
 from metaloom.api.door import pinned
 from metaloom.api.question import no_other_parameters, read_question, single_parameters
 from metaloom.api.records import context, known_entity, list_page, one, reader, record_id, wanted_version
+from metaloom.api.shapes import object_of
 from metaloom.api.speech import locale, say
 from metaloom.approval import Node
 from metaloom.base.errors import NotFound
@@ -26,12 +27,15 @@ from metaloom.command import (
     decide_task,
     decide_tasks,
     move_case,
+    output_defaults,
     start_approval,
 )
 from metaloom.command.approval_case import CASE
 from metaloom.command.boxes import BOXES
 from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.command.move_case import DATA
+from metaloom.model import FieldLevel
+from metaloom.model.approval import Decide
 
 BOX_KEYS = ("box", "filter", "q", "sort", "cursor", "page", "limit", "fields", "include", "count")
 DECIDE_KEYS = ("decision", "opinion", "outputs", "fields", "attachments", "record_version", "to", "then", "password", "signature")
@@ -109,9 +113,10 @@ def case(id: str) -> Response:
     no_other_parameters()
     found = _shown(id)
     row = reader().get(CASE, found.id)
-    state = found.state
+    state, mine = found.state, {o.task for o in found.offers if o.kind in DECISIONS}
     tasks_ = [{"id": found.tasks.get(no), "number": no, "step": t.step, "kind": t.kind, "status": t.status, "assignee": t.assignee, "pool": t.pool,
-               "opened_at": t.opened_at, "closed_at": t.closed_at or None, "due_at": t.due, "decision": t.decision or None, "opinion": t.opinion or None}
+               "opened_at": t.opened_at, "closed_at": t.closed_at or None, "due_at": t.due, "decision": t.decision or None, "opinion": t.opinion or None,
+               "asks": _asks(found, t.step) if no in mine else None}
               for no, t in state.tasks.items()]
     offers = [{"kind": o.kind, "task": found.tasks.get(o.task) if o.task is not None else None, "targets": o.targets} for o in found.offers]
     return answer({"id": found.id, "entity": found.row["entity"], "record_id": found.row["record_id"], "chain": found.row["chain"],
@@ -119,6 +124,21 @@ def case(id: str) -> Response:
                    "initiator": state.initiator or None, "started_at": state.started_at, "finished_at": state.finished_at or None,
                    "record_readable": found.readable, "record_version": found.record_version if found.readable else None,
                    "tasks": tasks_, "offers": offers})
+
+
+def _asks(found: CaseShown, name: str) -> dict[str, Any] | None:
+    """What a decision of the step takes: schemas of ``outputs`` and ``fields``, first values, and what must come with it."""
+    step = next((one for one in found.chain.every_step() if one.name == name and isinstance(one, Decide)), None)
+    if not isinstance(step, Decide):
+        return None
+    catalog = pinned().catalog
+    entity, outputs = catalog.entities[found.row["entity"]], list(step.outputs.values())
+    levels = reader().get(entity.address, found.row["record_id"], children=False).levels if found.readable and step.fields else {}
+    open_ = [entity.fields[one] for one, how in step.fields.items() if how in ("write", "required") and levels.get(one, FieldLevel.HIDDEN) >= FieldLevel.READ]
+    return {"outputs": object_of(catalog, None, outputs, required=[one.name for one in outputs if one.required and not one.default]),
+            "defaults": output_defaults(context(), found, step, pinned().conn),
+            "fields": object_of(catalog, entity, open_, required=[one.name for one in open_ if step.fields[one.name] == "required"]),
+            "opinion": step.opinion, "attachments": step.attachments, "password": step.sign, "signature": bool(step.signature)}
 
 
 def case_path(id: str) -> Response:

@@ -15,7 +15,7 @@ from metaloom.api.answer import answer, titles_are_open, told
 from metaloom.api.body import json_object, only, refused
 from metaloom.api.door import pinned
 from metaloom.api.question import no_other_parameters
-from metaloom.api.records import ID_MAX, context, known_entity, permitted, read_input, reason_of
+from metaloom.api.records import ID_MAX, context, known_entity, permitted, reason_of, whole
 from metaloom.api.speech import locale
 from metaloom.base.errors import Invalid, MetaloomError, NotFound, Problem, Stale
 from metaloom.base.messages import message
@@ -65,7 +65,11 @@ def _items(body: dict[str, Any]) -> list[dict[str, Any]]:
 def _create(entity: Entity, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     permitted(entity.address, "create")
     ctx = _context()
-    return [_outcome(index, None, lambda own, item=item: create_record(own, entity.address, read_input(entity, "create", item)), ctx)
+
+    def create(own: Context, item: dict[str, Any]) -> Saved:
+        return whole(entity, "create", item, lambda values, faults: create_record(own, entity.address, values, faults))
+
+    return [_outcome(index, None, lambda own, item=item: create(own, item), ctx)
             for index, item in enumerate(items)]
 
 
@@ -76,7 +80,8 @@ def _change(entity: Entity, items: list[dict[str, Any]]) -> list[dict[str, Any]]
     ctx = _context()
 
     def change(own: Context, id: int, version: int, item: dict[str, Any]) -> Saved:
-        return change_record(own, entity.address, id, read_input(entity, "edit", item.get("values") or {}), version)
+        return whole(entity, "edit", item.get("values") or {},
+                     lambda values, faults: change_record(own, entity.address, id, values, version, faults))
 
     return [_outcome(index, id, lambda own, id=id, version=version, item=item: change(own, id, version, item), ctx)
             for index, ((id, version), item) in enumerate(zip(known, items, strict=True))]

@@ -17,9 +17,10 @@ from flask_wtf.csrf import validate_csrf
 from jwt.exceptions import PyJWTError
 from wtforms import ValidationError
 
+from metaloom.api import problems
 from metaloom.api.answer import answer
 from metaloom.api.body import json_object, only, refused
-from metaloom.base.errors import Busy, LoginRequired, NotAllowed, NotFound
+from metaloom.base.errors import Busy, Invalid, LoginRequired, NotAllowed, NotFound, Problem
 from metaloom.base.messages import message
 from metaloom.command.api_key import PREFIX, key_holder, note_use
 from metaloom.command.session import Pinned
@@ -50,7 +51,7 @@ def identify() -> None:
     elif pinned().visit is not None:
         _browser()
     else:
-        raise LoginRequired
+        raise LoginRequired(message("api.login", where=problems.login_path()))
     pinned().channel = "api"
     if pinned().actor.must_renew:  # asks for the rights: the person is active, or LoginRequired
         raise NotAllowed(message("api.password_first"))
@@ -127,9 +128,9 @@ def login() -> Response:
     body = json_object()
     only(body, ("username", "password"))
     username, password = body.get("username"), body.get("password")
-    problems = [name for name, value in (("username", username), ("password", password)) if not isinstance(value, str) or not value]
-    if problems:
-        raise refused(problems[0], message("record.required", label=problems[0]))
+    missing = [name for name, value in (("username", username), ("password", password)) if not isinstance(value, str) or not value]
+    if missing:
+        raise Invalid([Problem(name, message("record.required", label=name)) for name in missing])
     user = current_app.appbuilder.sm.auth_user_db(str(username).strip()[:128], str(password)[:256])  # type: ignore[attr-defined]
     session.clear()
     session.modified = False

@@ -17,6 +17,9 @@ register({
     "api.unknown_list": ("没有名为“{name}”的列表。", "There is no list “{name}”."),
     "api.unknown_tab": ("没有名为“{name}”的页签。", "There is no tab “{name}”."),
     "api.bad_version": ("If-Match 须为记录的 ETag，例如 \"3\"。", "If-Match must be the record's ETag, such as \"3\"."),
+    "api.login": ("请先登录：向 {where} POST username 与 password，之后每个请求带 Authorization: Bearer <access_token>；也可以用 API 密钥代替令牌。",
+                  "Log in first: POST username and password to {where}, then send Authorization: Bearer <access_token> with every request; "
+                  "an API key may take the token's place."),
     "api.token": ("令牌无效或已过期，请重新登录。", "The token is not valid or has expired; log in again."),
     "api.key": ("API 密钥无效、已过期或已撤销。", "The API key is not valid, has expired or was revoked."),
     "api.csrf": ("使用浏览器会话时，修改请求须带 X-CSRFToken。", "With a browser session, a change needs the header X-CSRFToken."),

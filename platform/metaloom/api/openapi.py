@@ -19,13 +19,14 @@ import metaloom
 from metaloom.access import AccessPlan
 from metaloom.api import jobs, people
 from metaloom.api.approval import BOXES
+from metaloom.api.bulk import ITEMS_MAX as BULK_MAX
 from metaloom.api.chains import REASON_MAX as CHANGE_REASON_MAX
 from metaloom.api.chains import SOURCES, WHERE_MAX
 from metaloom.api.door import pinned
 from metaloom.api.question import LIMIT_MAX, OPERATORS, no_other_parameters
 from metaloom.api.records import plugins
 from metaloom.api.saved import SHARED
-from metaloom.api.shapes import ID, LINK, Schema, action_input, input_schema_of, row_schema
+from metaloom.api.shapes import ID, LINK, Schema, action_input, filter_schema, input_schema_of, row_schema
 from metaloom.api.speech import locale, say
 from metaloom.base.text import Text
 from metaloom.command.approval_words import KINDS
@@ -53,6 +54,7 @@ from metaloom.model.dashboard import PERIODS
 from metaloom.model.printing import MAIN
 from metaloom.plugin.registry import Registry
 from metaloom.record import implicit_fields, operators
+from metaloom.record.filters import masked_operators
 
 KEPT = 200
 PAPER: dict[str, Any] = {"description": "OK", "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}
@@ -111,6 +113,8 @@ class Book:
         self.label = label
         self.registry = registry
         self.schemas: dict[str, Schema] = dict(COMMON_SCHEMAS)
+        self.parameters: dict[str, Schema] = dict(PARAMETERS)
+        self._filters: dict[str, tuple[Schema, ...]] = {}
         self.paths: dict[str, dict[str, Any]] = {}
 
     def document(self) -> dict[str, Any]:
@@ -130,7 +134,7 @@ class Book:
             "security": [{"bearer": []}],
             "tags": [{"name": a, "description": say(e.label)} for a, e in self.catalog.entities.items() if self.plan.actions(a)],
             "paths": self.paths,
-            "components": {"schemas": self.schemas, "responses": RESPONSES, "parameters": PARAMETERS, "headers": HEADERS, "securitySchemes": {
+            "components": {"schemas": self.schemas, "responses": RESPONSES, "parameters": self.parameters, "headers": HEADERS, "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "JWT (POST /auth/login) / API key (mlk_…)"}}},
         }
 
@@ -311,13 +315,19 @@ class Book:
             own.append(_query("tab", {"type": "string", "enum": list(view.tabs)}))
         return (*own, *(_p(n) for n in ("q", "sort", "fields", "include", "archived", "filter")), *self._field_filters(entity))
 
-    def _field_filters(self, entity: Entity) -> Iterator[Schema]:
-        """The short form ``field=value`` for every field that can be compared; other operators are ``field__op``."""
-        for field in (*entity.fields.values(), *implicit_fields(entity)):
-            offered = operators(field) if field.stored else ()
-            if "eq" in offered and self._level(entity)(field.name) >= FieldLevel.READ:
-                ops = ", ".join(f"{field.name}__{op}" for op in offered if op != "eq")
-                yield _query(field.name, {"type": "string"}, f"{say(field.label)} (=; {ops})")
+    def _field_filters(self, entity: Entity) -> tuple[Schema, ...]:
+        """A parameter for every field that can be asked for, with its operators: written once, and referred to wherever rows are asked for."""
+        known = self._filters.get(entity.address)
+        if known is None:
+            level, names = self._level(entity), []
+            for field in (*entity.fields.values(), *implicit_fields(entity)):
+                offered = _askable(field, level(field.name)) if field.stored else ()
+                if offered:
+                    names.append(f"{entity.address}.{field.name}")
+                    self.parameters[names[-1]] = {"name": field.name, "in": "query", "description": say(field.label) or field.name, "style": "form",
+                                                  "explode": True, "schema": filter_schema(self.catalog, field, entity, offered)}
+            known = self._filters[entity.address] = tuple(_p(name) for name in names)
+        return known
 
     def _comments(self, entity: Entity, may_say: bool) -> None:
         """What people say about a record."""
@@ -361,7 +371,8 @@ class Book:
                 self._add(f"/{address}/{{id}}/related/{tab}", "get", Operation(
                     f"{address}.related.{tab}", f"{say(entity.related_labels.get(tab)) or tab} · {say(entity.label)}",
                     {"200": _json(_page(_ref(other))), **_refusals("400", "401", "403", "404")},
-                    (_p("id"), *(_p(n) for n in ("q", "sort", "fields", "include", "filter", "cursor", "page", "limit", "archived")))), tag=address)
+                    (_p("id"), *(_p(n) for n in ("q", "sort", "fields", "include", "filter", "cursor", "page", "limit", "archived")),
+                     *self._field_filters(self.catalog.entities[other]))), tag=address)
 
     def _papers(self, entity: Entity) -> None:
         names = list(dict.fromkeys((*(one.name for one in self.catalog.prints_of(entity.address)), MAIN)))
@@ -422,9 +433,26 @@ class Book:
         if may("transfer") and entity.ownership.owned_by:
             self._add(f"/{address}/{{id}}/transfer", "post", Operation(
                 f"{address}.transfer", f"Transfer · {label}", {**stored, **changing}, (_p("id"), _p("if_match"), key), _ref("Transfer")), tag=address)
-        if known is None and (may("create") or may("edit") or any(a.bulk for a in self.catalog.actions_of(address))):
+        kinds = list(self._bulk(entity)) if known is None else []
+        if kinds:
+            self.schemas[f"{address}.bulk"] = {"type": "object", "oneOf": kinds}
             answers = {"200": _json(_ref("BulkDone")), **_refusals("400", "401", "403", "404", "409", "415", "422")}
-            self._add(f"/{address}/bulk", "post", Operation(f"{address}.bulk", f"Many at once · {label}", answers, (key,), _ref("Bulk")), tag=address)
+            self._add(f"/{address}/bulk", "post", Operation(f"{address}.bulk", f"Many at once · {label}", answers, (key,), _ref(f"{address}.bulk")),
+                      tag=address)
+
+    def _bulk(self, entity: Entity) -> Iterator[Schema]:
+        """What may be done with many at once: new records, changes, and each action that takes many."""
+        address = entity.address
+        for name, items in (("create", _ref(f"{address}.create")), ("change", {
+                "type": "object", "required": ["id", "row_version", "values"], "additionalProperties": False, "properties": {
+                    "id": ID, "row_version": ID, "values": _ref(f"{address}.change")}})):
+            if f"{address}.{name}" in self.schemas:
+                yield _bulk_of(name, items, {}, [])
+        for action in self.catalog.actions_of(address):
+            if action.bulk and action.on == "record" and self.plan.may(address, action.permission or action.name):
+                given = action_input(self.catalog, entity, action.input.fields, asks_reason=action.asks_reason)
+                yield _bulk_of("action", {"type": "object", "required": ["id"], "additionalProperties": False, "properties": {"id": ID}},
+                               {"action": {"type": "string", "enum": [action.name]}, **given["properties"]}, ["action", *given.get("required", ())])
 
     def _many(self, entity: Entity) -> None:
         may = [verb for verb, right in VERBS.items() if self.plan.may(entity.address, right)]
@@ -444,7 +472,7 @@ class Book:
             return
         done, key = _refusals("400", "401", "403", "404", "409", "415", "422"), _p("idempotency_key")
         body = {"type": "object", "required": ["rows"], "additionalProperties": False, "properties": {
-            "rows": {"type": "array", "minItems": 1, "maxItems": limit(self.catalog, "import_rows_max"), "items": {"type": "object"}},
+            "rows": {"type": "array", "minItems": 1, "maxItems": limit(self.catalog, "import_rows_max"), "items": _ref(f"{address}.create")},
             "name": {"type": "string", "maxLength": 255}, "mode": {"type": "string", "enum": list(MODES_OF_IMPORT), "default": "dry_run"}}}
         self._add(f"/{address}/import", "post", Operation(
             f"{address}.import", f"Import · {label}",
@@ -517,6 +545,13 @@ def _ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+def _askable(field: Field, level: FieldLevel) -> tuple[str, ...]:
+    """The operators that the person may use on the field in some row; one that is masked everywhere is searched for by its exact value."""
+    if level >= FieldLevel.READ:
+        return operators(field)
+    return masked_operators(field) if level is FieldLevel.MASKED else ()
+
+
 def _p(name: str) -> Schema:
     return {"$ref": f"#/components/parameters/{name}"}
 
@@ -540,6 +575,12 @@ def _refusals(*codes: str) -> dict[str, Schema]:
 
 def _items_of(schema: Schema) -> Schema:
     return {"type": "array", "items": schema}
+
+
+def _bulk_of(operation: str, item: Schema, more: Mapping[str, Schema], required: list[str]) -> Schema:
+    return {"type": "object", "additionalProperties": False, "required": ["operation", "items", *required], "properties": {
+        "operation": {"type": "string", "enum": [operation]}, **more,
+        "items": {"type": "array", "minItems": 1, "maxItems": BULK_MAX, "items": item}}}
 
 
 def _own_references(schema: Any, name: str) -> Any:
@@ -626,6 +667,8 @@ COMMON_SCHEMAS: dict[str, Schema] = {
     "Link": LINK,
     "Problem": {"type": "object", "required": ["type", "title", "status", "code", "message"], "properties": {
         "type": _TEXT, "title": _TEXT, "status": _INT, "code": _TEXT, "message": _TEXT, "row_version": _INT, "request_id": _TEXT,
+        "login": {"type": "object", "description": "401: where to get a token, and how to send it", "properties": {
+            "method": _TEXT, "path": _TEXT, "header": _TEXT}},
         "problems": {"type": "array", "items": {"type": "object", "required": ["field", "message"], "properties": {
             "field": _TEXT, "message": _TEXT}}}}},
     "Saved": {"type": "object", "required": ["id", "row_version", "title", "message"], "properties": {
@@ -636,9 +679,6 @@ COMMON_SCHEMAS: dict[str, Schema] = {
         "done": _INT, "failed": _INT, "items": {"type": "array", "items": {"type": "object", "required": ["index", "status", "message"],
         "properties": {"index": _INT, "status": _INT, "id": _NULL_INT, "row_version": _NULL_INT, "code": _TEXT, "message": _TEXT,
                        "problems": {"type": "array", "items": {"type": "object"}}}}}}},
-    "Bulk": {"type": "object", "required": ["operation", "items"], "additionalProperties": False, "properties": {
-        "operation": {"type": "string", "enum": ["create", "change", "action"]}, "action": _TEXT, "input": {"type": "object"},
-        "reason": {"type": "string", "maxLength": 2000}, "items": {"type": "array", "minItems": 1, "maxItems": 200, "items": {"type": "object"}}}},
     "Decide": {"type": "object", "required": ["decision", "record_version"], "additionalProperties": False, "properties": {
         "decision": {"type": "string", "enum": list(DECISIONS)}, "opinion": {"type": "string", "maxLength": OPINION_MAX}, "outputs": {"type": "object"},
         "fields": {"type": "object"}, "attachments": {"type": "array", "items": ID}, "record_version": _INT, "to": _TEXT,
@@ -666,8 +706,14 @@ COMMON_SCHEMAS: dict[str, Schema] = {
     "Case": {"type": "object", "required": ["id", "entity", "record_id", "chain", "status", "tasks", "offers"], "properties": {
         "id": ID, "entity": _TEXT, "record_id": ID, "chain": _TEXT, "chain_label": _TEXT, "status": _TEXT, "subject": _NULL_TEXT,
         "initiator": _NULL_INT, "started_at": _TEXT, "finished_at": _NULL_TEXT, "record_readable": {"type": "boolean"},
-        "record_version": _NULL_INT, "tasks": {"type": "array", "items": {"type": "object"}}, "offers": {"type": "array", "items": {
+        "record_version": _NULL_INT, "tasks": {"type": "array", "items": _ref("Task")}, "offers": {"type": "array", "items": {
             "type": "object", "properties": {"kind": _TEXT, "task": _NULL_INT, "targets": {"type": "array", "items": _TEXT}}}}}},
+    "Task": {"type": "object", "required": ["id", "step", "status", "asks"], "properties": {
+        "id": _NULL_INT, "number": _INT, "step": _TEXT, "kind": _TEXT, "status": _TEXT, "assignee": _NULL_INT, "decision": _NULL_TEXT,
+        "opinion": _NULL_TEXT, "asks": {
+            "type": ["object", "null"], "description": "what a decision takes, for those who may decide now: JSON schemas of outputs and fields",
+            "properties": {"outputs": {"type": "object"}, "defaults": {"type": "object"}, "fields": {"type": "object"}, "opinion": _TEXT,
+                           "attachments": _TEXT, "password": {"type": "boolean"}, "signature": {"type": "boolean"}}}}},
     "Tokens": {"type": "object", "required": ["access_token", "token_type", "expires_in"], "properties": {
         "access_token": _TEXT, "refresh_token": _TEXT, "token_type": _TEXT, "expires_in": _INT}},
     "Login": {"type": "object", "required": ["username", "password"], "additionalProperties": False, "properties": {
@@ -731,6 +777,7 @@ PARAMETERS: dict[str, Schema] = {
 }
 HEADERS: dict[str, Schema] = {
     "ETag": {"schema": _TEXT, "description": "the record's version"}, "Location": {"schema": _TEXT},
+    "WWW-Authenticate": {"schema": _TEXT, "required": True, "description": "Bearer, and where to log in"},
     "X-Request-Id": {"schema": _TEXT}, "Idempotency-Replayed": {"schema": {"type": "string", "enum": ["true"]}},
 }
 _WORDS = {
@@ -742,7 +789,14 @@ _WORDS = {
 }
 RESPONSES: dict[str, Schema] = {
     code: {"description": words, "content": {"application/problem+json": {"schema": _ref("Problem")}}} for code, words in _WORDS.items()}
+RESPONSES["401"]["headers"] = {"WWW-Authenticate": {"$ref": "#/components/headers/WWW-Authenticate"}}
 INTRODUCTION = {
-    "zh": "本文档按您的权限生成。修改须带 If-Match；涉及资金的操作须带 Idempotency-Key。金额为字符串。",
-    "en": "Made for your rights. Changes need If-Match; operations that move money need Idempotency-Key. Amounts are text.",
+    "zh": "本文档按您的权限生成。向 POST /auth/login 发送用户名与密码取得令牌（或使用 API 密钥），每个请求带 Authorization: Bearer。"
+          "修改须带 If-Match；涉及资金的操作须带 Idempotency-Key。金额为字符串。"
+          "列表的条件：字段=值，或 字段__运算符=值（in、not_in 以逗号分隔，between 为“低,高”，任一端可留空）；"
+          "沿关联的条件同样书写（buyer.name__contains=…）。fields、include 也可沿关联：owner.display_name。",
+    "en": "Made for your rights. Get a token from POST /auth/login (or use an API key) and send Authorization: Bearer with every request. Changes need "
+          "If-Match; operations that move money need Idempotency-Key. Amounts are text. Conditions of lists: field=value, or field__operator=value "
+          "(in, not_in: separated by commas; between: low,high, either may be empty); along links alike (buyer.name__contains=…). fields and include "
+          "go along links too: owner.display_name.",
 }

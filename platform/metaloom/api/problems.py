@@ -40,14 +40,27 @@ def told(error: MetaloomError) -> Response:
         more["problems"] = problems
     if isinstance(error, Stale) and error.row_version is not None:
         more["row_version"] = error.row_version
+    if isinstance(error, LoginRequired):
+        more["login"] = {"method": "POST", "path": login_path(), "header": "Authorization: Bearer"}
     answer = problem(status, error.message, **more)
     if isinstance(error, Busy):
         answer.headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, TooMany):
         answer.headers["Retry-After"] = str(RETRY_AFTER_LOGIN)
     if isinstance(error, LoginRequired):
-        answer.headers["WWW-Authenticate"] = 'Bearer realm="metaloom"'
+        answer.headers["WWW-Authenticate"] = challenge()
     return answer
+
+
+def login_path() -> str:
+    """Where a person of this tenant gets a token."""
+    return f"{request.script_root}/api/v1/auth/login"
+
+
+def challenge() -> str:
+    """How to come in: a token in ``Authorization`` (RFC 6750), and where to get one."""
+    given = ', error="invalid_token"' if request.headers.get("Authorization") else ""
+    return f'Bearer realm="metaloom", login="{login_path()}"{given}'
 
 
 def http(error: HTTPException) -> Response:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, current_app, request, send_file
@@ -25,20 +27,20 @@ from metaloom.command import (
     restore_record,
     transfer_record,
 )
-from metaloom.command.context import Context
+from metaloom.command.context import Context, Saved
 from metaloom.command.export_records import export_records, note_read
 from metaloom.model import Entity, FieldLevel
 from metaloom.plugin.registry import Registry, installed
 from metaloom.record import HistoryEntry, Page, Reader, Row, UnknownPath, encode_json, path
 from metaloom.record.encode import json_value
 from metaloom.record.paths import field_of
-from metaloom.record.schema import input_schema
+from metaloom.record.schema import input_schema, judged_whole
 
 ID_MAX = 2**63 - 1
 LOOKUP_MAX, HISTORY_MAX = 50, 200
 TRANSFER_KEYS = ("company", "org_unit", "user", "reason")
 EXPORT_TYPES = {
-    "csv": "text/csv; charset=utf-8",
+    "csv": "text/csv",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 
@@ -107,10 +109,12 @@ def read_record(entity: str, id: str) -> Response:
     given = no_other_parameters(("fields",))
     found, key = known_entity(entity), record_id(id)
     row = one(found, key)
+    names = [name.strip() for name in given.get("fields", "").split(",") if name.strip()]
+    row = _with_linked(found, row, [name for name in names if "." in name])
     pinned().opened(found, key)
     body = encode_json(pinned().revision, row)
-    if given.get("fields"):
-        body = _only_fields(found, row, body, [name.strip() for name in given["fields"].split(",") if name.strip()])
+    if names:
+        body = _only_fields(found, row, body, names)
     return answer(body, ETag=etag(row.row_version))
 
 
@@ -119,8 +123,21 @@ def one(entity: Entity, key: int) -> Row:
     return reader().get(entity.address, key)
 
 
+def _with_linked(entity: Entity, row: Row, paths: list[str]) -> Row:
+    """The record with values of the rows it links to, as far as the person sees those rows and fields; the others are left out."""
+    if not paths:
+        return row
+    source = reader()
+    try:
+        source.columns(entity.address, None, paths)
+    except Invalid as wrong:
+        raise renamed(wrong) from None
+    linked = source.get(entity.address, row.id, paths=paths, children=False)
+    return replace(row, values={**row.values, **linked.values}, titles={**row.titles, **linked.titles}, levels={**row.levels, **linked.levels})
+
+
 def _only_fields(entity: Entity, row: Row, body: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    unknown = [name for name in names if name not in row.values and name not in row.children and name not in body]
+    unknown = [name for name in names if "." not in name and name not in row.values and name not in row.children and name not in body]
     if unknown:
         raise Invalid([Problem("fields", message("record.unknown_column", path=name[:60])) for name in unknown])
     return {name: value for name, value in body.items() if name in names or name in ("id", "row_version", "title")}
@@ -206,23 +223,29 @@ def create(entity: str) -> Response:
     found, body = permitted(entity, "create"), json_object()
     if found.address in people.ACTIONS:
         return saved(people.create(context, found.address, body, lambda given: read_input(found, "create", given)), 201)
-    values = read_input(found, "create", body)
-    return saved(create_record(context(), found.address, values), 201)
+    ctx = context()
+    return saved(whole(found, "create", body, lambda values, faults: create_record(ctx, found.address, values, faults)), 201)
 
 
 def change(entity: str, id: str) -> Response:
     """PATCH /<entity>/<id>"""
     no_other_parameters()
     found, key, version = permitted(entity, "edit"), record_id(id), wanted_version()
-    values = read_input(found, "edit", json_object())
+    body = json_object()
     if found.address == people.USER:
-        return saved(people.change(context, key, values, version))
-    return saved(change_record(context(), found.address, key, values, version))
+        return saved(people.change(context, key, read_input(found, "edit", body), version))
+    ctx = context()
+    return saved(whole(found, "edit", body, lambda values, faults: change_record(ctx, found.address, key, values, version, faults)))
 
 
 def read_input(entity: Entity, purpose: str, body: dict[str, Any]) -> dict[str, Any]:
-    """The body as typed values; Invalid lists every problem."""
+    """The body as typed values; Invalid lists every problem of reading them."""
     return input_schema(pinned().revision, entity.address, purpose, source="json").load(body, zone=pinned().zone)
+
+
+def whole(entity: Entity, purpose: str, body: dict[str, Any], store: Callable[[dict[str, Any], Sequence[Problem]], Saved]) -> Saved:
+    """Stores the body, or tells every problem of it at once."""
+    return judged_whole(lambda: read_input(entity, purpose, body), store)
 
 
 def delete(entity: str, id: str) -> Response:

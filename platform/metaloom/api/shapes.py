@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +10,7 @@ from metaloom.api.speech import say
 from metaloom.model import Catalog, Entity, Field, FieldLevel, FieldType
 from metaloom.model.entity import EXACT_TYPES, FILE_TYPES, LINK_TYPES
 from metaloom.record import implicit_fields, target_of
+from metaloom.record.filters import TEXT_MAX
 from metaloom.record.schema import accepts
 from metaloom.record.values import EXACT, ID_MAX, INTEGER_MAX, LENGTHS, MULTI_MAX, TAG_LENGTH_MAX
 
@@ -46,10 +47,16 @@ def shown(catalog: Catalog, field: Field, entity: Entity, *, masked: bool = Fals
     if field.type is FieldType.CHILD:
         return _child_rows(catalog, field)
     if field.type in LINK_TYPES:
-        return _described(field, {"anyOf": [{"$ref": "#/components/schemas/Link"}, {"type": "null"}]})
+        return _described(field, {"anyOf": [{"$ref": "#/components/schemas/Link"}, {"type": "null"}], "description": _leads_to(catalog, field)})
     if masked or field.type is FieldType.JSON:
         return _described(field, {} if field.type is FieldType.JSON else {"type": ["string", "null"]})
     return _described(field, nullable(_plain_shown(catalog, field, entity)))
+
+
+def _leads_to(catalog: Catalog, field: Field) -> str:
+    """Which entity a link leads to, and the path of the words for it: what ``fields``, ``include`` and conditions take."""
+    target = catalog.entities.get(target_of(field))
+    return f"→ {target.address} ({field.name}.{target.title})" if target is not None else ""
 
 
 def _child_rows(catalog: Catalog, field: Field) -> Schema:
@@ -75,6 +82,28 @@ def _plain_shown(catalog: Catalog, field: Field, entity: Entity) -> Schema:
     if field.type in FILE_TYPES:
         return {"type": "array", "items": ID}
     return dict(_FORMATS.get(field.type, {"type": "string"}))
+
+
+def filter_schema(catalog: Catalog, field: Field, entity: Entity, offered: Sequence[str]) -> Schema:
+    """The conditions of one field in the query string, one property each: ``amount`` (equals), ``amount__ge``, …"""
+    return {"type": "object", "properties": {
+        field.name if op == "eq" else f"{field.name}__{op}": _compared(catalog, field, entity, op) for op in offered}}
+
+
+def _compared(catalog: Catalog, field: Field, entity: Entity, op: str) -> Schema:
+    fixed = {"empty": {"type": "boolean"}, "between": {"type": "string", "pattern": "^[^,]*,[^,]*$"}, "in": {"type": "string"},
+             "not_in": {"type": "string"}, "last4": {"type": "string", "minLength": 4, "maxLength": 4}}
+    if op in fixed:
+        return fixed[op]
+    if op in ("contains", "prefix"):
+        return {"type": "string", "minLength": 1, "maxLength": TEXT_MAX}
+    if field.type is FieldType.USER:
+        return {"type": ["integer", "string"]}
+    if field.type is FieldType.INTEGER or field.type in LINK_TYPES:
+        return {"type": "integer"}
+    if field.type in (FieldType.BOOLEAN, FieldType.CHOICE, FieldType.STATE):
+        return _plain_shown(catalog, field, entity)
+    return {"type": "string", "format": "date"} if field.type is FieldType.DATE else {"type": "string"}
 
 
 def input_schema_of(catalog: Catalog, entity: Entity, purpose: str, level: Level) -> Schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -9,15 +10,20 @@ import sqlalchemy as sa
 
 from metaloom.base.errors import MetaloomError
 from metaloom.command.context import Context, Offered
+from metaloom.command.evaluate import checked
 from metaloom.command.inputs import refuse_same_person, refuse_unless
 from metaloom.command.live import Shown
 from metaloom.command.run_action import moves_money
 from metaloom.command.run_command import refuse_unless_fired, refuse_wrong_state
+from metaloom.command.steps import state_after
 from metaloom.command.unit import Unit
-from metaloom.lifecycle import editable
-from metaloom.model import Action
+from metaloom.compile import entity_scope
+from metaloom.lifecycle import editable, fire
+from metaloom.model import Action, Entity, Step, Transition
 from metaloom.plugin.declaration import CommandDeclaration
 from metaloom.record import Row
+
+READING = ("check", "get", "notify", "send")
 
 
 def available_actions(ctx: Context, entity: str, row: Row | None, conn: sa.Connection | None = None, *,
@@ -73,13 +79,26 @@ def _action(unit: Unit, action: Action, record: Any) -> Offered:
 
 
 def _refuse_first_transition(unit: Unit, action: Action, record: Any) -> None:
-    """An action whose own transition is impossible from this state is not possible, whatever its other steps."""
-    from metaloom.lifecycle import fire
-
+    """An action whose own transition is impossible from this state is not possible, whatever its other steps; nor where the transition's
+    condition does not hold, unless a step before it may make it hold."""
     lifecycle = unit.catalog.lifecycles.get(action.entity)
-    first = next((s for s in action.steps if s.verb == "transition" and not s.target and not s.when), None)
-    if lifecycle is not None and first is not None and record is not None:
-        fire(lifecycle, record[lifecycle.field], first.name)
+    place = next((i for i, s in enumerate(action.steps) if s.verb == "transition" and not s.target and not s.when), None)
+    if lifecycle is None or place is None or record is None:
+        return
+    entity, name = unit.entity(action.entity), action.steps[place].name
+    if _settled(unit, entity, lifecycle.transitions.get(name), action.steps[:place]):
+        state_after(unit, entity, lifecycle, record, name)
+    else:
+        fire(lifecycle, record[lifecycle.field], name)
+
+
+def _settled(unit: Unit, entity: Entity, transition: Transition | None, before: Sequence[Step]) -> bool:
+    """Whether the steps before a transition leave what its condition looks at as it is."""
+    if transition is None or not transition.when:
+        return True
+    asked = {path[0] for path in checked(entity_scope(unit.catalog, entity.address), transition.when).paths}
+    reckoned = any(entity.fields[name].computed for name in asked if name in entity.fields)
+    return all(step.verb in READING or (step.verb == "set" and not reckoned and not asked & set(step.values)) for step in before)
 
 
 def _command(unit: Unit, declared: CommandDeclaration, record: Any) -> Offered:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metaloom.base.errors import NotPossible
+from metaloom.base.errors import NotPossible, Problem
 from metaloom.base.messages import message
 from metaloom.command.approval_guard import refuse_in_approval
 from metaloom.command.context import Context, Saved
@@ -14,17 +14,20 @@ from metaloom.command.unit import Unit, perform, permit
 from metaloom.lifecycle import editable
 
 
-def change_record(ctx: Context, entity: str, id: int, values: Mapping[str, Any], row_version: int | None) -> Saved:
+def change_record(ctx: Context, entity: str, id: int, values: Mapping[str, Any], row_version: int | None,
+                  faults: Sequence[Problem] = ()) -> Saved:
     """Changes some fields of a record; a child field that is given replaces all its rows.
 
     ``row_version`` is the one that was shown: Stale when the record moved on, or when it is missing. NotPossible in a state
-    that is not editable. Values equal to the stored ones change nothing, and then nothing is written.
+    that is not editable. Values equal to the stored ones change nothing, and then nothing is written. ``faults``: what was
+    wrong with the input beside ``values``: nothing is changed then, and Invalid names both.
     """
     return perform(ctx, "change", [entity, id, values, row_version],
-                   lambda unit: change_in(unit, entity, id, values, row_version))
+                   lambda unit: change_in(unit, entity, id, values, row_version, faults))
 
 
-def change_in(unit: Unit, address: str, record_id: int, values: Mapping[str, Any], row_version: int | None) -> Saved:
+def change_in(unit: Unit, address: str, record_id: int, values: Mapping[str, Any], row_version: int | None,
+              faults: Sequence[Problem] = ()) -> Saved:
     """The same inside a running unit."""
     entity = unit.entity(address)
     if entity.child_of:
@@ -36,7 +39,7 @@ def change_in(unit: Unit, address: str, record_id: int, values: Mapping[str, Any
     lifecycle = unit.catalog.lifecycles.get(address)
     if lifecycle is not None:
         editable(lifecycle, before[lifecycle.field])
-    stored = change_stored(unit, address, before, values)
+    stored = change_stored(unit, address, before, values, faults=faults)
     title = title_of(unit, entity, stored)
     said = "command.unchanged" if stored is before else "command.changed"
     return Saved(address, record_id, stored["row_version"], title, message(said, entity=entity.label, title=title))

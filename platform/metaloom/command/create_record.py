@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metaloom.base.errors import NotAllowed, NotFound, NotPossible
+from metaloom.base.errors import NotAllowed, NotFound, NotPossible, Problem
 from metaloom.base.messages import message
 from metaloom.command import rows
 from metaloom.command.context import Context, Saved
@@ -13,22 +13,23 @@ from metaloom.command.store import new_record, title_of
 from metaloom.command.unit import Unit, perform, permit
 
 
-def create_record(ctx: Context, entity: str, values: Mapping[str, Any]) -> Saved:
+def create_record(ctx: Context, entity: str, values: Mapping[str, Any], faults: Sequence[Problem] = ()) -> Saved:
     """Stores a new record of ``entity``; child fields hold lists of rows.
 
     Defaults, numbers, computed fields, the initial state and whom it belongs to are filled in. NotAllowed without the right
-    to create, or to create rows of that owner; Invalid names every field at fault.
+    to create, or to create rows of that owner; Invalid names every field at fault. ``faults``: what was wrong with the input
+    beside ``values``: nothing is stored then, and Invalid names both.
     """
-    return perform(ctx, "create", [entity, values], lambda unit: create_in(unit, entity, values))
+    return perform(ctx, "create", [entity, values], lambda unit: create_in(unit, entity, values, faults))
 
 
-def create_in(unit: Unit, address: str, values: Mapping[str, Any]) -> Saved:
+def create_in(unit: Unit, address: str, values: Mapping[str, Any], faults: Sequence[Problem] = ()) -> Saved:
     """The same inside a running unit (import, bulk)."""
     entity = unit.entity(address)
     if entity.child_of:
         raise NotPossible(message("command.inside_parent", entity=entity.label))
     permit(unit, address, "create")
-    stored = new_record(unit, address, values)
+    stored = new_record(unit, address, values, faults=faults)
     refuse_outside_own_rows(unit, address, stored["id"], stored)
     title = title_of(unit, entity, stored)
     return Saved(address, stored["id"], stored["row_version"], title, message("command.created", entity=entity.label, title=title))

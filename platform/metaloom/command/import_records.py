@@ -20,7 +20,7 @@ from metaloom.command.unit import Unit, note_clashes, perform, permit
 from metaloom.model import Field
 from metaloom.record.import_runs import ImportRuns, called
 from metaloom.record.paths import target_of
-from metaloom.record.schema import input_schema
+from metaloom.record.schema import PartlyRead, input_schema
 from metaloom.record.values import BadValue, bad
 
 MODES = ("dry_run", "all", "good_rows")
@@ -113,13 +113,14 @@ def try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid]
     created: list[int] = []
     problems: list[RowProblem] = []
     for number, row in enumerate(rows, start=1):
-        if isinstance(row, Invalid):
+        if isinstance(row, Invalid) and not isinstance(row, PartlyRead):
             problems += [RowProblem(number, problem) for problem in row.problems]
             continue
+        faults, values = (row.problems, row.values) if isinstance(row, PartlyRead) else ((), row)
         logged = len(unit.entries)
         try:
             with unit.conn.begin_nested():
-                saved = create_in(unit, entity, row)
+                saved = create_in(unit, entity, values, faults)
             created.append(saved.id)
             versions[saved.id] = saved.row_version
         except (MetaloomError, sa.exc.DBAPIError) as error:
@@ -132,7 +133,7 @@ def try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid]
                 clashes.append(said)
                 if len(clashes) > allowed:
                     return Imported(tuple(created), len(created), tuple(problems), stopped=number - 1)
-            problems += [RowProblem(number, problem) for problem in problems_of(said)]
+            problems += [RowProblem(number, problem) for problem in (problems_of(said) if isinstance(said, Invalid) or not faults else faults)]
     return Imported(tuple(created), len(created), tuple(problems))
 
 

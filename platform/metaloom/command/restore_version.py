@@ -40,7 +40,8 @@ def versions_of(reader: Reader, entity: str, id: int) -> tuple[Row, tuple[Versio
         if not verdict:
             raise NotAllowed(verdict.reason)
         raise NotFound  # the right covers other rows than this one
-    return row, versions(row, reader.history(entity, id, limit=ENTRIES_MAX))
+    sealed = {name for name, field in reader.plan.catalog.entities[entity].fields.items() if field.encrypted}
+    return row, versions(row, reader.history(entity, id, limit=ENTRIES_MAX), sealed)
 
 
 def version(found: tuple[Version, ...], entry: int) -> Version:

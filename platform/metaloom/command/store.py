@@ -29,10 +29,10 @@ ROW_KEYS = frozenset({"id", "row_version"})
 
 
 def new_record(unit: Unit, address: str, given: Mapping[str, Any], *, trusted: bool = False, path: str = "",
-               parent: tuple[str, Live] | None = None) -> Mapping[str, Any]:
+               parent: tuple[str, Live] | None = None, faults: Sequence[Problem] = ()) -> Mapping[str, Any]:
     """Stores a record with its child rows and returns its values. Invalid names every field at fault, before anything is
-    written. ``parent``: the link field to the record it lives in, and that record."""
-    entity, values, drafts = _prepared(unit, address, given, trusted, path, parent)
+    written; ``faults`` were found when the input was read. ``parent``: the link field to the record it lives in, and that record."""
+    entity, values, drafts = _prepared(unit, address, given, trusted, path, parent, faults)
     return _insert_all(unit, entity, values, drafts)
 
 
@@ -57,12 +57,13 @@ def new_records(unit: Unit, address: str, given: Sequence[Mapping[str, Any]]) ->
 
 
 def _prepared(unit: Unit, address: str, given: Mapping[str, Any], trusted: bool, path: str,
-              parent: tuple[str, Live] | None) -> tuple[Entity, dict[str, Any], dict[str, list[_Draft]]]:
+              parent: tuple[str, Live] | None,
+              faults: Sequence[Problem] = ()) -> tuple[Entity, dict[str, Any], dict[str, list[_Draft]]]:
     """A new record, completed and checked, with its child rows; nothing is written yet."""
     entity = unit.entity(address)
     if entity.storage != "table":
         raise NotPossible(message("command.engine_storage", entity=entity.label))
-    problems: list[Problem] = []
+    problems = list(faults)
     values, children = _read_new(unit, entity, given, problems, trusted, path)
     values.update(_owners(unit, entity, given, problems, trusted))
     if parent is not None:
@@ -332,7 +333,7 @@ def _take_files(unit: Unit, entity: Entity, values: Mapping[str, Any], before: M
 
 
 def change_stored(unit: Unit, address: str, before: Mapping[str, Any], given: Mapping[str, Any], *, trusted: bool = False,
-                  state: str | None = None) -> Mapping[str, Any]:
+                  state: str | None = None, faults: Sequence[Problem] = ()) -> Mapping[str, Any]:
     """Changes a locked record and returns its new values; what is equal is not written. ``state`` is the new state of a
     transition: the only way in for the state field."""
     entity = unit.entity(address)
@@ -340,7 +341,7 @@ def change_stored(unit: Unit, address: str, before: Mapping[str, Any], given: Ma
         raise NotPossible(message("command.engine_storage", entity=entity.label))
     if entity.append_only:
         raise NotPossible(message("command.append_only", entity=entity.label))
-    problems: list[Problem] = []
+    problems = list(faults)
     found, children = _accepted(unit, entity, given, problems, trusted, "", before)
     values = {**before, **found}
     lifecycle = unit.catalog.lifecycles.get(address)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,13 +27,14 @@ class Version:
     values: Mapping[str, Any]
 
 
-def versions(row: Row, entries: Sequence[HistoryEntry]) -> tuple[Version, ...]:
-    """The versions, newest first; ``entries`` newest first and without a gap."""
+def versions(row: Row, entries: Sequence[HistoryEntry], sealed: Collection[str] = ()) -> tuple[Version, ...]:
+    """The versions, newest first; ``entries`` newest first and without a gap. ``sealed``: fields of which the audit keeps a part only; what
+    stands in the record is theirs until it was changed."""
     values: dict[str, Any] = {name: plain(value) for name, value in row.values.items() if "." not in name}
     found = []
     for entry in entries:
         changed = {change.field: change for change in entry.changes}
-        values = {**values, **{name: plain(one.after) for name, one in changes_shown(changed)}}
+        values = {**values, **{name: plain(one.after) for name, one in changes_shown(changed) if name not in sealed or name not in values}}
         found.append(Version(entry.id, entry.at, entry.actor_title or entry.actor_name, entry.command, values))
         values = {**values, **{name: plain(one.before) for name, one in changes_shown(changed)}}
     return tuple(found)

@@ -9,16 +9,16 @@ A schema says what may come in and of which type; which of it this person may wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import marshmallow as ma
 
-from metaloom.base.errors import Invalid, Problem
+from metaloom.base.errors import Invalid, MetaloomError, Problem
 from metaloom.base.messages import Message, message
 from metaloom.model import Entity, Field, FieldType
 from metaloom.model.entity import LINK_TYPES, OWNER_COLUMNS, RESERVED_COLUMNS
@@ -32,6 +32,7 @@ ROW_KEYS = ("id", "row_version")
 SYSTEM_TYPES = (FieldType.STATE, FieldType.AUTO_NUMBER)
 
 Resolve = Callable[[Field, Any], int | None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,14 @@ class _Load:
 
 
 _LOAD: ContextVar[_Load] = ContextVar("metaloom_load")
+
+
+class PartlyRead(Invalid):
+    """Some of the input could not be read. ``values``: the rest, so that whoever stores it can name what is wrong with that too."""
+
+    def __init__(self, problems: Sequence[Problem], values: Mapping[str, Any]) -> None:
+        super().__init__(problems)
+        self.values = dict(values)
 
 
 class MetaField(ma.fields.Field):
@@ -97,8 +106,9 @@ class ChildField(ma.fields.Field):
                 found.append(self._row(row))
             except ma.ValidationError as error:
                 wrong[index] = error.messages
+                found.append(error.valid_data or {})
         if wrong:
-            raise ma.ValidationError(wrong)  # type: ignore[arg-type]
+            raise ma.ValidationError(wrong, valid_data=found)  # type: ignore[arg-type]
         if self.required and not found:
             raise self.make_error("required")
         return found
@@ -133,7 +143,7 @@ class InputSchema(ma.Schema):
     def load(  # type: ignore[override]
         self, data: Any, *, zone: tzinfo = UTC, resolve: Resolve | None = None, writable: Collection[str] | None = None,
     ) -> dict[str, Any]:
-        """The Python values by field name; Invalid lists every problem at once.
+        """The Python values by field name; PartlyRead lists every problem of reading them at once, and holds what could be read.
 
         ``resolve``: finds the id behind a natural key; ``writable``: names this person may write, others are refused.
         """
@@ -144,7 +154,7 @@ class InputSchema(ma.Schema):
         try:
             values = self.raw_load(data, partial=self.partial_input)
         except ma.ValidationError as error:
-            raise Invalid(list(_problems(error.messages, self))) from None
+            raise PartlyRead(list(_problems(error.messages, self)), error.valid_data or {}) from None  # type: ignore[arg-type]
         finally:
             _LOAD.reset(token)
         forbidden = [n for n in values if writable is not None and n not in writable]
@@ -200,6 +210,21 @@ def input_schema(revision: Any, entity: str, purpose: str = "create", *, source:
         with book.lock:
             found = book.schemas.setdefault(key, _make(revision, entity, purpose, source, action))
     return found
+
+
+def judged_whole(read: Callable[[], dict[str, Any]], store: Callable[[dict[str, Any], Sequence[Problem]], T]) -> T:
+    """Stores what was read. Of input that cannot be read in full, ``store`` judges what can be read, so that Invalid names every problem at
+    once; it is told what was wrong, and stores nothing then."""
+    try:
+        values = read()
+    except PartlyRead as unread:
+        try:
+            return store(unread.values, unread.problems)
+        except Invalid:
+            raise
+        except MetaloomError:  # input that cannot be read is told first, whatever else is in its way
+            raise unread from None
+    return store(values, ())
 
 
 def schema_of(revision: Any, fields: Mapping[str, Field], *, source: str = "json") -> InputSchema:

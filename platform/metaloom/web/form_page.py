@@ -16,7 +16,7 @@ from metaloom.expression import browser_value
 from metaloom.model import Entity, Field, FieldLevel, FieldType
 from metaloom.model.entity import FILE_TYPES, LINK_TYPES
 from metaloom.record.paths import target_of
-from metaloom.record.schema import input_schema
+from metaloom.record.schema import PartlyRead, input_schema, judged_whole
 from metaloom.web.cells import cell, resolve
 from metaloom.web.current import Current, current, locale, say
 from metaloom.web.drawn import render_page
@@ -48,8 +48,12 @@ def create(entity: str) -> Any:
 
     pinned, definition = _creatable(entity)
     try:
-        values, ctx, own = _input(pinned, definition, "create"), pinned.context().with_key(request.form.get("_key") or None), own_of(entity)
-        saved = own.create(ctx, values, request.form) if own.create is not None else command.create_record(ctx, entity, values)
+        ctx, own = pinned.context().with_key(request.form.get("_key") or None), own_of(entity)
+        if own.create is not None:
+            saved = own.create(ctx, _input(pinned, definition, "create"), request.form)
+        else:
+            saved = judged_whole(lambda: _input(pinned, definition, "create"),
+                                 lambda values, faults: command.create_record(ctx, entity, values, faults))
     except (Invalid, NotPossible) as refused:
         return _refused(pinned, definition, refused, None)
     return _saved(saved)
@@ -67,14 +71,14 @@ def _creatable(entity: str) -> tuple[Current, Entity]:
 
 
 def _input(pinned: Current, definition: Entity, purpose: str) -> dict[str, Any]:
-    """The values that were sent; Invalid names what is wrong with them, and with what an own page asks besides, at once."""
+    """The values that were sent; PartlyRead names what is wrong with them, and with what an own page asks besides, at once."""
     wrong = list(own_of(definition.address).check(purpose, request.form))
     try:
         values = input_schema(pinned.revision, definition.address, purpose).load(_raw(pinned, definition), zone=pinned.zone)
-    except Invalid as refused:
-        raise Invalid([*refused.problems, *wrong]) from None
+    except PartlyRead as refused:
+        raise PartlyRead([*refused.problems, *wrong], refused.values) from None
     if wrong:
-        raise Invalid(wrong)
+        raise PartlyRead(wrong, values)
     return values
 
 
@@ -95,10 +99,13 @@ def change(entity: str, id: int) -> Any:
     pinned, definition, row = _editable(entity, id)
     version = request.form.get("_version", "")
     try:
-        values, own = _input(pinned, definition, "edit"), own_of(entity)
         shown = int(version) if version.isdecimal() and len(version) < 19 else None
-        ctx = pinned.context()
-        saved = own.change(ctx, id, values, shown) if own.change is not None else command.change_record(ctx, entity, id, values, shown)
+        ctx, own = pinned.context(), own_of(entity)
+        if own.change is not None:
+            saved = own.change(ctx, id, _input(pinned, definition, "edit"), shown)
+        else:
+            saved = judged_whole(lambda: _input(pinned, definition, "edit"),
+                                 lambda values, faults: command.change_record(ctx, entity, id, values, shown, faults))
     except Stale as stale:
         return _compare(pinned, definition, id, stale)
     except (Invalid, NotPossible) as refused:
