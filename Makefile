@@ -8,13 +8,14 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # Rooms whose types are strict (pyproject.toml); one that is not built yet is passed over.
 TYPED := base model expression compile plugin approval command ledger
 
-.PHONY: help install install-test run test nightly storm shots bench lint clean
+.PHONY: help install install-test run test nightly storm house shots bench lint clean
 
 help:
 	@echo "make run      install, make the demo tenant, serve it at http://127.0.0.1:8000"
 	@echo "make test     install and run the tests"
 	@echo "make nightly  the long tests: everything on PostgreSQL too, generated requests, expressions, fuzz; an hour or more"
 	@echo "make storm    kill the money paths at random places for STORM_MINUTES (10), then hold every planted fault against its check"
+	@echo "make house    fifty clients on a served lender for STORM_MINUTES (10) while workers, web processes and Redis are killed (HOUSE_ARGS=--database URL)"
 	@echo "make install  only set up .venv (then .venv/bin/metaloom works)"
 	@echo "make shots    screenshots of every kind of screen, into shots/"
 	@echo "make bench    measure lists and details at 1,000,000 rows"
@@ -50,6 +51,9 @@ STORM_MINUTES ?= 10
 STORM_SEED ?= 1
 storm: install-test
 	$(BIN)/python -m tests.storm --minutes $(STORM_MINUTES) --seed $(STORM_SEED) $(STORM_ARGS)
+
+house: install-test
+	$(BIN)/python -m tests.storm.house --minutes $(STORM_MINUTES) --seed $(STORM_SEED) $(HOUSE_ARGS)
 
 shots: install-test
 	$(BIN)/python -m tests.journeys.shots
