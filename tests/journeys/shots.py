@@ -127,7 +127,7 @@ def _of_list(page: Page, number: int, href: str) -> Iterator[tuple[str, Any]]:
             yield f"list{number}-{view}", lambda there=there: page.goto(there)
     yield f"list{number}-empty", lambda: page.goto(href + "?q=zzzzzz")
     page.goto(href)
-    new, first = page.locator("a[href$='/new']").first, page.locator("table.sheet tbody a, .cards .t a").first
+    new, first = page.locator("a[href$='/new']").first, page.locator("table.sheet tbody a").first
     new_url = new.get_attribute("href") if new.count() else None
     first_url = first.get_attribute("href") if first.count() else None
     site = "/".join(page.url.split("/")[:3])

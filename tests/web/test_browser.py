@@ -267,7 +267,15 @@ def test_a_phone_shows_cards_and_everything_fits(seen, live):
         seen.wait_for_load_state("networkidle")
         assert seen.evaluate("document.documentElement.scrollWidth") <= 390, path
     seen.goto(f"{live}/alpha/e/shop.sale/")
-    assert seen.locator(".cards .card1").count() == 20 and seen.locator("table.sheet").is_hidden()
+    cards = seen.locator("table.sheet tbody tr")
+    assert cards.count() == 20 and seen.locator("table.sheet thead").is_hidden()
+    boxes = [cards.nth(n).bounding_box() for n in (0, 1)]
+    assert all(box["width"] > 300 and box["height"] > 80 for box in boxes) and boxes[0]["y"] + boxes[0]["height"] <= boxes[1]["y"]
+    first = cards.first
+    assert first.locator("td.head a").is_visible() and first.locator(".tag1 .tag").is_visible()
+    told = first.locator("td[data-l]:not(.tag1, .off)")
+    labels = told.evaluate_all("cells => cells.map(c => getComputedStyle(c, '::before').content)")
+    assert labels and all(len(label) > 2 for label in labels) and "-" not in told.all_inner_texts()
     seen.click("[data-nav-open]")
     assert seen.locator(".side").is_visible()
 
@@ -277,14 +285,14 @@ def test_a_phone_picks_cards_and_changes_several(seen, live):
     log_in(seen, live)
     seen.goto(f"{live}/alpha/e/shop.sale/")
     for number in (1, 2):
-        seen.locator(".cardpick input").nth(number).check()
+        seen.locator("[data-pick]").nth(number).check()
     assert seen.locator("#selinfo").inner_text().strip() == "已选 2 条"
     seen.click("[data-pop=manymenu]")
     menu = seen.locator("#manymenu")
     box = menu.bounding_box()
     assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and menu.locator("[data-needs-pick]").first.is_enabled()
     seen.keyboard.press("Escape")
-    seen.locator(".cardpick input").nth(1).uncheck()
+    seen.locator("[data-pick]").nth(1).uncheck()
     assert seen.locator("#selinfo").inner_text().strip() == "已选 1 条"
 
 

@@ -34,7 +34,8 @@ def test_a_cell_is_drawn_as_it_would_be_made(app: Any, tenancy: Any, locale: str
     seen: dict[FieldType, int] = {}
     with app.test_request_context("/alpha/"):
         g.locale = locale
-        pinned: Any = SimpleNamespace(tenant=ctx.tenant, revision=ctx.revision, catalog=ctx.revision.catalog, plan=ctx.plan, zone=ctx.tenant.zone)
+        pinned: Any = SimpleNamespace(tenant=ctx.tenant, revision=ctx.revision, catalog=ctx.revision.catalog, plan=ctx.plan, zone=ctx.tenant.zone,
+                                      around=(ctx.revision.catalog.digest, locale))
         for path in paths(pinned.catalog):
             make, draw, name = cell_for(pinned, path), drawn_for(pinned, path), path.text
             for row in rows(pinned.catalog, path):

@@ -314,7 +314,7 @@ def test_the_history_of_a_person_speaks_in_words(office, enter, person):
 
 def test_the_audit_log_names_the_person_and_keeps_the_login_as_a_hint(enter):
     page = enter("auditor").get("/e/platform.audit_entry/?f.actor_name=li").text
-    assert re.search(r'<td class="[^"]*" title="li">(<a[^>]*>|<span[^>]*>)李雷<', page) and ">登录名</th>" not in page
+    assert re.search(r'<td class="[^"]*" data-l="[^"]*" title="li">(<a[^>]*>|<span[^>]*>)李雷<', page) and ">登录名</th>" not in page
 
 
 def test_an_administrator_asks_why_somebody_may_or_may_not(office, enter):

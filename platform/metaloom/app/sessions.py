@@ -27,6 +27,7 @@ from metaloom.base.errors import Busy, MetaloomError
 from metaloom.base.network import network_of
 from metaloom.record.paths import PerRevision
 from metaloom.storage import rate
+from metaloom.storage.ready import Ready
 from metaloom.web.current import Current, Visit
 
 log = logging.getLogger("metaloom.app")
@@ -80,10 +81,11 @@ class LoginStore:
     def visit(self, pinned: Current, token: str) -> tuple[Visit, dict[str, Any], datetime] | None:
         """The live login of ``token``; None when it was ended, is too old, or its owner may not enter. The same statement reads the
         person with the roles held now, so ``pinned`` has its rights without asking again."""
-        row = pinned.conn.execute(_VISITS.of(pinned.revision), {"digest": _digest(token)}).first()
-        if row is None:
+        names, asked = _VISITS.of(pinned.revision)
+        rows = asked.rows(pinned.conn, {"digest": _digest(token)})
+        if not rows:
             return None
-        found, now = row._mapping, self.clock.now()
+        found, now = dict(zip(names, rows[0], strict=True)), self.clock.now()
         data = found["data"] or {}
         if found["expires_at"] <= now or found["seen_at"] + IDLE <= now or data.get("auth_stamp") != found["auth_stamp"]:
             return None
@@ -246,21 +248,22 @@ class LoginStore:
             conn.execute(user.update().where(user.c.id == user_id).values(preferences=kept))
 
 
-def _visit_statement(revision: Any) -> sa.Select[Any]:
-    """The session with this ``digest``, its account with the roles held, and what the frame says of its company."""
+def _visit_statement(revision: Any) -> tuple[tuple[str, ...], Ready]:
+    """The session with this ``digest``, its account with the roles held, and what the frame says of its company; with the names of its columns."""
     session, user = revision.tables.engine.session, revision.tables.engine.user
     company, columns = _company_columns(revision)
     source = session.join(user, user.c.id == session.c.user_id)
     if company is not None:
         source = source.outerjoin(company, company.c.id == user.c.company_id)
-    return (
+    found = (
         sa.select(session.c.id.label("session_id"), session.c.data, session.c.seen_at, session.c.expires_at, user.c.preferences, *columns,
                   *person_columns(revision))
         .select_from(source).where(session.c.token_digest == sa.bindparam("digest", type_=session.c.token_digest.type))
     )
+    return tuple(found.selected_columns.keys()), Ready(found)
 
 
-_VISITS: PerRevision[sa.Select[Any]] = PerRevision(_visit_statement)
+_VISITS: PerRevision[tuple[tuple[str, ...], Ready]] = PerRevision(_visit_statement)
 
 
 def _company_columns(revision: Any) -> tuple[Any, list[Any]]:

@@ -29,6 +29,7 @@ from metaloom.record.select import Frame, Selection, title_path
 from metaloom.record.summary import Summary, Summing, summed
 from metaloom.record.why import Why, explain
 from metaloom.storage.budget import limited
+from metaloom.storage.ready import Ready
 
 # Inside the class `list` is the method of that name.
 Clauses = list[Any]
@@ -512,10 +513,10 @@ class Reader:
         if not _is_id(id) or not self.plan.rights(entity).scopes_for(action):
             raise NotFound
         statement, decode = self._detail(entity, action, paths)
-        raw = self.conn.execute(statement, {"record_id": id}).first()
-        if raw is None:
+        found = statement.rows(self.conn, {"record_id": id})
+        if not found:
             raise NotFound
-        return self._with_child_levels(decode(raw), self.plan.catalog.entities[entity])
+        return self._with_child_levels(decode(found[0]), self.plan.catalog.entities[entity])
 
     def _detail(self, entity: str, action: str, paths: Sequence[str] | None) -> Any:
         """(statement of one record by ``record_id``, decoder), kept with the actor's plan."""
@@ -530,7 +531,7 @@ class Reader:
         selection = self._selection(frame, [path for path in known if frame.readable(path, FieldLevel.MASKED)[1]])
         by_id = frame.table.c.id == sa.bindparam("record_id", type_=frame.table.c.id.type)
         statement = sa.select(*selection.statement_columns()).select_from(frame.source()).where(by_id, frame.predicate())
-        made = (statement, selection.decoder())
+        made = (Ready(statement), selection.decoder())
         if frame.lasting:
             self.plan.memory[key] = made
         return made
@@ -635,8 +636,8 @@ class _Window:
         key = (phase, limit, offset, reverse, marker is not None, tuple(place))     # which values are there decides what the SQL says
         statement = self._made.get(key)
         if statement is None:               # another thread may have it forget everything at any moment
-            statement = self._made[key] = self._statement(marker, phase, limit, offset, reverse)
-        return list(conn.execute(statement, place).all())        # fetched in one go: one by one costs as much as the statement
+            statement = self._made[key] = Ready(self._statement(marker, phase, limit, offset, reverse))
+        return list(statement.rows(conn, place))
 
     def _statement(self, marker: Marker | None, phase: bool | None, limit: int, offset: int, reverse: bool) -> Any:
         order, clauses = self.order, list(self._clauses)

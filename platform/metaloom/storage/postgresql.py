@@ -250,7 +250,13 @@ def _enter_tenant(conn: sa.Connection) -> None:
     prologue = conn.get_execution_options().get(_PROLOGUE)
     if prologue is None:
         raise RuntimeError("a transaction was begun without naming a tenant")
-    conn.exec_driver_sql(prologue)
+    driver: Any = conn.connection.driver_connection
+    try:
+        driver.execute(prologue)
+    except psycopg.Error:        # asked again through SQLAlchemy, which gives the error its kind and throws a dead connection away
+        if not driver.closed:
+            driver.rollback()
+        conn.exec_driver_sql(prologue)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from flask import request
 from markupsafe import Markup, escape
 
 from metaloom.access.plan import Memory
@@ -165,7 +164,7 @@ def cell_for(pinned: Current, path: Path) -> Callable[[Any], Cell]:
         return _made_for(pinned, path)
     kept = pinned.plan.kept("cells", COLUMNS_KEPT)
     begins = path.hops[0].entity if path.hops else path.entity
-    key = (begins, path.text, *drawn_key(pinned))
+    key = (begins, path.text, *pinned.around)
     found: Callable[[Any], Cell] | None = kept.get(key)
     if found is None:
         found = kept[key] = _made_for(pinned, path)
@@ -242,11 +241,6 @@ def _tags_for(text: str, slow: Callable[[Any], Drawn]) -> Callable[[Any], Drawn]
         return found
 
     return tag
-
-
-def drawn_key(pinned: Current) -> tuple[Any, ...]:
-    """What a cell is drawn with besides the row and the person's rights."""
-    return pinned.catalog.digest, pinned.tenant.name, locale(), pinned.zone, request.script_root
 
 
 def _made_for(pinned: Current, path: Path) -> Callable[[Any], Cell]:

@@ -5,6 +5,7 @@ Everything after the pin reads the same revision, so that no answer mixes two (d
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, cast
 
 from flask import current_app, g, request
@@ -19,6 +20,11 @@ __all__ = ["Current", "Visit", "current", "locale", "say", "site", "url"]
 
 class Current(Pinned):
     """The pinned values of one request of the screens."""
+
+    @cached_property
+    def around(self) -> tuple[Any, ...]:
+        """What a piece of a page is drawn with besides the person's rights: asked once for the hundreds of cells of a page."""
+        return self.catalog.digest, self.tenant.name, locale(), self.zone, request.script_root
 
     def context(self, **given: Any) -> Context:
         """The context in which commands of this request run; the read transaction is ended first."""

@@ -9,11 +9,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from flask import render_template, request
+from flask import render_template
 from markupsafe import Markup, escape
 
 from metaloom.web import frame
-from metaloom.web.current import Current, current, locale
+from metaloom.web.current import Current, current
 
 # Marks that nobody can type: they are of this process, and none leaves it, because every hole is filled.
 _MARK = secrets.token_hex(8)
@@ -66,7 +66,7 @@ def drawn(pinned: Current, key: Hashable, make: Callable[[], Any]) -> Any:
     shelf = pinned.plan.memory.get("drawn")
     if shelf is None:
         shelf = pinned.plan.memory["drawn"] = _Shelf()
-    return shelf.get((key, locale(), request.script_root, pinned.catalog.digest, pinned.tenant.name), make)
+    return shelf.get((key, *pinned.around), make)
 
 
 def pieces(template: str, **names: Any) -> tuple[Drawn, ...]:

@@ -1,4 +1,4 @@
-"""The list of any entity: search, tabs, table, cards, export, choice of columns, actions on several rows."""
+"""The list of any entity: search, tabs, table, export, choice of columns, actions on several rows."""
 
 from __future__ import annotations
 
@@ -124,14 +124,14 @@ def _answered(pinned: Current, state: ListState, page: Any, problems: list[str],
     shown = () if page is None else _shown_paths(pinned, state) if hints else page.paths
     columns = heads(pinned, state.entity, shown, state.view)
     bulk, together = _bulk_actions(pinned, state), offered_together(pinned, state.entity)
-    rows, cards = draw_rows(pinned, state, page.rows, columns, _row_words(), picks=bool(bulk or together), hints=hints) if page is not None else ("", "")
+    rows = draw_rows(pinned, state, page.rows, columns, _row_words(), picks=bool(bulk or together), hints=hints) if page is not None else ""
     prev, following = (page.prev_cursor, page.next_cursor) if page is not None else ("", "")
     key = (state.view.address, tuple((k, v) for k, v in state.args.items(multi=True) if k != "cursor"), state.size, state.density, state.columns,
            tuple(state.widths.items()), state.default, state.modes,
            page.paths if page is not None else (), page is not None and page.narrowed, bool(prev), bool(following))
     kept: Any = (lambda name, make: drawn(pinned, (name, *key), make)) if rows and _plain(pinned, state) else (lambda name, make: make())
     table = kept("zone", lambda: zone("list/zone.html", **_zone_names(pinned, state, page, columns, problems)))
-    filled = table.fill(rows=rows, cards=cards, prev=escape(state.place + state.query(cursor=prev)) if prev else "",
+    filled = table.fill(rows=rows, prev=escape(state.place + state.query(cursor=prev)) if prev else "",
                         next=escape(state.place + state.query(cursor=following)) if following else "")
     if part:
         return filled
@@ -158,7 +158,7 @@ def _zone_names(pinned: Current, state: ListState, page: Any, columns: list[Head
         "columns": [_sort_head(state, replace(head, width=state.widths.get(head.path, head.width))) for head in columns],
         "bulk": bool(_bulk_actions(pinned, state) or offered_together(pinned, state.entity)),
         "total_paths": tuple(p for p in state.view.totals if p in page.paths) if page is not None else (),
-        "rows_html": hole("rows"), "cards_html": hole("cards"), "prev_url": hole("prev") if page is not None and page.prev_cursor else "",
+        "rows_html": hole("rows"), "prev_url": hole("prev") if page is not None and page.prev_cursor else "",
         "next_url": hole("next") if page is not None and page.next_cursor else "", **_creating(pinned, state),
     }
 

@@ -1,4 +1,4 @@
-"""The rows of a list as markup, for the table and for the cards of a phone: in Python, because a page has hundreds of cells."""
+"""The rows of a list as markup, a table that folds into cards on a phone: in Python, because a page has hundreds of cells."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from metaloom.model import FieldLevel
-from metaloom.web.cells import COLUMNS_KEPT, GATHER, WORDS, Drawn, Head, drawn_for, drawn_key, escaped, titled
+from metaloom.web.cells import COLUMNS_KEPT, GATHER, WORDS, Drawn, Head, drawn_for, escaped, titled
 from metaloom.web.current import Current
 from metaloom.web.frame import record_url
 from metaloom.web.listing import ListState
@@ -16,8 +16,9 @@ LONG, CARD_CELLS = 18, 7
 
 
 def draw_rows(pinned: Current, state: ListState, rows: Iterable[Any], columns: Sequence[Head], words: dict[str, str], *, picks: bool,
-              hints: Mapping[str, str]) -> tuple[str, str]:
-    """(rows of the table, cards). ``words``: view, edit, more, select. ``picks``: a box at each row for actions on several.
+              hints: Mapping[str, str]) -> str:
+    """The rows of the table, which a phone lays out as cards: a cell knows its label, whether it says nothing, and which one stands in the head.
+    ``words``: view, edit, more, select. ``picks``: a box at each row for actions on several.
     ``hints``: by column, the value of the row that is said to who points at its cell."""
     rows = list(rows)
     for head in columns:
@@ -25,7 +26,7 @@ def draw_rows(pinned: Current, state: ListState, rows: Iterable[Any], columns: S
             GATHER[state.entity.address, head.path](pinned, rows)
     places = _places(pinned, state, columns, hints)
     words = {name: escaped(word) for name, word in words.items()}
-    before, table, cards = escaped(record_url(state.entity.address, "")), [], []
+    before, table = escaped(record_url(state.entity.address, "")), []
     plain, editable = (state.entity.address, state.entity.title) not in WORDS, _editable(pinned, state)
     levels, drawers = None, []
     for row in rows:
@@ -34,26 +35,23 @@ def draw_rows(pinned: Current, state: ListState, rows: Iterable[Any], columns: S
         title = escaped((row if plain else titled(pinned, state.entity, row)).title)
         href = f"{before}{row.id}" if "read" in row.actions else ""
         edit = f"{before}{row.id}/edit" if "edit" in row.actions and not row.archived and editable(row) else ""
-        cells, facts, tag = [], [], ""
+        cells, tagged = [], False
         for place, draw in drawers:
             kind, text, css, shown = draw(row)
-            if place.first and href and kind in ("text", "link"):
-                shown = f'<a href="{href}" class="{css.replace("muted", "")}">{escaped(text)}</a>'
+            begin = place.begin
+            if place.opens:
+                if href and kind in ("text", "link"):
+                    shown = f'<a href="{href}" class="{css.replace("muted", "")}">{escaped(text)}</a>'
+            elif kind == "tag":
+                begin, tagged = place.later if tagged else place.tag, True
+            elif text == "-":
+                begin = place.empty
             told = row.values.get(place.hint) if place.hint else text if kind == "text" and len(text) > LONG else None
-            cells.append(f'{place.begin} title="{escaped(str(told))}">{shown}</td>' if told else f"{place.begin}>{shown}</td>")
-            if kind == "tag":
-                tag = tag or shown
-            elif place.fact and text != "-":
-                facts.append(f"{place.fact}{shown}</dd>")
-        acts = _acts(href, edit, title, words)
+            cells.append(f'{begin} title="{escaped(str(told))}">{shown}</td>' if told else f"{begin}>{shown}</td>")
         pick = (f'<td class="c-sel stick-l"><input type="checkbox" name="ids" value="{row.id}:{row.row_version}" data-pick '
                 f'aria-label="{words["select"]} {title}"></td>') if picks else ""
-        table.append(f'<tr{" class=gone" if row.archived else ""}>{pick}{"".join(cells)}<td class="stick-r">{acts}</td></tr>\n')
-        head = f'<a href="{href}">{title}</a>' if href else f"<span>{title}</span>"
-        tick = (f'<label class="cardpick"><input type="checkbox" class="form-check-input" value="{row.id}:{row.row_version}" data-pick '
-                f'data-card aria-label="{words["select"]} {title}"></label>') if picks else ""
-        cards.append(f'<article class="card1"><div class="t">{tick}{head}{tag}</div><dl>{"".join(facts)}</dl>{acts}</article>\n')
-    return "".join(table), "".join(cards)
+        table.append(f'<tr{" class=gone" if row.archived else ""}>{pick}{"".join(cells)}<td class="stick-r">{_acts(href, edit, title, words)}</td></tr>\n')
+    return "".join(table)
 
 
 def _acts(href: str, edit: str, title: str, words: dict[str, str]) -> str:
@@ -67,11 +65,13 @@ def _acts(href: str, edit: str, title: str, words: dict[str, str]) -> str:
 def _places(pinned: Current, state: ListState, columns: Sequence[Head], hints: Mapping[str, str]) -> list[_Place]:
     """The columns, kept with the person's rights; codes that a page puts into words are asked for anew."""
     def made() -> list[_Place]:
-        return [_Place(at, head, hints.get(head.path), drawn_for(pinned, head.resolved)) for at, head in enumerate(columns)]
+        names = [head.path for head in columns]
+        heads = names.index(state.entity.title) if state.entity.title in names else 0
+        return [_Place(at, head, hints.get(head.path), drawn_for(pinned, head.resolved), at == heads) for at, head in enumerate(columns)]
 
     if any((head.resolved.entity, head.resolved.field.name) in WORDS for head in columns):
         return made()
-    key = (state.entity.address, tuple((head.path, head.label, head.css) for head in columns), tuple(sorted(hints.items())), *drawn_key(pinned))
+    key = (state.entity.address, tuple((head.path, head.label, head.css) for head in columns), tuple(sorted(hints.items())), *pinned.around)
     kept = pinned.plan.kept("places", COLUMNS_KEPT)
     found: list[_Place] | None = kept.get(key)
     if found is None:
@@ -80,14 +80,22 @@ def _places(pinned: Current, state: ListState, columns: Sequence[Head], hints: M
 
 
 class _Place:
-    """A column of the table and its line on a card: all but the row."""
+    """A column of the table and its line on a card: all but the row. ``begin`` is of a cell like others, ``tag`` of the first tag of a row,
+    ``later`` of another one, ``empty`` of a cell without a value. ``opens``: whether it leads to the record, as the first column does
+    and the record's title, which heads the card."""
 
-    __slots__ = ("begin", "drawer", "fact", "first", "hint", "path")
+    __slots__ = ("begin", "drawer", "empty", "hint", "later", "opens", "path", "tag")
 
-    def __init__(self, at: int, head: Head, hint: str | None, drawer: Callable[[FieldLevel | None], Callable[[Any], Drawn]]) -> None:
-        self.path, self.first, self.hint, self.drawer = head.path, at == 0, hint, drawer
-        self.begin = f'<td class="{head.css}{"" if at else " stick-l"}"'
-        self.fact = f"<dt>{escaped(head.label)}</dt><dd>" if 0 < at < CARD_CELLS else ""
+    def __init__(self, at: int, head: Head, hint: str | None, drawer: Callable[[FieldLevel | None], Callable[[Any], Drawn]], heads: bool) -> None:
+        self.path, self.hint, self.drawer = head.path, hint, drawer
+        self.opens = at == 0 or heads
+        label = "" if heads else f' data-l="{escaped(head.label)}"'
+
+        def begin(on_card: str) -> str:
+            return f'<td class="{" ".join(filter(None, (head.css, "" if at else "stick-l", on_card)))}"{label}'
+
+        self.begin = begin("head" if heads else "" if at < CARD_CELLS else "off")
+        self.tag, self.later, self.empty = begin("tag1"), begin("off"), begin("off")
 
 
 def _editable(pinned: Current, state: ListState) -> Callable[[Any], bool]:

@@ -12,20 +12,18 @@
         }).catch(function () { $$("[data-total]", foot).forEach(function (td) { td.textContent = "-"; }); });
       });
     }
-    // Each row stands twice, in the table and among the cards of a phone: both boxes say the same.
-    function unique(list) { return list.filter(function (v, i) { return list.indexOf(v) === i; }); }
-    function picked() { return unique($$("[data-pick]:checked").map(function (b) { return b.value; })); }
+    function picked() { return $$("[data-pick]:checked").map(function (b) { return b.value; }); }
     function selection() {
       var n = picked().length, info = $("#selinfo");
       $$("[data-bulk], [data-needs-pick]").forEach(function (b) { b.disabled = !n; });
       $$(".panel > .tools").forEach(function (bar) { bar.classList.toggle("picking", n > 0); });
-      $$("tr,.card1").forEach(function (tr) { var p = $("[data-pick]", tr); if (p) tr.classList.toggle("sel", p.checked); });
+      $$("tr").forEach(function (tr) { var p = $("[data-pick]", tr); if (p) tr.classList.toggle("sel", p.checked); });
       if (info) info.textContent = n ? ml.say("js.selected").replace("{count}", n) : "";
-      var all = $("[data-all]"); if (all) { var total = unique($$("[data-pick]").map(function (b) { return b.value; })).length; all.checked = n > 0 && n === total; all.indeterminate = n > 0 && n < total; }
+      var all = $("[data-all]"); if (all) { var total = $$("[data-pick]").length; all.checked = n > 0 && n === total; all.indeterminate = n > 0 && n < total; }
     }
     document.addEventListener("change", function (e) {
       if (e.target.matches("[data-all]")) { $$("[data-pick]").forEach(function (b) { b.checked = e.target.checked; }); selection(); }
-      else if (e.target.matches("[data-pick]")) { $$("[data-pick]").forEach(function (b) { if (b.value === e.target.value) b.checked = e.target.checked; }); selection(); }
+      else if (e.target.matches("[data-pick]")) selection();
       else if (e.target.closest("[data-size]")) {
         var f = e.target.form, q = new URLSearchParams(new FormData(f)).toString(), to = f.action + "?" + q;
         htmx.ajax("GET", to, { target: "#listzone", swap: "innerHTML" }); history.replaceState(history.state, "", to);

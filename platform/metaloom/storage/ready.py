@@ -1,0 +1,74 @@
+"""A question that is asked again and again, without making ready for it each time.
+
+SQLAlchemy compares the statement with those it knows, puts its values together and describes its columns for every execution; for the short
+statements of a page that takes longer than the database's answer. ``Ready`` asks once through SQLAlchemy and keeps what was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+
+class Ready:
+    """A SELECT with what never changes of it; threads may share it. On SQLite, whose driver is asked in the same process, it is a plain statement."""
+
+    def __init__(self, statement: sa.Select[Any]) -> None:
+        self._statement = statement
+        self._sent: _Sent | None = None
+
+    def rows(self, conn: sa.Connection, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        """All rows, their values by place. ``values``: those of the statement's own parameters, one value for each name."""
+        if self._sent is not None:
+            return self._sent.rows(conn, values or {})
+        result = conn.execute(self._statement, values or {})
+        if conn.dialect.name == "postgresql":
+            self._sent = _Sent(self._statement, result, values or {})
+        return result.all()
+
+
+class _Sent:
+    """What the driver was given the first time, and how it reads what comes back."""
+
+    def __init__(self, statement: sa.Select[Any], result: sa.CursorResult[Any], values: Mapping[str, Any]) -> None:
+        context: Any = result.context
+        dialect, parameters = context.dialect, dict(context.parameters[0])
+        self._sql, self._fixed = context.statement, {name: value for name, value in parameters.items() if name not in values}
+        self._writers = {name: context.compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in values}
+        codes = [column[1] for column in context.cursor.description]
+        readers = [column.type.dialect_impl(dialect).result_processor(dialect, code) for column, code in zip(statement.selected_columns, codes, strict=True)]
+        self._readers = tuple((place, reader) for place, reader in enumerate(readers) if reader is not None)
+
+    def rows(self, conn: sa.Connection, values: Mapping[str, Any]) -> Sequence[Any]:
+        given = {**self._fixed, **{name: _written(self._writers[name], value) for name, value in values.items()}}
+        found = _asked(conn, self._sql, given)
+        return [self._read(row) for row in found] if self._readers else found
+
+    def _read(self, row: Sequence[Any]) -> Sequence[Any]:
+        read = list(row)
+        for place, reader in self._readers:
+            read[place] = reader(read[place])
+        return read
+
+
+def _written(writer: Callable[[Any], Any] | None, value: Any) -> Any:
+    return value if writer is None else writer(value)
+
+
+def _asked(conn: sa.Connection, sql: str, values: Mapping[str, Any]) -> list[Any]:
+    """The driver's rows. Whoever counts statements hears of it, and a refusal has SQLAlchemy's kind, as with ``conn.execute``."""
+    dbapi, cursor = conn.dialect.loaded_dbapi, conn.connection.cursor()
+    try:
+        for told in conn.dispatch.before_cursor_execute:
+            told(conn, cursor, sql, values, None, False)
+        return cursor.execute(sql, values).fetchall()  # type: ignore[no-any-return, func-returns-value]
+    except dbapi.Error as refused:
+        lost = conn.dialect.is_disconnect(refused, conn.connection, cursor)  # type: ignore[arg-type]
+        if lost:
+            conn.invalidate(refused)
+        raise sa.exc.DBAPIError.instance(sql, dict(values), refused, dbapi.Error, hide_parameters=True, connection_invalidated=lost,
+                                         dialect=conn.dialect) from refused
+    finally:
+        cursor.close()

@@ -1,0 +1,84 @@
+"""A question kept ready is answered as SQLAlchemy would answer it, each time, on both databases."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+import sqlalchemy as sa
+
+from metaloom.base.errors import Busy
+from metaloom.storage.ready import Ready
+from metaloom.storage.types import BigInt, ExactDecimal, IsoDate, JsonText, ShortText, UtcDateTime
+
+META = sa.MetaData()
+TABLE = sa.Table("asked", META, sa.Column("id", BigInt, primary_key=True), sa.Column("code", ShortText(20)), sa.Column("amount", ExactDecimal(12, 2)),
+                 sa.Column("day", IsoDate), sa.Column("at", UtcDateTime), sa.Column("more", JsonText))
+ROWS = [
+    {"id": 1, "code": "a", "amount": Decimal("10.50"), "day": date(2026, 1, 2), "at": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "more": {"b": [1]}},
+    {"id": 2, "code": "50% b", "amount": Decimal("-3.00"), "day": None, "at": datetime(2026, 2, 2, tzinfo=UTC), "more": None},
+    {"id": 3, "code": None, "amount": None, "day": date(2026, 1, 2), "at": None, "more": [2]},
+]
+
+
+@pytest.fixture
+def asked(tenant):
+    with tenant.ddl() as conn:
+        META.create_all(conn)
+        conn.execute(TABLE.insert(), ROWS)
+    if tenant.dialect == "postgresql":
+        with tenant.ddl() as conn:
+            conn.exec_driver_sql("GRANT SELECT ON asked TO PUBLIC")
+    return tenant
+
+
+def test_every_answer_is_that_of_the_statement(asked):
+    since = sa.bindparam("since", type_=UtcDateTime())
+    statement = sa.select(*TABLE.c, (TABLE.c.amount * 2).label("twice")).where(
+        TABLE.c.code.in_(["a", "50% b"]), TABLE.c.at >= since, TABLE.c.code.not_like("%x%")).order_by(TABLE.c.id).limit(5)
+    ready = Ready(statement)
+    for at in (ROWS[0]["at"], ROWS[1]["at"], datetime(2027, 1, 1, tzinfo=UTC), ROWS[0]["at"]):
+        with asked.read() as conn:
+            plain = [tuple(row) for row in conn.execute(statement, {"since": at})]
+            assert [tuple(row) for row in ready.rows(conn, {"since": at})] == plain == [tuple(row) for row in ready.rows(conn, {"since": at})]
+            assert len(plain) == sum(row["at"] is not None and row["at"] >= at for row in ROWS)
+
+
+def test_whoever_counts_statements_hears_of_each(asked):
+    ready, told = Ready(sa.select(TABLE.c.id)), []
+    with asked.read() as conn:
+        sa.event.listen(conn, "before_cursor_execute", lambda *said: told.append(said[2]))
+        for _ in range(3):
+            assert len(ready.rows(conn)) == 3
+    assert len(told) == 3 and len(set(told)) == 1
+
+
+ON_POSTGRESQL = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+def test_a_refusal_has_the_kind_that_sqlalchemy_gives_it(asked):
+    ready = Ready(sa.select(sa.literal(1) / sa.bindparam("by", type_=sa.Integer())))
+    with asked.read() as conn:
+        assert ready.rows(conn, {"by": 1})
+    with pytest.raises(sa.exc.DBAPIError) as refused, asked.read() as conn:
+        ready.rows(conn, {"by": 0})
+    assert refused.value.orig.sqlstate == "22012" and not refused.value.connection_invalidated
+    with asked.read() as conn:
+        assert ready.rows(conn, {"by": 1})
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+def test_a_connection_that_is_lost_is_told_as_busy_and_thrown_away(asked):
+    ready = Ready(sa.select(TABLE.c.id))
+    with asked.read() as conn:
+        ready.rows(conn)
+    admin = sa.create_engine(asked.settings.database_url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with pytest.raises(Busy), asked.read() as conn:
+        number = conn.scalar(sa.text("SELECT pg_backend_pid()"))
+        with admin.connect() as other:
+            other.exec_driver_sql(f"SELECT pg_terminate_backend({number})")
+        ready.rows(conn)
+    with asked.read() as conn:
+        assert len(ready.rows(conn)) == 3
