@@ -5,6 +5,7 @@ under METALOOM_REQUIRE_SERVICES=1 (as .ci/run sets it) every skip is a failure.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +39,15 @@ def pytest_configure() -> None:
     heap.calm()  # as every entry point of the product does
 
 
+# The spelling of a set follows the hash seed of the process, an address is another one each time: processes that share the tests out would not agree on
+# their names, and nothing runs.
+UNSTEADY = re.compile(r"\{'[^':{}]*', '| at 0x[0-9a-f]{6,}")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    unsteady = [item.nodeid for item in items if UNSTEADY.search(item.nodeid)]
+    if unsteady:
+        raise pytest.UsageError(f"tests whose names differ from process to process: {unsteady}")
     places = {prefix: place for place, prefix in enumerate(LONG)}
     items.sort(key=lambda item: next((place for prefix, place in places.items() if item.nodeid.startswith(prefix)), len(LONG)))
 
