@@ -128,6 +128,11 @@ def open_tenant(server: str, rows: int, fresh: bool) -> tuple[Tenancy, Any]:
     return tenancy, tenant
 
 
+def open_made(server: str) -> tuple[Tenancy, Any]:
+    """The tenant as :func:`open_tenant` left it, for one of several processes."""
+    return _tenancy(sa.make_url(server).set(database=DATABASE).render_as_string(hide_password=False))
+
+
 def _tenancy(url: str, *, make: bool = False) -> tuple[Tenancy, Any]:
     home = ROOT / "var" / "bench"
     home.mkdir(parents=True, exist_ok=True)

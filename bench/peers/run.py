@@ -83,18 +83,23 @@ class Contender:
         self.process.wait(20)
 
 
+def bare_application(bare: http_pages.Bare) -> Any:
+    """The bare routes, with those that only the peers are asked for besides."""
+    app = bare.client.application
+    select = "SELECT " + data.Bare.COLUMNS.format(t=bare.by_hand.t, c=bare.by_hand.c) + " WHERE t.archived_at IS NULL "
+    app.add_url_rule("/page", "page", lambda: bare.rows(select + "ORDER BY t.created_at DESC, t.id DESC LIMIT 20 OFFSET 8000"))
+    app.add_url_rule("/named", "named", lambda: bare.rows(
+        f"SELECT id, client_no, name, created_at FROM {bare.by_hand.c} WHERE name LIKE '%%桂英%%' AND archived_at IS NULL ORDER BY id DESC LIMIT 20"))
+    return app
+
+
 def serve_ours(url: str, rows: int, who: str) -> None:
     """A contender process: the application, or the bare routes."""
     tenancy, tenant = data.open_tenant(url, rows, fresh=False)
     ours = http_pages.Ours(tenancy, tenant)
     if who == "bare":
-        bare = http_pages.Bare(tenant)
-        app = bare.client.application
-        select = "SELECT " + data.Bare.COLUMNS.format(t=bare.by_hand.t, c=bare.by_hand.c) + " WHERE t.archived_at IS NULL "
-        app.add_url_rule("/page", "page", lambda: bare.rows(select + "ORDER BY t.created_at DESC, t.id DESC LIMIT 20 OFFSET 8000"))
-        app.add_url_rule("/named", "named", lambda: bare.rows(
-            f"SELECT id, client_no, name, created_at FROM {bare.by_hand.c} WHERE name LIKE '%%桂英%%' AND archived_at IS NULL ORDER BY id DESC LIMIT 20"))
-        serve(lambda address: _got(bare.client.get(address)), lambda _: 0, lambda: 1)
+        client = bare_application(http_pages.Bare(tenant)).test_client()
+        serve(lambda address: _got(client.get(address)), lambda _: 0, lambda: 1)
         return
     person = "all" if who == "ours" else "own + office"
     client, ticket = ours.clients[person], {"code": "", "title": "t", "client": "1", "kind": "fix", "amount": "10.00", "late_days": "1", "ends_on": "2026-05-05", "place": "x"}

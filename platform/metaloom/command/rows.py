@@ -5,7 +5,7 @@ A row is a mapping of plain values by field name, secrets in clear, read whoever
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import sqlalchemy as sa
@@ -128,9 +128,10 @@ def _changed(unit: Unit, address: str, record_id: int) -> None:
     unit.memory.pop(("row", address, record_id), None)
 
 
-def forget(unit: Unit, address: str, record_id: int) -> None:
-    """The row was changed by other means: it is read anew."""
-    _changed(unit, address, record_id)
+def forget(unit: Unit, address: str, ids: Collection[int]) -> None:
+    """These rows were changed by other means: they are read anew. Of very many, a unit remembers a few."""
+    for key in [key for key in unit.memory if key[0] == "row" and key[1] == address and key[2] in ids]:
+        del unit.memory[key]
 
 
 def exists(unit: Unit, address: str, record_id: int) -> bool:

@@ -95,12 +95,12 @@ class PluginChunk:
         reckoner = mass.Reckoner(unit.revision, self._entity, unit.entity(entity), link, unit.entity, (self.ids[0], self.ids[-1]), each)
         how = mass.Settling(unit.revision, self._entity, unit.entity, unit.now, unit.ctx.actor.user_id)
         found, digest = mass.settle(unit.conn, how, reckoner, say(reckoner), checked, self._clauses)
-        if not set(found.ids) <= set(self.ids):
+        done = set(found.ids)
+        if not done <= set(self.ids):
             raise Busy      # one that came after the lock was taken: its row may be changing, so the whole chunk is tried again
         _compute(unit, self._entity, {"id": list(found.ids), **{name: [] for name in changed}}, self.company_id)
-        for one in found.ids if unit.memory else ():
-            rows.forget(unit, declared.on, one)
-        self.settled.update(found.ids)
+        rows.forget(unit, declared.on, done)
+        self.settled |= done
         self.written.append({"settled": [digest]})
         return found
 
@@ -166,7 +166,7 @@ def bring_up(unit: Unit, name: str, record_id: int, *, day: date, company_id: in
     if "company" in entity.ownership.owned_by and (stored := rows.fetch(unit, declared.on, record_id)) is not None:
         company_id = stored["company"]    # a command on another record may belong to none
     done = run_mass(unit, name, mass.equal(unit.revision, entity, {"id": record_id}), day=day, company_id=company_id, cause=(declared.on, record_id))
-    rows.forget(unit, declared.on, record_id)
+    rows.forget(unit, declared.on, (record_id,))
     if record_id in done.held:
         raise NotPossible(message("mass.held", label=declared.label, why=done.held[record_id]))
     parts.let_go(unit.conn, name, declared.on, record_id)
@@ -214,8 +214,7 @@ def _write(unit: Unit, declared: MassDeclaration, outcome: Outcome, company_id: 
         if there != len(columns["id"]):
             raise PluginFault(declared.plugin, f"{declared.address} changes {len(columns['id'])} rows of {address}; {there} are there")
         _compute(unit, unit.entity(address), columns, company_id)
-        for one in columns["id"] if unit.memory else ():
-            rows.forget(unit, address, one)
+        rows.forget(unit, address, set(columns["id"]))
     for address, columns in outcome.add.items():
         mass.insert(unit.conn, unit.revision, unit.entity(address), columns, now=unit.now, user_id=user)
     return [*(columns for _, columns in _changes(outcome)), *outcome.add.values()]
