@@ -10,7 +10,7 @@ import logging
 import re
 from typing import Any, cast
 
-from flask import Response, current_app, g, request, session
+from flask import Response, current_app, g, request
 from flask_jwt_extended import create_access_token, create_refresh_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 from flask_wtf.csrf import validate_csrf
@@ -38,14 +38,15 @@ def pinned() -> Pinned:
 
 
 def identify() -> None:
-    """Runs before every endpoint; afterwards the person is known, or the answer is 401."""
+    """Runs before every endpoint; afterwards the person is known, or the answer is 401. Of a token and a cookie the token alone counts."""
     if g.get("metaloom") is None:
         raise NotFound
     if g.get("refused") is not None:
         raise g.refused
+    given = request.headers.get("Authorization")
+    g.token_login = given is not None or request.endpoint in OPEN_ENDPOINTS
     if request.endpoint in OPEN_ENDPOINTS:
         return
-    given = request.headers.get("Authorization")
     if given is not None:
         _enter(given)
     elif pinned().visit is not None:
@@ -132,8 +133,6 @@ def login() -> Response:
     if missing:
         raise Invalid([Problem(name, message("record.required", label=name)) for name in missing])
     user = current_app.appbuilder.sm.auth_user_db(str(username).strip()[:128], str(password)[:256])  # type: ignore[attr-defined]
-    session.clear()
-    session.modified = False
     if user is None:
         raise LoginRequired(message("api.wrong_login"))
     pinned().release()

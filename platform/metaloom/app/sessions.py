@@ -336,8 +336,10 @@ class TenantSessions(SessionInterface):
         if pinned is None or not isinstance(session, WebSession):
             return
         response.vary.add("Cookie")
+        if g.get("token_login"):  # the cookie that came along says nothing: its login is neither kept alive nor ended
+            return
         user_id = session.get("_user_id")
-        if session.visit is None and user_id and not g.get("token_login"):
+        if session.visit is None and user_id:
             self._log_in(pinned, session, int(user_id), response)
         elif session.visit is not None and not user_id:
             self._forget(response)
