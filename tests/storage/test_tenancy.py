@@ -232,6 +232,104 @@ def test_a_connection_that_died_is_replaced_without_anyone_noticing(tenancy, ten
         conn.execute(setting.insert().values(name="a", value=1))
 
 
+# What stops the words that begin a tenant's transaction, once BEGIN was carried out: before the role, between role and path, at the very end.
+STOPS = {"the role is gone": ("SET LOCAL ROLE", "SET LOCAL ROLE gone_meanwhile; SET LOCAL ROLE"),
+         "before the path": ("SET LOCAL search_path", "SELECT 1/0; SET LOCAL search_path"), "at the end": (None, "; SELECT 1/0")}
+
+
+def stopped(source, old, new):
+    """The engine whose transactions begin with words that fail."""
+    from metaloom.storage import postgresql
+
+    words = source.get_execution_options()[postgresql._PROLOGUE]
+    assert old is None or old in words
+    return postgresql._with_prologue(source, words + new if old is None else words.replace(old, new, 1))
+
+
+def standing(source):
+    """Of the next transaction: the server process that it got, its role and its path."""
+    with source() as conn:
+        return tuple(conn.exec_driver_sql("SELECT pg_backend_pid(), current_user, current_setting('search_path')").one())
+
+
+def left_in_the_pool(tenancy):
+    """The only connection of the pool as the next one finds it: server process, state of its transaction, and whose settings it has."""
+    from metaloom.storage import postgresql
+
+    raw = postgresql._shared_engine(str(tenancy.settings.database_url)).raw_connection()
+    try:
+        driver = raw.driver_connection
+        state = driver.info.transaction_status.name
+        return driver.info.backend_pid, state, *driver.execute("SELECT current_user = session_user, current_setting('search_path')").fetchone()
+    finally:
+        raw.close()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("way", ["read", "write"])
+@pytest.mark.parametrize("stop", STOPS)
+def test_a_tenant_that_cannot_be_entered_leaves_the_connection_clean(tenancy, tenant, monkeypatch, way, stop):
+    from metaloom.storage import postgresql
+
+    other = tenancy.create("other", "x")
+    postgresql.disconnect_all()        # from here on one connection goes from hand to hand
+    pid, *before = standing(getattr(other, way))
+    source = getattr(tenant._access, way)
+    with monkeypatch.context() as broken:
+        broken.setattr(tenant._access, way, stopped(source, *STOPS[stop]))
+        for _ in range(2):
+            with pytest.raises(sa.exc.DBAPIError, match="gone_meanwhile|division by zero"), getattr(tenant, way)():
+                raise AssertionError("the block of a transaction that never began")
+        assert left_in_the_pool(tenancy) == (pid, "IDLE", True, '"$user", public')
+        assert standing(getattr(other, way)) == (pid, *before), "the next tenant has its own role and path"
+    mine = standing(getattr(tenant, way))
+    assert mine[0] == pid and f"t_{tenant.name}" in mine[2] and mine[1:] != tuple(before)
+    with tenant.write() as conn:
+        conn.execute(setting.insert().values(name="mine", value=1))
+    assert (setting_names(tenant), setting_names(other)) == (["mine"], [])
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_what_failed_once_on_the_way_into_a_tenant_is_begun_anew_from_nothing(tenancy, tenant, monkeypatch):
+    """The second try does not go on in the transaction that the first one broke."""
+    from metaloom.storage import postgresql
+
+    with tenant.autocommit_ddl() as conn:
+        conn.exec_driver_sql("CREATE SEQUENCE passing MINVALUE 0 START 0")
+        conn.exec_driver_sql("GRANT USAGE ON SEQUENCE passing TO PUBLIC")
+    postgresql.disconnect_all()
+    whole = standing(tenant.write)
+    once = stopped(tenant._access.write, None, "; SELECT 1 / nextval('passing')")
+    with monkeypatch.context() as broken:
+        broken.setattr(tenant._access, "write", once)
+        with tenant.write() as conn:
+            conn.execute(setting.insert().values(name="mine", value=1))
+            assert conn.exec_driver_sql("SELECT last_value FROM passing").scalar() == 1, "it failed, and was asked again"
+            assert tuple(conn.exec_driver_sql("SELECT pg_backend_pid(), current_user, current_setting('search_path')").one()) == whole
+    assert setting_names(tenant) == ["mine"]
+    assert left_in_the_pool(tenancy) == (whole[0], "IDLE", True, '"$user", public')
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_connection_that_breaks_on_the_way_into_a_tenant_is_never_used_again(tenancy, tenant, monkeypatch):
+    from metaloom.storage import postgresql
+
+    postgresql.disconnect_all()
+    pid = standing(tenant.read)[0]
+    dying = stopped(tenant._access.write, "SET LOCAL ROLE", "SELECT pg_terminate_backend(pg_backend_pid()); SET LOCAL ROLE")
+    with monkeypatch.context() as broken:
+        broken.setattr(tenant._access, "write", dying)
+        with pytest.raises(Busy), tenant.write():
+            raise AssertionError("the block of a transaction that never began")
+    found, state, *rest = left_in_the_pool(tenancy)
+    assert found != pid and state == "IDLE" and rest == [True, '"$user", public']
+    with tenant.write() as conn:
+        conn.execute(setting.insert().values(name="mine", value=1))
+
+
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_tenant_file_that_vanished_is_an_error_not_a_new_tenant(tenancy, tenant):
     tenancy.close()
