@@ -1,6 +1,7 @@
 """What an author of metadata writes is words: neither templates, nor pages, nor formulas, wherever it is shown."""
 
 import io
+import re
 import zipfile
 
 import pytest
@@ -9,8 +10,10 @@ from metaloom.compile import Source
 from metaloom.schema_change import publish, rollback, sources_of
 from tests.api import world as depot
 
-HOSTILE = {"template": "{{ 7*191 }}${7*191}#{7*191}<%=7*191%>", "script": "<img src=x onerror=alert(1)>\"'><svg/onload=alert(2)>",
+HOSTILE = {"template": "Zq{{ 7*191 }}Zq${7*191}Zq#{7*191}Zq<%=7*191%>", "script": "<img src=x onerror=alert(1)>\"'><svg/onload=alert(2)>",
            "formula": "=HYPERLINK(\"http://evil.example\")"}
+# What one of them would become. The mark in front belongs to it: four digits alone stand in many a token that is random.
+RECKONED = re.compile(r"Zq[$#]?1337")
 LABELS = ("买家", "编号", "姓名", "手机", "订单", "单号", "金额", "状态", "备注", "草稿", "提交",
           "大额", "红", "仓库", "工作台", "订单数", "按状态", "出货单",
           "明细", "品名")
@@ -42,6 +45,11 @@ def author(request, world):
     rollback(tenant, before)
 
 
+@pytest.mark.parametrize("shown", ["Zq1337Zq${7*191}", "Zq{{ 7*191 }}Zq1337Zq#", "Zq$1337Zq", "Zq#{7*191}Zq1337"])
+def test_what_was_reckoned_is_known_by_the_mark_before_it(shown):
+    assert RECKONED.search(shown) and not RECKONED.search(HOSTILE["template"]) and not RECKONED.search('value="IjEx1337Zq"')
+
+
 def test_words_of_an_author_are_shown_as_they_stand_on_every_page(author):
     world, kind, words, sale, buyer = author
     browser = world.browser("chief")
@@ -50,7 +58,7 @@ def test_words_of_an_author_are_shown_as_they_stand_on_every_page(author):
         answer = browser.get(path.format(sale=sale, buyer=buyer))
         assert answer.status_code in (200, 404), (path, answer.status_code)
         page = answer.text
-        assert "1337" not in page, f"{path} reckoned"
+        assert not RECKONED.search(page), f"{path} reckoned"
         assert "<img src=x" not in page and "<svg/onload" not in page, f"{path} holds a tag of the author"
         assert "onerror=alert" not in page.replace("onerror=alert(1)&gt;", ""), path
         shown += page.count({"template": "{{ 7*191 }}", "script": "&lt;img src=x onerror=alert(1)&gt;", "formula": "=HYPERLINK("}[kind])
@@ -65,10 +73,10 @@ def test_words_of_an_author_are_text_in_files(author):
     assert sheet.status_code == 200
     with zipfile.ZipFile(io.BytesIO(sheet.data)) as book:
         content = "".join(book.read(name).decode() for name in book.namelist() if name.endswith(".xml"))
-    assert "<f>" not in content and "1337" not in content and "<img" not in content
+    assert "<f>" not in content and not RECKONED.search(content) and "<img" not in content
     text = browser.get("/e/depot.sale/export?format=csv").data.decode("utf-8-sig")
     head = text.splitlines()[0]
-    assert "1337" not in text
+    assert not RECKONED.search(text)
     if kind == "formula":
         assert not any(cell.strip('"').startswith(("=", "+", "-", "@")) for cell in head.split(",")) and "'=HYPERLINK" in head
     paper = world.client().login("chief").get(f"/depot.sale/{sale}/print/slip")
@@ -81,4 +89,5 @@ def test_words_of_an_author_are_text_in_the_answers_of_the_api(author):
     for path in (f"/depot.sale/{sale}", "/depot.sale?limit=5", "/openapi.json", "/menu", "/me", f"/depot.sale/{sale}/actions"):
         answer = caller.get(path, Accept_Language="zh")
         assert answer.status_code == 200, (path, answer.status_code)
-        assert answer.mimetype.endswith("json") and answer.headers["X-Content-Type-Options"] == "nosniff" and "1337" not in answer.get_data(as_text=True)
+        assert answer.mimetype.endswith("json") and answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert not RECKONED.search(answer.get_data(as_text=True)), f"{path} reckoned"
