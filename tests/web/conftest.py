@@ -13,6 +13,7 @@ from werkzeug.serving import make_server
 from metaloom.app import create_app
 from metaloom.base.text import Text
 from metaloom.storage import Tenancy
+from metaloom.storage.tables import ENGINE
 from tests.web import site as shop
 
 
@@ -60,6 +61,15 @@ def tenancy(settings: Any) -> Iterator[Tenancy]:
 @pytest.fixture(scope="session")
 def app(settings: Any, tenancy: Tenancy) -> Any:
     return create_app(settings, tenancy=tenancy)
+
+
+@pytest.fixture
+def unsaid(tenancy: Tenancy) -> Iterator[None]:
+    """What people say during the test is forgotten after it: the shop is the same for every module of the process."""
+    yield
+    with tenancy.open("alpha").write() as conn:
+        for table in (ENGINE.comment, ENGINE.message):
+            conn.execute(table.delete())
 
 
 @pytest.fixture

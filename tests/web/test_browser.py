@@ -296,7 +296,7 @@ def test_a_phone_picks_cards_and_changes_several(seen, live):
     assert seen.locator("#selinfo").inner_text().strip() == "已选 1 条"
 
 
-def test_a_colleague_is_mentioned_with_the_keyboard(seen, live):
+def test_a_colleague_is_mentioned_with_the_keyboard(seen, live, unsaid):
     log_in(seen, live)
     seen.goto(f"{live}/alpha/e/shop.sale/1?tab=timeline")
     seen.click("textarea[data-mentions]")

@@ -18,12 +18,7 @@ from tests.web.site import context_of
 SALE = "shop.sale"
 
 
-@pytest.fixture(autouse=True)
-def forget(tenancy):
-    yield
-    with tenancy.open("alpha").write() as conn:
-        conn.execute(ENGINE.comment.delete())
-        conn.execute(ENGINE.message.delete())
+pytestmark = pytest.mark.usefixtures("unsaid")
 
 
 @pytest.fixture
