@@ -43,7 +43,7 @@ def test_every_endpoint_wants_to_know_who_asks(world):
             assert answer.status_code == 401, (method, path)
             assert answer.mimetype == "application/problem+json" and answer.headers["WWW-Authenticate"].startswith("Bearer")
             checked += 1
-    assert checked == len(rules) - len(open_ones) == 67
+    assert checked == len(rules) - len(open_ones) == 70
 
 
 @pytest.mark.parametrize(("sent", "refused"), [({}, ""), ({"Authorization": "Bearer a.b.c"}, ', error="invalid_token"'),

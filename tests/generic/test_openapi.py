@@ -216,8 +216,8 @@ def sample(like: Conformity, schema: dict[str, Any]) -> Any:
     """A small instance of a schema; what a pattern wants beside its type is left to the refusals."""
     schema = resolved(like, schema)
     for key in ("anyOf", "oneOf"):
-        if key in schema:
-            return sample(like, schema[key][0])
+        if key in schema:  # what the first of them wants, beside what is wanted of each
+            return sample(like, {**{name: value for name, value in schema.items() if name != key}, **resolved(like, schema[key][0])})
     if "enum" in schema:
         return schema["enum"][0]
     kind = schema.get("type", "string")

@@ -8,8 +8,8 @@ import pytest
 
 from metaloom.base.errors import Invalid, NotPossible
 from metaloom.command.file_kind import kind_of
-from metaloom.web import sheet
-from metaloom.web.sheet import _refuse_swelling, read_rows
+from metaloom.record import sheet
+from metaloom.record.sheet import _refuse_swelling, read_rows
 from tests.security.archives import (
     TYPES,
     archive,
@@ -180,7 +180,7 @@ def test_two_kinds_in_one_file_are_given_out_so_that_neither_runs(world) -> None
 
 
 def test_a_sheet_as_large_as_is_allowed_is_read() -> None:
-    from metaloom.web.sheet import ROWS_MAX
+    from metaloom.record.sheet import ROWS_MAX
 
     row = "".join(f"<c r=\"{chr(65 + at // 26)}{chr(65 + at % 26)}{{n}}\"><v>1</v></c>" for at in range(60))
     rows = "".join(f'<row r="{n}">' + row.replace("{n}", str(n)) + "</row>" for n in range(1, ROWS_MAX + 2))

@@ -41,7 +41,7 @@ def test_the_way_back_leads_nowhere_else_and_is_plain_ascii(chief, sale):
 
 def test_a_spreadsheet_that_swells_is_refused_before_it_is_read():
     from metaloom.base.errors import NotPossible
-    from metaloom.web.sheet import read_rows
+    from metaloom.record.sheet import read_rows
 
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as book:

@@ -1,4 +1,4 @@
-"""A request that carries one person's cookie and another's token: the token alone counts, from the rights to the audit, and the cookie's login is left alone."""
+"""A request that carries one person's cookie and another's token: the token alone counts, from rights to audit, and the cookie's login is left alone."""
 
 import io
 

@@ -8,10 +8,10 @@ import pytest
 from openpyxl import Workbook, load_workbook
 
 from metaloom.base.clock import SystemClock
-from metaloom.command import handle_import, limits
+from metaloom.command import handle_import, import_sheet, limits
 from metaloom.job import run_due
 from metaloom.plugin.registry import installed
-from metaloom.web import import_page, sheet
+from metaloom.record import sheet
 from tests.web.test_import import call, count, send
 
 SHEET = "姓名,手机,等级\n" + "".join(f"长单{n},1390000{n:04},{'钻石' if n in (3, 9) else '普通'}\n" for n in range(1, 13))
@@ -68,7 +68,7 @@ def test_a_long_sheet_is_checked_taken_corrected_and_taken_back(visitor, few, wo
 
 
 def test_a_sheet_of_failed_rows_holds_so_many_and_the_next_ones_come_after(visitor, few, work, monkeypatch):
-    monkeypatch.setattr(import_page, "FAILED_AT_ONCE", 2)
+    monkeypatch.setattr(import_sheet, "FAILED_AT_ONCE", 2)
     monkeypatch.setattr(sheet, "COMMENTS_MAX", 1)
     person = visitor("li")
     place = send(person, SHEET.replace("长单", "多单").replace("普通", "白银").encode()).headers["Location"].removeprefix("/alpha")

@@ -29,5 +29,7 @@ register({
     "api.bulk_version": ("每项须有 id 与 row_version。", "Every item needs id and row_version."),
     "api.id": ("须为记录编号。", "This must be the id of a record."),
     "api.file_missing": ("请以 multipart/form-data 的 file 字段上传一个文件。", "Upload one file in the field “file” of multipart/form-data."),
+    "api.import_source": ("rows 与 file 只能给出一个。", "Send either rows or file."),
+    "api.no_such_file": ("没有这个文件，或您看不到它。", "There is no such file, or it is not yours to see."),
     "api.bad_header": ("请求头“{name}”无效。", "The header “{name}” is not valid."),
 })

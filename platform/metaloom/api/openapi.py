@@ -41,6 +41,7 @@ from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.command.draft_chain import TEXT_MAX
 from metaloom.command.drawing import TEXT_MAX as DRAWING_MAX
 from metaloom.command.import_records import MODES as MODES_OF_IMPORT
+from metaloom.command.import_sheet import XLSX
 from metaloom.command.limits import limit
 from metaloom.command.move_case import CASE_MOVES, DATA, PEOPLE_MAX, WHOLE
 from metaloom.command.opinion_files import FILES_MAX
@@ -55,6 +56,7 @@ from metaloom.model.printing import MAIN
 from metaloom.plugin.registry import Registry
 from metaloom.record import implicit_fields, operators
 from metaloom.record.filters import masked_operators
+from metaloom.record.sheet import import_fields
 
 KEPT = 200
 PAPER: dict[str, Any] = {"description": "OK", "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}
@@ -295,7 +297,7 @@ class Book:
             tag=address)
         if self.plan.may(address, "export"):
             file = {"description": "OK", "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in (
-                "text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")}}
+                "text/csv", XLSX)}}
             self._add(f"/{address}/export", "get", Operation(
                 f"{address}.export", f"Export · {say(entity.label)}", {"200": file, **_refusals("400", "401", "403", "404", "409")},
                 (*self._list_parameters(entity), _p("format"))), tag=address)
@@ -470,13 +472,25 @@ class Book:
         address, label = entity.address, say(entity.label)
         if not (self.plan.may(address, "import") and self.plan.may(address, "create")):
             return
-        done, key = _refusals("400", "401", "403", "404", "409", "415", "422"), _p("idempotency_key")
-        body = {"type": "object", "required": ["rows"], "additionalProperties": False, "properties": {
+        done, key = _refusals("400", "401", "403", "404", "409", "413", "415", "422"), _p("idempotency_key")
+        mode = {"type": "string", "enum": list(MODES_OF_IMPORT), "default": "dry_run"}
+        body = {"type": "object", "additionalProperties": False, "oneOf": [{"required": ["rows"]}, {"required": ["file"]}], "properties": {
             "rows": {"type": "array", "minItems": 1, "maxItems": limit(self.catalog, "import_rows_max"), "items": _ref(f"{address}.create")},
-            "name": {"type": "string", "maxLength": 255}, "mode": {"type": "string", "enum": list(MODES_OF_IMPORT), "default": "dry_run"}}}
+            "file": {**ID, "description": "id: POST /files (xlsx, csv)"}, "name": {"type": "string", "maxLength": 255}, "mode": mode}}
         self._add(f"/{address}/import", "post", Operation(
             f"{address}.import", f"Import · {label}",
-            {"200": _json(_ref("Imported")), "202": _json(_ref("ImportRun"), headers=("Location",)), **done}, (key,), body), tag=address)
+            {"200": _json(_ref("Imported")), "202": _json(_ref("ImportRun"), headers=("Location",)), **done}, (key,),
+            {"content": {**_plain(body), **self._sheet(entity, {"mode": mode})}}), tag=address)
+        book = {"description": "OK", "content": {XLSX: {"schema": {"type": "string", "format": "binary"}}}}
+        looked = _refusals("400", "401", "403", "404")
+        self._add(f"/{address}/import/template", "get", Operation(
+            f"{address}.import_template", f"Workbook to fill in · {label}", {"200": book, **looked}), tag=address)
+        self._add(f"/{address}/imports/{{id}}/failed", "get", Operation(
+            f"{address}.failed_import", f"Workbook of the rows that are not in · {label}", {"200": book, **looked}, (_p("id"),)), tag=address)
+        kept = {"type": "object", "additionalProperties": False, "required": ["file"], "properties": {"file": ID}}
+        self._add(f"/{address}/imports/{{id}}/corrected", "post", Operation(
+            f"{address}.correct_import", f"Send those rows again, corrected · {label}", {"200": _json(_ref("ImportRun")), **done}, (_p("id"), key),
+            {"content": {**_plain(kept), **self._sheet(entity, {})}}), tag=address)
         one = {"200": _json(_ref("ImportRun"))}
         self._add(f"/{address}/imports/{{id}}", "get", Operation(
             f"{address}.import_run", f"How far an import is · {label}", {**one, **_refusals("400", "401", "403", "404")}, (_p("id"),)), tag=address)
@@ -487,6 +501,15 @@ class Book:
             f"{address}.imports", f"Imports · {label}", {"200": _json(_items({"type": "object"})), **_refusals("400", "401", "403", "404")}), tag=address)
         self._add(f"/{address}/imports/{{id}}/undo", "post", Operation(
             f"{address}.undo_import", f"Undo an import · {label}", {"200": _json(_ref("ImportUndone")), **done}, (_p("id"), key)), tag=address)
+
+    def _sheet(self, entity: Entity, beside: Mapping[str, Schema]) -> Schema:
+        """A form with a workbook or CSV file whose header names fields, by name or by label."""
+        level = self._level(entity)
+        columns = [f"{one.name} ({say(one.label)})" if say(one.label) else one.name
+                   for one in import_fields(entity, lambda name: level(name) >= FieldLevel.WRITE)]
+        file = {"type": "string", "format": "binary", "description": f".xlsx, .csv: {', '.join(columns)}"}
+        return {"multipart/form-data": {"schema": {
+            "type": "object", "required": ["file"], "additionalProperties": False, "properties": {"file": file, **beside}}}}
 
     def _actions(self, entity: Entity) -> Iterator[tuple[Operation, bool]]:
         """Actions and plugin commands that the person holds the right for."""
@@ -531,7 +554,7 @@ class Book:
         if operation.parameters:
             entry["parameters"] = list(operation.parameters)
         if operation.body is not None:
-            content = operation.body.get("content") or {"application/json": {"schema": operation.body}}
+            content = operation.body.get("content") or _plain(operation.body)
             entry["requestBody"] = {"required": operation.body_required, "content": content}
         if open_:
             entry["security"] = []
@@ -567,6 +590,11 @@ def _in_path(name: str) -> Schema:
 def _json(schema: Schema, headers: tuple[str, ...] = ()) -> Schema:
     named = {name: {"$ref": f"#/components/headers/{name}"} for name in (*headers, "X-Request-Id")}
     return {"description": "OK", "headers": named, "content": {"application/json": {"schema": schema}}}
+
+
+def _plain(schema: Schema) -> Schema:
+    """The content of a body that is JSON alone."""
+    return {"application/json": {"schema": schema}}
 
 
 def _refusals(*codes: str) -> dict[str, Schema]:
@@ -619,6 +647,8 @@ def _move(verb: str) -> Schema:
 _TEXT, _INT = {"type": "string"}, {"type": "integer"}
 _NULL_TEXT, _NULL_INT = {"type": ["string", "null"]}, {"type": ["integer", "null"]}
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
+_IN_ROW = {"row": {**_INT, "description": "of rows from 1; of a file as the workbook counts them, its header being 1"}, "field": _TEXT,
+           "column": {**_TEXT, "description": "of a file: the field as the header calls it"}, "message": _TEXT}
 _KEPT: dict[str, Schema] = {
     "name": {"type": "string", "minLength": 1, "maxLength": NAME_MAX}, "query": {"type": "object", "maxProperties": KEYS_MAX, "additionalProperties": _TEXTS},
     "columns": {"type": "array", "items": _TEXT, "maxItems": COLUMNS_MAX}, "shared": {"type": "string", "enum": list(SHARED), "default": "nobody"},
@@ -629,13 +659,13 @@ COMMON_SCHEMAS: dict[str, Schema] = {
     "ChangeKeptList": {"type": "object", "additionalProperties": False, "properties": _KEPT},
     "Imported": {"type": "object", "required": ["created", "good", "run", "problems"], "properties": {
         "created": {"type": "array", "items": ID}, "good": _INT, "run": _NULL_INT, "problems": {"type": "array", "items": {
-            "type": "object", "required": ["row", "field", "message"], "properties": {"row": _INT, "field": _TEXT, "message": _TEXT}}}}},
+            "type": "object", "required": ["row", "field", "message"], "properties": _IN_ROW}}}},
     "ImportRun": {"type": "object", "required": ["id", "name", "status", "mode", "rows", "total", "done", "good", "kept", "failed", "left", "asked_at"],
                   "properties": {
         "id": ID, "name": _TEXT, "mode": _TEXT, "rows": _INT, "total": _INT, "done": _INT, "good": _INT, "kept": _INT, "failed": _INT, "left": _INT,
         "status": {"type": "string", "enum": ["waiting", "running", "checked", "done", "failed", "cancelled", "gone"]}, "taken_back": _INT,
         "asked_at": _TEXT, "finished_at": _NULL_TEXT, "expires_at": _NULL_TEXT, "message": _TEXT, "problems": {"type": "array", "items": {
-            "type": "object", "required": ["row", "field", "message"], "properties": {"row": _INT, "field": _TEXT, "message": _TEXT}}}}},
+            "type": "object", "required": ["row", "field", "message"], "properties": _IN_ROW}}}},
     "Export": {"type": "object", "required": ["id", "entity", "name", "format", "status", "rows", "total", "size", "asked_at", "file"], "properties": {
         "id": ID, "entity": _TEXT, "name": _TEXT, "format": _TEXT, "rows": _INT, "size": _INT, "asked_at": _TEXT, "finished_at": _NULL_TEXT,
         "status": {"type": "string", "enum": ["waiting", "running", "done", "failed", "cancelled", "gone"]},

@@ -10,11 +10,20 @@ from flask import Blueprint, g, redirect, render_template, request, send_file
 from metaloom import command
 from metaloom.base.errors import NotAllowed, NotFound, NotPossible
 from metaloom.base.messages import message
+from metaloom.command import import_sheet
+from metaloom.command.import_sheet import (
+    XLSX,
+    column_of_problem,
+    empty_sheet,
+    failed_sheet,
+    read_sheet,
+    sheet_fields,
+)
 from metaloom.command.limits import limit
 from metaloom.command.long_import import is_long
-from metaloom.model import Entity, Field, FieldLevel
+from metaloom.model import Entity
+from metaloom.record import sheet
 from metaloom.record.import_runs import ImportRun, called
-from metaloom.web import sheet
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.frame import list_url, record_url, toast
 from metaloom.web.i18n import translate
@@ -24,11 +33,8 @@ from metaloom.web.words import t as _t
 blueprint = Blueprint("import", __name__)
 PROBLEMS_SHOWN = 200
 KEPT_SHOWN = 100
-FAILED_AT_ONCE = 5_000
-"""Rows of a sheet of those that failed: every row of a long import may have. The next ones come when these were corrected."""
 MAX_ID = 2**63 - 1
 TONES = {"waiting": "", "running": "blue", "checked": "yellow", "done": "green", "failed": "red", "cancelled": "", "gone": ""}
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 @blueprint.get("/e/<entity>/import")
@@ -41,8 +47,7 @@ def show(entity: str) -> Any:
 def download_template(entity: str) -> Any:
     """The empty sheet to fill in."""
     pinned, definition = _importable(entity)
-    body = sheet.template(_fields(pinned, definition), say, translate(site().templates, locale(), "js.required"), pinned.catalog.choices)
-    return send_file(io.BytesIO(body), XLSX, as_attachment=True, download_name=f"{say(definition.label)}.xlsx")
+    return send_file(io.BytesIO(empty_sheet(pinned, entity, locale())), XLSX, as_attachment=True, download_name=f"{say(definition.label)}.xlsx")
 
 
 @blueprint.post("/e/<entity>/import")
@@ -52,14 +57,12 @@ def run(entity: str) -> Any:
     try:
         kept = _kept(pinned)
         name, body = (kept.name, _stored(pinned, kept)) if kept is not None else _sent()
-        raw = sheet.read_rows(name, body, limit(pinned.catalog, "import_rows_max"))
-        cells = sheet.by_field(raw, _fields(pinned, definition))
+        given = read_sheet(pinned, entity, name, body)
         mode = request.form.get("_mode", "dry_run")
-        if is_long(pinned, len(cells)):
-            numbered = [(line.number, row) for line, row in zip(raw[1:], cells, strict=True)]
-            begun = command.begin_import(pinned, entity, numbered, name=name, locale=locale())
+        if is_long(pinned, len(given.cells)):
+            begun = command.begin_import(pinned, entity, given.numbered, name=name, locale=locale())
             return toast(redirect(url(f"/e/{entity}/imports/{begun.id}"), 303), begun.message.say(locale()))
-        rows = command.read_import(pinned, entity, cells, "import")
+        rows = command.read_import(pinned, entity, given.cells, "import")
         file_id = kept.id if kept is not None else command.upload_file(pinned.context(), name[-255:], body).id
         done = command.import_records(pinned.context(), entity, rows, "dry_run" if mode == "marked" else mode, name=name)
     except NotPossible as refused:
@@ -68,11 +71,12 @@ def run(entity: str) -> Any:
         told: dict[int, list[tuple[str, str]]] = {}
         for p in done.problems:
             told.setdefault(p.row, []).append((p.problem.field.split(".", 1)[0], p.problem.message.say(locale())))
-        book = sheet.marked(raw, _fields(pinned, definition), told, locale())
+        book = sheet.marked(given.lines, sheet_fields(pinned, entity), told, locale())
         return _workbook(book, name, _t("import.marked_name"))
     if done.created:
         return toast(redirect(url(f"/e/{entity}/imports"), 303), translate(site().templates, locale(), "import.done", n=len(done.created)))
-    problems = [(raw[p.row].number, _label(definition, p.problem.field), p.problem.message.say(locale())) for p in done.problems]
+    problems = [(given.numbers[p.row - 1], column_of_problem(definition, p.problem.field, locale()), p.problem.message.say(locale()))
+                for p in done.problems]
     return _page(pinned, definition, file_id=file_id, name=name, total=len(rows), good=done.good, problems=problems)
 
 
@@ -93,14 +97,9 @@ def show_run(entity: str, run: int) -> Any:
 @blueprint.get("/e/<entity>/imports/<int:run>/failed")
 def download_failed(entity: str, run: int) -> Any:
     """The rows that are not in, the first of them, and only those, as a sheet to correct."""
-    pinned, definition = _importable(entity)
+    pinned, _ = _importable(entity)
     found = _import(pinned, entity, run)
-    rows = [(row.number, row.cells, [(p.field.split(".", 1)[0], p.message.say(locale())) for p in row.problems])
-            for row in command.failed_rows(pinned.looking(), pinned.conn, found, FAILED_AT_ONCE)]
-    if not rows:
-        raise NotFound
-    book = sheet.only_failed(rows, _fields(pinned, definition), locale())
-    return _workbook(book, found.name, _t("import.failed_name"))
+    return _workbook(failed_sheet(pinned, pinned.looking(), found, locale()), found.name, _t("import.failed_name"))
 
 
 @blueprint.post("/e/<entity>/imports/<int:run>/start")
@@ -121,9 +120,7 @@ def correct(entity: str, run: int) -> Any:
     pinned, definition = _importable(entity)
     _import(pinned, entity, run)
     try:
-        raw = sheet.read_rows(*_sent(), limit(pinned.catalog, "import_rows_max"))
-        cells = sheet.by_field(raw, _fields(pinned, definition))
-        done = command.correct_import(pinned.context(), run, list(zip(sheet.original_rows(raw), cells, strict=True)))
+        done = command.correct_import(pinned.context(), run, read_sheet(pinned, entity, *_sent()).original)
     except NotPossible as refused:
         return _run(pinned, definition, run, refusal=refused.message.say(locale())), refused.status
     return toast(redirect(url(f"/e/{entity}/imports/{run}"), 303), done.message.say(locale()))
@@ -155,12 +152,14 @@ def _run(pinned: Current, definition: Entity, id: int, **result: Any) -> str:
     run = _import(pinned, definition.address, id)
     ctx = pinned.looking()
     failed = command.failed_rows(ctx, pinned.conn, run, PROBLEMS_SHOWN)
-    problems = [(row.number, _label(definition, p.field), p.message.say(locale())) for row in failed for p in row.problems][:PROBLEMS_SHOWN]
+    problems = [(row.number, column_of_problem(definition, p.field, locale()), p.message.say(locale()))
+                for row in failed for p in row.problems][:PROBLEMS_SHOWN]
     place = f"/e/{definition.address}/import"
     crumbs = [(say(definition.label), list_url(definition.address)), (_t("import.runs"), url(f"{place}s")), (run.name or f"#{run.id}", "")]
     return render_template(
         "pages/import_run.html", entity=definition, crumbs=crumbs, run=run, place=url(f"{place}s/{run.id}"), problems=problems, tone=TONES[run.status],
-        more=run.failed - len(failed), at_once=FAILED_AT_ONCE, at=moment(pinned, run.at), until=moment(pinned, run.expires_at), why=run.why(locale()),
+        more=run.failed - len(failed), at_once=import_sheet.FAILED_AT_ONCE, at=moment(pinned, run.at), until=moment(pinned, run.expires_at),
+        why=run.why(locale()),
         mine=run.user_id == ctx.actor.user_id, kept_rows=bool(failed), may_undo=bool(pinned.plan.may(definition.address, "delete")),
         **{"refusal": "", **result})
 
@@ -206,10 +205,6 @@ def _importable(entity: str) -> tuple[Current, Entity]:
     return pinned, definition
 
 
-def _fields(pinned: Current, definition: Entity) -> list[Field]:
-    return sheet.import_fields(definition, lambda name: pinned.plan.field_level_anywhere(definition.address, name) >= FieldLevel.WRITE)
-
-
 def _sent() -> tuple[str, bytes]:
     """Name and bytes of the sheet that came with this request."""
     given = request.files.get("file")
@@ -234,16 +229,12 @@ def _stored(pinned: Current, kept: Any) -> bytes:
     return found
 
 
-def _label(definition: Entity, path: str) -> str:
-    one = definition.fields.get(path.split(".", 1)[0])
-    return say(one.label) if one else path
-
-
 def _page(pinned: Current, definition: Entity, **result: Any) -> str:
     g.menu_here = f"list:{definition.address}/main"
     names: dict[str, Any] = {"refusal": "", "at_once": limit(pinned.catalog, "import_rows_at_once"), "file_id": 0, "name": "", "total": 0, "good": 0,
                              "problems": [], **result}
     crumbs = [(say(definition.label), list_url(definition.address)), (translate(site().templates, locale(), "list.import"), "")]
     return render_template(
-        "pages/import.html", entity=definition, fields=_fields(pinned, definition), crumbs=crumbs, shown=names["problems"][:PROBLEMS_SHOWN], **names
+        "pages/import.html", entity=definition, fields=sheet_fields(pinned, definition.address), crumbs=crumbs,
+        shown=names["problems"][:PROBLEMS_SHOWN], **names,
     )

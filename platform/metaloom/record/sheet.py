@@ -26,6 +26,7 @@ register(
         "sheet.too_wide": ("有内容的单元格相距太远，请删除末尾多余的行和列。", "Cells lie too far apart; please delete empty rows and columns at the end."),
         "sheet.empty": ("文件中没有数据。", "The file holds no rows."),
         "sheet.too_long": ("一次最多导入 {limit} 行。", "At most {limit} rows at a time."),
+        "sheet.required": ("必填", "Required"),
         "sheet.marks": ("错误说明（导入时忽略此列）", "What is wrong (this column is not imported)"),
         "sheet.number": ("原行号（请勿修改）", "Original row (leave as it is)"),
         "sheet.unknown_columns": ("不认识这些列：{columns}。", "These columns are unknown: {columns}."),
