@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from datetime import UTC, datetime
 
 import jsonschema
 import pytest
@@ -9,8 +10,10 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import checks
 
+from metaloom.command.clash import WINDOW
+from metaloom.storage import rate
 from tests.api.conformity import Conformity
-from tests.api.world import ROLES
+from tests.api.world import PEOPLE, ROLES
 
 
 def document(caller):
@@ -140,6 +143,23 @@ def test_a_request_of_many_is_described_for_its_entity(people):
     shown = [path for path in rows if path.endswith("/import")]
     assert all(rows[p]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]["rows"]["items"]["$ref"].endswith(".create")
                for p in shown)
+
+
+def test_whoever_is_stopped_for_an_hour_is_told_so_as_the_document_says(world, people):
+    """Who met too many values of others gets 429 from whatever writes."""
+    found, tenant = document(people["other"]), world.tenants["one"]
+    assert not [(path, method) for path, methods in found["paths"].items() for method, one in methods.items()
+                if method != "get" and "429" not in one["responses"]]
+    counter = rate.counter("clash", list(PEOPLE).index("other") + 1)
+    with tenant.write() as conn:
+        rate.count(conn, counter, datetime.now(UTC), WINDOW, hits=1_000)
+    try:
+        answer = people["other"].post("/depot.sale/import", {"rows": [{"amount": "1.00"}]})
+        assert answer.status_code == 429 and int(answer.headers["Retry-After"]) > 0
+        Conformity(found).check("post", "/depot.sale/import", answer)
+    finally:
+        with tenant.write() as conn:
+            rate.forget(conn, names=[counter])
 
 
 def test_real_answers_are_as_the_document_says(people):

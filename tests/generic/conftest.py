@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from metaloom.storage.engine import rate
 from tests.databases import own_database
 from tests.generic.world import World
 
@@ -27,6 +28,16 @@ def sandbox(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         made = World(Path(tmp_path_factory.mktemp("sandbox")), url, ("alpha",))
         yield made
         made.close()
+
+
+@pytest.fixture(autouse=True)
+def another_hour(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The clock of these worlds stands still, so an hour never passes in them: what one test made count within it is forgotten for the next one."""
+    worlds = [request.getfixturevalue(name) for name in ("world", "sandbox") if name in request.fixturenames]
+    yield
+    for place in (place for one in worlds for place in one.places.values()):
+        with place.tenant.write() as conn:
+            conn.execute(rate.delete())
 
 
 @contextmanager

@@ -547,8 +547,8 @@ class Book:
         return lambda name: FieldLevel.WRITE if name in creating else levels.get(name, FieldLevel.HIDDEN)
 
     def _add(self, path: str, method: str, operation: Operation, *, tag: str = "", open_: bool = False) -> None:
-        entry: dict[str, Any] = {"operationId": operation.id, "summary": operation.summary, "responses": {
-            **operation.answers, "503": {"$ref": "#/components/responses/503"}}}
+        always = ("503",) if method == "get" else ("429", "503")  # whoever tries what others have, value by value, is stopped at whatever is written
+        entry: dict[str, Any] = {"operationId": operation.id, "summary": operation.summary, "responses": {**operation.answers, **_refusals(*always)}}
         if tag:
             entry["tags"] = [tag]
         if operation.parameters:
@@ -815,7 +815,7 @@ _WORDS = {
     "403": "you may not; `message` names the missing right", "404": "no such record, or not yours to see",
     "409": "not possible now; `message` says why", "412": "the record changed since that ETag", "413": "the file is too large",
     "415": "send application/json", "422": "the idempotency key was used for another request", "428": "If-Match is missing",
-    "429": "too many failed logins", "503": "busy; nothing was changed; see Retry-After",
+    "429": "too many tries within the hour; see Retry-After", "503": "busy; nothing was changed; see Retry-After",
 }
 RESPONSES: dict[str, Schema] = {
     code: {"description": words, "content": {"application/problem+json": {"schema": _ref("Problem")}}} for code, words in _WORDS.items()}
