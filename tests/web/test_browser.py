@@ -1,11 +1,13 @@
 """The screens in a real browser: a whole visit without a console error or a request to the outside."""
 
 import re
+from decimal import Decimal
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.web.site import PASSWORD
+from metaloom import command
+from tests.web.site import BUYERS, PASSWORD, context_of
 from tests.web.test_screens import stored
 
 pytestmark = pytest.mark.browser
@@ -185,6 +187,31 @@ def test_only_the_choices_that_the_linked_record_has_are_offered(seen, live):
     choose_buyer(seen, "张伟")
     expect(offered).to_have_text(["请选择", "邮寄", "送货上门", "自提"])
     seen.troubles[:] = [trouble for trouble in seen.troubles if "400" not in trouble]
+
+
+def sent_to(tenancy, name):
+    """The id of a new order of the buyer of this name, already sent."""
+    ctx = context_of(tenancy.open("alpha"), "li")
+    made = command.create_record(ctx, "shop.sale", {"buyer": BUYERS.index(name) + 1, "price": Decimal(5)})
+    command.run_action(ctx, "shop.sale", made.id, "send", {}, made.row_version)
+    return made.id
+
+
+def test_the_dialog_of_an_action_offers_only_the_choices_that_its_record_and_its_links_have(seen, live, tenancy):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/{sent_to(tenancy, '李娜')}")
+    seen.locator(".facts-head").wait_for()
+    if not seen.locator(".facts-head button:has-text('改送')").is_visible():
+        seen.click(".facts-head [data-pop=morepop]")
+    seen.click(".facts-head button:has-text('改送')")
+    few, all_ways = ["请选择", "邮寄", "自提"], ["请选择", "邮寄", "送货上门", "自提"]
+    expect(seen.locator("#dialog select[name=way] option")).to_have_text(all_ways)
+    expect(seen.locator("#dialog select[name=back] option")).to_have_text(few)
+    seen.click("#dialog [data-field=taker] .ts-control")
+    seen.keyboard.type("李娜")
+    seen.click(".ts-dropdown .option:has-text('李娜')")
+    for name in ("way", "again"):
+        expect(seen.locator(f"#dialog select[name={name}] option")).to_have_text(few)
 
 
 def test_an_answer_about_a_link_that_was_changed_meanwhile_is_dropped(seen, live):

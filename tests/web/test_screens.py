@@ -248,6 +248,19 @@ def test_a_new_record_comes_from_the_form_with_its_rows(tenancy, visitor):
     assert [(r["goods"], str(r["amount"])) for r in row.children["lines"]] == [("锤子", "60.00")]
 
 
+def test_an_action_refuses_a_choice_that_its_record_or_its_links_do_not_have(tenancy, visitor):
+    person = visitor("li")
+    made = make_sale(person, buyer="2")     # of 李娜, to whom nothing is brought
+    assert person.post(f"/e/shop.sale/{made}/do/send", {"_version": "1"}).status_code == 303
+    path, hx = f"/e/shop.sale/{made}/do/redirect", {"HX-Request": "true", "HX-Target": "dialog"}
+    for name in ("way", "back", "again"):
+        answer = person.post(path, {"taker": "2", name: "van", "_version": "2"}, headers=hx)
+        assert answer.status_code == 400 and "这里不能选择“送货上门”，可选：邮寄、自提。" in answer.text, name
+    assert stored(tenancy, made)["ways"] is None
+    assert person.post(path, {"taker": "2", "way": "post", "back": "shop", "_version": "2"}, headers=hx).status_code == 204
+    assert stored(tenancy, made)["ways"] == "post"
+
+
 def test_a_refused_form_comes_back_whole(visitor):
     answer = visitor("li").post("/e/shop.sale/new", {**SALE, "price": "abc", "quantity": "0", "lines.0.goods": ""})
     assert answer.status_code == 400
@@ -400,6 +413,9 @@ def test_hostile_input_never_breaks_a_page(visitor):
         "/e/shop.sale/1/tab/{}",
         "/e/shop.sale/1/ask/{}",
         "/e/shop.sale/linked/{}",
+        "/e/shop.sale/ask/{}/linked/taker?id=1",
+        "/e/shop.sale/ask/redirect/linked/{}?id=1",
+        "/e/shop.sale/ask/redirect/linked/taker?id={}",
         "/e/shop.sale/linked/buyer?id={}",
         "/lookup/{}",
         "/lookup/shop.buyer?q={}",

@@ -15,6 +15,7 @@ from metaloom.base.messages import Message, message
 from metaloom.base.text import Text
 from metaloom.command.input_asked import InputAsked, defaults_asked, input_asked
 from metaloom.command.look_before import Seen, look_before
+from metaloom.expression import browser_value
 from metaloom.model import Entity, Field, FieldLevel
 from metaloom.model.entity import LINK_TYPES
 from metaloom.plugin.registry import installed
@@ -26,8 +27,8 @@ from metaloom.web.current import Current, current, locale, site, url
 from metaloom.web.errors import wants_fragment
 from metaloom.web.form_model import Source, make_field, raw_values
 from metaloom.web.form_page import MAX_ID
-from metaloom.web.form_rules import action_rules, for_page, input_rules
-from metaloom.web.frame import list_url, record_url, toast
+from metaloom.web.form_rules import action_rules, for_page, input_rules, linked_values
+from metaloom.web.frame import json_answer, list_url, record_url, toast
 from metaloom.web.frame import refused as say_refused
 from metaloom.web.own import Verb, may, own_of
 from metaloom.web.security import inside
@@ -106,10 +107,11 @@ def _dialog(pinned: Current, definition: Entity, asked: InputAsked, row: Any, se
     fields = [make_field(pinned, definition, one, source, one.name, False) for one in asked.fields.values() if not one.computed]
     if verb is not None:
         fields = [verb.dress(pinned, one) for one in fields]
-    rules = for_page(pinned, _rules(pinned, definition, asked), _record(asked, row), asked.fields) if verb is None else {}
+    rules = for_page(pinned, _rules(pinned, definition, asked), _record(pinned, definition, asked, row, values, sent), asked.fields) if verb is None else {}
     where = record_url(definition.address, row.id) if row is not None else url(f"/e/{definition.address}")
     return make_response(render_template(
         "detail/ask.html", asked=asked, fields=fields, row=row, post=f"{where}/do/{asked.name}", rules=json.dumps(rules, ensure_ascii=False),
+        linked=url(f"/e/{definition.address}/ask/{asked.name}/linked/") if verb is None else "",
         version=request.form.get("_version") or (str(row.row_version) if row is not None else ""), key=request.form.get("_key") or secrets.token_hex(16),
         reason=request.form.get("_reason", ""), next=back or request.form.get("_next") or request.args.get("next", ""), **_seen_words(pinned, seen),
         problems=[p.message.say(locale()) for p in problems if p.field not in asked.fields]), status)
@@ -150,11 +152,39 @@ def _titles(pinned: Current, fields: Mapping[str, Field], sent: Any, values: Map
     return found
 
 
-def _record(asked: InputAsked, row: Any) -> dict[str, Any]:
-    from metaloom.expression import browser_value
+def _record(pinned: Current, definition: Entity, asked: InputAsked, row: Any, values: Mapping[str, Any], sent: Any) -> dict[str, Any]:
+    """What the browser's rules read: the record, before it the answers, each also behind its prefix (``input`` is added by the browser)."""
+    rules = _rules(pinned, definition, asked)
+    own: dict[str, Any] = {}
+    for name, value in (row.values if row is not None else {}).items():
+        link = definition.fields.get(name)
+        if link is not None and link.type in LINK_TYPES:
+            own[name] = linked_values(pinned, rules, link, value, "record") if isinstance(value, int) else None
+        elif "." not in name:
+            own[name] = browser_value(value)
+    return {**own, **{one.name: _chosen(pinned, rules, one, values, sent) for one in asked.fields.values()}, "record": own or None}
 
-    own = {k: browser_value(v) for k, v in row.values.items() if "." not in k and not isinstance(v, tuple)} if row is not None else {}
-    return {**own, **dict.fromkeys(asked.fields)}
+
+def _chosen(pinned: Current, rules: Mapping[str, Any], field: Field, values: Mapping[str, Any], sent: Any) -> dict[str, Any] | None:
+    """The record that an answer names already; every other answer the browser reads from its input."""
+    raw = str((sent.get(field.name) if sent is not None else values.get(field.name)) or "")
+    return linked_values(pinned, rules, field, int(raw), "input") if field.type in LINK_TYPES and raw.isdecimal() and len(raw) < 19 else None
+
+
+@blueprint.get("/e/<entity>/ask/<name>/linked/<field>")
+def linked(entity: str, name: str, field: str) -> Any:
+    """Values of the record that an answer of the dialog now names, for its rules."""
+    pinned = current()
+    definition = pinned.entity(entity)
+    asked, verb = _asked(pinned, entity, name)
+    one = asked.fields.get(field)
+    if verb is not None or one is None or one.type not in LINK_TYPES:
+        raise NotFound
+    verdict = pinned.plan.may(entity, asked.permission)
+    if not verdict:
+        raise NotAllowed(verdict.reason)
+    id = request.args.get("id", "")
+    return json_answer(linked_values(pinned, _rules(pinned, definition, asked), one, int(id) if id.isdecimal() and len(id) < 19 else None, "input"))
 
 
 # ---------------------------------------------------------------------------------------------------------- doing

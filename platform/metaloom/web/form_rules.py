@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metaloom.base.errors import MetaloomError
-from metaloom.compile import entity_scope, values_scope
+from metaloom.compile import entity_scope, prefixed_scopes, values_scope, with_names
 from metaloom.compile.scope import record_scope
 from metaloom.expression import BOOL, ExpressionError, Scope, browser_value, compile, to_browser
 from metaloom.model import Action, Catalog, Entity, Field, FieldType
@@ -31,7 +31,7 @@ class _Trees:
     def of_action(self, action: Action) -> Mapping[str, Any]:
         if action.address not in self.known:
             base, own = record_scope(self.catalog, action), values_scope(self.catalog, action.input.fields)
-            scope = Scope({**base.fields, **own.fields}, {**base.links, **own.links}, base.children, base.user)
+            scope = _scope_of_input(base, own, prefixed_scopes(self.catalog, action))
             self.known[action.address] = {"fields": _field_rules(action.input.fields.values(), scope), "checks": []}
         return self.known[action.address]
 
@@ -40,9 +40,14 @@ class _Trees:
         address = f"{entity.address}/{name}"
         if address not in self.known:
             base, own = entity_scope(self.catalog, entity.address), values_scope(self.catalog, fields)
-            scope = Scope({**base.fields, **own.fields}, {**base.links, **own.links}, base.children, base.user)
+            scope = _scope_of_input(base, own, {"record": base, "input": own})
             self.known[address] = {"fields": _field_rules(fields.values(), scope), "checks": []}
         return self.known[address]
+
+
+def _scope_of_input(base: Scope, own: Scope, prefixed: Mapping[str, Scope]) -> Scope:
+    """What a condition of an input sees, as in the command: the record and, before it, the other answers, bare and behind a prefix."""
+    return with_names(Scope({**base.fields, **own.fields}, {**base.links, **own.links}, base.children, base.user), prefixed)
 
 
 _TREES: PerRevision[_Trees] = PerRevision(_Trees)
@@ -114,13 +119,14 @@ def _tree(text: str, scope: Scope, *, condition: bool = True) -> Mapping[str, An
 # ------------------------------------------------------------------------------------------------- linked values
 
 
-def linked_paths(rules: Mapping[str, Any], link: str) -> tuple[str, ...]:
-    """Paths behind the link field that the rules read: ``amount_min`` for ``product.amount_min``."""
+def linked_paths(rules: Mapping[str, Any], link: str, behind: str = "") -> tuple[str, ...]:
+    """Paths behind the link field that the rules read: ``amount_min`` for ``product.amount_min``, with ``behind`` for ``input.product.amount_min``, too."""
     found: dict[str, None] = {}
     for tree in _all_trees(rules):
         for path in tree.get("paths", ()):
-            if len(path) > 1 and path[0] == link:
-                found[".".join(path[1:])] = None
+            names = path[1:] if behind and path[0] == behind else path
+            if len(names) > 1 and names[0] == link:
+                found[".".join(names[1:])] = None
     return tuple(found)
 
 
@@ -136,11 +142,11 @@ def _all_trees(value: Any) -> Iterable[Mapping[str, Any]]:
             yield from _all_trees(inner)
 
 
-def linked_values(pinned: Current, rules: Mapping[str, Any], field: Field, id: int | None) -> dict[str, Any] | None:
+def linked_values(pinned: Current, rules: Mapping[str, Any], field: Field, id: int | None, behind: str = "") -> dict[str, Any] | None:
     """The linked record as the rules need it, nested; what the person may not read is null."""
     if id is None or field.type not in LINK_TYPES:
         return None
-    paths = linked_paths(rules, field.name)
+    paths = linked_paths(rules, field.name, behind)
     nested: dict[str, Any] = {"id": str(id)}
     for path in paths:
         _put(nested, path.split("."), None)

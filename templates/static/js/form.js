@@ -74,12 +74,14 @@
         asked[name] = (asked[name] || 0) + 1; unknown[name] = !!id && !!form.dataset.linked;
         if (unknown[name]) fetchLinked(name, id, asked[name]);
       }
+      if (!("input" in record)) record.input = record; // the answers of a dialog, bare and behind their prefix
+      function bare(path) { return record.input === record && path[0] === "input" ? path.slice(1) : path; }
       function decide(tree) { // undefined where it reads behind a link whose values are not here
-        if ((tree.paths || []).some(function (p) { return p.length > 1 && unknown[p[0]]; })) return undefined;
+        if ((tree.paths || []).map(bare).some(function (p) { return p.length > 1 && unknown[p[0]]; })) return undefined;
         return evaluate(tree, record, rules);
       }
       function blankLink(name) { // nulls for what the rules follow, until the server has answered
-        var out = {}; trees(rules).forEach(function (t) { (t.paths || []).forEach(function (p) { if (p.length > 1 && p[0] === name) { var at = out; p.slice(1, -1).forEach(function (n) { at = at[n] = at[n] || {}; }); if (!(p[p.length - 1] in at)) at[p[p.length - 1]] = null; } }); });
+        var out = {}; trees(rules).forEach(function (t) { (t.paths || []).map(bare).forEach(function (p) { if (p.length > 1 && p[0] === name) { var at = out; p.slice(1, -1).forEach(function (n) { at = at[n] = at[n] || {}; }); if (!(p[p.length - 1] in at)) at[p[p.length - 1]] = null; } }); });
         return out;
       }
       function trees(value) { if (!value || typeof value !== "object") return []; if (value.v === 1 && value.node) return [value]; return Object.keys(value).filter(function (k) { return k !== "record" && k !== "env"; }).reduce(function (all, k) { return all.concat(trees(value[k])); }, []); }
