@@ -25,6 +25,17 @@ def test_a_dry_run_tells_everything_and_keeps_nothing(club):
     assert club.dump() == before
 
 
+def test_a_row_that_holds_what_an_earlier_row_holds_names_that_row(club):
+    rows = [club.values(email="twin@example.com"), club.values(), club.values(email="twin@example.com")]
+    for numbers, row in (((4, 5, 7), "4"), ((), "1")):
+        [told] = import_records(club.ctx("clerk"), MEMBER, rows, "dry_run", numbers=numbers).problems
+        assert (told.row, told.problem.field) == (3, "email")
+        assert f"第 {row} 行" in told.problem.message.say("zh") and f"row {row} of the file" in told.problem.message.say("en")
+    import_records(club.ctx("clerk"), MEMBER, rows[:1], "all")
+    stays = import_records(club.ctx("clerk"), MEMBER, rows, "dry_run").problems
+    assert [p.row for p in stays] == [1, 3] and not any("行" in p.problem.message.say("zh") for p in stays)
+
+
 def test_a_row_that_cannot_be_read_whole_tells_what_is_wrong_with_the_rest_of_it_too(club):
     unread = PartlyRead([Problem("fee", message("record.not_number"))], {**club.values(status="active"), "fee": None})
     found = import_records(club.ctx("clerk"), MEMBER, [unread, club.values()], "good_rows")

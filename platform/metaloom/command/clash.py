@@ -31,14 +31,21 @@ register({
 })
 
 
-class Clash(Invalid):
-    """Another record holds the same, in rows or a field beyond the person's rights. ``names``: the fields of the rule; ``told``:
-    the sentence of a rule that is told to everybody."""
+class Doubled(Invalid):
+    """Another record holds the same. ``names``: the fields of the rule that was broken."""
+
+    def __init__(self, names: tuple[str, ...], field: str, said: Message) -> None:
+        super().__init__([Problem(field, said)], said)
+        self.names = names
+
+
+class Clash(Doubled):
+    """The same, in rows or a field beyond the person's rights. ``told``: the sentence of a rule that is told to everybody."""
 
     def __init__(self, entity: str, names: tuple[str, ...], request_id: str, told: Message | None = None) -> None:
         said = told or message("clash.neutral", request=request_id or "-")
-        super().__init__([Problem(names[0] if told is not None else "", said)], said)
-        self.entity, self.names = entity, names
+        super().__init__(names, names[0] if told is not None else "", said)
+        self.entity = entity
 
 
 def beyond_rights(plan: AccessPlan, entity: Entity, names: Sequence[str], *, per_company: bool) -> bool:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from metaloom.base.errors import Invalid, MetaloomError, NotPossible, Problem
 from metaloom.base.messages import Message, message, words
 from metaloom.base.text import Text
-from metaloom.command.clash import Clash, beyond_rights
+from metaloom.command.clash import Clash, Doubled, beyond_rights
 from metaloom.command.context import Context
 from metaloom.model import Catalog, Entity
 from metaloom.storage import Violation, violation
@@ -46,7 +46,7 @@ def _doubled(ctx: Context, found: Violation) -> MetaloomError:
     if not ctx.system and beyond_rights(ctx.plan, entity, names, per_company=per_company):
         told = any(rule.tell and rule.fields == names for rule in entity.unique.values())
         return Clash(entity.address, names, ctx.request_id, said if told else None)
-    return Invalid([Problem(next(iter(names), ""), said)], said)
+    return Doubled(names, next(iter(names), ""), said)
 
 
 def _broken_rule(entity: Entity, found: Violation) -> tuple[tuple[str, ...], Message]:

@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from metaloom.base.crash import crash_point
 from metaloom.base.errors import Busy, Invalid, MetaloomError, NotPossible, Problem, TooMany
 from metaloom.base.messages import message, register
-from metaloom.command.clash import Clash, allowance
+from metaloom.base.text import Text
+from metaloom.command.clash import Clash, Doubled, allowance
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.create_record import create_in
 from metaloom.command.failure import told
 from metaloom.command.session import Pinned
 from metaloom.command.unit import Unit, note_clashes, perform, permit
-from metaloom.model import Field
+from metaloom.model import Entity, Field
 from metaloom.record.import_runs import ImportRuns, called
 from metaloom.record.paths import target_of
 from metaloom.record.schema import PartlyRead, input_schema
@@ -29,6 +30,7 @@ SOURCES = ("import", "json")
 
 register({
     "import.row_broken": ("这一行无法读取，请用模板重新填写。", "This row cannot be read; please fill it in again in the template."),
+    "import.same_row": ("与文件第 {row} 行重复：{labels}相同。", "The same {labels} stands in row {row} of the file."),
 })
 
 
@@ -58,11 +60,12 @@ class Undo(Exception):
 
 
 def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] | Invalid], mode: str = "dry_run", *,
-                   name: str = "") -> Imported:
+                   name: str = "", numbers: Sequence[int] = ()) -> Imported:
     """Creates a record per row. ``rows`` hold values read by the input schema, or the Invalid that reading a row gave.
 
     ``dry_run``: everything is tried and nothing kept. ``all``: every row or none. ``good_rows``: rows with problems are
     left out and listed. The right is ``import``, and ``create`` for every row. ``name``: what the file is called.
+    ``numbers``: where each row stands in the file, as its person counts; without them from 1 on.
     """
     if mode not in MODES:
         raise Invalid([Problem("mode", message("field.choice"))])
@@ -77,7 +80,7 @@ def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] |
         permit(unit, entity, "import")
         permit(unit, entity, "create")
         versions: dict[int, int] = {}
-        imported = try_all(unit, entity, rows, clashes, versions)
+        imported = try_all(unit, entity, rows, clashes, versions, numbers)
         found[:] = [imported]
         if imported.stopped is not None:
             raise TooMany
@@ -104,13 +107,14 @@ def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] |
 
 
 def try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid], clashes: list[Clash],
-            versions: dict[int, int]) -> Imported:
+            versions: dict[int, int], numbers: Sequence[int] = ()) -> Imported:
     """Creates a record per row inside the running unit, each under a savepoint; ``versions`` and ``clashes`` are filled on the way.
 
     TooMany, before any row is tried, for a person who met too many values of others within the hour.
     """
     allowed = allowance(unit)
     created: list[int] = []
+    stored: list[tuple[int, Mapping[str, Any]]] = []
     problems: list[RowProblem] = []
     for number, row in enumerate(rows, start=1):
         if isinstance(row, Invalid) and not isinstance(row, PartlyRead):
@@ -123,18 +127,36 @@ def try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid]
                 saved = create_in(unit, entity, values, faults)
             created.append(saved.id)
             versions[saved.id] = saved.row_version
+            stored.append((numbers[number - 1] if numbers else number, values))
         except (MetaloomError, sa.exc.DBAPIError) as error:
             said = told(unit.ctx, error) if isinstance(error, sa.exc.DBAPIError) else error
             if said is None or isinstance(said, Busy):
                 raise
             del unit.entries[logged:]
             unit.memory.clear()  # what was read inside the savepoint is not there any more
+            if isinstance(said, Doubled) and (twin := _twin(stored, values, said.names)) is not None:
+                said = _same_row(unit.entity(entity), said.names, twin)
             if isinstance(said, Clash):
                 clashes.append(said)
                 if len(clashes) > allowed:
                     return Imported(tuple(created), len(created), tuple(problems), stopped=number - 1)
             problems += [RowProblem(number, problem) for problem in (problems_of(said) if isinstance(said, Invalid) or not faults else faults)]
     return Imported(tuple(created), len(created), tuple(problems))
+
+
+def _twin(stored: Sequence[tuple[int, Mapping[str, Any]]], values: Mapping[str, Any], names: Sequence[str]) -> int | None:
+    """The number of the row, stored just now, that holds the same in these fields."""
+    def key(row: Mapping[str, Any]) -> list[Any]:
+        return [row.get(name) for name in names]
+
+    wanted = key(values)
+    return next((number for number, row in stored if key(row) == wanted), None) if any(value is not None for value in wanted) else None
+
+
+def _same_row(entity: Entity, names: Sequence[str], number: int) -> Invalid:
+    labels = [entity.fields[name].label for name in names if name in entity.fields]
+    told = Text("、".join(label.zh for label in labels), ", ".join(label.en for label in labels))
+    return Invalid([Problem(next(iter(names), ""), message("import.same_row", row=number, labels=told))])
 
 
 def problems_of(error: MetaloomError) -> tuple[Problem, ...]:

@@ -366,7 +366,7 @@ def _one_part(house: Context, row: Row, run: ImportRun, part: Sequence[tuple[int
         permit(unit, run.entity, "create")
         wanted = _wanted(unit.conn, run, [number for number, _ in part])
         versions: dict[int, int] = {}
-        tried = try_all(unit, run.entity, [read[at] for at in wanted], clashes, versions)
+        tried = try_all(unit, run.entity, [read[at] for at in wanted], clashes, versions, [part[at][0] for at in wanted])
         tried_rows, tried_at = (part, wanted) if tried.stopped is None else (part[:wanted[tried.stopped]], wanted[:tried.stopped])
         found[:] = [(tried, tried_rows, tried_at)]
         if run.checking:

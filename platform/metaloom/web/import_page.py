@@ -64,7 +64,8 @@ def run(entity: str) -> Any:
             return toast(redirect(url(f"/e/{entity}/imports/{begun.id}"), 303), begun.message.say(locale()))
         rows = command.read_import(pinned, entity, given.cells, "import")
         file_id = kept.id if kept is not None else command.upload_file(pinned.context(), name[-255:], body).id
-        done = command.import_records(pinned.context(), entity, rows, "dry_run" if mode == "marked" else mode, name=name)
+        done = command.import_records(pinned.context(), entity, rows, "dry_run" if mode == "marked" else mode, name=name,
+                                      numbers=[line.number for line in raw[1:]])
     except NotPossible as refused:
         return _page(pinned, definition, refusal=refused.message.say(locale())), refused.status
     if mode == "marked":
