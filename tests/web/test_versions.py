@@ -92,6 +92,8 @@ def test_the_screens_compare_and_restore(visitor, li, buyer):
     assert person.post(place, {"_version": "3"}).status_code == 303
     row, _ = looked(li, buyer)
     assert (row["name"], row["level"], row["ways"]) == ("许褚", "plain", None)
+    called = re.search(rf'<option value="{first.entry}"[^>]*>(#1 · [^·<]+) · ', person.get(f"/e/{BUYER}/{buyer}/versions").text)[1]
+    assert f"恢复到历史版本 {called}<" in person.get(f"/e/{BUYER}/{buyer}/tab/history").text
     assert visitor("han").get(f"/e/{BUYER}/{buyer}/versions").status_code == 403
     assert visitor("nobody").get(f"/e/{BUYER}/{buyer}/versions").status_code in (403, 404)
 

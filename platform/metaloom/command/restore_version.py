@@ -17,7 +17,7 @@ from metaloom.record import Reader, Row
 ENTRIES_MAX = 1_000
 
 register({
-    "version.reason": ("恢复到历史版本 {entry}", "Restored version {entry}"),
+    "version.reason": ("恢复到历史版本 #{number} · {at}", "Restored version #{number} · {at}"),
     "version.same": ("与当前内容相同，没有可恢复的字段。", "It is as the record stands now: there is nothing to restore."),
     "version.left": ("没有可恢复的字段，以下字段您不能填写或不能这样恢复：{fields}。",
                      "Nothing can be restored: you may not enter these fields, or not this way: {fields}."),
@@ -57,12 +57,13 @@ def restore_version(ctx: Context, reader: Reader, entity: str, id: int, entry: i
     stay as they are and are named."""
     row, found = versions_of(reader, entity, id)
     definition: Any = reader.plan.catalog.entities[entity]
-    values, left = put_back(definition, row, differences(version(found, entry), found[0]))
+    then = version(found, entry)
+    values, left = put_back(definition, row, differences(then, found[0]))
     if not values:
         labels = [definition.fields[name].label for name in left]
         said = Text("、".join(one.zh for one in labels), ", ".join(one.en for one in labels))
         raise NotPossible(message("version.left", fields=said) if left else message("version.same"))
-    reason = message("version.reason", entry=entry).say(ctx.locale)
+    reason = message("version.reason", number=len(found) - found.index(then), at=f"{then.at.astimezone(ctx.tenant.zone):%Y-%m-%d %H:%M}").say(ctx.locale)
 
     def work(unit: Unit) -> Saved:
         return change_in(unit, entity, id, values, row_version)
