@@ -72,6 +72,19 @@ def test_a_decision_is_three_clicks_from_the_workbench(guild, visit):
     assert "三次点击" in page_of(checker, "/task/?box=done")
 
 
+def test_the_list_of_tasks_says_chain_and_step_in_words(guild, visit):
+    guild.start("three", guild.request(name="任务列表"))
+    checker = visit("checker")
+    for path in ("/e/platform.approval_task/?tab=todo", "/e/platform.approval_task/?tab=todo&f.step=one"):
+        for language, said in (("zh", {"三级审批", "一级"}), ("en", {"Three steps", "First"})):
+            checker.client.set_cookie("ml_locale", language, path="/hall")
+            cells = {re.sub("<[^>]+>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", page_of(checker, path))}
+            assert said <= cells and not cells & {"three", "one"}, (path, language)
+    task = guild.open_task(guild.start("three", guild.request(name="任务页")), "checker")
+    checker.client.set_cookie("ml_locale", "zh", path="/hall")
+    assert "<h1>一级</h1>" in page_of(checker, f"/e/platform.approval_task/{task}")
+
+
 def test_every_box_shows_its_own(guild, visit):
     case = guild.start("main", guild.request(name="四个盒子"))
     task = guild.open_task(case, "checker")

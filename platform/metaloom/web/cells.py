@@ -26,6 +26,8 @@ COLOURS = frozenset({"grey", "blue", "green", "orange", "red", "purple", "cyan",
 # Codes that only the page of an entity can put into words, by (entity, field): from the value and the row it stands in.
 # Pages add theirs when they are imported.
 WORDS: dict[tuple[str, str], Callable[[Current, Any, Any], str]] = {}
+# Other fields of the same record that such words read, by the same: a list asks for them, too.
+READS: dict[tuple[str, str], tuple[str, ...]] = {}
 # Where a cell said in such words leads, by the same; '' for nowhere.
 GOALS: dict[tuple[str, str], Callable[[Current, Any, Any], str]] = {}
 
@@ -262,6 +264,9 @@ def _shown_for(pinned: Current, path: Path) -> Callable[[Any, Any], Cell]:
     """From a row and its value at ``path``, which is there and may be seen, to the cell."""
     kind = path.field.type
     in_words, leads = WORDS.get((path.entity, path.field.name)), GOALS.get((path.entity, path.field.name))
+    if in_words is not None and path.hops:
+        before = path.text.removesuffix(path.field.name)
+        return lambda row, value: Cell("text", in_words(pinned, value, _behind(row, before)))
     if in_words is not None and leads is not None:
         return lambda row, value: _leading(in_words(pinned, value, row), leads(pinned, value, row))
     if in_words is not None:
@@ -293,6 +298,11 @@ def _shown_for(pinned: Current, path: Path) -> Callable[[Any, Any], Cell]:
         return lambda row, value: Cell("text", said(row)[:16], "num")
     css = "num" if kind in TABULAR else ""
     return lambda row, value: Cell("text", said(row), css)
+
+
+def _behind(row: Any, before: str) -> Any:
+    """What the row knows of the record behind a link."""
+    return replace(row, values={text.removeprefix(before): value for text, value in row.values.items() if text.startswith(before)})
 
 
 def _leading(words: str, href: str) -> Cell:

@@ -14,10 +14,10 @@ from metaloom.base.errors import Invalid, NotPossible
 from metaloom.base.messages import message
 from metaloom.command.approval_case import CASE, TASK
 from metaloom.command.boxes import BOXES, COPY, Box
-from metaloom.model import ApprovalChain
+from metaloom.model import ApprovalChain, Decide
 from metaloom.record import Page, Row
 from metaloom.record.filters import Filter
-from metaloom.web.cells import CODES, WORDS
+from metaloom.web.cells import CODES, READS, WORDS
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import after
@@ -155,8 +155,23 @@ def _chains(pinned: Current) -> list[tuple[str, str]]:
     return [(name, " / ".join(labels)) for name, labels in called.items()]
 
 
-WORDS[CASE, "chain"] = _chain_of_row
+def _step_of_row(pinned: Current, name: str, row: Any) -> str:
+    """What the step was called when the task came; its name where that was not kept."""
+    return _said(row.values.get("step_label")) or name
+
+
+def _steps(pinned: Current) -> list[tuple[str, str]]:
+    """The names of steps that people decide, with what they are called, steps of one name together."""
+    called: dict[str, dict[str, None]] = {}
+    for step in (s for chain in pinned.catalog.chains.values() for s in chain.every_step() if isinstance(s, Decide)):
+        called.setdefault(step.name, {})[say(step.label)] = None
+    return [(name, " / ".join(labels)) for name, labels in called.items()]
+
+
+WORDS[CASE, "chain"], READS[CASE, "chain"] = _chain_of_row, ("entity",)
 CODES[CASE, "chain"] = _chains
+WORDS[TASK, "step"], READS[TASK, "step"] = _step_of_row, ("step_label",)
+CODES[TASK, "step"] = _steps
 
 
 def _coded(pinned: Current, choices: str, code: Any) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from metaloom.storage.budget import TooSlow
 from metaloom.web import i18n
 from metaloom.web.board_page import board_zone
 from metaloom.web.calendar_page import calendar_zone
-from metaloom.web.cells import HINTS, Head, heads, resolve
+from metaloom.web.cells import HINTS, READS, Head, heads, resolve
 from metaloom.web.chart import aim_words
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.drawn import drawn, framed, hole, pieces, zone
@@ -201,12 +201,19 @@ def _shown_paths(pinned: Current, state: ListState) -> tuple[str, ...]:
 
 
 def _read_paths(pinned: Current, state: ListState) -> list[str] | None:
-    """The columns, and what their hints say."""
-    hints = _hints(pinned, state)
-    if not hints:
-        return own_columns(pinned, state)
-    shown = _shown_paths(pinned, state)
-    return list(dict.fromkeys((*shown, *(hints[path] for path in shown if path in hints))))
+    """The columns, what their hints say, and what their words read."""
+    hints, shown = _hints(pinned, state), _shown_paths(pinned, state)
+    more = [hints[text] for text in shown if text in hints] + [text for one in shown for text in _read_along(pinned, state, one)]
+    return list(dict.fromkeys((*shown, *more))) if more else own_columns(pinned, state)
+
+
+def _read_along(pinned: Current, state: ListState, shown: str) -> list[str]:
+    """The paths that the words of a column read besides its own, as far as this person may read them."""
+    path = resolve(pinned, state.entity, shown)
+    if path is None or (path.entity, path.field.name) not in READS:
+        return []
+    before = shown.removesuffix(path.field.name)
+    return [before + name for name in READS[path.entity, path.field.name] if pinned.plan.field_level_anywhere(path.entity, name) >= FieldLevel.READ]
 
 
 def _sort_head(state: ListState, head: Head) -> SortHead:
