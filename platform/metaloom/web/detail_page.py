@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Blueprint, g, render_template, request
 from markupsafe import Markup
@@ -35,6 +35,17 @@ RELATED_ROWS = 20
 HISTORY_ROWS = 30
 STAMPS = ("company", "org_unit", "owner", "created_by", "created_at", "updated_by", "updated_at")
 WIDE = frozenset({FieldType.LONG_TEXT, FieldType.RICH_TEXT, FieldType.JSON, *FILE_TYPES})
+
+
+class Above(NamedTuple):
+    """A strip above the head of the page. ``locked``: why the record cannot be edited meanwhile."""
+
+    html: str
+    locked: str = ""
+
+
+# What other pages put above a record, drawn with the page: what came later would push everything down. Pages add theirs when they are imported.
+ABOVE: dict[str, Callable[[Current, Entity, Any], Above]] = {}
 
 
 @dataclass(frozen=True)
@@ -88,14 +99,15 @@ def show(entity: str, id: int) -> Any:
     tabs = tabs_of(pinned, definition, row)
     picked = request.args.get("tab", "")
     opened = picked if picked in {tab.name for tab in tabs} else "info"
+    above = [ABOVE[name](pinned, definition, row) for name in sorted(ABOVE)]
     return render_page(
         "detail/page.html", entity=definition, row=row, tabs=tabs, opened=opened, facts=facts_of(pinned, definition, row),
         subtitle="" if definition.subtitle in definition.header else _words(pinned, definition, row, definition.subtitle),
         state=_state(pinned, definition, row),
         blocks=blocks_of(pinned, definition, row), own_panel=_own_panel(pinned, definition, row), panel_first=own_of(definition.address).panel_first,
         panel="" if opened == "info" else Markup(_panel(pinned, definition, row, opened)),
-        here_url=record_url(entity, id), notice=notice_waiting(), approvals=_has_chains(pinned, definition),
-        processes=bool(pinned.catalog.processes_of(definition.address)), **_buttons(pinned, definition, row),
+        here_url=record_url(entity, id), notice=notice_waiting(),
+        above=Markup("".join(one.html for one in above)), locked=next((one.locked for one in above if one.locked), ""), **_buttons(pinned, definition, row),
         crumbs=[(say(definition.label), list_url(entity)), (row.title, "")],
     )
 

@@ -18,7 +18,7 @@ from metaloom.command.move_process import VERBS, asked_of
 from metaloom.command.process_run import RUN, STATUS
 from metaloom.command.process_shown import RunShown
 from metaloom.lifecycle.run import MANUAL
-from metaloom.model import FieldLevel
+from metaloom.model import Entity, FieldLevel
 from metaloom.plugin.doors import DOORS
 from metaloom.record.schema import schema_of
 from metaloom.web.case_facts import case_key
@@ -26,6 +26,7 @@ from metaloom.web.cells import WORDS, titled
 from metaloom.web.code_words import entity_words, number_words
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.decision_form import shown_version
+from metaloom.web.detail_page import ABOVE, Above
 from metaloom.web.drawn import render_page
 from metaloom.web.errors import wants_fragment
 from metaloom.web.form_model import FormField, Source, make_field, raw_values
@@ -56,22 +57,37 @@ def standing(entity: str, id: str) -> Any:
     pinned, key = current(), case_key(id)
     definition = pinned.entity(entity)
     row = pinned.reader.get(definition.address, key, children=False)
-    runs = command.runs_shown(pinned.looking(), definition.address, key, pinned.conn)
+    ticks = _number("n")
+    html, anew = _standing(pinned, definition, row, ticks, _number("v"))
+    answer = make_response(html)
+    if anew and ticks <= BELL_TICKS:
+        answer.headers["HX-Refresh"] = "true"
+    return answer
+
+
+def _above(pinned: Current, definition: Entity, row: Any) -> Above:
+    """The same with the page itself."""
+    return Above(_standing(pinned, definition, row, 0, row.row_version)[0] if pinned.catalog.processes_of(definition.address) else "")
+
+
+def _standing(pinned: Current, definition: Entity, row: Any, ticks: int, seen: int) -> tuple[str, bool]:
+    """The strips after so many questions, and whether the record has come to rest in another version than ``seen``."""
+    runs = command.runs_shown(pinned.looking(), definition.address, row.id, pinned.conn)
     shown = [run for run in runs if not run.state.ended] or runs[:1]
-    ticks, seen = _number("n"), _number("v")
     busy, moving = any(run.state.status in BUSY for run in shown), any(run.state.status in MOVING for run in shown)
     changed = bool(seen) and seen != row.row_version
     waits = ticks < BELL_TICKS and (busy or ticks == 0 and moving)
-    here = record_url(entity, key, "/processes")
-    again = f"{here}?n={ticks + 1}&v={seen or row.row_version}" if (waits or moving) and ticks < TICKS_MAX else ""
-    answer = make_response(render_template(
+    here = record_url(definition.address, row.id)
+    again = f"{here}/processes?n={ticks + 1}&v={seen or row.row_version}" if (waits or moving) and ticks < TICKS_MAX else ""
+    html = render_template(
         "process/standing.html", runs=[_strip(pinned, run) for run in shown], again=again, pause="500ms" if waits else "5s", waiting=waits,
-        changed=changed and not busy, here=record_url(entity, key),
-        startable=[(record_url(entity, key, f"/process/{one.name}"), say(one.label))
-                   for one in command.startable(pinned.looking(), definition.address, key, pinned.conn)], version=row.row_version))
-    if changed and not busy and ticks <= BELL_TICKS:
-        answer.headers["HX-Refresh"] = "true"
-    return answer
+        changed=changed and not busy, here=here, version=row.row_version,
+        startable=[(record_url(definition.address, row.id, f"/process/{one.name}"), say(one.label))
+                   for one in command.startable(pinned.looking(), definition.address, row.id, pinned.conn)])
+    return html, changed and not busy
+
+
+ABOVE["process"] = _above
 
 
 def _number(name: str) -> int:

@@ -12,11 +12,12 @@ from metaloom.base.errors import Invalid, NotFound, NotPossible
 from metaloom.base.messages import message
 from metaloom.command.approval_case import CASE
 from metaloom.command.approval_guard import LOOSE
-from metaloom.model import ApprovalChain
+from metaloom.model import ApprovalChain, Entity
 from metaloom.record import Filter
 from metaloom.web.case_facts import case_key
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.decision_form import shown_version
+from metaloom.web.detail_page import ABOVE, Above
 from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import after, record_url
 from metaloom.web.frame import refused as say_refused
@@ -25,21 +26,25 @@ from metaloom.web.words import form_ids
 blueprint = Blueprint("start", __name__)
 
 
-@blueprint.get("/e/<entity>/<int:id>/approval")
-def standing(entity: str, id: str) -> Any:
-    """Above the record: which approval of it runs and for what it waits, or which ones may be started by hand. ``edit``: the page has a button
-    for editing, which is locked meanwhile."""
-    pinned, key = current(), case_key(id)
-    chains = [one for one in pinned.catalog.chains.values() if one.entity == pinned.entity(entity).address]
-    pinned.reader.require(entity, key)
-    found = pinned.reader.list(CASE, filters=[Filter("entity", "eq", entity), Filter("record_id", "eq", key), Filter("finished_at", "empty", True)],
+def standing(pinned: Current, definition: Entity, row: Any) -> Above:
+    """Above the record: which approval of it runs and for what it waits, or which ones may be started by hand; while one runs, why the record
+    cannot be edited."""
+    chains = [one for one in pinned.catalog.chains.values() if one.entity == definition.address]
+    if not chains or not pinned.plan.may(CASE, "list"):
+        return Above("")
+    found = pinned.reader.list(CASE, filters=[Filter("entity", "eq", definition.address), Filter("record_id", "eq", row.id),
+                                              Filter("finished_at", "empty", True)],
                                paths=["chain", "current_steps", "status"], sort=["-started_at"], limit=5)
     labels = {one.name: say(one.label) for one in chains}
-    running = [(url(f"/case/{row.id}"), labels.get(row["chain"], row["chain"]), row["current_steps"] or "") for row in found.rows]
-    startable = () if running else [(record_url(entity, key, f"/approval/{one.name}"), say(one.label)) for one in chains if _may_start(pinned, one)]
-    locked = next((message("approval.in_approval", chain=labels.get(row["chain"], row["chain"]), steps=row["current_steps"] or "-").say(locale())
-                   for row in found.rows if row["status"] not in LOOSE and request.args.get("edit")), "")
-    return render_template("approval/standing.html", running=running, startable=startable, locked=locked)
+    running = [(url(f"/case/{case.id}"), labels.get(case["chain"], case["chain"]), case["current_steps"] or "") for case in found.rows]
+    startable = () if running else [(record_url(definition.address, row.id, f"/approval/{one.name}"), say(one.label))
+                                    for one in chains if _may_start(pinned, one)]
+    locked = next((message("approval.in_approval", chain=labels.get(case["chain"], case["chain"]), steps=case["current_steps"] or "-").say(locale())
+                   for case in found.rows if case["status"] not in LOOSE), "")
+    return Above(render_template("approval/standing.html", running=running, startable=startable), locked)
+
+
+ABOVE["approval"] = standing
 
 
 def _may_start(pinned: Current, chain: ApprovalChain) -> bool:
