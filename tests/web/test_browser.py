@@ -197,13 +197,18 @@ def sent_to(tenancy, name):
     return made.id
 
 
+def open_dialog(page, place, label):
+    """The dialog of an action of the record, from its button or its menu."""
+    page.goto(place)
+    page.locator(".facts-head").wait_for()
+    if not page.locator(f".facts-head button:has-text('{label}')").is_visible():
+        page.click(".facts-head [data-pop=morepop]")
+    page.click(f".facts-head button:has-text('{label}')")
+
+
 def test_the_dialog_of_an_action_offers_only_the_choices_that_its_record_and_its_links_have(seen, live, tenancy):
     log_in(seen, live)
-    seen.goto(f"{live}/alpha/e/shop.sale/{sent_to(tenancy, '李娜')}")
-    seen.locator(".facts-head").wait_for()
-    if not seen.locator(".facts-head button:has-text('改送')").is_visible():
-        seen.click(".facts-head [data-pop=morepop]")
-    seen.click(".facts-head button:has-text('改送')")
+    open_dialog(seen, f"{live}/alpha/e/shop.sale/{sent_to(tenancy, '李娜')}", "改送")
     few, all_ways = ["请选择", "邮寄", "自提"], ["请选择", "邮寄", "送货上门", "自提"]
     expect(seen.locator("#dialog select[name=way] option")).to_have_text(all_ways)
     expect(seen.locator("#dialog select[name=back] option")).to_have_text(few)
@@ -270,6 +275,50 @@ def test_what_was_sent_and_refused_is_not_written_over_either(seen, live):
     seen.wait_for_load_state("networkidle")
     assert seen.input_value("[name=price]") == "600000.00"
     seen.troubles[:] = [trouble for trouble in seen.troubles if "400" not in trouble]
+
+
+def focused(page):
+    """What has the focus once the dialog stands: the name of a field, or the words of a button."""
+    page.wait_for_selector("dialog[open] .dlg-foot")
+    page.wait_for_function("() => new Promise(done => setTimeout(() => done(true), 200))")
+    return page.evaluate("""() => { const e = document.activeElement, box = e.closest('[data-field]');
+        return box ? box.dataset.field : e.name || e.innerText.trim() || e.getAttribute('aria-label') }""")
+
+
+def test_a_dialog_opens_at_its_first_field_or_at_the_button_that_does_no_harm(seen, live, tenancy):
+    log_in(seen, live)
+    place = f"{live}/alpha/e/shop.sale/{sent_to(tenancy, '李娜')}"
+    open_dialog(seen, place, "改送")
+    assert focused(seen) == "taker" and not seen.locator(".ts-dropdown:visible").count(), "nothing covers the dialog before somebody asks for it"
+    seen.keyboard.type("李娜")
+    seen.click(".ts-dropdown .option:has-text('李娜')")
+    open_dialog(seen, place, "完成")
+    assert focused(seen) == "note"
+    seen.fill("dialog [name=note]", "收到")
+    seen.click("dialog button.primary")
+    seen.wait_for_selector("dialog .notice.bad, dialog .field-error")
+    assert focused(seen) in ("note", "_reason")
+    open_dialog(seen, place, "签收")
+    assert focused(seen) == "签收"
+    open_dialog(seen, place, "作废")
+    assert focused(seen) == "取消"
+    seen.troubles[:] = [trouble for trouble in seen.troubles if "400" not in trouble]
+
+
+SHIFTS = """window.shifts = []; new PerformanceObserver(list => list.getEntries().forEach(e => window.shifts.push([e.value, ...e.sources.map(s =>
+    s.node && s.node.className || '')]))).observe({type: 'layout-shift', buffered: true})"""
+
+
+def test_nothing_that_arrives_later_pushes_the_page(seen, live):
+    seen.add_init_script(SHIFTS)
+    seen.set_viewport_size({"width": 1440, "height": 900})
+    log_in(seen, live)
+    for group in seen.locator(".side summary").all():
+        group.click()
+    for path in ("/e/platform.approval_task/", "/e/shop.sale/", "/e/shop.sale/1", "/e/shop.buyer/new"):
+        seen.goto(f"{live}/alpha{path}")
+        seen.wait_for_load_state("networkidle")
+        assert sum(shift[0] for shift in seen.evaluate("window.shifts")) < 0.01, (path, seen.evaluate("window.shifts"))
 
 
 def test_an_action_with_a_reason_is_done_in_its_dialog(seen, live):

@@ -93,12 +93,24 @@
   document.addEventListener("htmx:sendError", function () { toast(say("js.offline"), "bad"); });
   document.addEventListener("htmx:afterSwap", function (e) {
     var t = e.detail.target;
-    if (t.id === "dialog" && t.innerHTML.trim()) { typeAgain($("form[hx-post]", t)); if (!t.open) t.showModal(); }
+    if (t.id === "dialog" && t.innerHTML.trim()) { typeAgain($("form[hx-post]", t)); if (!t.open) t.showModal(); enter(t); }
     if (t.id === "searchresults") t.hidden = !t.innerHTML.trim();
     $$("[data-toast]", t).forEach(fade);
   });
   document.addEventListener("htmx:load", function (e) { start(e.detail.elt); });
   document.addEventListener("focusin", function (e) { if (e.target.id === "globalsearch") { var r = $("#searchresults"); r.hidden = !r.innerHTML.trim(); } });
+
+  // ---- a dialog opens at what is to be done in it: the field that is wrong, else the first one; without fields the button that confirms, or the one that does no harm
+  function enter(dialog) {
+    setTimeout(function () { // choices and dates are dressed first
+      var fields = $$(".dlg-body input:not([type=hidden]), .dlg-body select, .dlg-body textarea", dialog).filter(function (f) { return !f.disabled && !f.readOnly && (f.tomselect || f.offsetParent) && !f.closest("[hidden], .ts-wrapper, .flatpickr-calendar"); });
+      var field = fields.filter(function (f) { return f.autofocus; })[0] || fields.filter(function (f) { return f.classList.contains("is-invalid"); })[0] || fields[0], now = document.activeElement;
+      if (!dialog.open || (now && dialog.contains(now) && now.closest(".dlg-body"))) return; // somebody was faster
+      if (!field) { var end = $(".dlg-foot .danger", dialog) ? $(".dlg-foot [data-close-dialog]", dialog) : $(".dlg-foot .primary, .dlg-foot button:not([data-close-dialog]), .dlg-foot a", dialog); if (end) end.focus(); return; }
+      if (field.tomselect) { var s = field.tomselect; s.ignoreFocus = true; (s.control_input.offsetWidth ? s.control_input : s.focus_node).focus(); setTimeout(function () { s.ignoreFocus = false; }, 0); if (s.settings.preload) s.preload(); return; } // closed until somebody asks
+      field.focus({ preventScroll: true }); if (field._flatpickr) field._flatpickr.close();
+    }, 60);
+  }
 
   // ---- a dialog that ends because the record changed meanwhile: what was typed stands in it again when it is opened anew
   function draftOf(form) { return "ml-typed:" + form.getAttribute("hx-post"); }
@@ -174,14 +186,6 @@
   remember(); showRecent();
   // What was remembered goes with the login.
   document.addEventListener("submit", function (e) { if (/\/logout\/$/.test(e.target.action)) try { Object.keys(localStorage).forEach(function (k) { if (k.indexOf("ml-recent:" + base + ":") === 0) localStorage.removeItem(k); }); } catch (_) { /* private mode */ } });
-
-  // ---- menu groups stay as they were left
-  $$(".side details").forEach(function (d) {
-    var key = "ml-nav:" + d.dataset.g; try { if (localStorage.getItem(key) === "1") d.open = true; } catch (_) { return; }
-    d.addEventListener("toggle", function () { try { localStorage.setItem(key, d.open ? "1" : "0"); } catch (_) { /* private mode */ } });
-  });
-
-  var hereNow = $(".side [aria-current]"); if (hereNow && hereNow.offsetParent) hereNow.scrollIntoView({ block: "nearest" });
 
   // ---- the edge of a wide table is shaded while there is more to the side
   function shadows(root) {
