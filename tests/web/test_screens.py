@@ -261,6 +261,13 @@ def test_an_action_refuses_a_choice_that_its_record_or_its_links_do_not_have(ten
     assert stored(tenancy, made)["ways"] == "post"
 
 
+def test_what_the_head_of_a_record_says_is_not_said_again_among_what_no_form_holds(visitor):
+    shown = visitor("li").get("/e/shop.buyer/2").text
+    assert shown.count("惯用单价") == 1 and shown.index("惯用单价") < shown.index("detail-tabs")
+    assert shown.count("等级") == 2, "what stands in a section of the form stays there, too"
+    assert "可用送货方式" in shown.split("detail-tabs")[1]
+
+
 def test_a_refused_form_comes_back_whole(visitor):
     answer = visitor("li").post("/e/shop.sale/new", {**SALE, "price": "abc", "quantity": "0", "lines.0.goods": ""})
     assert answer.status_code == 400

@@ -294,8 +294,9 @@ def blocks_of(pinned: Current, definition: Entity, row: Any) -> list[Block]:
         if lines:
             blocks.append(Block(say(section.label), tuple(lines)))
         blocks += [grid for grid in grids if grid]
-    # The head of the page shows these.
-    placed |= {definition.title, definition.subtitle, *(n for n, f in definition.fields.items() if f.type is FieldType.STATE)}
+    # The head of the page shows these; a masked value is asked for here alone.
+    heads_it = (n for n in definition.header if row.levels.get(n) is not FieldLevel.MASKED)
+    placed |= {definition.title, definition.subtitle, *heads_it, *(n for n, f in definition.fields.items() if f.type is FieldType.STATE)}
     rest = [n for n, f in definition.fields.items() if n not in placed and f.type is not FieldType.CHILD]
     blocks += _rest(pinned, definition, row, rest, files)
     return blocks
