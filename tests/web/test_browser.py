@@ -285,13 +285,22 @@ def focused(page):
         return box ? box.dataset.field : e.name || e.innerText.trim() || e.getAttribute('aria-label') }""")
 
 
+IN_SIGHT = """selector => { const e = document.querySelector(selector), r = e.getBoundingClientRect();
+    return e.contains(document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2)) }"""
+
+
 def test_a_dialog_opens_at_its_first_field_or_at_the_button_that_does_no_harm(seen, live, tenancy):
     log_in(seen, live)
     place = f"{live}/alpha/e/shop.sale/{sent_to(tenancy, '李娜')}"
     open_dialog(seen, place, "改送")
     assert focused(seen) == "taker" and not seen.locator(".ts-dropdown:visible").count(), "nothing covers the dialog before somebody asks for it"
     seen.keyboard.type("李娜")
+    seen.wait_for_selector(".ts-dropdown .option:has-text('李娜')")
+    assert seen.evaluate(IN_SIGHT, ".ts-dropdown .option"), "the dialog cuts nothing off that opens in it"
     seen.click(".ts-dropdown .option:has-text('李娜')")
+    seen.click("#dialog [name=until]")
+    seen.wait_for_selector(".flatpickr-calendar.open")
+    assert seen.evaluate(IN_SIGHT, ".flatpickr-calendar.open .flatpickr-day") and seen.evaluate(IN_SIGHT, ".flatpickr-calendar.open .flatpickr-day:last-child")
     open_dialog(seen, place, "完成")
     assert focused(seen) == "note"
     seen.fill("dialog [name=note]", "收到")

@@ -5,6 +5,20 @@
     var ml = window.metaloom, $$ = ml.$$, zh = document.documentElement.lang.indexOf("zh") === 0;
     function all(root, selector) { var found = $$(selector, root); if (root.matches && root.matches(selector)) found.unshift(root); return found; }
 
+    // What opens inside a dialog is placed against the window: the dialog would cut it off.
+    function placed(panel, control) {
+      var r = control.getBoundingClientRect(), high = panel.offsetHeight, below = innerHeight - r.bottom - 8, up = high > below && r.top > below;
+      panel.style.position = "fixed"; panel.style.right = panel.style.bottom = "auto"; panel.style.margin = "0";
+      panel.style.left = Math.max(8, Math.min(r.left, innerWidth - panel.offsetWidth - 8)) + "px";
+      panel.style.top = Math.max(8, up ? r.top - high - 4 : Math.min(r.bottom + 4, innerHeight - high - 8)) + "px";
+    }
+    function inDialog(select) { // after a scroll of the dialog, too
+      var t = select.tomselect, body = select.closest("dialog .dlg-body"); if (!body) return;
+      t.positionDropdown = function () { t.dropdown.style.width = t.control.offsetWidth + "px"; placed(t.dropdown, t.control); };
+      t.on("load", function () { if (t.isOpen) t.positionDropdown(); }); t.on("type", function () { if (t.isOpen) t.positionDropdown(); });
+      body.addEventListener("scroll", function () { if (t.isOpen) t.positionDropdown(); }, { passive: true });
+    }
+
     function dates(root) {
       all(root, "[data-date],[data-datetime],[data-time]").forEach(function (input) {
         if (input._flatpickr || input.readOnly || input.disabled) return;
@@ -12,6 +26,7 @@
         flatpickr(input, {
           locale: zh ? "zh" : "default", allowInput: true, disableMobile: true, enableTime: time || clock, noCalendar: clock, time_24hr: true,
           mode: input.hasAttribute("data-many") ? "multiple" : "single", dateFormat: clock ? "H:i" : time ? "Y-m-d H:i" : "Y-m-d", appendTo: input.closest("dialog") || undefined,
+          position: input.closest("dialog") ? function (self) { placed(self.calendarContainer, self._input); } : "auto",
           minDate: input.dataset.min || undefined, maxDate: input.dataset.max || undefined,
           onChange: function () { input.dispatchEvent(new Event("input", { bubbles: true })); }
         });
@@ -22,6 +37,7 @@
         if (select.tomselect) return;
         new TomSelect(select, { plugins: select.multiple ? ["remove_button"] : [], maxOptions: 500, hideSelected: false, allowEmptyOption: !select.multiple, placeholder: select.getAttribute("placeholder") || undefined, dropdownParent: select.closest("dialog") || (select.closest(".childwrap,.searchbar") ? "body" : null),
           render: { no_results: function () { return '<div class="no-results">' + ml.say("no_results") + "</div>"; } } });
+        inDialog(select);
       });
     }
     function params(select) { return select.dataset.field ? [["for", select.dataset.for], ["field", select.dataset.field]].concat(ml.recordParams ? ml.recordParams(select) : []) : []; }
@@ -49,6 +65,7 @@
             loading: function () { return '<div class="no-results">' + ml.say("loading") + "</div>"; }
           }
         });
+        inDialog(select);
       });
     }
     // Regions: the typed code becomes province, city and county, whose names are fetched only where such a field stands.
