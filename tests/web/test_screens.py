@@ -138,6 +138,7 @@ def test_codes_of_the_journals_are_said_in_words(app):
         assert [WORDS["platform.audit_entry", "entity"](pinned, name, None) for name in ("shop.sale", "shop.gone")] == ["订单", "shop.gone"]
         assert [WORDS["platform.ledger_entry", "event"](pinned, name, None) for name in ("sold", "old")] == ["售出", "old"]
         assert [command_words(pinned, name, "shop.sale") for name in ("create", "action:send", "send", "no_such")] == ["新增", "发货", "发货", "no_such"]
+        assert command_words(pinned, "action:send", "shop.buyer") == "发货", "an action of another entity wrote the record"
 
 
 def test_a_list_shows_rows_tags_and_amounts(visitor):

@@ -75,7 +75,13 @@ def command_words(pinned: Current, name: str, entity: str) -> str:
     if action is not None:
         return say(action.label)
     declared = site().registry.command(name) if site().registry else None
-    return say(declared.label) if declared is not None else name
+    return say(declared.label) if declared is not None else _action_elsewhere(pinned, kind, tail) or name
+
+
+def _action_elsewhere(pinned: Current, kind: str, name: str) -> str:
+    """What actions of this name are called: a record says only that one of another entity wrote it."""
+    found = (one for address, one in pinned.catalog.actions.items() if address.endswith(f"/{name}"))
+    return " / ".join(dict.fromkeys(say(one.label) for one in found)) if kind == "action" else ""
 
 
 def _command_of_row(pinned: Current, name: str, row: Any) -> str:
