@@ -85,6 +85,15 @@ def test_the_list_of_tasks_says_chain_and_step_in_words(guild, visit):
     assert "<h1>一级</h1>" in page_of(checker, f"/e/platform.approval_task/{task}")
 
 
+def test_a_case_and_its_tasks_say_subject_and_step_in_one_language(guild, visit):
+    case = guild.start("three", guild.request(name="只说一次"))
+    for language, step in (("zh", "一级"), ("en", "First")):
+        visitor = visit("admin")
+        visitor.client.set_cookie("ml_locale", language, path="/hall")
+        shown = page_of(visitor, f"/e/platform.approval_case/{case}")
+        assert "&#39;zh&#39;" not in shown and shown.count("只说一次") == 1 and f">{step}<" in shown, language
+
+
 def test_every_box_shows_its_own(guild, visit):
     case = guild.start("main", guild.request(name="四个盒子"))
     task = guild.open_task(case, "checker")

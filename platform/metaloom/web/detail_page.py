@@ -324,7 +324,7 @@ def _line(pinned: Current, definition: Entity, row: Any, name: str, files: Mappi
 def _grid(pinned: Current, one: Field, row: Any) -> Block | None:
     """The rows of a child field as a small table."""
     child = pinned.catalog.entities[one.entity]
-    names = [f.name for f in child.fields.values() if f.name != child.parent_field and f.type is not FieldType.CHILD]
+    names = [f.name for f in child.fields.values() if f.name != child.parent_field and f.type is not FieldType.CHILD and f.visible_when != "false"]
     rows = row.children.get(one.name, ())
     columns = [h for h in heads(pinned, child, names) if not rows or any(h.path in r.values for r in rows)]
     return Block(say(one.label), (), tuple(columns), tuple(tuple(cell(pinned, h.resolved, r) for h in columns) for r in rows))

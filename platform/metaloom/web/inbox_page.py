@@ -170,6 +170,7 @@ def _steps(pinned: Current) -> list[tuple[str, str]]:
 
 WORDS[CASE, "chain"], READS[CASE, "chain"] = _chain_of_row, ("entity",)
 CODES[CASE, "chain"] = _chains
+WORDS[CASE, "subject"] = WORDS[TASK, "step_label"] = lambda pinned, words, row: _said(words)
 WORDS[TASK, "step"], READS[TASK, "step"] = _step_of_row, ("step_label",)
 CODES[TASK, "step"] = _steps
 
