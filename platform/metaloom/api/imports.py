@@ -79,7 +79,7 @@ def run(entity: str) -> Response:
             out.headers["Idempotency-Replayed"] = "true"
         return out
     read = read_import(pinned(), found.address, given.rows, given.source)
-    done = import_records(context(), found.address, read, given.mode, name=given.name)
+    done = import_records(context(), found.address, read, given.mode, name=given.name, numbers=given.numbers)
     problems = [_problem(found, given.numbers[p.row - 1], p.problem, sheet=given.sheet is not None) for p in done.problems]
     return answer({"created": list(done.created), "good": done.good, "run": done.run, "problems": problems})
 

@@ -65,7 +65,7 @@ def run(entity: str) -> Any:
         rows = command.read_import(pinned, entity, given.cells, "import")
         file_id = kept.id if kept is not None else command.upload_file(pinned.context(), name[-255:], body).id
         done = command.import_records(pinned.context(), entity, rows, "dry_run" if mode == "marked" else mode, name=name,
-                                      numbers=[line.number for line in raw[1:]])
+                                      numbers=given.numbers)
     except NotPossible as refused:
         return _page(pinned, definition, refusal=refused.message.say(locale())), refused.status
     if mode == "marked":
