@@ -13,6 +13,7 @@ from rq.registry import StartedJobRegistry
 from metaloom.job.redis_queue import queue_name
 from tests.forked import Forked
 from tests.job.hall import EARLY, Hall, end_sleepers, is_free
+from tests.redis_server import RedisServer
 
 DAY = timedelta(days=1)
 WORKER = """
@@ -155,5 +156,29 @@ def test_a_worker_that_is_told_to_end_hands_its_run_back_and_redis_forgets_it(ho
     assert not bell.smembers(f"rq:workers:{queue}"), "it is taken from the list of workers"
     assert not StartedJobRegistry(queue, connection=bell).get_job_ids(cleanup=False), "and no ring counts as being answered"
     house.worker(redis_url=redis_url)
+    assert until(lambda: house.over(1))
+    assert house.charged() == dict.fromkeys(members, 1)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["gone", "hangs"])
+def test_a_worker_that_is_told_to_end_while_redis_is_away_ends_within_seconds_and_hands_its_run_back(house, tmp_path, how):
+    members = house.members(12)
+    with RedisServer(tmp_path) as server:
+        first = house.worker(slow=0.5, redis_url=server.url)
+        queue = queue_name(house.tenant.settings)
+        assert until(lambda: len(house.engine_rows("scheduled_job")) == 4 and redis.Redis.from_url(server.url).smembers(f"rq:workers:{queue}"))
+        server.send(how)
+        time.sleep(9.0)                    # long enough for whoever waits longer from try to try
+        house.at(EARLY + DAY)
+        assert until(lambda: sum(house.charged().values()) >= 2), "it works without Redis"
+        begun = time.monotonic()
+        first.terminate()
+        assert first.wait(40) == 0, first.stderr.read()[-2000:]
+        assert time.monotonic() - begun < 10
+    assert "ended" in first.stdout.read(), "the loop came to its end by itself"
+    assert 2 <= sum(house.charged().values()) < 12, "it stopped within the run"
+    left = [(row["state"], row["lease_owner"]) for row in house.engine_rows("outbox") if row["state"] != "done"]
+    assert left and set(left) == {("pending", None)}, "the next worker need not wait for a lease"
+    house.worker()
     assert until(lambda: house.over(1))
     assert house.charged() == dict.fromkeys(members, 1)

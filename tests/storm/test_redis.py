@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
-import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,42 +16,12 @@ import redis
 from metaloom.job.redis_queue import ring_through, work
 from metaloom.storage import Settings, Tenancy, after_commit, bell
 from metaloom.storage.outbox import put
-from tests.conftest import require
 from tests.job.test_outbox import _Tables
+from tests.redis_server import RedisServer
 from tests.storm.child import Child
 
 ROWS = 160
 WITHIN_SECONDS = 60
-
-
-class Server:
-    """A Redis of our own, on a port of its own, that may be killed."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self._folder, self._process = folder, None
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(["redis-server", "--port", str(self.port), "--save", "", "--appendonly", "no", "--dir", str(self._folder)],
-                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-        assert until(self._answers, 20), "redis-server does not answer"
-
-    def _answers(self) -> bool:
-        with suppress(redis.RedisError):
-            return bool(redis.Redis.from_url(self.url).ping())
-        return False
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
 
 
 def until(condition: Callable[[], Any], seconds: float) -> bool:
@@ -66,15 +32,13 @@ def until(condition: Callable[[], Any], seconds: float) -> bool:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    require("redis-server", shutil.which("redis-server") is not None)
-    made = Server(tmp_path)
-    yield made
-    made.kill()
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path) as made:
+        yield made
 
 
 @pytest.mark.parametrize("sweep_seconds", [1.0, pytest.param(None, marks=pytest.mark.nightly)])
-def test_redis_killed_emptied_and_flushed_amid_work(server: Server, tmp_path: Path, sweep_seconds: float | None) -> None:
+def test_redis_killed_emptied_and_flushed_amid_work(server: RedisServer, tmp_path: Path, sweep_seconds: float | None) -> None:
     settings = Settings.from_env({"METALOOM_HOME": str(tmp_path / "home"), "METALOOM_REDIS_URL": server.url})
     tenancy = Tenancy(settings)
     tenant, told = tenancy.create("ringing", "x"), tmp_path / "told"

@@ -14,9 +14,11 @@ from time import monotonic
 
 import redis
 import rq
+from rq.exceptions import DequeueTimeout, StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
+from rq.worker import WorkerStatus
 
 from metaloom.job.embedded import EmbeddedWorker
 from metaloom.job.outbox import Handler
@@ -31,6 +33,8 @@ SWEEP_SECONDS = 5.0
 _TIMEOUT_SECONDS, _REST_SECONDS = 0.5, 5.0
 _JOB_SECONDS = 600
 _TURN_SECONDS = 1
+_ANSWER_SECONDS = 3
+"""A Redis that takes longer to answer is one that is away."""
 STOP_SECONDS = 60.0
 
 
@@ -94,18 +98,39 @@ class _Worker(rq.SimpleWorker):
     """Runs jobs in this process, where catalogs are compiled and connections are open already."""
 
     death_penalty_class = TimerDeathPenalty      # the other one needs the main thread
+    connection_timeout = _ANSWER_SECONDS
     stopping: Event
 
     def _install_signal_handlers(self) -> None:
         """The process has its own."""
 
+    def subscribe(self) -> None:
+        """Nobody steers a worker through Redis; the thread that would listen there outlives each absence of Redis."""
+
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> tuple[Job, rq.Queue] | None:
-        """Waits in short turns, so that a worker that is to stop leaves the queue as one that is gone."""
+        """Waits in short turns, so that a worker that is to stop leaves the queue as one that is gone. When Redis goes away this worker ends;
+        rq would try again for ever, up to a minute apart, whatever the process is told meanwhile."""
+        self.set_state(WorkerStatus.IDLE)
         while not self.stopping.is_set():
-            found = super().dequeue_job_and_maintain_ttl(_TURN_SECONDS, _TURN_SECONDS)
-            if found is not None:
-                return found
+            try:
+                if (found := self._turn()) is not None:
+                    return found
+            except (redis.ConnectionError, redis.TimeoutError) as away:
+                raise StopRequested from away
         return None
+
+    def _turn(self) -> tuple[Job, rq.Queue] | None:
+        self.heartbeat()
+        if self.should_run_maintenance_tasks:
+            self.run_maintenance_tasks()
+        try:
+            found = self.queue_class.dequeue_any(self.queues, _TURN_SECONDS, connection=self.connection, job_class=self.job_class,
+                                                 serializer=self.serializer, death_penalty_class=self.death_penalty_class)
+        except DequeueTimeout:
+            return None
+        if found is not None:
+            found[0].redis_server_version = self.get_redis_server_version()
+        return found
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
         if job.func_name != "metaloom.job.redis_queue.drain":
@@ -140,7 +165,7 @@ def work(tenancy: Tenancy, handlers: Mapping[str, Handler], *, stopping: Event, 
 
 
 def _answer_bell(tenancy: Tenancy, handlers: Mapping[str, Handler], settings: Settings, stopping: Event) -> None:
-    connection = redis.Redis.from_url(str(settings.redis_url), socket_connect_timeout=_TIMEOUT_SECONDS)
+    connection = redis.Redis.from_url(str(settings.redis_url), socket_connect_timeout=_TIMEOUT_SECONDS, socket_timeout=_ANSWER_SECONDS)
     _here.update(tenancy=tenancy, handlers=handlers, queue=queue_name(settings), connection=connection, stopping=stopping)
     while not stopping.is_set():
         try:
