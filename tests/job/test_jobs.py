@@ -2,12 +2,13 @@
 
 import sys
 from datetime import UTC, date, datetime, timedelta
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
 
-from metaloom.base.errors import NotAllowed, NotFound, NotPossible
-from metaloom.command import cancel_run, move_business_date, pause_job, rerun_failed, start_job
+from metaloom.base.errors import Busy, NotAllowed, NotFound, NotPossible
+from metaloom.command import cancel_run, move_business_date, pause_job, rerun_failed, run_job, start_job
 from tests.job.hall import EARLY, Hall
 
 DAY = timedelta(days=1)
@@ -225,6 +226,20 @@ def test_a_job_that_was_changed_or_taken_out_meanwhile_ends_with_a_reason(hall):
     assert run["status"] == "failed" and "club.fees" in hall.errors(run["id"])[0]["sentence"]
     hall.tick()
     assert {row["job"]: row["active"] for row in hall.engine_rows("scheduled_job")}["club.fees"] is False
+
+
+def test_a_run_whose_job_could_not_be_read_for_a_moment_waits_and_is_not_failed(hall, monkeypatch):
+    member, = hall.members(1)
+    hall.tick()
+    start_job(hall.ctx("admin"), hall.job_id("club.fees"))
+    with monkeypatch.context() as patched:
+        patched.setattr(run_job, "job_of", Mock(side_effect=Busy()))
+        hall.work()
+    run, = hall.runs()
+    assert run["status"] == "waiting" and not hall.errors(run["id"])
+    hall.expire()
+    hall.work()
+    assert [one["status"] for one in hall.runs()] == ["done"] and hall.charged() == {member: 1}
 
 
 def test_the_hour_is_that_of_the_client(hall):

@@ -391,3 +391,22 @@ def test_a_tenant_may_have_a_database_of_its_own(tenancy, pg_url, tmp_path):
         tenancy.close()
         with server.connect() as conn:
             conn.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+@pytest.mark.parametrize("error", [sa.exc.OperationalError("COMMIT", {}, Exception("the connection is gone")), KeyboardInterrupt()], ids=["refused", "interrupted"])
+def test_what_a_failed_commit_left_open_is_never_committed_by_the_next_transaction(tenant, error):
+    def refuse(conn):
+        raise error
+
+    for door, engine in ((tenant.write, tenant._access.write), (tenant.read, tenant._access.read)):
+        sa.event.listen(engine, "commit", refuse)
+        try:
+            with pytest.raises((Busy, KeyboardInterrupt)), door() as conn:
+                if door == tenant.write:
+                    conn.execute(setting.insert().values(name="lost", value=1))
+        finally:
+            sa.event.remove(engine, "commit", refuse)
+        for number in range(2):
+            with tenant.write() as conn:
+                conn.execute(setting.insert().values(name=f"{door.__name__} {number}", value=1))
+    assert sorted(setting_names(tenant)) == ["read 0", "read 1", "write 0", "write 1"]

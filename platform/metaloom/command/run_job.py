@@ -17,7 +17,7 @@ from typing import Any
 from metaloom.access import AccessPlan, Actor, Assignment
 from metaloom.base.clock import Clock, SystemClock
 from metaloom.base.crash import crash_point
-from metaloom.base.errors import Busy, MetaloomError
+from metaloom.base.errors import Busy, MetaloomError, NotPossible
 from metaloom.base.messages import Message, message, register, words
 from metaloom.base.text import Text
 from metaloom.command import evaluate, rows
@@ -99,7 +99,7 @@ def _begin(tenant: Tenant, row: Row, plugins: Registry, clock: Clock, slice_seco
         assert run is not None
         try:
             job = job_of(tenant.revision(), run.job)
-        except MetaloomError as gone:
+        except NotPossible as gone:
             run_rows.note_error(conn, run_id, run.step, "", None, gone.message)
             run_rows.end_run(conn, run_id, "failed")
             return None

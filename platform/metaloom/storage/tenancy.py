@@ -290,7 +290,7 @@ class Tenant:
             conn = _begun(source)
             try:
                 yield conn
-                conn.commit()
+                _commit(conn)
             except BaseException:
                 hooks.forget(conn)
                 raise
@@ -319,6 +319,15 @@ def _answering(tenant: Tenant | None = None) -> Iterator[None]:
             raise
         log.warning("database busy: %s", getattr(error, "orig", error))
         raise answer from error
+
+
+def _commit(conn: sa.Connection) -> None:
+    """A connection whose commit failed is given up: it may still be in that transaction, and whoever took it out of the pool next would go on in it."""
+    try:
+        conn.commit()
+    except BaseException:
+        conn.invalidate()
+        raise
 
 
 def _begun(source: sa.Engine) -> sa.Connection:
