@@ -393,7 +393,8 @@ def test_a_tenant_may_have_a_database_of_its_own(tenancy, pg_url, tmp_path):
             conn.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
-@pytest.mark.parametrize("error", [sa.exc.OperationalError("COMMIT", {}, Exception("the connection is gone")), KeyboardInterrupt()], ids=["refused", "interrupted"])
+@pytest.mark.parametrize("error", [sa.exc.OperationalError("COMMIT", {}, Exception("the connection is gone")), KeyboardInterrupt()],
+                         ids=["refused", "interrupted"])
 def test_what_a_failed_commit_left_open_is_never_committed_by_the_next_transaction(tenant, error):
     def refuse(conn):
         raise error

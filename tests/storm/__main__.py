@@ -1,22 +1,25 @@
 """The long form of the storms: ``make storm``.
 
     python -m tests.storm [--minutes 10] [--seed 1] [--no-mutants]
+    python -m tests.storm --sweep [--only repay day_end] [--on sqlite]
 
 Seed after seed, on SQLite and on PostgreSQL (METALOOM_TEST_DATABASE_URL), every path is killed at every named place at a drawn time, and
-fails and is killed at drawn statements (at every statement with ``--every``), until the minutes are over; then every mutant is held against
-its check. Prints a table; ends with 1 when anything was not as it must be.
+fails, is refused and is killed at drawn statements (at every statement with ``--every``), until the minutes are over; then every mutant is held against
+its check. ``--sweep``: once through, at every statement of the money paths, however long it takes; a line for each path as it ends.
+Prints a table; ends with 1 when anything was not as it must be.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -33,22 +36,28 @@ from tests.storm.trial import Fault, Run, storm
 from tests.storm.world import World
 
 STATEMENTS = ("payout", "debit", "repay", "day_end")
+KINDS = ("fail", "refuse", "kill")
 DRAWN = 6
 
 
+DATABASES = ("sqlite", "postgresql")
+
+
 @contextmanager
-def both_worlds() -> Iterator[dict[str, World]]:
+def both_worlds(on: Sequence[str] = DATABASES) -> Iterator[dict[str, World]]:
     """One on each database; PostgreSQL is left out, and said to be, where no server is named."""
     heap.calm()
+    logging.disable(logging.CRITICAL)         # what is planted is logged by the thousand
     password.COST, sqlite.SYNCHRONOUS = 2**8, "OFF"
     folder, found = Path(tempfile.mkdtemp(prefix="storm")), {}
     try:
-        found["sqlite"] = worlds.make(folder / "sqlite", None, fill)
+        if "sqlite" in on:
+            found["sqlite"] = worlds.make(folder / "sqlite", None, fill)
         server = os.environ.get("METALOOM_TEST_DATABASE_URL", "")
-        if server:
+        if server and "postgresql" in on:
             url = sa.make_url(server).set(database=f"metaloom_storm_{os.getpid()}").render_as_string(hide_password=False)
             found["postgresql"] = worlds.make(folder / "postgresql", url, fill)
-        else:
+        elif "postgresql" in on:
             print("PostgreSQL is left out: METALOOM_TEST_DATABASE_URL names no server")
         yield found
     finally:
@@ -62,7 +71,7 @@ def occasions(run: Run, name: str, dice: Random, every: bool) -> list[Fault]:
     faults = [Fault("point", point, dice.randint(1, run.points.count(point))) for point in dict.fromkeys(run.points)]
     if name in STATEMENTS:
         numbers = range(1, run.statements + 1)
-        for kind in ("kill", "fail"):
+        for kind in KINDS:
             faults += [Fault(kind, number) for number in (numbers if every else sorted(dice.sample(numbers, min(DRAWN, len(numbers)))))]
     return faults
 
@@ -83,13 +92,32 @@ def storms(found: dict[str, World], minutes: float, seed: int, every: bool) -> l
                         wrong.append(f"seed {number} {dialect} {name} {said}")
                         print(wrong[-1], flush=True)
         number += 1
-    print(f"{'path':10} {'database':11} {'at places':>10} {'at statements':>14} {'failed statements':>18}")
+    print(f"{'path':10} {'database':11} {'at places':>10} {'at statements':>14} {'failed statements':>18} {'refused for good':>17}")
     for name in PATHS:
         for dialect in found:
-            counted = [tried[dialect, name, kind] for kind in ("point", "kill", "fail")]
-            print(f"{name:10} {dialect:11} {counted[0]:>10} {counted[1]:>14} {counted[2]:>18}")
+            counted = [tried[dialect, name, kind] for kind in ("point", "kill", "fail", "refuse")]
+            print(f"{name:10} {dialect:11} {counted[0]:>10} {counted[1]:>14} {counted[2]:>18} {counted[3]:>17}")
     print(f"seeds {seed} to {number - 1}: {sum(tried.values())} trials, {len(wrong)} not as they must be")
     return wrong
+
+
+def sweep(found: dict[str, World], names: Sequence[str], kinds: Sequence[str], each: int) -> list[str]:
+    """Every (or every n-th) statement of each path fails, is refused, and kills; one line for each path, and what was not as it must be."""
+    wrong = []
+    for dialect, world in found.items():
+        for name in names:
+            begun = time.monotonic()
+            run, came = storm(world, PATHS[name], lambda run: [Fault(kind, number) for number in range(1, run.statements + 1, each) for kind in kinds], tell)
+            said = [f"{dialect} {name} {one}" for one in came.values() if one]
+            print(f"{name:10} {dialect:11} {run.statements} statements, {len(came)} trials, {len(said)} not as they must be, "
+                  f"{time.monotonic() - begun:.0f} s", flush=True)
+            wrong += said
+    return wrong
+
+
+def tell(fault: Fault, said: str) -> None:
+    if said:
+        print(said, flush=True)
 
 
 def mutants(names: list[str], found: dict[str, World] | None = None) -> int:
@@ -108,10 +136,17 @@ def run() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.storm", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--every", action="store_true", help="fail and kill at every statement")
+    parser.add_argument("--every", action="store_true", help="fail, refuse and kill at every statement")
     parser.add_argument("--no-mutants", action="store_true")
+    parser.add_argument("--sweep", action="store_true", help="once through every statement of the money paths")
+    parser.add_argument("--only", nargs="+", choices=STATEMENTS, default=STATEMENTS, help="of a sweep: these paths")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of a sweep: what a statement does")
+    parser.add_argument("--each", type=int, default=1, help="of a sweep: every n-th statement")
+    parser.add_argument("--on", nargs="+", choices=DATABASES, default=DATABASES)
     given = parser.parse_args()
-    with both_worlds() as found:
+    with both_worlds(given.on) as found:
+        if given.sweep:
+            return 1 if sweep(found, given.only, given.kinds, given.each) else 0
         wrong = storms(found, given.minutes, given.seed, given.every)
         return 1 if bool(wrong) + (0 if given.no_mutants else mutants([], found)) else 0
 

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date, timedelta
-from decimal import Decimal
 from random import Random
 from typing import Any
 
-import sqlalchemy as sa
-
 from metaloom.base import crash
 from metaloom.command import schedule_jobs
-from tests.plugins.lender import Lender
-from tests.plugins.loan_servicing.books import books_agree
 from tests.plugins.loan_servicing.days import JOB
 from tests.storm import world as worlds
 from tests.storm.child import Child, answer_of
+from tests.storm.money import books
 from tests.storm.paths import quiet
 from tests.storm.trial import die, opened
 from tests.storm.world import World
 
 HOWS = ("daily", "missed", "killed", "two")
-NOT_COMPARED = frozenset({"id", "run_id", "row_version", "created_at", "updated_at", "created_by", "updated_by", "deleted_at"})
 
 
 def played(world: World, how: str, days: int, deaths: int = 0, seed: int = 1) -> tuple[Mapping[str, list[str]], int]:
@@ -94,29 +88,6 @@ def day_end_alone(world: World) -> None:
     job = shop.tenant.revision().tables.engine.scheduled_job
     with shop.tenant.write() as conn:
         conn.execute(job.update().where(job.c.job != JOB).values(paused=True))
-
-
-def books(shop: Lender) -> Mapping[str, list[str]]:
-    """What was booked by day, event and account, days of loans, loans and bills, and what was ever held back, as text; the books must agree in themselves.
-
-    Not entry by entry: ranges that two workers took, or that one took in halves after a death, book an entry each."""
-    books_agree(shop)
-    engine = shop.tenant.revision().tables.engine
-    with shop.tenant.read() as conn:
-        sums: dict[str, Decimal] = defaultdict(Decimal)
-        held = [f"{row['record_id']} since {row['business_date']}: {row['sentence']}" for row in conn.execute(sa.select(engine.held_record)).mappings()]
-        leg, entry = engine.ledger_leg, engine.ledger_entry
-        query = sa.select(leg, entry).join_from(leg, entry, entry.c.id == leg.c.entry_id)
-        for row in conn.execute(query.set_label_style(sa.LABEL_STYLE_TABLENAME_PLUS_COL)).mappings():
-            said = [row[f"ml_ledger_entry_{name}"] for name in ("booking_date", "value_date", "event", "state", "memo")]
-            sums[" ".join(map(str, (*said, row["ml_ledger_leg_side"], row["ml_ledger_leg_account"])))] += row["ml_ledger_leg_amount"]
-    entries = sorted(f"{said} {amount}" for said, amount in sums.items())
-    return {"held": sorted(held), "entries": entries, **{entity: _rows(shop, entity) for entity in ("loan_day", "loan", "instalment")}}
-
-
-def _rows(shop: Lender, entity: str) -> list[str]:
-    return sorted(" ".join(f"{name}={value}" for name, value in sorted(row.items()) if name not in NOT_COMPARED and value is not None)
-                  for row in shop.rows(entity))
 
 
 def unlike(wanted: Any, found: Any) -> str:

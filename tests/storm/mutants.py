@@ -101,6 +101,14 @@ MUTANTS = (
     one("day end does not post", "day_end", f"{M}command.run_mass", "    _post_all(unit, declared, outcome.post, day, company_id, cause)\n", "    pass\n"),
     one("end of a part outside its transaction", "day_end", STEP, "        _end(going, step, part, done, unit.conn, keep=True)\n        crash_point",
         "        crash_point"),
+    one("range counted as done though its write was refused", "put_off", STEP,
+        "        _failed(going, step, part, error.message if isinstance(error, MetaloomError) else message(\"job.part_broken\", run=going.run.id))",
+        "        with going.ctx.tenant.write() as conn:\n            parts.finish(conn, part, done=part.size, failed=0, figures={})"),
+    one("run that failed does not say why", "put_off", f"{M}command.run_job",
+        "                run_rows.note_error(conn, run.id, run.step, entity, record, words_)", "                pass"),
+    one("run that failed is shown as done", "put_off", f"{M}command.run_job",
+        "            run_rows.end_run(conn, run.id, \"failed\")\n            if isinstance",
+        "            run_rows.end_run(conn, run.id, \"done\")\n            if isinstance"),
     one("pointer not moved by a publish", "publish", f"{M}schema_change.publish", "        _point(conn, work)\n", "        pass\n"),
     one("import forgets what it made", "import", f"{M}command.import_records", "            versions[saved.id] = saved.row_version\n", "            pass\n"),
     one("quorum off by one", "votes", f"{M}approval.seats", "return PASS if passed >= need else", "return PASS if passed + 1 >= need else"),
@@ -164,7 +172,8 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
 def baseline(world: World, checks: Iterable[str]) -> Mapping[str, Any]:
     """What the checks compare with: the paths without any mutant."""
     wanted: dict[str, Any] = {}
-    for name in {*checks} & {*PATHS}:
+    checks = {*checks}
+    for name in checks & {*PATHS} | ({"day_end"} if "put_off" in checks else set()):
         prepared(name)
         wanted[name] = plain(world, PATHS[name])
     if "missed" in checks:

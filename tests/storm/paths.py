@@ -32,12 +32,14 @@ KEY = "storm-1"
 @dataclass(frozen=True)
 class Path:
     """``begin``: what somebody asks for, repeated under one key until it is answered. ``work``: what workers do, until nothing is left.
-    ``points``: the prefixes of the places in the code that belong to it."""
+    ``points``: the prefixes of the places in the code that belong to it. ``later``: what comes next by itself and brings up what was left
+    behind; of a path that has none nothing may be left behind."""
 
     name: str
     begin: Callable[[Lender], None]
     work: Callable[[Lender], None]
     points: tuple[str, ...] = ()
+    later: Callable[[Lender], None] | None = None
 
 
 # -- the world ------------------------------------------------------------------------------------------------------------
@@ -168,6 +170,11 @@ def begin_day(shop: Lender, days: int = 1) -> None:
     schedule_jobs(shop.tenant, plugins=shop.plugins, clock=shop.real)
 
 
+def next_day(shop: Lender) -> None:
+    begin_day(shop, 2)
+    work_day(shop)
+
+
 def work_day(shop: Lender) -> None:
     schedule_jobs(shop.tenant, plugins=shop.plugins, clock=shop.real)
     quiet(shop, "job.run", "job.part", turns=40)
@@ -219,7 +226,7 @@ PATHS = {path.name: path for path in (
     Path("payout", begin_payout, work_calls, ("record.", "outbox.", "call.", "process.", "ledger.")),
     Path("debit", begin_debit, work_debit, ("notice.", "call.before_result", "ledger.")),
     Path("repay", begin_repay, nothing, ("write.", "ledger.")),
-    Path("day_end", begin_day, work_day, ("schedule.", "run.", "mass.", "ledger.", "outbox.finished")),
+    Path("day_end", begin_day, work_day, ("schedule.", "run.", "mass.", "ledger.", "outbox.finished"), next_day),
     Path("approval", begin_decision, nothing, ("approval.",)),
     Path("publish", begin_publish, work_publish, ("publish.",)),
     Path("import", begin_import, nothing, ("import.",)),
@@ -227,15 +234,15 @@ PATHS = {path.name: path for path in (
 
 
 def walk(shop: Lender, path: Path) -> None:
-    """As a client and the workers do: the same request again until it is answered, work until nothing is left."""
-    for turn in range(4):
-        try:
-            path.begin(shop)
-            break
-        except (MetaloomError, sa.exc.DBAPIError):
-            if turn == 3:
-                raise
-    path.work(shop)
+    """As a client and the workers do: the same request again until it is answered, work until nothing is left; a worker goes on after an error."""
+    for part in (path.begin, path.work):
+        for turn in range(4):
+            try:
+                part(shop)
+                break
+            except (MetaloomError, sa.exc.DBAPIError):
+                if turn == 3:
+                    raise
 
 
 def prepared(name: str) -> None:

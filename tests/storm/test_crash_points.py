@@ -26,12 +26,12 @@ TRIED: dict[str, set[str]] = {}
 
 def occasions(run: Run, name: str, dialect: str, dice: Random) -> list[Fault]:
     """The places that belong to the path, every other one on this database and the rest on the other, each at one of the times when it is come by;
-    and one statement that fails, one that kills."""
+    and one statement that fails, one that is refused, one that kills."""
     own = [point for point in dict.fromkeys(run.points) if point.startswith(PATHS[name].points)]
     own = own[(dice.randint(0, 1) + (dialect == "sqlite")) % 2::2] or own[:1]
     faults = [Fault("point", point, dice.randint(1, run.points.count(point))) for point in own]
     if name in ("payout", "repay", "day_end"):
-        faults += [Fault(kind, dice.randint(1, run.statements)) for kind in ("kill", "fail")]
+        faults += [Fault(kind, dice.randint(1, run.statements)) for kind in ("kill", "fail", "refuse")]
     return faults
 
 

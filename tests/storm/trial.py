@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from metaloom.base import crash
 from tests.plugins.lender import Lender
 from tests.plugins.loan_servicing.books import books_agree
+from tests.storm import money
 from tests.storm import world as worlds
 from tests.storm.child import answer_of, in_child
 from tests.storm.paths import Path, prepared, walk
@@ -22,16 +23,21 @@ from tests.storm.world import World
 
 @dataclass(frozen=True)
 class Run:
-    """A path without a fault: what was there in the end, which places it came by in order, how many statements it sent."""
+    """A path without a fault: what was there in the end, which places it came by in order, how many statements it sent; after which statement
+    it first came by a place; what the books held then, and after what comes later (of paths that have such)."""
 
     left: Mapping[str, list[str]]
     points: tuple[str, ...]
     statements: int
+    after: Mapping[str, int]
+    books: Mapping[str, list[str]]
+    later: Mapping[str, list[str]]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """``kind``: point | kill | fail; ``at``: the name of the place, or the number of the statement; ``turn``: which time it is come by."""
+    """``kind``: point and kill: the process dies; fail: the statement finds the database away; refuse: it is refused for good, and is not when it
+    is tried again. ``at``: the name of the place, or the number of the statement; ``turn``: which time it is come by."""
 
     kind: str
     at: str | int
@@ -59,21 +65,28 @@ def plain(world: World, path: Path) -> Run:
 
     def work() -> Run:
         points: list[str] = []
-        shop = opened(world)
-        crash.WATCHERS.append(points.append)
-        counted = Statements()
+        after: dict[str, int] = {}
+        shop, counted = opened(world), Statements()
+        crash.WATCHERS += [points.append, lambda name: after.setdefault(name, counted.sent)]
         counted.listen()
         walk(shop, path)
         crash.WATCHERS.clear()
         sent = counted.sent
-        return Run(ending(shop, path), tuple(points), sent)
+        left = ending(shop, path)
+        books = later = {}
+        if path.later is not None:
+            books = money.moved(shop)
+            path.later(shop)
+            later = money.moved(shop)
+        return Run(left, tuple(points), sent, after, books, later)
 
     found: Run = answer_of(work)
     return found
 
 
-def storm(world: World, path: Path, faults: Callable[[Run], Iterable[Fault]]) -> tuple[Run, dict[str, str]]:
-    """The path with each of the faults, one after the other: what came of each, '' when all was as without it.
+def storm(world: World, path: Path, faults: Callable[[Run], Iterable[Fault]],
+          tell: Callable[[Fault, str], None] = lambda fault, said: None) -> tuple[Run, dict[str, str]]:
+    """The path with each of the faults, one after the other: what came of each, '' when all was as without it. ``tell`` hears of each at once.
 
     In a child that has walked the path once, so that those it forks find every statement compiled."""
     def work() -> tuple[Run, dict[str, str]]:
@@ -83,7 +96,11 @@ def storm(world: World, path: Path, faults: Callable[[Run], Iterable[Fault]]) ->
         ending(shop, path)
         worlds.rest(world)
         wanted = plain(world, path)
-        return wanted, {str(fault): tried(world, path, fault, wanted) for fault in faults(wanted)}
+        came = {}
+        for fault in faults(wanted):
+            came[str(fault)] = said = tried(world, path, fault, wanted)
+            tell(fault, said)
+        return wanted, came
 
     prepared(path.name)
     found: tuple[Run, dict[str, str]] = answer_of(work)
@@ -133,7 +150,11 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def fail(shop: Lender) -> None:
+GONE = sa.exc.OperationalError("(planted)", {}, Exception("the connection is gone"))
+REFUSED = sa.exc.DatabaseError("(planted)", {}, Exception("refused"))
+
+
+def fail(shop: Lender, error: Exception = GONE) -> None:
     """The statement fails. Numbers that it took on PostgreSQL are given again before the next transaction, which may be the same unit once more."""
     left = [worlds.rewind] if shop.tenant.dialect == "postgresql" else []
 
@@ -142,7 +163,7 @@ def fail(shop: Lender) -> None:
             left.pop()(shop.tenant)
 
     sa.event.listen(sa.Engine, "begin", again)
-    raise sa.exc.OperationalError("(planted)", {}, Exception("the connection is gone"))
+    raise error
 
 
 def tried(world: World, path: Path, fault: Fault, wanted: Run) -> str:
@@ -162,21 +183,38 @@ def tried(world: World, path: Path, fault: Fault, wanted: Run) -> str:
         if fault.kind == "point":
             crash.WATCHERS.append(at_point)
         else:
-            Statements(int(fault.at), die if fault.kind == "kill" else partial(fail, shop)).listen()
+            what = {"kill": die, "fail": partial(fail, shop), "refuse": partial(fail, shop, REFUSED)}[fault.kind]
+            Statements(int(fault.at), what).listen()
         walk(shop, path)
 
     ended = in_child(first)
-    if fault.kind != "fail" and not ended.killed:
+    if fault.kind in ("point", "kill") and not ended.killed:
         return f"{fault}: was not come by ({ended.fault[-300:]})"
+    if ended.fault:
+        return f"{fault}: the process did not go on: {ended.fault[-1500:]}"
 
-    def second() -> dict[str, list[str]]:
+    def second() -> tuple[Mapping[str, list[str]], Mapping[str, list[str]]]:
         shop = opened(world)
         worlds.expire(shop.tenant)
         walk(shop, path)
-        return ending(shop, path)
+        left = ending(shop, path)
+        return brought_up(shop, path, wanted) if fault.kind == "refuse" and path.later is not None else (wanted.left, left)
 
     ended = in_child(second)
     if ended.fault or ended.killed:
         return f"{fault}: {ended.fault[-1500:] or 'killed'}"
-    said = worlds.difference(wanted.left, ended.answer)
+    said = worlds.difference(*ended.answer)
     return f"{fault}:\n{said}" if said else ""
+
+
+def brought_up(shop: Lender, path: Path, wanted: Run) -> tuple[Mapping[str, list[str]], Mapping[str, list[str]]]:
+    """What the books must hold, and do, where something was refused for good: the same as without it at once; or, where a run says that it did not go
+    well, after what comes later. How often a range was tried, and in which parts, may differ."""
+    assert path.later is not None
+    money.told(shop)
+    ill = money.ended_ill(shop)
+    if not ill:
+        return wanted.books, money.moved(shop)
+    path.later(shop)
+    money.followed(shop, ill)
+    return wanted.later, money.moved(shop)

@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import count, zip_longest
 from pathlib import Path
 from random import Random
@@ -225,7 +225,12 @@ def _by_key(table: str, row: Mapping[str, Any], named: Mapping[str, Mapping[int,
 
 
 def _said(row: Mapping[str, Any], names: list[str]) -> str:
-    text = " ".join(f"{name}={row[name]!s}" for name in names if row[name] is not None and not hasattr(row[name], "tzinfo"))
+    return _without_chance(" ".join(f"{name}={row[name]!s}" for name in names if row[name] is not None and not hasattr(row[name], "tzinfo")))
+
+
+@lru_cache(maxsize=100_000)
+def _without_chance(text: str) -> str:
+    """Most rows are those of the trial before."""
     for pattern, word in CHANCE:
         text = pattern.sub(word, text)
     return text
