@@ -1,7 +1,7 @@
 """The long form of the storms: ``make storm``.
 
     python -m tests.storm [--minutes 10] [--seed 1] [--no-mutants]
-    python -m tests.storm --sweep [--only repay day_end] [--on sqlite]
+    python -m tests.storm --sweep [--only repay day_end] [--on sqlite] [--first 1] [--each 1]
 
 Seed after seed, on SQLite and on PostgreSQL (METALOOM_TEST_DATABASE_URL), every path is killed at every named place at a drawn time, and
 fails, is refused and is killed at drawn statements (at every statement with ``--every``), until the minutes are over; then every mutant is held against
@@ -101,13 +101,14 @@ def storms(found: dict[str, World], minutes: float, seed: int, every: bool) -> l
     return wrong
 
 
-def sweep(found: dict[str, World], names: Sequence[str], kinds: Sequence[str], each: int) -> list[str]:
+def sweep(found: dict[str, World], names: Sequence[str], kinds: Sequence[str], first: int, each: int) -> list[str]:
     """Every (or every n-th) statement of each path fails, is refused, and kills; one line for each path, and what was not as it must be."""
     wrong = []
     for dialect, world in found.items():
         for name in names:
             begun = time.monotonic()
-            run, came = storm(world, PATHS[name], lambda run: [Fault(kind, number) for number in range(1, run.statements + 1, each) for kind in kinds], tell)
+            run, came = storm(world, PATHS[name], lambda run: [
+                Fault(kind, number) for number in range(first, run.statements + 1, each) for kind in kinds], tell)
             said = [f"{dialect} {name} {one}" for one in came.values() if one]
             print(f"{name:10} {dialect:11} {run.statements} statements, {len(came)} trials, {len(said)} not as they must be, "
                   f"{time.monotonic() - begun:.0f} s", flush=True)
@@ -116,8 +117,9 @@ def sweep(found: dict[str, World], names: Sequence[str], kinds: Sequence[str], e
 
 
 def tell(fault: Fault, said: str) -> None:
-    if said:
-        print(said, flush=True)
+    """What is wrong; and now and then how far it is."""
+    if said or fault.kind == KINDS[0] and int(fault.at) % 50 == 0:
+        print(said or f"   … {fault}", flush=True)
 
 
 def mutants(names: list[str], found: dict[str, World] | None = None) -> int:
@@ -142,11 +144,12 @@ def run() -> int:
     parser.add_argument("--only", nargs="+", choices=STATEMENTS, default=STATEMENTS, help="of a sweep: these paths")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of a sweep: what a statement does")
     parser.add_argument("--each", type=int, default=1, help="of a sweep: every n-th statement")
+    parser.add_argument("--first", type=int, default=1, help="of a sweep: from this statement on")
     parser.add_argument("--on", nargs="+", choices=DATABASES, default=DATABASES)
     given = parser.parse_args()
     with both_worlds(given.on) as found:
         if given.sweep:
-            return 1 if sweep(found, given.only, given.kinds, given.each) else 0
+            return 1 if sweep(found, given.only, given.kinds, given.first, given.each) else 0
         wrong = storms(found, given.minutes, given.seed, given.every)
         return 1 if bool(wrong) + (0 if given.no_mutants else mutants([], found)) else 0
 
