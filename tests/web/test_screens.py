@@ -269,6 +269,25 @@ def test_what_the_head_of_a_record_says_is_not_said_again_among_what_no_form_hol
     assert "可用送货方式" in shown.split("detail-tabs")[1]
 
 
+def test_the_dialog_of_an_action_offers_only_the_records_that_its_link_may_name(tenancy, visitor):
+    person = visitor("li")
+    made = make_sale(person, buyer="2")
+    assert person.post(f"/e/shop.sale/{made}/do/send", {"_version": "1"}).status_code == 303
+    dialog = person.get(f"/e/shop.sale/{made}/ask/redirect").text
+    asked = re.search(r'name="equal" data-lookup="([^"]+)" data-for="shop.sale" data-field="equal"', dialog)
+    assert asked is not None and 'name="taker" data-lookup="/alpha/lookup/shop.buyer" placeholder' in dialog
+    address = asked[1].removeprefix("/alpha").replace("&amp;", "&") + "&for=shop.sale&field="
+    every = {item["title"] for item in person.get("/lookup/shop.buyer").get_json()["items"]}
+    offered = {item["title"] for item in person.get(address + "equal").get_json()["items"]}
+    plain = {name for at, name in enumerate(BUYERS, 1) if at % 3}      # as the site gave them, and 李娜 is one
+    assert offered and offered & set(BUYERS) == plain & every and offered < every
+    assert {item["title"] for item in person.get(address + "taker").get_json()["items"]} == every
+    refused = person.post(f"/e/shop.sale/{made}/do/redirect", {"equal": "3", "_version": "2"}, headers={"HX-Request": "true", "HX-Target": "dialog"})
+    assert refused.status_code == 400 and BUYERS[2] not in offered and stored(tenancy, made).row_version == 2
+    assert visitor("nobody").get(address + "equal").status_code in (403, 404)
+    assert person.get(address.replace(f"of={made}", "of=987654321") + "equal").status_code == 404
+
+
 def test_a_refused_form_comes_back_whole(visitor):
     answer = visitor("li").post("/e/shop.sale/new", {**SALE, "price": "abc", "quantity": "0", "lines.0.goods": ""})
     assert answer.status_code == 400
@@ -428,6 +447,9 @@ def test_hostile_input_never_breaks_a_page(visitor):
         "/lookup/{}",
         "/lookup/shop.buyer?q={}",
         "/lookup/shop.buyer?for={}&field=buyer",
+        "/lookup/shop.buyer?for=shop.sale&field=equal&ask={}",
+        "/lookup/shop.buyer?for=shop.sale&field={}&ask=redirect&of=1",
+        "/lookup/shop.buyer?for=shop.sale&field=equal&ask=redirect&of={}",
         "/search?q={}",
         "/file/{}",
         "/capitals?amount={}",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Blueprint, make_response, redirect, render_template, request
 
@@ -107,6 +109,9 @@ def _dialog(pinned: Current, definition: Entity, asked: InputAsked, row: Any, se
     fields = [make_field(pinned, definition, one, source, one.name, False) for one in asked.fields.values() if not one.computed]
     if verb is not None:
         fields = [verb.dress(pinned, one) for one in fields]
+    else:
+        asks = "?" + urlencode({"ask": asked.name, **({"of": row.id} if row is not None else {})})
+        fields = [replace(one, asks=asks) if one.filtered else one for one in fields]
     rules = for_page(pinned, _rules(pinned, definition, asked), _record(pinned, definition, asked, row, values, sent), asked.fields) if verb is None else {}
     where = record_url(definition.address, row.id) if row is not None else url(f"/e/{definition.address}")
     return make_response(render_template(
@@ -169,6 +174,14 @@ def _chosen(pinned: Current, rules: Mapping[str, Any], field: Field, values: Map
     """The record that an answer names already; every other answer the browser reads from its input."""
     raw = str((sent.get(field.name) if sent is not None else values.get(field.name)) or "")
     return linked_values(pinned, rules, field, int(raw), "input") if field.type in LINK_TYPES and raw.isdecimal() and len(raw) < 19 else None
+
+
+def filtered_by(pinned: Current, entity: str, name: str, field: str, id: int | None) -> tuple[str, Mapping[str, Any]]:
+    """The filter of a link that the dialog of an action asks for, and the record that it speaks of."""
+    asked, verb = _asked(pinned, entity, name)
+    one = asked.fields.get(field)
+    row = _row_of(pinned, entity, id, asked, verb)
+    return (one.filter, row.values if row is not None else {}) if verb is None and one is not None else ("", {})
 
 
 @blueprint.get("/e/<entity>/ask/<name>/linked/<field>")

@@ -66,7 +66,8 @@ IMAGE_KINDS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 class FormField:
     """One field of a form. ``value`` is the text in the input (``values`` where there are several); ``shown`` the words
     where it cannot be changed; ``usual`` those that hold where it stays empty. ``when``: the name of another input and its values under
-    which this one is asked for, ``hidden`` whether it is not now. ``mark`` ends the id where two inputs share a name."""
+    which this one is asked for, ``hidden`` whether it is not now. ``mark`` ends the id where two inputs share a name,
+    ``asks`` the address of the candidates in the dialog of an action: which one, of which record."""
 
     name: str
     html: str
@@ -81,6 +82,7 @@ class FormField:
     target: str = ""
     source: str = ""
     filtered: bool = False
+    asks: str = ""
     required: bool = False
     starred: bool = False
     locked: bool = False

@@ -15,6 +15,7 @@ from metaloom.model import Entity, FieldType
 from metaloom.model.entity import EXACT_TYPES
 from metaloom.record.paths import target_of
 from metaloom.record.values import BadValue, Reading, read
+from metaloom.web.action_page import filtered_by
 from metaloom.web.current import Current, current, say
 from metaloom.web.frame import json_answer, record_url
 
@@ -26,7 +27,8 @@ TEXT_MAX = 60
 
 @blueprint.get("/lookup/<entity>")
 def lookup(entity: str) -> Any:
-    """``{items: [{id, title, subtitle}]}`` of the records a link may name; ``for`` and ``field`` apply the field's filter."""
+    """``{items: [{id, title, subtitle}]}`` of the records a link may name; ``for`` and ``field`` apply the field's filter, in the dialog of the
+    action ``ask`` on the record ``of``."""
     pinned = current()
     pinned.entity(entity)
     text = request.args.get("q", "").strip()[:TEXT_MAX]
@@ -36,9 +38,13 @@ def lookup(entity: str) -> Any:
 
 
 def _filter(pinned: Current, target: str) -> tuple[str, str, Mapping[str, Any]]:
-    """The filter of the link field that asks, with the values of its form as ``record.x``."""
+    """The filter of the link field that asks, with the values of its form, or of the record that an action is about, as ``record.x``."""
     source, name = request.args.get("for", ""), request.args.get("field", "")
     entity = pinned.catalog.entities.get(source)
+    if entity is not None and (action := request.args.get("ask")):
+        number = request.args.get("of", "")
+        filter, record = filtered_by(pinned, source, action, name, int(number) if number.isdecimal() and len(number) < 19 else None)
+        return (filter, source, {**record, **_linked(pinned, entity, target, filter, record)}) if filter else ("", "", {})
     field = entity.fields.get(name) if entity else None
     if entity is None or field is None or not field.filter or target_of(field) != target:
         return "", "", {}
