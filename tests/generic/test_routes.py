@@ -35,6 +35,7 @@ NEEDS = {
     "detail.show": "read", "detail.row_menu": "read", "detail.show_tab": "read", "detail.show_counts": "read", "action.archive": "delete",
     "action.delete": "delete",
     "action.restore": "restore", "action.transfer": "transfer", "action.ask_transfer": "transfer", "action.ask": "action", "action.do": "action",
+    "action.linked": "action",
     "import.show": "import", "import.run": "import", "import.download_template": "import",
     "api.many": "edit", "api.import": "import", "api.imports": "import", "api.undo_import": "import", "import.show_runs": "import", "import.undo": "import",
     "import.show_run": "import", "import.download_failed": "import", "import.start": "import", "import.cancel": "import", "import.correct": "import",
@@ -275,7 +276,7 @@ def says_no(answer: Any) -> bool:
 BEFORE_THE_RIGHT = {"list.run_bulk": {400}, "action.ask": {400}, "action.do": {400, 409}, "api.act": {400}, "api.bulk": {400}, "api.many": {400},
                     "action.archive": {409}, "action.delete": {409}, "action.restore": {409}, "api.delete": {409}, "api.restore": {409},}  # fmt: skip
 # Routes whose second name (a tab, a child field, an action that is not for lists) may not exist for the entity at hand.
-NO_SUCH = {"api.related", "detail.show_tab", "form.linked", "list.run_bulk", "action.ask", "action.do", "api.act", "action.delete", "action.archive",
+NO_SUCH = {"api.related", "detail.show_tab", "form.linked", "list.run_bulk", "action.ask", "action.do", "action.linked", "api.act", "action.delete", "action.archive",
            "api.bulk", "list.show_totals", "import.show", "import.run", "import.download_template",
            "version.compare", "version.restore", "api.versions", "api.restore_version", "many.show", "many.undo", "api.many",
            "api.import", "api.imports", "api.undo_import", "api.import_run", "api.start_import", "api.cancel_import",

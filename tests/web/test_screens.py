@@ -286,6 +286,7 @@ def test_the_dialog_of_an_action_offers_only_the_records_that_its_link_may_name(
     assert refused.status_code == 400 and BUYERS[2] not in offered and stored(tenancy, made).row_version == 2
     assert visitor("nobody").get(address + "equal").status_code in (403, 404)
     assert person.get(address.replace(f"of={made}", "of=987654321") + "equal").status_code == 404
+    assert person.get(address.replace("shop.buyer", "shop.sale") + "equal").status_code == 200      # no such link: nothing to narrow
 
 
 def test_a_refused_form_comes_back_whole(visitor):
@@ -450,6 +451,8 @@ def test_hostile_input_never_breaks_a_page(visitor):
         "/lookup/shop.buyer?for=shop.sale&field=equal&ask={}",
         "/lookup/shop.buyer?for=shop.sale&field={}&ask=redirect&of=1",
         "/lookup/shop.buyer?for=shop.sale&field=equal&ask=redirect&of={}",
+        "/lookup/shop.sale?for=shop.sale&field=equal&ask=redirect&of={}",
+        "/lookup/{}?for=shop.sale&field=equal&ask=redirect&of=1",
         "/search?q={}",
         "/file/{}",
         "/capitals?amount={}",

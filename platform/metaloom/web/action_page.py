@@ -22,7 +22,7 @@ from metaloom.model import Entity, Field, FieldLevel
 from metaloom.model.entity import LINK_TYPES
 from metaloom.plugin.registry import installed
 from metaloom.record.encode import display
-from metaloom.record.paths import OWNERS
+from metaloom.record.paths import OWNERS, target_of
 from metaloom.record.schema import schema_of
 from metaloom.web.cells import titled, unit_of
 from metaloom.web.current import Current, current, locale, site, url
@@ -142,8 +142,6 @@ def _seen_words(pinned: Current, seen: Seen) -> dict[str, Any]:
 
 
 def _titles(pinned: Current, fields: Mapping[str, Field], sent: Any, values: Mapping[str, Any]) -> dict[str, str]:
-    from metaloom.record.paths import target_of
-
     found = {}
     for one in fields.values():
         if one.type not in LINK_TYPES:
@@ -176,12 +174,14 @@ def _chosen(pinned: Current, rules: Mapping[str, Any], field: Field, values: Map
     return linked_values(pinned, rules, field, int(raw), "input") if field.type in LINK_TYPES and raw.isdecimal() and len(raw) < 19 else None
 
 
-def filtered_by(pinned: Current, entity: str, name: str, field: str, id: int | None) -> tuple[str, Mapping[str, Any]]:
-    """The filter of a link that the dialog of an action asks for, and the record that it speaks of."""
+def filtered_by(pinned: Current, entity: str, name: str, field: str, target: str, id: int | None) -> tuple[str, Mapping[str, Any]]:
+    """The filter of a link to ``target`` that the dialog of an action asks for, and the record that it speaks of."""
     asked, verb = _asked(pinned, entity, name)
     one = asked.fields.get(field)
     row = _row_of(pinned, entity, id, asked, verb)
-    return (one.filter, row.values if row is not None else {}) if verb is None and one is not None else ("", {})
+    if verb is not None or one is None or one.type not in LINK_TYPES or target_of(one) != target:
+        return "", {}
+    return one.filter, row.values if row is not None else {}
 
 
 @blueprint.get("/e/<entity>/ask/<name>/linked/<field>")
@@ -190,12 +190,12 @@ def linked(entity: str, name: str, field: str) -> Any:
     pinned = current()
     definition = pinned.entity(entity)
     asked, verb = _asked(pinned, entity, name)
-    one = asked.fields.get(field)
-    if verb is not None or one is None or one.type not in LINK_TYPES:
-        raise NotFound
     verdict = pinned.plan.may(entity, asked.permission)
     if not verdict:
         raise NotAllowed(verdict.reason)
+    one = asked.fields.get(field)
+    if verb is not None or one is None or one.type not in LINK_TYPES:
+        raise NotFound
     id = request.args.get("id", "")
     return json_answer(linked_values(pinned, _rules(pinned, definition, asked), one, int(id) if id.isdecimal() and len(id) < 19 else None, "input"))
 

@@ -43,7 +43,7 @@ def _filter(pinned: Current, target: str) -> tuple[str, str, Mapping[str, Any]]:
     entity = pinned.catalog.entities.get(source)
     if entity is not None and (action := request.args.get("ask")):
         number = request.args.get("of", "")
-        filter, record = filtered_by(pinned, source, action, name, int(number) if number.isdecimal() and len(number) < 19 else None)
+        filter, record = filtered_by(pinned, source, action, name, target, int(number) if number.isdecimal() and len(number) < 19 else None)
         return (filter, source, {**record, **_linked(pinned, entity, target, filter, record)}) if filter else ("", "", {})
     field = entity.fields.get(name) if entity else None
     if entity is None or field is None or not field.filter or target_of(field) != target:
@@ -57,7 +57,7 @@ def _linked(pinned: Current, entity: Entity, target: str, filter: str, record: M
     paths = compile(filter, link_filter_scope(pinned.catalog, entity.address, target), BOOL).paths
     deeper: dict[str, list[str]] = {}
     for path in paths:
-        if len(path) > 2 and path[0] == "record" and isinstance(record.get(path[1]), int):
+        if len(path) > 2 and path[0] == "record" and path[1] in entity.fields and isinstance(record.get(path[1]), int):
             deeper.setdefault(path[1], []).append(".".join(path[2:]))
     found: dict[str, Any] = {}
     for name, behind in deeper.items():
