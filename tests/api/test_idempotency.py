@@ -59,6 +59,19 @@ def test_a_malformed_key_is_refused(people, key):
     assert paid(people, sale) == (None, 0)
 
 
+def test_a_request_that_cannot_be_read_whole_is_refused_whatever_its_key_was_used_for(people):
+    clerk, sent = people["clerk"], {"code": "i7", "name": "x"}
+    made = clerk.post("/depot.buyer", sent, Idempotency_Key="unread")
+    assert made.status_code == 201
+    again = clerk.post("/depot.buyer", {**sent, "bogus": 1}, Idempotency_Key="unread")
+    assert again.status_code == 400 and [p["field"] for p in again.json["problems"]][-1] == "bogus" and "Idempotency-Replayed" not in again.headers
+    changed = clerk.patch(f"/depot.buyer/{made.json['id']}", {"name": "y"}, If_Match='"1"', Idempotency_Key="unread-2")
+    assert changed.status_code == 200
+    again = clerk.patch(f"/depot.buyer/{made.json['id']}", {"name": "y", "bogus": 1}, If_Match='"1"', Idempotency_Key="unread-2")
+    assert again.status_code in (400, 412) and "Idempotency-Replayed" not in again.headers
+    assert clerk.post("/depot.buyer", sent, Idempotency_Key="unread").headers["Idempotency-Replayed"] == "true"
+
+
 def test_a_refused_request_does_not_use_its_key_up(people):
     sale = people["clerk"].sale()
     assert pay(people["cashier"], sale, "later", amount="0.00").status_code == 400

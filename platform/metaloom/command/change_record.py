@@ -20,9 +20,9 @@ def change_record(ctx: Context, entity: str, id: int, values: Mapping[str, Any],
 
     ``row_version`` is the one that was shown: Stale when the record moved on, or when it is missing. NotPossible in a state
     that is not editable. Values equal to the stored ones change nothing, and then nothing is written. ``faults``: what was
-    wrong with the input beside ``values``: nothing is changed then, and Invalid names both.
+    wrong with the input beside ``values``: nothing is changed then, and Invalid names both, whatever key it came with.
     """
-    return perform(ctx, "change", [entity, id, values, row_version],
+    return perform(ctx.with_key(None) if faults else ctx, "change", [entity, id, values, row_version],
                    lambda unit: change_in(unit, entity, id, values, row_version, faults))
 
 

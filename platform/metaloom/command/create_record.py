@@ -18,9 +18,9 @@ def create_record(ctx: Context, entity: str, values: Mapping[str, Any], faults: 
 
     Defaults, numbers, computed fields, the initial state and whom it belongs to are filled in. NotAllowed without the right
     to create, or to create rows of that owner; Invalid names every field at fault. ``faults``: what was wrong with the input
-    beside ``values``: nothing is stored then, and Invalid names both.
+    beside ``values``: nothing is stored then, and Invalid names both, whatever key it came with.
     """
-    return perform(ctx, "create", [entity, values], lambda unit: create_in(unit, entity, values, faults))
+    return perform(ctx.with_key(None) if faults else ctx, "create", [entity, values], lambda unit: create_in(unit, entity, values, faults))
 
 
 def create_in(unit: Unit, address: str, values: Mapping[str, Any], faults: Sequence[Problem] = ()) -> Saved:

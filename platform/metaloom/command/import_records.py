@@ -134,7 +134,7 @@ def try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid]
                 raise
             del unit.entries[logged:]
             unit.memory.clear()  # what was read inside the savepoint is not there any more
-            if isinstance(said, Doubled) and (twin := _twin(stored, values, said.names)) is not None:
+            if isinstance(said, Doubled) and not isinstance(said, Clash) and (twin := _twin(stored, values, said.names)) is not None:
                 said = _same_row(unit.entity(entity), said.names, twin)
             if isinstance(said, Clash):
                 clashes.append(said)
