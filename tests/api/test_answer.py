@@ -15,7 +15,7 @@ from metaloom.base.text import Text
 Pair = namedtuple("Pair", "one other")
 
 VALUES = [
-    None, True, 0, -7, 2**63 - 1, 2**64, -(2**70), 0.5, "", "客户 <&> \u2028", {}, [], (), {"a": [1, {"b": None}]}, {1: "a", "1": "b", None: 0},
+    None, True, 0, -7, 2**63 - 1, 2**64, -(2**70), 0.5, "", "客户 <&> \u2028", "half \ud800", {}, [], (), {"a": [1, {"b": None}]}, {1: "a", "1": "b", None: 0},
     Decimal("1.10"), Decimal("-0.00"), Decimal("1E+3"), date(2026, 11, 23), date(999, 1, 2), time(9, 5), time(9, 5, 1, 7),
     datetime(2026, 11, 23, 8, 0, tzinfo=UTC), datetime(2026, 11, 23, 8, 0, 1, 20, tzinfo=timezone(timedelta(hours=8))), datetime(2026, 11, 23, 8, 0),
     Text("客户", "Customer"), {"b", "a"}, frozenset({3, 1}), MappingProxyType({"x": Decimal("2.50")}), Pair(1, "two"),

@@ -30,12 +30,12 @@ def answer(body: object, status: int = 200, **headers: str) -> Response:
 
 
 def written(body: object) -> bytes:
-    """``body`` as a line of JSON. What the fast writer knows nothing of (whole numbers of more than 64 bits, keys that are no text) goes
-    to Python's own."""
+    """``body`` as a line of JSON. What the fast writer knows nothing of (whole numbers of more than 64 bits, keys that are no text, halves of
+    characters) goes to Python's own."""
     try:
         return orjson.dumps(body, plain, SPELLED)
     except orjson.JSONEncodeError:
-        return (json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=plain) + "\n").encode()
+        return (json.dumps(body, separators=(",", ":"), default=plain) + "\n").encode()
 
 
 def plain(value: object) -> object:
