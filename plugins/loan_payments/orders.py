@@ -277,7 +277,7 @@ def _ask_again(work: Work, order: Values, word: Word) -> None:
         work.transition(ORDER, order["id"], "lose")
     not_found = order["not_found_count"] + (word.code == "not_found")
     if not_found >= NOT_FOUND_BEFORE_RESEND:
-        work.change(ORDER, order["id"], {"not_found_count": 0})
+        work.change(ORDER, order["id"], {"not_found_count": 0, "asks_at": work.now})
         _send_order(work, order, again=order["queries"])
         return
     work.change(ORDER, order["id"], {"not_found_count": not_found})
