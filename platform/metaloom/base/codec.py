@@ -17,6 +17,7 @@ from types import MappingProxyType, NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 Turn = Callable[[Any], Any]
+Kept = tuple[str, Any, Turn]
 
 
 def digest(text: str) -> str:
@@ -31,8 +32,10 @@ class Codec:
         self._kinds, self._union = dict(tags or {}), union
         self._tags = {kind: tag for tag, kind in self._kinds.items()}
         # One function per type, made when the type is first met.
-        self._kept, self._plainer, self._reader, self._object_reader = map(cache, (
-            self._make_kept, self._make_plainer, self._make_reader, self._make_object_reader))
+        self._kept: Callable[[Any], tuple[Kept, ...]] = cache(self._make_kept)
+        self._plainer: Callable[[Any], Turn] = cache(self._make_plainer)
+        self._reader: Callable[[Any], Turn] = cache(self._make_reader)
+        self._object_reader: Callable[[Any], Turn] = cache(self._make_object_reader)
 
     def dumps(self, value: Any) -> str:
         """The canonical text of a value; equal values have equal texts."""
@@ -57,7 +60,7 @@ class Codec:
                 said[name] = found if plain is _same else plain(found)
         return said
 
-    def _make_kept(self, kind: Any) -> tuple[tuple[str, Any, Turn], ...]:
+    def _make_kept(self, kind: Any) -> tuple[Kept, ...]:
         """(slot, what it holds when nobody says, value to JSON) of each slot that is kept; MISSING where somebody must say."""
         hints = _hints(kind)
         return tuple((f.name, f.default_factory() if f.default_factory is not MISSING else f.default, self._plainer(hints[f.name]))

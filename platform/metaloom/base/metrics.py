@@ -155,7 +155,7 @@ class _Counts:
 
     def _room(self, key: str) -> int:
         assert self._map is not None
-        used, _ = _HEAD.unpack_from(self._map, 0)
+        used: int = _HEAD.unpack_from(self._map, 0)[0]
         name = key.encode()
         place = used + _ENTRY.size + len(name)
         end = place + _VALUE.size

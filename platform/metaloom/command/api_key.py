@@ -60,10 +60,10 @@ def _create(unit: Unit, name: str, holder: int | None, secret: str, expires_at: 
     stamp = unit.conn.scalar(sa.select(user.c.auth_stamp + user.c.roles_lost).where(user.c.id == holder)) if holder is not None else None
     if stamp is None:
         raise NotFound
-    added = unit.conn.execute(table.insert().values(
+    key_id = int(unit.conn.execute(table.insert().values(
         user_id=holder, name=name, prefix=secret[:SHOWN], key_digest=digest(secret), expires_at=expires_at, auth_stamp=stamp,
-        created_at=unit.now, updated_at=unit.now, created_by=unit.ctx.actor.user_id, updated_by=unit.ctx.actor.user_id))
-    key_id = added.inserted_primary_key[0]
+        created_at=unit.now, updated_at=unit.now, created_by=unit.ctx.actor.user_id, updated_by=unit.ctx.actor.user_id,
+    ).returning(table.c.id)).scalar_one())
     unit.log(unit.entity(USER), holder, None, {"api_key": secret[:SHOWN], "api_key_name": name})
     return Saved(USER, key_id, 1, name, message("api_key.made", name=name))
 

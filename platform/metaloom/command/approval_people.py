@@ -53,7 +53,8 @@ def _holders() -> sa.CompoundSelect[Any]:
 
 
 def _spelled() -> sa.Select[Any]:
-    user, keys = ENGINE.user, sa.bindparam("keys", expanding=True)
+    user = ENGINE.user
+    keys: sa.BindParameter[str] = sa.bindparam("keys", expanding=True)
     same = (sa.func.upper(sa.func.trim(column)).in_(keys) for column in (user.c.person_key, user.c.staff_no))
     return sa.select(user.c.id, user.c.person_key, user.c.staff_no).where(sa.or_(*same)).order_by(user.c.id)
 

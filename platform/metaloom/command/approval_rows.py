@@ -17,7 +17,7 @@ from metaloom.storage.tables import ENGINE
 if TYPE_CHECKING:
     from metaloom.command.unit import Unit
 
-Row = Mapping[str, Any]
+Row = sa.RowMapping
 
 
 def _of_task() -> sa.Select[Any]:
@@ -265,7 +265,7 @@ def files_of_task(unit: Unit, task_id: int) -> list[int]:
     return list(unit.conn.scalar(sa.select(table.c.attachments).where(table.c.id == task_id)) or ())
 
 
-def files_of_cases(unit: Unit, cases: Iterable[int], entity: str, field: str) -> Sequence[Mapping[str, Any]]:
+def files_of_cases(unit: Unit, cases: Iterable[int], entity: str, field: str) -> Sequence[Row]:
     """The rows of the files that belong to the tasks of the cases."""
     file, task = unit.tables.engine.file, unit.tables.engine.approval_task
     own = sa.and_(file.c.entity == entity, file.c.field == field, file.c.state == "attached", file.c.record_id == task.c.id)

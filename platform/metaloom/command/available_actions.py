@@ -47,8 +47,8 @@ def may_edit(ctx: Context, entity: str, row: Row) -> bool:
     lifecycle = ctx.revision.catalog.lifecycles.get(entity)
     if lifecycle is None:
         return True
-    state = row.values.get(lifecycle.field)
-    return state in lifecycle.states and lifecycle.states[state].editable
+    state: str | None = row.values.get(lifecycle.field)
+    return state is not None and state in lifecycle.states and lifecycle.states[state].editable
 
 
 def _offered(ctx: Context, entity: str, row: Row | None, conn: sa.Connection, day: date | None) -> tuple[Offered, ...]:

@@ -68,7 +68,8 @@ def forget_subject(unit: Unit, user_id: int) -> bool:
 
 def _bind(unit: Unit, user_id: int, subject: str) -> Saved:
     account = account_within_reach(unit, user_id)
-    issuer = issuer_of(unit.catalog.settings.get("login") or {})
+    login = unit.catalog.settings.get("login")
+    issuer = issuer_of(login) if isinstance(login, Mapping) else ""
     if not issuer or not 0 < len(subject) <= SUBJECT_MAX:
         raise NotPossible(message("login.no_provider"))
     if administers_something(unit, user_id):

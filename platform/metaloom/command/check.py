@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from metaloom.base.errors import Problem
 from metaloom.base.messages import message, words
 from metaloom.base.text import Text
@@ -136,10 +138,12 @@ def check_files(unit: Unit, field: Field, values: Mapping[str, Any], problems: l
         if file_id in old:
             continue
         file = rows.file(unit, file_id)
-        mine = file is not None and file["state"] == "staging" and (
-            unit.ctx.system or file["created_by"] == unit.ctx.actor.user_id)
-        if not mine or (field.accept and not _accepted(file["name"], field.accept)):
+        if file is None or not _to_be_taken(unit, file) or (field.accept and not _accepted(file["name"], field.accept)):
             problems.append(Problem(prefix + field.name, message("field.file")))
+
+
+def _to_be_taken(unit: Unit, file: sa.RowMapping) -> bool:
+    return file["state"] == "staging" and (unit.ctx.system or file["created_by"] == unit.ctx.actor.user_id)
 
 
 def _accepted(name: str, accept: tuple[str, ...]) -> bool:

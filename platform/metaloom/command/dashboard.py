@@ -151,7 +151,8 @@ def figures(pinned: Pinned, widget: Widget, period: str = "", locale: str = "") 
 
 def today_of(pinned: Pinned) -> date:
     """The business date of the person's company."""
-    today: date = pinned.env.business_date
+    today = pinned.env.business_date
+    assert today is not None        # the environment of a request always has a day
     return today
 
 

@@ -160,7 +160,8 @@ def _unfiltered(kind: int, line: bytes, above: Sequence[int]) -> bytes:
     if kind == 0:
         return line
     if kind == 1:
-        return bytes(accumulate(line, lambda left, found: (left + found) & 255))
+        sums: Iterator[int] = accumulate(line, lambda left, found: (left + found) & 255)
+        return bytes(sums)
     if kind == 2:
         return bytes([(found + up) & 255 for found, up in zip(line, above, strict=True)])
     if kind not in (3, 4):

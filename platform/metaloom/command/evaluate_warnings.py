@@ -225,7 +225,9 @@ def alerts_of_touched(unit: Unit) -> None:
         return
     touched: dict[str, set[int]] = {}
     for entry in unit.entries:
-        for rule, link in watched.get(entry.entity, ()) if entry.record_id is not None else ():
+        if entry.record_id is None:
+            continue
+        for rule, link in watched.get(entry.entity, ()):
             found = touched.setdefault(rule, set())
             found.update(_pointed_at(unit, entry, link) if link else [entry.record_id])
     for address, ids in touched.items():

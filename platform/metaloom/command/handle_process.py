@@ -110,7 +110,7 @@ def step_in(unit: Unit, payload: Mapping[str, Any], asked: dict[str, Any]) -> Ac
     if state.wake is not None and not (looks and state.status == WAITING):
         wait = (datetime.fromisoformat(state.wake) - unit.now).total_seconds()
         if wait > 0:
-            return done(run, **({} if looks else {"wait": wait}))
+            return done(run) if looks else done(run, wait=wait)
     if state.status == CALLING:
         asked.update({} if looks else {"visit": state.visit, "attempt": state.attempt, **_question(run)})
         return done(run)

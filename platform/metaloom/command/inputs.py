@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible, Problem
@@ -15,7 +15,7 @@ from metaloom.command.unit import Unit
 from metaloom.expression import Scope, compile, to_python
 from metaloom.model import Entity, Field
 from metaloom.model.action import APPROVAL
-from metaloom.model.entity import LINK_TYPES
+from metaloom.model.entity import FILE_TYPES, LINK_TYPES
 from metaloom.record.paths import field_of, target_of
 
 TOOK_PART = Text("审批参与人", "Part in the approval")
@@ -27,6 +27,7 @@ def refuse_same_person(unit: Unit, entity: Entity, record: Mapping[str, Any] | N
     if not makers or record is None or actor is None:
         return
     live = Live(unit, entity, record)
+    found: Iterable[int | None]
     for path in (part.strip() for part in makers.split(",")):
         if path == APPROVAL and path not in entity.fields:
             found, role = approval_rows.took_part(unit, entity.address, record["id"]), TOOK_PART
@@ -65,7 +66,7 @@ def read_fields(unit: Unit, fields: Mapping[str, Field], given: Mapping[str, Any
     values: dict[str, Any] = {
         name: check.read_value(unit, field, given.get(name), problems, name, offered_only=not trusted) for name, field in fields.items()}
     names, env = names_of(unit, fields, values, entity, record)
-    names.own.update(more or {})  # type: ignore[attr-defined]
+    names.own.update(more or {})
 
     def found(text: str) -> Any:
         return to_python(compile(text, scope, None, frozenset({"python"})))(names, env)
@@ -117,5 +118,5 @@ def _check_field(unit: Unit, fields: Mapping[str, Field], name: str, values: Map
         elif field.filter and entity is not None and not trusted and not filter_holds(
                 unit, entity, field, Live(unit, unit.entity(target), row), names.get("record", {}), env):
             problems.append(Problem(name, message("field.link_filter")))
-    elif field.type in check.FILE_TYPES:
+    elif field.type in FILE_TYPES:
         check.check_files(unit, field, values, problems, "", None)

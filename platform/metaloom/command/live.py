@@ -102,7 +102,8 @@ def along(record: Mapping[str, Any], path: str) -> int | None:
     found: Any = record
     for name in path.split("."):
         found = found[name] if found is not None else None
-    return found["id"] if isinstance(found, Mapping) else found
+    end: int | None = found["id"] if isinstance(found, Mapping) else found
+    return end
 
 
 class Linked(Mapping[str, Any]):
@@ -150,7 +151,7 @@ class Loose(Mapping[str, Any]):
 class Names(Mapping[str, Any]):
     """The names of an action: those with a meaning of their own (``record``, ``input``, lets) before the record's fields."""
 
-    def __init__(self, own: Mapping[str, Any], record: Mapping[str, Any] | None) -> None:
+    def __init__(self, own: dict[str, Any], record: Mapping[str, Any] | None) -> None:
         self.own, self.record = own, record if record is not None else {}
 
     def __getitem__(self, name: str) -> Any:

@@ -262,7 +262,7 @@ def _packed(value: Any) -> str:
 def _marked(value: Any) -> Any:
     for kind, of in (("decimal", Decimal), ("datetime", datetime), ("date", date), ("time", time)):
         if isinstance(value, of):
-            return {f"\0{kind}": str(value) if of is Decimal else value.isoformat()}
+            return {f"\0{kind}": str(value) if isinstance(value, Decimal) else value.isoformat()}
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(type(value).__name__)

@@ -143,7 +143,8 @@ def _part(going: Going, step: JobStep, part: Part) -> None:
 
 def _perform(going: Going, step: JobStep, part: Part) -> None:
     """The part in one transaction with its end; of a dry run the end alone is kept."""
-    job, run, kept = going.job, going.run, []
+    job, run = going.job, going.run
+    kept: list[Done] = []
 
     def work(unit: Unit) -> ActionDone:
         asked, env, _ = wanted_records(going, step, unit.conn)

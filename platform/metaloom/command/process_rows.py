@@ -14,7 +14,7 @@ from metaloom.lifecycle import RunEvent
 if TYPE_CHECKING:
     from metaloom.command.unit import Unit
 
-Row = Mapping[str, Any]
+Row = sa.RowMapping
 
 
 def keep_definition(unit: Unit, digest: str, entity: str, name: str, body: str) -> None:

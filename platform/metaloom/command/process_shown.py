@@ -63,7 +63,7 @@ def runs_shown(ctx: Context, entity: str, record_id: int, conn: sa.Connection, l
     return [_shown(unit, row) for row in process_rows.runs_of(conn, unit.tables, entity, record_id, limit)]
 
 
-def list_runs(ctx: Context, status: str | None = None, limit: int = 50) -> list[Mapping[str, Any]]:
+def list_runs(ctx: Context, status: str | None = None, limit: int = 50) -> list[process_rows.Row]:
     """Runs of the whole tenant, newest first: open ones, or those in one status. For the engine itself and administrators."""
     with ctx.tenant.read() as conn:
         refuse_unless_admin(Unit(ctx, conn, "look", ctx.clock.now()))

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -210,7 +211,7 @@ def _ears(ctx: Context, source: Source, notice: Notice, call: SignedCall) -> lis
     commands = [Ear(declared.address, _number(f"{source.provider}:{notice.event_no}"), declared.address, _command(declared, values))
                 for declared in ctx.plugins.hearing(notice.topic)]
     hooks = [hook for hook in ctx.revision.catalog.webhooks.values() if hook.into is not None and hook.into.signed_by == source.provider and hook.enabled]
-    return [*commands, *(_webhook(hook, _number(notice.event_no), lambda hook=hook: _declared(hook, values)) for hook in hooks)]
+    return [*commands, *(_webhook(hook, _number(notice.event_no), partial(_declared, hook, values)) for hook in hooks)]
 
 
 def _number(event_no: str) -> str:

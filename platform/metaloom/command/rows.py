@@ -315,7 +315,7 @@ def same_person(unit: Unit, one: int, *others: int) -> bool:
     return one in others or bool(others) and known[one] in {known[other] for other in others}
 
 
-def file(unit: Unit, file_id: int) -> Mapping[str, Any] | None:
+def file(unit: Unit, file_id: int) -> sa.RowMapping | None:
     table = unit.tables.engine.file
     return unit.conn.execute(sa.select(table).where(table.c.id == file_id)).mappings().one_or_none()
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metaloom.base.errors import Invalid, LoginRequired, NotAllowed, NotFound, NotPossible, Problem
-from metaloom.base.messages import message, register
+from metaloom.base.messages import Message, message, register
 from metaloom.command.context import Context, Saved
 from metaloom.command.run_command import ADMIN
 from metaloom.command.unit import Unit, perform
@@ -65,7 +65,12 @@ def saved_list(ctx: Context, conn: Any, id: int) -> SavedList:
 
 def may_share(ctx: Context, entity: str) -> bool:
     """Whether the person may keep lists of this entity for others."""
-    return bool(ctx.plan.may(entity, "share")) or ctx.actor.holds_everywhere(ADMIN)
+    return _missing_right(ctx, entity) is None
+
+
+def _missing_right(ctx: Context, entity: str) -> Message | None:
+    found = ctx.plan.may(entity, "share")
+    return None if found or ctx.actor.holds_everywhere(ADMIN) else found.reason
 
 
 def may_change(ctx: Context, one: SavedList) -> bool:
@@ -167,8 +172,8 @@ def _checked(ctx: Context, entity: str, list_name: str, values: Mapping[str, Any
     shared, roles = values["shared"], _texts("roles", values["roles"], problems)
     if not isinstance(shared, str) or shared not in (NOBODY, ROLES, EVERYBODY):
         problems.append(Problem("shared", message("saved.shared")))
-    elif shared != NOBODY and not may_share(ctx, entity):
-        raise NotAllowed(ctx.plan.may(entity, "share").reason)
+    elif shared != NOBODY and (missing := _missing_right(ctx, entity)) is not None:
+        raise NotAllowed(missing)
     if shared == ROLES and (not roles or len(roles) > ROLES_MAX or not set(roles) <= ctx.revision.catalog.roles.keys()):
         problems.append(Problem("roles", message("saved.roles")))
     query = _query(ctx, entity, list_name, values["query"], problems, before)

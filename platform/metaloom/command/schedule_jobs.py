@@ -110,6 +110,7 @@ def _slots(tenant: Tenant, job: Job, marked_at: datetime, days: Mapping[str, str
            companies: tuple[tuple[int, date | None], ...]) -> Iterator[tuple[int | None, datetime, date | None, str, str]]:
     """(company, due, business date, key, origin) of every run that is due. The first look at a company makes none: only days
     that the date moves to from then on count."""
+    company: int | None
     if job.business_date:
         for company, day in companies:
             seen = days.get(str(company))

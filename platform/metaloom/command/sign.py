@@ -31,10 +31,12 @@ def confirm_identity(ctx: Context, password: str) -> None:
     user = ctx.actor.user_id
     if user is None:
         raise NotAllowed
-    counter, found = rate.counter("sign", user), ["", 0]
+    counter, stored, tries = rate.counter("sign", user), "", 0
 
     def count(unit: Unit) -> ActionDone:
-        found[:] = [rows.engine_column(unit, USER, user, "password") or "", rate.count(unit.conn, counter, unit.now, WINDOW, user_id=user).hits]
+        nonlocal stored, tries
+        stored = str(rows.engine_column(unit, USER, user, "password") or "")
+        tries = rate.count(unit.conn, counter, unit.now, WINDOW, user_id=user).hits
         return _done()
 
     def forget(unit: Unit) -> ActionDone:
@@ -42,7 +44,6 @@ def confirm_identity(ctx: Context, password: str) -> None:
         return _done()
 
     perform(ctx.with_key(None), "confirm_identity", [], count)
-    stored, tries = str(found[0]), int(found[1])
     if tries > TRIES:
         raise TooMany(message("sign.too_many"))
     if len(password) > LENGTH_MAX or not matches(stored, password):

@@ -7,13 +7,13 @@ conditions speak of fields that the published chain speaks of already, or that t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from metaloom.access import AccessPlan
 from metaloom.base.errors import Invalid, MetaloomError, Problem
 from metaloom.base.messages import message, register
-from metaloom.command import rows
+from metaloom.command import approval_rows, rows
 from metaloom.command.context import Context
 from metaloom.command.evaluate import PYTHON
 from metaloom.command.unit import Unit
@@ -52,7 +52,7 @@ def visible(unit: Unit, entity: str, wanted: Checked) -> list[Any]:
     return [rights.any_of(rights.scopes_for("read"), table, unit.env()), *clauses]
 
 
-def visible_title(unit: Unit, entity: str, record_id: int, case: Mapping[str, Any] | None) -> str:
+def visible_title(unit: Unit, entity: str, record_id: int, case: approval_rows.Row | None) -> str:
     """The record's title for somebody who reads it; else the subject of its case, which administrators see; else its number."""
     try:
         return rows.reader(unit).get(entity, record_id, paths=[], children=False).title

@@ -21,6 +21,7 @@ from metaloom.command.unit import Unit
 from metaloom.expression import Env
 from metaloom.lifecycle import initial_state
 from metaloom.model import Entity, Field, FieldLevel, FieldType
+from metaloom.model.entity import FILE_TYPES
 from metaloom.record.paths import OWNERS
 
 OWNER_FIELDS = ("company", "org_unit", "owner")
@@ -323,7 +324,7 @@ def _audited(entity: Entity, values: Mapping[str, Any]) -> dict[str, Any]:
 def _take_files(unit: Unit, entity: Entity, values: Mapping[str, Any], before: Mapping[str, Any] | None) -> None:
     """Uploads that the record took belong to it from now on."""
     for field in entity.fields.values():
-        if field.type in check.FILE_TYPES:
+        if field.type in FILE_TYPES:
             new = set(values.get(field.name) or ()) - set((before or {}).get(field.name) or ())
             for file_id in sorted(new):
                 rows.attach(unit, file_id, entity.address, values["id"], field.name)

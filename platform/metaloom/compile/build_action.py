@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +12,7 @@ from metaloom.base.position import Position
 from metaloom.compile.build_entity import build_field
 from metaloom.compile.codes import finding
 from metaloom.compile.context import Context, entries, expression, flag, string, strings, text, words
-from metaloom.compile.expressions import QUERY, SERVER, hold, want
+from metaloom.compile.expressions import QUERY, SERVER, ScopeOf, hold, want
 from metaloom.compile.merge import Folder
 from metaloom.compile.node import Node
 from metaloom.compile.schema import _did_you_mean
@@ -39,12 +39,8 @@ def build_action(context: Context, folder: Folder, name: str, node: Node) -> Act
     address = f"{folder.address}/action/{name}"
     on = string(node.get("on"), "record")
     inputs = {}
-
-    def input_names(catalog: Catalog) -> ex.Scope:
-        return action_scope(catalog, action)
-
     for field, n in entries(node.get("input")):
-        inputs[field] = build_field(context, folder.pack, f"{address}/input/{field}", field, n, _input_scope(input_names, lambda: action))
+        inputs[field] = build_field(context, folder.pack, f"{address}/input/{field}", field, n, _input_scope(lambda: action))
     action: Action = Action(
         address=address, entity=folder.address, name=name, label=words(node.get("label")), on=on, icon=string(node.get("icon")),
         style=string(node.get("style")), permission=string(node.get("permission"), name),
@@ -68,7 +64,7 @@ def _makers(node: Node) -> tuple[str, ...]:
     return tuple(name.strip() for part in strings(node.get("maker_is_not")) for name in part.split(","))
 
 
-def _input_scope(full, action):  # type: ignore[no-untyped-def]
+def _input_scope(action: Callable[[], Action]) -> ScopeOf:
     """Conditions of an input see its siblings bare, and everything an action sees behind prefixes."""
     def scope(catalog: Catalog) -> ex.Scope:
         own = action()
@@ -346,7 +342,7 @@ class _Walk:
         if target.storage == "engine":
             self._report("ML-ACTION-009", node.position, entity=target.address, verb=verb)
 
-    def _assign(self, target: Entity, values: Node | None, hold_value) -> None:  # type: ignore[no-untyped-def]
+    def _assign(self, target: Entity, values: Node | None, hold_value: Callable[[Node, ex.Type | None], object]) -> None:
         """Every value must belong to a field that may be written, and have its type."""
         for name, node in entries(values):
             field = target.fields.get(name)

@@ -86,16 +86,16 @@ def _rule(context: Context, address: str, name: str, node: Node, scope: ScopeOf)
                 want(context, node.get("when"), at, scope), strings(node.get("on")) or ("create", "change"), node.key)
 
 
-def _unique(context: Context, address: str, name: str, node: Node, scope: object) -> UniqueRule:
+def _unique(context: Context, address: str, name: str, node: Node, scope: ScopeOf) -> UniqueRule:
     when = want(context, node.get("when"), f"{address}/unique/{name}", scope, targets=EVERYWHERE)
     return UniqueRule(name, strings(node.get("fields")), when, text(node.get("message")), flag(node.get("tell")), node.key)
 
 
-def _field(context: Context, folder: Folder, name: str, node: Node, scope: object) -> Field:
+def _field(context: Context, folder: Folder, name: str, node: Node, scope: ScopeOf) -> Field:
     return build_field(context, folder.pack, f"{folder.address}/field/{name}", name, node, scope, folder.address)
 
 
-def build_field(context: Context, pack: str, address: str, name: str, node: Node, scope, entity: str = "") -> Field:  # type: ignore[no-untyped-def]
+def build_field(context: Context, pack: str, address: str, name: str, node: Node, scope: ScopeOf, entity: str = "") -> Field:
     """A field of an entity, or (without ``entity``) an input of an action."""
     get = node.get
     kind = FieldType(string(get("type")))
@@ -144,7 +144,7 @@ def _parent_field(context: Context, child: str) -> str:
     return string(child_of.get("field")) if child_of else ""
 
 
-def _filter_scope(catalog: Catalog, entity: str, target: str, around) -> ex.Scope:  # type: ignore[no-untyped-def]
+def _filter_scope(catalog: Catalog, entity: str, target: str, around: ScopeOf) -> ex.Scope:
     """The target's names bare; of an entity's field also ``record.x``, of an action's input whatever the action knows by prefix."""
     if entity:
         return link_filter_scope(catalog, entity, target)
@@ -152,7 +152,7 @@ def _filter_scope(catalog: Catalog, entity: str, target: str, around) -> ex.Scop
     return where_scope(catalog, target, prefixed)
 
 
-def _fill(context: Context, address: str, other: str, node: Node, scope, entity: str) -> str:  # type: ignore[no-untyped-def]
+def _fill(context: Context, address: str, other: str, node: Node, scope: ScopeOf, entity: str) -> str:
     def type_of_other(catalog: Catalog) -> ex.Type | None:
         holder = catalog.entities.get(entity)
         field = holder.fields.get(other) if holder else None

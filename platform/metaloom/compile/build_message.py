@@ -10,7 +10,7 @@ from metaloom.compile.expressions import want
 from metaloom.compile.merge import Folder
 from metaloom.compile.node import Node
 from metaloom.compile.scope import entity_scope, values_scope
-from metaloom.model import ChannelText, HookIn, HookOut, MessageTemplate, Webhook
+from metaloom.model import ChannelText, Field, HookIn, HookOut, MessageTemplate, Webhook
 
 
 def build_template(context: Context, folder: Folder, name: str, node: Node) -> MessageTemplate:
@@ -43,8 +43,8 @@ def _out(context: Context, folder: Folder, address: str, node: Node) -> HookOut:
 
 def _into(context: Context, folder: Folder, address: str, node: Node) -> HookIn:
     entity, _, action = string(node.get("action")).partition("/")
-    body = {field: build_field(context, folder.pack, f"{address}/body/{field}", field, n, lambda catalog: values_scope(catalog, body))
-            for field, n in entries(node.get("body"))}
+    body: dict[str, Field] = {field: build_field(context, folder.pack, f"{address}/body/{field}", field, n, lambda catalog: values_scope(catalog, body))
+                              for field, n in entries(node.get("body"))}
     window, rate = node.get("window"), node.get("per_minute")
     return HookIn(
         string(node.get("secret_ref")), entity if "." in entity else f"{folder.pack}.{entity}", action,

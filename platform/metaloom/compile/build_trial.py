@@ -186,7 +186,8 @@ class _Check:
                     self._known(node.value["name"], "process", entity, move.more["process"], self.catalog.processes)
             elif move.verb == "evaluate":
                 for item in node.value["evaluate"].value:
-                    self._known(item, "warning rule", *str(item.value).split("/", 1), self.catalog.warning_rules)
+                    address, _, rule = str(item.value).partition("/")
+                    self._known(item, "warning rule", address, rule, self.catalog.warning_rules)
             else:
                 for key in ("values", "where"):
                     self._fields(node.get(key), entity)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from metaloom import expression as ex
 from metaloom.compile.codes import finding
 from metaloom.compile.context import Context, entries, expression, flag, string, strings, text, words
-from metaloom.compile.expressions import EVERYWHERE, QUERY, SERVER, hold, want
+from metaloom.compile.expressions import EVERYWHERE, QUERY, SERVER, ScopeOf, hold, want
 from metaloom.compile.merge import Folder
 from metaloom.compile.node import Node
 from metaloom.compile.schema import _did_you_mean
@@ -41,7 +41,7 @@ def build_warning(context: Context, folder: Folder, name: str, node: Node) -> Wa
         again=_again(get("again")), position=node.key)
 
 
-def _held(context: Context, node: Node | None, at: str, scope, type) -> str:  # type: ignore[no-untyped-def]
+def _held(context: Context, node: Node | None, at: str, scope: ScopeOf, type: ex.Type | None) -> str:
     """As ``want``, and the expression may not ask who is there: a rule has one verdict for everybody."""
     if node is not None:
         context.later.append(lambda catalog: _checked(context, catalog, node, at, scope(catalog), type))
@@ -68,7 +68,7 @@ def _asked(node: ex.Typed) -> str:
     return f"user.{node.value[1]}" if node.value[0] == "user" else f"{node.value[0]}()"
 
 
-def _cause(context: Context, node: Node | None, at: str, scope) -> str:  # type: ignore[no-untyped-def]
+def _cause(context: Context, node: Node | None, at: str, scope: ScopeOf) -> str:
     def check(catalog: Catalog) -> None:
         assert node is not None
         checked = _checked(context, catalog, node, at, scope(catalog), None)
@@ -80,7 +80,7 @@ def _cause(context: Context, node: Node | None, at: str, scope) -> str:  # type:
     return expression(node)
 
 
-def _missing(context: Context, folder: Folder, at: str, node: Node | None, scope) -> Absence | None:  # type: ignore[no-untyped-def]
+def _missing(context: Context, folder: Folder, at: str, node: Node | None, scope: ScopeOf) -> Absence | None:
     if node is None:
         return None
     target = context.find("entity", node.get("entity"), folder.pack, at)

@@ -282,13 +282,14 @@ CODES: dict[str, Code] = {
 }
 
 
-def finding(code: str, position: Position, *, address: str = "", hint: str = "", chinese: tuple[str, str | None] | None = None,
-            **slots: object) -> Diagnostic:
-    """A diagnostic of ``code``; ``hint`` replaces the general cure where the place knows a better one.
+def finding(code: str, position: Position, *, address: str = "", hint: str = "", **slots: object) -> Diagnostic:
+    """A diagnostic of ``code``; ``hint`` replaces the general cure where the place knows a better one."""
+    return finding_said(code, position, said_in_chinese(code, hint, slots), address=address, hint=hint, **slots)
 
-    ``chinese``: sentence and cure where the place has them already, as an error of the expression language does.
-    """
+
+def finding_said(code: str, position: Position, chinese: tuple[str, str | None], *, address: str = "", hint: str = "", **slots: object) -> Diagnostic:
+    """The same where the place has sentence and cure in Chinese already, as an error of the expression language does."""
     entry = CODES[code]
     cure = hint or entry.hint.format(**slots)
-    zh, cure_zh = chinese if chinese is not None else said_in_chinese(code, hint, slots)
+    zh, cure_zh = chinese
     return Diagnostic(code, entry.message.format(**slots), position, cure, entry.severity, address, zh, cure_zh or "")

@@ -57,8 +57,8 @@ def compile_catalog(sources: Iterable[Source], *, plugins: PluginManifest = EMPT
 
     effective = effective_document(sources, report)
     errors.stop()
-    for check in CHECKS_OF_DOCUMENTS:
-        check(effective, report)
+    for look in CHECKS_OF_DOCUMENTS:
+        look(effective, report)
     errors.stop()
     context = Context(effective, plugins, report)
     catalog = _build(context)

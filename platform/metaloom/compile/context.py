@@ -23,7 +23,7 @@ class Context:
     effective: Effective
     plugins: PluginManifest
     report: Callable[[Diagnostic], None]
-    later: list[Callable[[Catalog], None]] = field(default_factory=list)
+    later: list[Callable[[Catalog], object]] = field(default_factory=list)
     names: dict[str, dict[str, Position]] = field(default_factory=dict)
 
     def find(self, what: str, node: Node | None, pack: str, address: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from metaloom import expression as ex
 from metaloom.base.diagnostic import Diagnostic
 from metaloom.base.position import Position
-from metaloom.compile.codes import finding
+from metaloom.compile.codes import finding, finding_said
 from metaloom.compile.context import Context, expression
 from metaloom.compile.node import Node
 from metaloom.model import Catalog
@@ -40,7 +40,7 @@ def hold(catalog: Catalog, node: Node, address: str, scope: ex.Scope, expected: 
         checked = ex.compile(expression(node), scope, expected, targets)
     except ex.ExpressionError as error:
         code = code_of(error)
-        report(finding(code, _inside(node, error), address=address, detail=error.message, hint=error.hint or "", chinese=error.localized("zh")))
+        report(finding_said(code, _inside(node, error), error.localized("zh"), address=address, detail=error.message, hint=error.hint or ""))
         return None
     if ex.SQL in targets and (path := _encrypted(catalog, checked, scope)):
         report(finding("ML-EXPR-004", node.position, address=address, path=".".join(path)))

@@ -198,7 +198,7 @@ class _Reader:
         return Position(self.file, mark.line + 1, mark.column + 1)
 
     def _stop(self, code: str, event: Any, **slots: object) -> None:
-        raise _Refused(finding(code, self._position(event), **slots))
+        raise _Refused(finding(code, self._position(event), address="", hint="", **slots))
 
 
 def _short(text: str) -> str:

@@ -187,7 +187,8 @@ class Op:
 
     @property
     def where(self) -> Position:
-        return self.node.value[self.verb].position
+        said: Node = self.node.value[self.verb]
+        return said.position
 
     @property
     def shown(self) -> str:

@@ -80,7 +80,7 @@ def _target(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _value(schema: Mapping[str, Any]) -> str:
     if "$ref" in schema:
-        return schema["$ref"].rpartition("/")[2].replace("_", " ")
+        return str(schema["$ref"]).rpartition("/")[2].replace("_", " ")
     if "enum" in schema:
         return " ".join(f"`{value}`" for value in schema["enum"])
     if "oneOf" in schema:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from metaloom.base.diagnostic import MetadataRefused
+from metaloom.base.diagnostic import Diagnostic, MetadataRefused
 from metaloom.base.position import Position
 from metaloom.compile.codes import finding
 
@@ -71,7 +71,7 @@ def tenant_sources(metadata_root: Path, tenants_root: Path, client: str) -> tupl
     card = folder / "tenant.yaml"
     if not card.is_file():
         raise MetadataRefused([finding("ML-PATH-005", Position(f"{_display(folder)}/tenant.yaml"), client=client)])
-    problems: list = []  # type: ignore[type-arg]
+    problems: list[Diagnostic] = []
     document = load(_read("client", folder, card), problems.append)
     if problems or document is None:
         raise MetadataRefused(problems)
@@ -103,7 +103,7 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(".") or part == "__pycache__" for part in path.parts)
 
 
-def _stranger(path: Path, root: Path):  # type: ignore[no-untyped-def]
+def _stranger(path: Path, root: Path) -> Diagnostic | None:
     where = Position(_display(path))
     if path.is_symlink():
         return finding("ML-PATH-004", where, found="a symbolic link")

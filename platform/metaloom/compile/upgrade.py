@@ -33,9 +33,9 @@ def _from_1(kind: str, node: Node) -> Node:
 
 
 def _without_door(hook: Node) -> Node:
-    into = hook.value.get("in") if hook.is_map else None
-    signer = into.value.get("signed_by") if into is not None and into.is_map else None
-    if signer is None or not isinstance(signer.value, str):
+    into = hook.get("in")
+    signer = into.get("signed_by") if into is not None else None
+    if into is None or signer is None or not isinstance(signer.value, str):
         return hook
     signer = replace(signer, value=signer.value.rpartition("/")[2])
     return replace(hook, value={**hook.value, "in": replace(into, value={**into.value, "signed_by": signer})})

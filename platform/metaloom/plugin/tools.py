@@ -84,8 +84,8 @@ class CheckedTools:
             plain = json.loads(json.dumps(answer, allow_nan=False))
         except (TypeError, ValueError) as error:
             raise self._promise.broken(f"{name}: the answer is no JSON: {error}") from error
-        error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(self._tools()[name].output).iter_errors(plain))
-        self._promise.that(error is None, f"{name}: the answer is not as declared: {getattr(error, 'json_path', '')} {getattr(error, 'message', '')}")
+        wrong = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(self._tools()[name].output).iter_errors(plain))
+        self._promise.that(wrong is None, f"{name}: the answer is not as declared: {getattr(wrong, 'json_path', '')} {getattr(wrong, 'message', '')}")
         return answer
 
     def _tools(self) -> dict[str, Tool]:

@@ -8,7 +8,7 @@ from metaloom.compile.checks.look import NUMBERS, TEXTUAL, check_path, follow, s
 from metaloom.compile.context import Context
 from metaloom.compile.schema import _did_you_mean
 from metaloom.compile.scope import IMPLICIT_LINKS, OWNER_LINKS, target_of
-from metaloom.model import Catalog, Dashboard, Entity, Field, FieldLevel, FieldType, Rows, Widget
+from metaloom.model import AccessGrant, Catalog, Dashboard, Entity, Field, FieldLevel, FieldType, Rows, Widget
 from metaloom.model.dashboard import COUNTED
 from metaloom.model.entity import LINK_TYPES
 from metaloom.model.levels import grant_levels
@@ -155,7 +155,7 @@ def _readable(catalog: Catalog, context: Context, board: Dashboard, widget: Widg
             say(context, "ML-DASH-007", spot(context, _pack(board), *_spot(context, board, widget, rows, key)), widget.address, role=role, path=path)
 
 
-def _grants(catalog: Catalog, entity: Entity, role: str) -> list:  # type: ignore[type-arg]
+def _grants(catalog: Catalog, entity: Entity, role: str) -> list[AccessGrant]:
     """What the role, or everybody, holds on the entity; the rows of a child have the rights of their parent."""
     own = catalog.grants.get(entity.address, ())
     if not own and entity.child_of in catalog.entities:

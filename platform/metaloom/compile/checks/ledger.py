@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from metaloom import expression as ex
+from metaloom.base.position import Position
 from metaloom.compile.checks.look import say, spot
+from metaloom.compile.codes import finding_said
 from metaloom.compile.context import Context
 from metaloom.compile.expressions import code_of
 from metaloom.compile.schema import _did_you_mean
@@ -109,14 +111,14 @@ def _compiles(context: Context, rule: AccountingRule, scope: ex.Scope) -> None:
     try:
         ex.compile(rule.when, scope, ex.BOOL, frozenset({"python"}))
     except ex.ExpressionError as error:
-        say(context, code_of(error), _rule(context, rule, "when"), rule.address, detail=error.message, hint=error.hint or "",
-            chinese=error.localized("zh"))
+        context.report(finding_said(code_of(error), _rule(context, rule, "when"), error.localized("zh"), address=rule.address, detail=error.message,
+                                    hint=error.hint or ""))
 
 
-def _rule(context: Context, rule: AccountingRule, *path: str):  # type: ignore[no-untyped-def]
+def _rule(context: Context, rule: AccountingRule, *path: str) -> Position:
     pack, _, name = rule.address.partition(".")
     return spot(context, pack, "accounting_rules", name, *path)
 
 
-def _leg(context: Context, rule: AccountingRule, index: int, key: str):  # type: ignore[no-untyped-def]
+def _leg(context: Context, rule: AccountingRule, index: int, key: str) -> Position:
     return _rule(context, rule, "legs", str(index), key)
