@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 from metaloom.base import metrics
 from metaloom.base.errors import MetaloomError
@@ -57,14 +57,14 @@ def configure(*, level: str | None = None) -> None:
     logging.getLogger("metaloom").setLevel(getattr(logging, wanted.upper()))
 
 
-class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
+class _Stderr(logging.StreamHandler[TextIO]):
     """Standard error as it is when a line is written, not as it was when logging began."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
 
     @property
-    def stream(self) -> Any:
+    def stream(self) -> TextIO:  # type: ignore[override]  # typeshed has a plain attribute, which may be set
         return sys.stderr
 
 

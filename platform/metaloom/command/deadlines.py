@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message, register
@@ -17,7 +18,7 @@ register({
 })
 
 _PLAIN = {"seconds": timedelta(seconds=1), "minutes": timedelta(minutes=1), "hours": timedelta(hours=1), "days": timedelta(days=1)}
-_WORKING = {"working_hours": "hours", "working_days": "days"}
+_WORKING: Mapping[str, Literal["hours", "days"]] = {"working_hours": "hours", "working_days": "days"}
 
 
 def deadline(unit: Unit, company: int | None, limit: str, at: datetime) -> datetime:
@@ -26,7 +27,7 @@ def deadline(unit: Unit, company: int | None, limit: str, at: datetime) -> datet
     if kind in _PLAIN:
         return at + int(amount) * _PLAIN[kind]
     try:
-        return add_working(at, Fraction(amount), _WORKING[kind], *working_calendar(unit, company))  # type: ignore[arg-type]
+        return add_working(at, Fraction(amount), _WORKING[kind], *working_calendar(unit, company))
     except NoWorkingTime:
         raise NotPossible(message("approval.no_working_time")) from None
 

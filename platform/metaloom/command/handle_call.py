@@ -82,22 +82,22 @@ def _performed(ctx: Context, door: Door, task: Mapping[str, Any], payload: Mappi
 
 def in_time(call: Callable[[], T], deadline: float) -> T:
     """The call's result, or TimeoutError; a call that hangs is left behind in its thread, which holds no transaction."""
-    answer: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
+    answer: queue.SimpleQueue[tuple[T] | Exception] = queue.SimpleQueue()
 
     def run() -> None:
         try:
-            answer.put((call(), None))
+            answer.put((call(),))
         except Exception as error:
-            answer.put((None, error))
+            answer.put(error)
 
     threading.Thread(target=run, name="provider-call", daemon=True).start()
     try:
-        result, error = answer.get(timeout=deadline)
+        found = answer.get(timeout=deadline)
     except queue.Empty:
         raise TimeoutError(f"no answer within {deadline:g} s") from None
-    if error is not None:
-        raise error
-    return result  # type: ignore[return-value]
+    if isinstance(found, Exception):
+        raise found
+    return found[0]
 
 
 def deliver(ctx: Context, task: Mapping[str, Any], reply: Mapping[str, Any]) -> ActionDone:

@@ -5,7 +5,7 @@ A receiver may get an event twice (after a time-out): it carries the same event 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metaloom.base.clock import Clock, SystemClock
@@ -66,11 +66,11 @@ def _delivered(ctx: Context, found: Mapping[str, Any]) -> int:
     if not secret:
         raise post.NotDelivered("the secret is not set")
     body = ctx.tenant.secrets.decrypt(BODY, found["body"]).encode()
-    allowed = ctx.revision.catalog.settings.get("webhook_hosts") or ()
+    allowed = ctx.revision.catalog.settings.get("webhook_hosts")
     timestamp = int(ctx.clock.now().timestamp())
     try:
         return in_time(lambda: post.deliver(out.url, body, secret=secret, event_id=found["event_id"], timestamp=timestamp,
-                                            allowed=tuple(allowed)), DEADLINE)  # type: ignore[arg-type]
+                                            allowed=allowed if isinstance(allowed, Sequence) else ()), DEADLINE)
     except TimeoutError:
         raise post.NotDelivered("no answer in time") from None
 

@@ -6,6 +6,7 @@ A row is a mapping of plain values by field name, secrets in clear, read whoever
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import sqlalchemy as sa
@@ -232,7 +233,7 @@ def _ordered(rows: list[dict[str, Any]], order: Sequence[str]) -> list[dict[str,
         plain = name.lstrip("-")
         filled = [row for row in rows if row[plain] is not None]
         empty = [row for row in rows if row[plain] is None]
-        rows = sorted(filled, key=lambda row, key=plain: row[key], reverse=name.startswith("-")) + empty  # type: ignore[misc]
+        rows = sorted(filled, key=itemgetter(plain), reverse=name.startswith("-")) + empty
     return rows
 
 

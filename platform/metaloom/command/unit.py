@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 
@@ -131,7 +131,7 @@ def _once(ctx: Context, command: str, key: str | None, digest: str, work: Callab
             if key is not None:
                 earlier = audit.earlier_answer(conn, ctx.revision.tables, user_id=ctx.actor.user_id, key=key, body_digest=digest)
                 if earlier is not None:
-                    return _unpacked(earlier)  # type: ignore[return-value]
+                    return cast("T", _unpacked(earlier))     # the key was used with the same command: its answer is of the same class
             unit = Unit(ctx, conn, command, ctx.clock.now(), reason)
             crash_point("write.begun")
             result = work(unit)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
@@ -40,21 +40,22 @@ OUTBOX_KIND = "call"
 PAYLOAD_ADDRESS = "engine/outbox/payload"
 LEDGER_ENTRY = "platform.ledger_entry"
 
-M = TypeVar("M", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 Runner = Callable[[str, "int | None", Mapping[str, Any], int], Mapping[str, Any]]
 RUN_DEPTH_MAX = 8
 
 
-def final(method: M) -> M:
+def final(method: Callable[Concatenate[PluginWork, P], R]) -> Callable[Concatenate[PluginWork, P], R]:
     """A failure in this method ends the command, whatever the plugin does with the exception."""
     @functools.wraps(method)
-    def guarded(self: PluginWork, *args: Any, **named: Any) -> Any:
+    def guarded(self: PluginWork, /, *args: P.args, **named: P.kwargs) -> R:
         try:
             return method(self, *args, **named)
         except Exception as error:
             self.failure = self.failure or error
             raise
-    return guarded  # type: ignore[return-value]
+    return guarded
 
 
 class PluginWork:

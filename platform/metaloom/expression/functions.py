@@ -33,8 +33,9 @@ class Function:
         return self.least if self.least >= 0 else len(self.params)
 
 
-def _f(name: str, params: str, result: Type | None, signature: str, meaning: str, **more: object) -> Function:
-    return Function(name, tuple(params.split()), result, signature, meaning, **more)  # type: ignore[arg-type]
+def _f(name: str, params: str, result: Type | None, signature: str, meaning: str, *, least: int = -1, variadic: bool = False, special: bool = False,
+       targets: frozenset[str] = ALL_TARGETS) -> Function:
+    return Function(name, tuple(params.split()), result, signature, meaning, least, variadic, special, targets)
 
 
 FUNCTIONS: dict[str, Function] = {f.name: f for f in (

@@ -25,7 +25,9 @@ def number(value: SqliteValue) -> Decimal:
     """An exact number from an integer or a decimal text. A float means that a column is not stored exactly."""
     if isinstance(value, float):
         raise TypeError("a float reached an exact function")
-    return Decimal(value)  # type: ignore[arg-type]
+    if value is None:
+        raise TypeError("null reached an exact function")
+    return Decimal(value)
 
 
 def text(value: Decimal | int | None) -> str | None:

@@ -471,11 +471,10 @@ class _SQLite(_Writer):
             start, length = {"year": (1, 4), "month": (6, 2), "day": (9, 2)}[node.op]
             return sa.cast(sa.func.substr(args[0], start, length), sa.Integer())
         if node.op in ("lower", "upper"):
-            return getattr(sa.func, node.op)(args[0], type_=sa.Text())  # type: ignore[no-any-return]
+            return _called(node.op, args[0], type_=sa.Text())
         if node.op == "trim":
             return sa.func.trim(args[0], SPACES, type_=sa.Text())
-        function = getattr(sa.func, "ml_" + node.op)
-        return function(*args, type_=self.sql_type(node.type.kind))  # type: ignore[no-any-return]
+        return _called("ml_" + node.op, *args, type_=self.sql_type(node.type.kind))
 
     def _round(self, node: Typed) -> Clause:
         return sa.func.ml_round(self.emit(node.args[0]), sa.literal_column(str(int(node.value))), type_=sa.Text())
@@ -489,7 +488,7 @@ class _SQLite(_Writer):
     def _min(self, node: Typed) -> Clause:
         names = {"min": "ml_min", "max": "ml_max"} if node.type.is_number else {"min": "ml_first", "max": "ml_last"}
         args = [self.emit(arg) for arg in node.args]
-        return getattr(sa.func, names[node.op])(*args, type_=self.sql_type(node.type.kind))  # type: ignore[no-any-return]
+        return _called(names[node.op], *args, type_=self.sql_type(node.type.kind))
 
     _max = _min
 
@@ -553,6 +552,12 @@ _DIALECTS: dict[str, type[_Writer]] = {"postgresql": _PostgreSQL, "sqlite": _SQL
 
 _MIRROR = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 _BOOL_NODE = Typed("const", BOOL)
+
+
+def _called(name: str, *args: Clause, type_: sa.types.TypeEngine[Any]) -> Clause:
+    """A function of the database, by its name."""
+    called: Clause = getattr(sa.func, name)(*args, type_=type_)
+    return called
 
 
 def _group(clause: Clause) -> Clause:
