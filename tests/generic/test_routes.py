@@ -276,7 +276,8 @@ def says_no(answer: Any) -> bool:
 BEFORE_THE_RIGHT = {"list.run_bulk": {400}, "action.ask": {400}, "action.do": {400, 409}, "api.act": {400}, "api.bulk": {400}, "api.many": {400},
                     "action.archive": {409}, "action.delete": {409}, "action.restore": {409}, "api.delete": {409}, "api.restore": {409},}  # fmt: skip
 # Routes whose second name (a tab, a child field, an action that is not for lists) may not exist for the entity at hand.
-NO_SUCH = {"api.related", "detail.show_tab", "form.linked", "list.run_bulk", "action.ask", "action.do", "action.linked", "api.act", "action.delete", "action.archive",
+NO_SUCH = {"api.related", "detail.show_tab", "form.linked", "list.run_bulk", "action.ask", "action.do",
+           "action.linked", "api.act", "action.delete", "action.archive",
            "api.bulk", "list.show_totals", "import.show", "import.run", "import.download_template",
            "version.compare", "version.restore", "api.versions", "api.restore_version", "many.show", "many.undo", "api.many",
            "api.import", "api.imports", "api.undo_import", "api.import_run", "api.start_import", "api.cancel_import",
