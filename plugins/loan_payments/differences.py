@@ -110,6 +110,8 @@ def _may_be_claimed(work: Work, difference: Values) -> None:
                   "Only money that the channel has, and that was not booked or booked with another amount, can be parked for claiming."))
     work.require(_stated(work, difference) > 0, ("渠道明细不是收款，不能转入待认领。", "The channel's line is no receipt; it cannot be parked."))
     if not _about_the_order(difference):
+        work.require(_left(work, difference) < 0, ("该笔渠道明细已转入待认领；多出的部分请挂账待查。",
+                                                   "This line waits to be claimed already; carry as pending what was parked too much."))
         return
     order = work.get(ORDER, difference["order"])
     work.require(order["taken"] is None and order["status"] not in ("returned", "closed"),
@@ -132,7 +134,7 @@ def _may_be_carried(work: Work, difference: Values) -> None:
         work.require(not _adoptable(work, difference) or not _revivable(work, difference, order),
                      ("渠道结果可以直接采纳，请选择“以渠道为准”。", "The channel's word can be taken; choose that."))
     else:
-        work.require(stated <= 0, ("渠道已收到的款项请转入待认领。", "Park for claiming what the channel has received."))
+        work.require(stated <= 0 or _left(work, difference) > 0, ("渠道已收到的款项请转入待认领。", "Park for claiming what the channel has received."))
     work.require(_left(work, difference) or (order is not None and order["status"] in UNDECIDED and stated),
                  ("该差异不影响渠道备付科目，无须挂账。", "Nothing of this difference stays on account 1012; there is nothing to carry."))
 
@@ -184,8 +186,10 @@ def _booked(order: Values) -> Decimal:
 
 def _left(work: Work, difference: Values) -> Decimal:
     """What settling the statement's line leaves on 1012: above zero somebody owes it to us, below we owe it."""
-    booked = _booked(work.get(ORDER, difference["order"])) if _about_the_order(difference) else ZERO
-    return booked - _stated(work, difference)
+    if _about_the_order(difference):
+        return _booked(work.get(ORDER, difference["order"])) - _stated(work, difference)
+    before = work.get(DIFFERENCE, difference["follows"]) if difference["follows"] else None      # of the same line, when it said another amount
+    return (_stated(work, before) if before else ZERO) - _stated(work, difference)
 
 
 # -- the channel's word --------------------------------------------------------------------------------------------------
@@ -216,10 +220,18 @@ def _line_to_claim(work: Work, difference: Values) -> None:
     run = work.get(RUN, difference["recon"])
     channel = work.get(CHANNEL, run["pay_channel"])
     receipt = work.create(RECEIPT, {
-        "bank_serial_no": f"{run['recon_no']}-{difference['channel_no'] or difference['reference']}"[:80], "our_account": channel["code"],
-        "payer_name": "渠道收款", "amount": difference["their_amount"], "value_date": run["day"], "postscript": difference["reference"],
+        "bank_serial_no": _line_serial(work, f"{run['recon_no']}-{difference['channel_no'] or difference['reference']}"), "our_account": channel["code"],
+        "payer_name": "渠道收款", "amount": -_left(work, difference), "value_date": run["day"], "postscript": difference["reference"],
         "through": "channel", "company": channel["company"]})
     work.run("loan_payments.find_loan", receipt)
+
+
+def _line_serial(work: Work, name: str) -> str:
+    """The line's number; numbered where a line of the same number waits to be claimed already."""
+    number, again = name[:80], 2
+    while work.find(RECEIPT, {"bank_serial_no": number}, limit=1):
+        number, again = f"{name[:74]}#{again}", again + 1
+    return number
 
 
 def _taken_to_claim(work: Work, difference: Values) -> None:

@@ -9,9 +9,10 @@ from decimal import Decimal
 
 from metaloom.base.text import Text
 from metaloom.plugin import Breach, Survey
+from metaloom.plugin.command import Values
 
 from .orders import DIFFERENCE, ORDER, REFUND, parts
-from .recon import CHANNEL, LINE, PAGE, RUN, ZERO
+from .recon import BESIDE, CHANNEL, LINE, PAGE, RUN, ZERO, last_handled
 
 LEG = "platform.ledger_leg"
 
@@ -30,6 +31,45 @@ def settled(survey: Survey) -> Iterator[Breach]:
         wanted = stated[run["id"]] if run["status"] == "closed" else ZERO
         if moved[run["id"]] != wanted:
             yield Breach(RUN, run["id"], f"is {run['status']}: {moved[run['id']]} was taken off account 1012, {wanted} by the statement")
+    yield from _booked_as_stated(survey)
+
+
+def _booked_as_stated(survey: Survey) -> Iterator[Breach]:
+    """Every line of a confirmed day is booked as it says: as its order, once, or by the difference that people handled."""
+    homes = set[int]()
+    for run in survey.rows(RUN, ("takes", "recon_no"), {"status": "closed"}):
+        stated, beside = _lines_of_a_day(survey, run)
+        for names in parts(sorted(stated), PAGE):
+            orders = {row["pay_no"]: row for row in survey.rows(ORDER, ("pay_no", "biz_type", "amount", "taken", "status"), {"pay_no": names})}
+            for name in names:
+                order, rest = orders.get(name), sum(stated[name].values(), ZERO) - beside[name]
+                if order is not None and (order["status"] == "returned" or set(stated[name]) - {order["biz_type"]}):
+                    continue             # money that came and went: the lines of both days tell of it
+                booked = _of_order(order) if order is not None and order["id"] not in homes else ZERO
+                if rest != booked and (rest or not beside[name]):
+                    yield Breach(RUN, run["id"], f"is closed: its statement has {rest} for {name}, of which {booked} is booked")
+                if order is not None and rest:
+                    homes.add(order["id"])
+
+
+def _lines_of_a_day(survey: Survey, run: Values) -> tuple[dict[str, dict[str, Decimal]], dict[str, Decimal]]:
+    """What the statement says by reference and kind, above zero what came; and what of it people booked beside the orders."""
+    stated: dict[str, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
+    signs: dict[tuple[str, str | None], int] = {}
+    for line in survey.rows(LINE, ("reference", "channel_no", "kind", "amount", "outcome", "take"), {"recon": run["id"]}):
+        sign = signs[line["reference"], line["channel_no"] or None] = 1 if line["kind"] == "collect" else -1
+        if line["take"] == run["takes"] and line["outcome"] == "succeeded":
+            stated[line["reference"]][line["kind"]] += sign * line["amount"]
+    told = list(survey.rows(DIFFERENCE, ("kind", "reference", "channel_no", "their_amount", "follows", "status"), {"recon": run["id"], "kind": BESIDE}))
+    beside: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for row in last_handled(told):
+        beside[row["reference"]] += signs.get((row["reference"], row["channel_no"]), 1) * (row["their_amount"] or ZERO)
+    return stated, beside
+
+
+def _of_order(order: Values) -> Decimal:
+    amount = order["taken"] if order["taken"] is not None else order["amount"] if order["status"] == "succeeded" else ZERO
+    return amount if order["biz_type"] == "collect" else -amount
 
 
 def reconciled(survey: Survey) -> Iterator[Breach]:

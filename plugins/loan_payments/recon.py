@@ -15,6 +15,8 @@ from .orders import DIFFERENCE, ORDER, parts
 
 RUN, LINE, CHANNEL = "lending.recon_run", "lending.recon_line", "lending.payment_channel"
 ZERO = Decimal("0.00")
+BESIDE = ("theirs_only", "duplicate")
+"""Differences about a line that no booking of an order of ours is for."""
 NEAR = timedelta(days=1)
 PAGE = 5_000
 """Rows (or names) of one look into the database."""
@@ -105,21 +107,15 @@ def _line(run: Values, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _compare(work: Work, run: Values, lines: Sequence[Mapping[str, Any]]) -> None:
+    told = every(work, DIFFERENCE, {"recon": run["id"], "status": ["open", "proposed", "handled"]}, lock=True)
     orders = _orders(work, run, [line["reference"] for line in lines])
     found, matched = differences(run["day"], orders, lines, _lines_near(work, run))
     for order_id in matched:
         work.change(ORDER, order_id, {"recon": "matched"})
-    standing = {(row["kind"], row["reference"], row["channel_no"]): row
-                for row in every(work, DIFFERENCE, {"recon": run["id"], "status": ["open", "proposed"]}, lock=True)}
-    handled = {(row["kind"], row["reference"], row["channel_no"]) for row in every(work, DIFFERENCE, {"recon": run["id"], "status": "handled"})}
     for one in found:
-        key = (one.kind, one.reference, _channel_no(one))
         if one.order is not None and one.order["recon"] != "different":
             work.change(ORDER, one.order["id"], {"recon": "different"})
-        if standing.pop(key, None) is None and key not in handled:
-            _tell(work, run, one)
-    for row in standing.values():
-        work.transition(DIFFERENCE, row["id"], "vanish")
+    _show(work, run, found, told)
     ours = [o for o in orders if o["success_on"] == run["day"] and o["status"] in ("succeeded", "returned", "parked")]
     theirs = [line for line in lines if line["outcome"] == "succeeded"]
     work.change(RUN, run["id"], {
@@ -148,7 +144,7 @@ def differences(day: date, orders: Sequence[Values], lines: Sequence[Mapping[str
         if order is not None and not any(kinds) and len(paid) <= 1:
             matched.append(order["id"])
     for order in orders:
-        if order["pay_no"] not in by_reference and order["success_on"] == day and order["status"] == "succeeded" and order["taken"] != 0:
+        if order["pay_no"] not in by_reference and order["success_on"] == day and order["status"] in ("succeeded", "parked") and order["taken"] != 0:
             found.append(Found("day_shift" if order["pay_no"] in near else "ours_only", order["pay_no"], order, None))
     return found, matched
 
@@ -190,12 +186,95 @@ def _channel_no(one: Found) -> str | None:
     return (one.line["channel_no"] if one.line else one.order["channel_trade_no"] if one.order else None) or None
 
 
-def _tell(work: Work, run: Values, one: Found) -> None:
-    order, line = one.order, one.line
+def _show(work: Work, run: Values, found: Sequence[Found], told: Sequence[Values]) -> None:
+    """What this look found, beside what was told before: the same again changes nothing, another amount of what waits is written there and decided
+    anew, another amount of what was handled is told anew, and what is no longer so vanishes."""
+    keys = dict.fromkeys([(one.kind, one.reference, _channel_no(one)) for one in found] + [_key(row) for row in told])
+    by_key: dict[tuple[str, str, str | None], list[Found]] = defaultdict(list)
+    for one in found:
+        by_key[one.kind, one.reference, _channel_no(one)].append(one)
+    waiting, heads = defaultdict(list), defaultdict(list)
+    for row in last_handled(told):
+        heads[_key(row)].append(row)
+    for row in told:
+        if row["status"] != "handled":
+            waiting[_key(row)].append(row)
+    for key in keys:
+        _show_key(work, run, by_key[key], waiting[key], heads[key])
+
+
+def last_handled(rows: Sequence[Values]) -> list[Values]:
+    """The handled differences that no later handled one follows: what they say is what the books have of their lines."""
+    handled = [row for row in rows if row["status"] == "handled"]
+    followed = {row["follows"] for row in handled}
+    return [row for row in handled if row["id"] not in followed]
+
+
+def _show_key(work: Work, run: Values, found: list[Found], waiting: list[Values], heads: list[Values]) -> None:
+    """The differences of one kind, reference and number at the channel; a statement may have several alike."""
+    found, heads = _without_pairs(found, heads)
+    open_heads = [row["id"] for row in heads]
+    waiting, done = [row for row in waiting if row["follows"] in (None, *open_heads)], [row for row in waiting if row["follows"] not in (None, *open_heads)]
+    new, changed = _without_pairs(found, waiting)
+    for one in new:
+        row = changed.pop(0) if changed else None
+        if row is not None:
+            _tell_again(work, row, one)
+        else:
+            followed = {old["follows"] for old in waiting}
+            head = next((old for old in heads if old["id"] not in followed), None)
+            heads = [old for old in heads if old is not head]
+            _tell(work, run, one, head)
+    followed = {old["follows"] for old in waiting}
+    for head in heads:                # a line that people booked, and that the statement has no longer
+        if head["kind"] in BESIDE and head["their_amount"] and head["id"] not in followed:
+            _tell(work, run, Found(head["kind"], head["reference"], None, None), head)
+    for row in changed:
+        if row["follows"] is not None and row["kind"] in BESIDE:
+            _tell_again(work, row, Found(row["kind"], row["reference"], None, None))
+        else:
+            done.append(row)
+    for row in done:
+        work.transition(DIFFERENCE, row["id"], "vanish")
+
+
+def _without_pairs(found: Sequence[Found], rows: Sequence[Values]) -> tuple[list[Found], list[Values]]:
+    """What was found and what was told, without those that say the same."""
+    left, rest = list(rows), list[Found]()
+    for one in found:
+        same = next((row for row in left if (row["their_amount"], row["their_state"]) == _theirs(one)), None)
+        if same is None:
+            rest.append(one)
+        else:
+            left = [row for row in left if row is not same]
+    return rest, left
+
+
+def _key(row: Values) -> tuple[str, str, str | None]:
+    return row["kind"], row["reference"], row["channel_no"]
+
+
+def _theirs(one: Found) -> tuple[Decimal | None, str | None]:
+    """What the channel says it moved. Nothing any more, of a line beside our orders that is gone."""
+    return (one.line["amount"], one.line["outcome"]) if one.line else (ZERO if one.kind in BESIDE else None, None)
+
+
+def _tell(work: Work, run: Values, one: Found, follows: Values | None) -> None:
+    order, (amount, outcome) = one.order, _theirs(one)
     work.create(DIFFERENCE, {
-        "kind": one.kind, "recon": run["id"], "reference": one.reference, "order": order["id"] if order else None, "channel_no": _channel_no(one),
+        "kind": one.kind, "recon": run["id"], "reference": one.reference, "order": order["id"] if order else follows["order"] if follows else None,
+        "channel_no": _channel_no(one) if order or one.line or follows is None else follows["channel_no"],
         "our_amount": order["amount"] if order else None, "our_state": order["status"] if order else None,
-        "their_amount": line["amount"] if line else None, "their_state": line["outcome"] if line else None, "company": run["company"]})
+        "their_amount": amount, "their_state": outcome, "follows": follows["id"] if follows else None, "company": run["company"]})
+
+
+def _tell_again(work: Work, row: Values, one: Found) -> None:
+    """The channel says another amount than before: what was proposed for that is off."""
+    amount, outcome = _theirs(one)
+    ours = {"our_amount": one.order["amount"], "our_state": one.order["status"]} if one.order else {}
+    work.change(DIFFERENCE, row["id"], {**ours, "their_amount": amount, "their_state": outcome, "treatment": None, "proposed_by": None})
+    if row["status"] == "proposed":
+        work.transition(DIFFERENCE, row["id"], "decline")
 
 
 def recount(work: Work, run: int) -> None:

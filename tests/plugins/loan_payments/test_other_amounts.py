@@ -12,7 +12,8 @@ from metaloom.base.errors import NotPossible
 from tests.plugins.lender import Lender
 from tests.plugins.loan_payments import desk
 from tests.plugins.loan_payments.test_open_debits import PENDING
-from tests.plugins.loan_servicing.books import books_agree
+from tests.plugins.loan_servicing.books import books_agree, broken
+from tests.plugins.loan_servicing.test_invariants import changed
 
 BY_CHANNEL, BANK, TO_CLAIM, PENDING_MONEY = "1012", "1002", "2241.02", "1901"
 
@@ -287,4 +288,79 @@ def test_what_the_statement_does_not_have_may_be_carried_and_comes_back_with_a_l
     handle(shop, shown, "carry")
     shop.do("fincheck", "recon_run", later, "close")
     assert moved(shop, before) == {BANK: D(-40000)}
+    books_agree(shop)
+
+
+# -- a statement that changes --------------------------------------------------------------------------------------------
+
+
+def nobody(reference: str) -> dict[str, str]:
+    """A receipt that no order of ours is for, to name in a statement."""
+    return {"pay_no": reference, "biz_type": "collect"}
+
+
+def test_another_amount_of_the_next_fetch_is_proposed_anew(shop: Lender) -> None:
+    before = begin(shop)
+    _, order = debited(shop)
+    run = told(shop, (order, "700.00"))
+    (shown,) = open_ones(shop, run)
+    shop.do("finance", "payment_difference", shown["id"], "propose", {"treatment": "suspense", "note": "已与渠道核实"})
+    fetch(shop, run, (order, "700.00"))
+    assert shop.row("payment_difference", shown["id"])["status"] == "proposed", "the same again changes nothing"
+    fetch(shop, run, (order, "800.00"))
+    (again,) = open_ones(shop, run)
+    assert (again["id"], again["their_amount"], again["treatment"], again["proposed_by_id"]) == (shown["id"], D("800.00"), None, None)
+    with pytest.raises(NotPossible):
+        shop.do("fincheck", "payment_difference", shown["id"], "confirm")
+    handle(shop, again, "suspense")
+    fetch(shop, run, (order, "800.00"))
+    assert not open_ones(shop, run)
+    shop.do("fincheck", "recon_run", run, "close")
+    assert moved(shop, before)[TO_CLAIM] == D("-800.00") and BY_CHANNEL not in moved(shop, before)
+    books_agree(shop)
+
+
+def test_another_amount_after_a_difference_was_handled_is_told_anew(shop: Lender) -> None:
+    before = begin(shop)
+    _, order = debited(shop)
+    run = told(shop, (order, "700.00"))
+    handle(shop, open_ones(shop, run)[0], "suspense")
+    for amount, pending in (("900.00", "-200.00"), ("700.00", "0.00"), ("650.00", "50.00")):
+        fetch(shop, run, (order, amount))
+        (shown,) = open_ones(shop, run)
+        assert (shown["kind"], shown["their_amount"]) == ("amount", D(amount))
+        with pytest.raises(NotPossible):
+            shop.do("fincheck", "recon_run", run, "close")
+        cannot(shop, shown, "suspense", "none", "by_hand")
+        handle(shop, shown, "carry")
+        assert moved(shop, before).get(PENDING_MONEY, D(0)) == D(pending)
+    fetch(shop, run)
+    (shown,) = open_ones(shop, run)
+    assert shown["kind"] == "ours_only", "what was claimed is not on the statement any more"
+    fetch(shop, run, (order, "650.00"))
+    shop.do("fincheck", "recon_run", run, "close")
+    assert BY_CHANNEL not in moved(shop, before) and moved(shop, before)[TO_CLAIM] == D("-700.00")
+    books_agree(shop)
+    with changed(shop, shop.tenant.revision().tables.of("lending.payment_order"), order["id"], {"taken": D("640.00")}):
+        assert "loan_payments.settled" in broken(shop), "what the lines of a closed day say and what is booked for them agree"
+
+
+def test_a_receipt_of_nobody_that_changes_is_booked_for_what_is_missing(shop: Lender) -> None:
+    before = begin(shop)
+    line = nobody("NOBODY-1")
+    run = told(shop, (line, "700.00"))
+    handle(shop, open_ones(shop, run)[0], "suspense")
+    steps = (("900.00", "suspense", "-900.00", "0.00"), ("500.00", "carry", "-900.00", "400.00"), (None, "carry", "-900.00", "900.00"))
+    for amount, treatment, to_claim, pending in steps:
+        fetch(shop, run, *([(line, amount)] if amount else []))
+        (shown,) = open_ones(shop, run)
+        assert (shown["kind"], shown["their_amount"]) == ("theirs_only", D(amount or "0.00"))
+        cannot(shop, shown, *({"suspense", "carry"} - {treatment}), *(["none", "by_hand"] if amount else []))
+        handle(shop, shown, treatment)
+        now = moved(shop, before)
+        assert (now[TO_CLAIM], now.get(PENDING_MONEY, D(0))) == (D(to_claim), D(pending))
+        fetch(shop, run, *([(line, amount)] if amount else []))
+        assert not open_ones(shop, run)
+    shop.do("fincheck", "recon_run", run, "close")
+    assert BY_CHANNEL not in moved(shop, before)
     books_agree(shop)
