@@ -364,3 +364,24 @@ def test_a_receipt_of_nobody_that_changes_is_booked_for_what_is_missing(shop: Le
     shop.do("fincheck", "recon_run", run, "close")
     assert BY_CHANNEL not in moved(shop, before)
     books_agree(shop)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_payment_that_the_channel_has_three_times_under_one_number_is_claimed_line_by_line(shop: Lender, known: bool) -> None:
+    before = begin(shop)
+    order: Any = debited(shop, "succeeded")[1] if known else nobody("NOBODY-3")
+    amount = str(order["amount"]) if known else "321.00"
+    run = shop.create("finance", "recon_run", {"pay_channel": shop.way, "day": shop.stage.today})    # type: ignore[attr-defined]
+    others = [{"reference": row["pay_no"], "amount": str(row["amount"])} for row in shop.rows("payment_order", success_on=shop.stage.today, biz_type="payout")]
+    for _ in range(2):
+        shop.do("finance", "recon_run", run, "fetch")
+        desk.statement(shop, run, [*others, *[{"reference": order["pay_no"], "kind": "collect", "amount": amount, "gateway_no": ""}] * 3])
+        assert [row["kind"] for row in open_ones(shop, run)] == (["duplicate"] * 2 if known else ["theirs_only", "duplicate", "duplicate"])
+    for shown in open_ones(shop, run):
+        handle(shop, shown, "suspense")
+    shop.do("finance", "recon_run", run, "fetch")
+    desk.statement(shop, run, [*others, *[{"reference": order["pay_no"], "kind": "collect", "amount": amount, "gateway_no": ""}] * 3])
+    assert not open_ones(shop, run)
+    shop.do("fincheck", "recon_run", run, "close")
+    assert moved(shop, before)[TO_CLAIM] == -D(amount) * (2 if known else 3) and BY_CHANNEL not in moved(shop, before)
+    books_agree(shop)
