@@ -109,7 +109,7 @@ def _line(run: Values, raw: Mapping[str, Any]) -> dict[str, Any]:
 def _compare(work: Work, run: Values, lines: Sequence[Mapping[str, Any]]) -> None:
     told = every(work, DIFFERENCE, {"recon": run["id"], "status": ["open", "proposed", "handled"]}, lock=True)
     orders = _orders(work, run, [line["reference"] for line in lines])
-    found, matched = differences(run["day"], orders, lines, _lines_near(work, run))
+    found, matched = differences(run["day"], orders, lines, _lines_near(work, run), _paid_elsewhere(work, run, orders, lines))
     for order_id in matched:
         work.change(ORDER, order_id, {"recon": "matched"})
     for one in found:
@@ -126,8 +126,9 @@ def _compare(work: Work, run: Values, lines: Sequence[Mapping[str, Any]]) -> Non
 
 
 def differences(day: date, orders: Sequence[Values], lines: Sequence[Mapping[str, Any]],
-                near: frozenset[str] = frozenset()) -> tuple[list[Found], list[int]]:
-    """Every difference of one day, and the ids of the orders that agree. ``near``: references that the statements of the days beside it have."""
+                near: frozenset[str] = frozenset(), elsewhere: frozenset[str] = frozenset()) -> tuple[list[Found], list[int]]:
+    """Every difference of one day, and the ids of the orders that agree. ``near``: references that the statements of the days beside it have.
+    ``elsewhere``: references that another day's statement has as paid; what this day has of them was paid once more."""
     by_reference: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for line in lines:
         by_reference[line["reference"]].append(line)
@@ -137,6 +138,9 @@ def differences(day: date, orders: Sequence[Values], lines: Sequence[Mapping[str
     for reference, theirs in by_reference.items():
         order = mine.get(reference)
         paid = [line for line in theirs if line["outcome"] == "succeeded"]
+        if paid and reference in elsewhere:
+            found += [Found("duplicate", reference, order, line) for line in paid]
+            continue
         line = paid[0] if paid else theirs[-1]
         kinds = [_kind(day, order, line)] if order is not None or paid else [""]
         found += [Found(kind, reference, order, line) for kind in kinds if kind]
@@ -180,6 +184,23 @@ def _orders(work: Work, run: Values, references: Sequence[str]) -> list[Values]:
 def _lines_near(work: Work, run: Values) -> frozenset[str]:
     beside = work.find(RUN, {"pay_channel": run["pay_channel"], "day": [run["day"] - NEAR, run["day"] + NEAR]})
     return frozenset(line["reference"] for one in beside for line in every(work, LINE, {"recon": one["id"], "take": one["takes"], "outcome": "succeeded"}))
+
+
+def _paid_elsewhere(work: Work, run: Values, orders: Sequence[Values], lines: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Our orders with a line of this day whose payment is the line of another one: of a confirmed day, else of the day that had it first."""
+    ours = {order["pay_no"] for order in orders}
+    paid = {line["reference"] for line in lines if line["outcome"] == "succeeded"} & ours
+    seen = [line for names in parts(sorted(paid), PAGE) for line in every(work, LINE, {"reference": names, "outcome": "succeeded"})]
+    others = sorted({line["recon"] for line in seen} - {run["id"]})
+    ways = {row["id"] for row in every(work, CHANNEL, {"gateway": work.get(CHANNEL, run["pay_channel"])["gateway"]})}
+    runs = {row["id"]: row for some in parts([run["id"], *others]) for row in work.find(RUN, {"id": some}) if row["pay_channel"] in ways}
+    has = {(line["reference"], line["recon"]) for line in seen if line["recon"] in runs and line["take"] == runs[line["recon"]]["takes"]}
+    first: dict[str, tuple[bool, int, int]] = {}
+    for line in seen:
+        if (line["reference"], line["recon"]) in has:
+            place = (runs[line["recon"]]["status"] != "closed", line["id"], line["recon"])
+            first[line["reference"]] = min(place, first.get(line["reference"], place))
+    return frozenset(name for name, (_, _, home) in first.items() if home != run["id"])
 
 
 def _channel_no(one: Found) -> str | None:

@@ -136,7 +136,7 @@ def test_what_was_claimed_before_the_statement_came_agrees_with_it(shop: Lender)
     shop.do("fincheck", "recon_run", run, "close")
     assert BY_CHANNEL not in moved(shop, before)
     shop.day(shop.stage.today + timedelta(days=1))
-    assert [row["kind"] for row in open_ones(shop, told(shop, (order, "900.00")))] == ["amount"], "another amount than was claimed is shown"
+    assert [row["kind"] for row in open_ones(shop, told(shop, (order, "900.00")))] == ["duplicate"], "taken once more, as the confirmed day has it already"
     books_agree(shop)
 
 
@@ -384,4 +384,53 @@ def test_a_payment_that_the_channel_has_three_times_under_one_number_is_claimed_
     assert not open_ones(shop, run)
     shop.do("fincheck", "recon_run", run, "close")
     assert moved(shop, before)[TO_CLAIM] == -D(amount) * (2 if known else 3) and BY_CHANNEL not in moved(shop, before)
+    books_agree(shop)
+
+
+@pytest.mark.parametrize("amount", ["the same", "another"])
+@pytest.mark.parametrize("first", ["confirmed", "compared"])
+def test_a_second_payment_of_the_same_order_on_another_day_is_booked(shop: Lender, amount: str, first: str) -> None:
+    before = begin(shop)
+    payout = paying(shop)
+    desk.said(shop, payout["id"], outcome="succeeded", gateway_no="G-7", amount=D(20000))
+    _, debit = debited(shop, "succeeded")
+    days = [told(shop)]
+    if first == "confirmed":
+        shop.do("fincheck", "recon_run", days[0], "close")
+    more = D(0) if amount == "the same" else D(5)
+    shop.day(shop.stage.today + timedelta(days=1))
+    days.append(told(shop, (payout, str(D(20000) - more)), (debit, str(debit["amount"] + more))))
+    shown = sorted(open_ones(shop, days[1]), key=lambda row: -row["their_amount"])
+    assert [row["kind"] for row in shown] == ["duplicate"] * 2
+    for one, wrong, right in zip(shown, ("suspense", "carry"), ("carry", "suspense"), strict=True):
+        cannot(shop, one, wrong, "by_hand", "none", "next_day")
+        handle(shop, one, right)
+    for run in days if first == "compared" else days[1:]:
+        shop.do("fincheck", "recon_run", run, "close")
+    now = moved(shop, before)
+    assert (now[TO_CLAIM], now[PENDING_MONEY]) == (-debit["amount"] - more, D(20000) - more) and BY_CHANNEL not in now
+    books_agree(shop)
+
+
+def test_the_day_that_had_a_payment_first_keeps_it(shop: Lender) -> None:
+    """The later day's statement was read first, and its line settled as one of another day."""
+    before = begin(shop)
+    order = paying(shop)
+    desk.said(shop, order["id"], outcome="succeeded", gateway_no="G-8", amount=D(20000))
+    day = shop.stage.today
+    shop.day(day + timedelta(days=1))
+    later = told(shop, (order, "20000.00"))
+    (shown,) = open_ones(shop, later)
+    assert shown["kind"] == "day_shift"
+    handle(shop, shown, "none")
+    earlier = shop.create("finance", "recon_run", {"pay_channel": shop.way, "day": day})    # type: ignore[attr-defined]
+    fetch(shop, earlier, (order, "20000.00"))
+    (shown,) = open_ones(shop, earlier)
+    assert shown["kind"] == "duplicate"
+    handle(shop, shown, "carry")
+    fetch(shop, later, (order, "20000.00"))
+    assert not open_ones(shop, later)
+    for run in (later, earlier):
+        shop.do("fincheck", "recon_run", run, "close")
+    assert moved(shop, before) == {BANK: D(-40000), PENDING_MONEY: D(20000)}
     books_agree(shop)
