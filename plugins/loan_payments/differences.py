@@ -15,6 +15,7 @@ from .orders import (
     LOAN,
     ORDER,
     REFUND,
+    REPAYMENT,
     UNDECIDED,
     Word,
     about,
@@ -129,7 +130,7 @@ def _may_be_carried(work: Work, difference: Values) -> None:
     order = work.get(ORDER, difference["order"]) if difference["order"] else None
     stated = _stated(work, difference)
     if order is not None and _about_the_order(difference):
-        work.require(order["biz_type"] != "collect" or stated <= 0 or order["status"] == "succeeded" or order["taken"] is not None,
+        work.require(order["biz_type"] != "collect" or stated <= 0 or _booked(work, order) or order["taken"] is not None,
                      ("渠道已收到的款项请转入待认领。", "Park for claiming what the channel has received."))
         work.require(not _adoptable(work, difference) or not _revivable(work, difference, order),
                      ("渠道结果可以直接采纳，请选择“以渠道为准”。", "The channel's word can be taken; choose that."))
@@ -178,16 +179,28 @@ def _stated(work: Work, difference: Values) -> Decimal:
     return amount if kind == "collect" else -amount
 
 
-def _booked(order: Values) -> Decimal:
+def _booked(work: Work, order: Values) -> Decimal:
     """What stands on 1012 because of the order."""
-    amount: Decimal = order["taken"] if order["taken"] is not None else order["amount"] if order["status"] == "succeeded" else ZERO
+    if order["taken"] is not None:
+        amount: Decimal = order["taken"]
+    elif order["status"] != "succeeded":
+        amount = ZERO
+    else:
+        amount = order["amount"] if not order["repayment"] else _received(work, order)
     return amount if order["biz_type"] == "collect" else -amount
+
+
+def _received(work: Work, order: Values) -> Decimal:
+    """What the loan has of a debit that was booked on it, unless a person reversed that, and what of it was taken off the loan to be refunded."""
+    parked = [one["amount"] for one in work.find(REFUND, {"order": order["id"]}) if one["parked"]]
+    booked = work.get(REPAYMENT, order["repayment"])
+    return sum(parked, booked["amount"] if booked["status"] == "posted" else ZERO)
 
 
 def _left(work: Work, difference: Values) -> Decimal:
     """What settling the statement's line leaves on 1012: above zero somebody owes it to us, below we owe it."""
     if _about_the_order(difference):
-        return _booked(work.get(ORDER, difference["order"])) - _stated(work, difference)
+        return _booked(work, work.get(ORDER, difference["order"])) - _stated(work, difference)
     before = work.get(DIFFERENCE, difference["follows"]) if difference["follows"] else None      # of the same line, when it said another amount
     return (_stated(work, before) if before else ZERO) - _stated(work, difference)
 
@@ -272,7 +285,8 @@ def _undone(work: Work, order: Values) -> int | None:
 def _undo(work: Work, order: Values) -> None:
     parked = _undone(work, order)
     if order["repayment"]:
-        work.run("loan_servicing.reverse", order["repayment"])
+        if work.get(REPAYMENT, order["repayment"])["status"] == "posted":        # else a person has reversed it
+            work.run("loan_servicing.reverse", order["repayment"])
         work.change(ORDER, order["id"], {"repayment": None})
     elif parked is not None:
         today = work.business_date(order["company"])

@@ -18,6 +18,7 @@ from . import routing
 
 ORDER, CHANNEL, DRAWDOWN, LOAN = "lending.payment_order", "lending.payment_channel", "lending.drawdown", "lending.loan"
 DIFFERENCE, REFUND, ITEM = "lending.payment_difference", "lending.payment_refund", "lending.debit_item"
+REPAYMENT = "lending.repayment"
 DAY_END = "lending.day_end"
 METHOD = {"payout": "pay", "collect": "collect", "refund": "refund"}
 QUERY_AFTER = (10, 30, 60, 300, 1800)
@@ -244,8 +245,8 @@ def may_revive(work: Work, order: Values) -> bool:
 
 
 def take_back(work: Work, order: Values, word: Word) -> None:
-    """A debit that the channel took back after it had succeeded, as two people agree: its repayment is reversed."""
-    if order["repayment"]:
+    """A debit that the channel took back after it had succeeded, as two people agree: its repayment is reversed, where nobody did that before."""
+    if order["repayment"] and work.get(REPAYMENT, order["repayment"])["status"] == "posted":
         work.run("loan_servicing.reverse", order["repayment"])
     work.transition(ORDER, order["id"], "return")
     work.change(ORDER, order["id"], {"fail_code": word.code[:60] or None, "fail_text": (word.text or word.code)[:300] or None, "repayment": None})

@@ -434,3 +434,34 @@ def test_the_day_that_had_a_payment_first_keeps_it(shop: Lender) -> None:
         shop.do("fincheck", "recon_run", run, "close")
     assert moved(shop, before) == {BANK: D(-40000), PENDING_MONEY: D(20000)}
     books_agree(shop)
+
+
+# -- what people did before ----------------------------------------------------------------------------------------------
+
+
+def test_a_debit_whose_repayment_was_reversed_is_claimed_as_the_channel_took_it(shop: Lender) -> None:
+    before = begin(shop)
+    loan, order = debited(shop, "succeeded")
+    out = moved(shop, before)[BY_CHANNEL] - order["amount"]
+    shop.do("fincheck", "repayment", order["repayment_id"], "reverse", reason="入错账")
+    assert moved(shop, before) == {BY_CHANNEL: out}
+    run = told(shop, (order, "700.00"))
+    (shown,) = open_ones(shop, run)
+    cannot(shop, shown, "carry", "none", "by_hand")
+    handle(shop, shown, "suspense")
+    shop.do("fincheck", "recon_run", run, "close")
+    assert moved(shop, before) == {BANK: out + D("700.00"), TO_CLAIM: D("-700.00")}
+    assert len(shop.rows("repayment", loan_id=loan, status="reversed")) == 1
+    books_agree(shop)
+
+
+def test_a_debit_whose_repayment_was_reversed_may_be_taken_back_by_the_channel(shop: Lender) -> None:
+    before = begin(shop)
+    loan, order = debited(shop, "succeeded")
+    shop.do("fincheck", "repayment", order["repayment_id"], "reverse", reason="渠道退票")
+    desk.said(shop, order["id"], outcome="failed", gateway_no="G-1")
+    (shown,) = shop.rows("payment_difference", order_id=order["id"], status="open")
+    handle(shop, shown, "adopt")
+    assert shop.row("payment_order", order["id"])["status"] == "returned"
+    assert moved(shop, before) == {BY_CHANNEL: D(-12000)}, "the payout alone"
+    books_agree(shop)
