@@ -130,7 +130,7 @@ def _may_be_carried(work: Work, difference: Values) -> None:
     order = work.get(ORDER, difference["order"]) if difference["order"] else None
     stated = _stated(work, difference)
     if order is not None and _about_the_order(difference):
-        work.require(order["biz_type"] != "collect" or stated <= 0 or _booked(work, order) or order["taken"] is not None,
+        work.require(order["biz_type"] != "collect" or stated <= 0 or order["taken"] is not None or (_booked(work, order) and not _stands_parked(work, order)),
                      ("渠道已收到的款项请转入待认领。", "Park for claiming what the channel has received."))
         work.require(not _adoptable(work, difference) or not _revivable(work, difference, order),
                      ("渠道结果可以直接采纳，请选择“以渠道为准”。", "The channel's word can be taken; choose that."))
@@ -303,7 +303,8 @@ def _parked_debit(work: Work, difference: Values) -> tuple[Values, Values]:
     """The locked debit whose money stands parked, and the entry that parked it; refused once it is given back."""
     order = work.lock(ORDER, difference["order"])
     entries = work.find(ENTRY, {"entity": ORDER, "record_id": order["id"], "event": "receipt_parked"}, order=("id",), limit=1)
-    work.require(order["status"] == "succeeded" and not order["repayment"] and entries, ("该笔扣款没有待认领的款项。", "Nothing of this debit is parked."))
+    whole = order["taken"] in (None, order["amount"])
+    work.require(order["status"] == "succeeded" and whole and not order["repayment"] and entries, ("该笔扣款没有待认领的款项。", "Nothing of this debit is parked."))
     refunds = work.find(REFUND, {"order": order["id"]})
     work.require(all(refund["status"] == "cancelled" for refund in refunds), ("该笔扣款已有退款。", "This debit has a refund."))
     return order, entries[0]
@@ -333,6 +334,8 @@ def _carry(work: Work, difference: Values) -> None:
     order = None
     if difference["order"] and _about_the_order(difference):
         order = _made(work, difference)
+        if difference["kind"] != "ours_only":
+            _end_parked_debit(work, difference, order)
     left, memo = _left(work, difference), difference["reference"]
     if left:
         company = work.get(CHANNEL, work.get(RUN, difference["recon"])["pay_channel"])["company"] if difference["recon"] else difference["company"]
@@ -343,6 +346,23 @@ def _carry(work: Work, difference: Values) -> None:
         work.change(DIFFERENCE, difference["id"], {"carried": left, "voucher": entry})
     if order is not None and _same_kind(work, difference, order):
         work.change(ORDER, order["id"], {"taken": abs(_stated(work, difference)), "recon": "matched"})
+
+
+def _end_parked_debit(work: Work, difference: Values, order: Values) -> None:
+    """A debit that no loan could take and that the channel reports otherwise: what it did not take is neither claimed nor refunded."""
+    if order["biz_type"] != "collect" or order["status"] != "succeeded" or order["repayment"] or _stated(work, difference) == order["amount"]:
+        return
+    if order["taken"] is None and _stated(work, difference) <= 0 and _stands_parked(work, order):
+        _undo(work, order)
+        work.change(ORDER, order["id"], {"taken": ZERO})
+    for row in work.find(DIFFERENCE, {"order": order["id"], "kind": "unallocated", "status": ["open", "proposed"]}, lock=True):
+        work.transition(DIFFERENCE, row["id"], "vanish")
+
+
+def _stands_parked(work: Work, order: Values) -> bool:
+    """Whether a debit's money stands on 2241.02 as it came: no loan has it, nobody moved it among the bank lines, nothing of it goes back."""
+    back = any(refund["status"] != "cancelled" for refund in work.find(REFUND, {"order": order["id"]}))
+    return order["status"] == "succeeded" and not order["repayment"] and not back and not lines_of(work, [order["pay_no"]])
 
 
 def _made(work: Work, difference: Values) -> Values:

@@ -465,3 +465,60 @@ def test_a_debit_whose_repayment_was_reversed_may_be_taken_back_by_the_channel(s
     assert shop.row("payment_order", order["id"])["status"] == "returned"
     assert moved(shop, before) == {BY_CHANNEL: D(-12000)}, "the payout alone"
     books_agree(shop)
+
+
+def parked(shop: Lender) -> tuple[Any, Any]:
+    """A debit that failed, whose loan was settled, and that succeeded after all; with the difference that tells of it."""
+    loan, order = debited(shop, "failed")
+    quote = shop.stage.as_user("finance").ask("lending.loan", loan, "settle_quote", {"value_date": shop.stage.today})
+    shop.settle(loan, quote["total"])
+    desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
+    (shown,) = shop.rows("payment_difference", order_id=order["id"], status="open")
+    assert shown["kind"] == "unallocated"
+    return shop.row("payment_order", order["id"]), shown
+
+
+def test_a_parked_debit_that_the_channel_did_not_take_is_neither_claimed_nor_refunded(shop: Lender) -> None:
+    before = begin(shop)
+    order, unallocated = parked(shop)
+    shop.do("finance", "payment_difference", unallocated["id"], "propose", {"treatment": "suspense", "note": "待认领"})
+    others = [{"reference": row["pay_no"], "amount": str(row["amount"])} for row in shop.rows("payment_order", success_on=shop.stage.today, biz_type="payout")]
+    run = shop.create("finance", "recon_run", {"pay_channel": shop.way, "day": shop.stage.today})    # type: ignore[attr-defined]
+    shop.do("finance", "recon_run", run, "fetch")
+    failed = {"reference": order["pay_no"], "kind": "collect", "amount": str(order["amount"]), "outcome": "failed"}
+    desk.statement(shop, run, [*others, failed])
+    (shown,) = open_ones(shop, run)
+    cannot(shop, shown, "suspense", "adopt")
+    handle(shop, shown, "carry")
+    assert shop.row("payment_order", order["id"])["taken"] == 0
+    assert shop.row("payment_difference", unallocated["id"])["status"] == "gone", "it ends with the money that it was about"
+    with pytest.raises(NotPossible):
+        shop.do("fincheck", "payment_difference", unallocated["id"], "confirm")
+    made = shop.create("finance", "payment_refund", {"order": order["id"], "amount": order["amount"], "why": "wrong", "note": "退款"})
+    with pytest.raises(NotPossible, match="0.00"):
+        shop.do("fincheck", "payment_refund", made, "pay_back")
+    shop.do("fincheck", "recon_run", run, "close")
+    assert not {BY_CHANNEL, TO_CLAIM, PENDING_MONEY} & set(moved(shop, before)), "nothing came, nothing waits to be claimed"
+    books_agree(shop)
+
+
+def test_a_parked_debit_of_another_amount_is_claimed_and_one_that_comes_later_waits(shop: Lender) -> None:
+    begin(shop)
+    order, unallocated = parked(shop)
+    run = told(shop, (order, "500.00"))
+    cannot(shop, open_ones(shop, run)[0], "carry")
+    shop.do("finance", "recon_run", run, "fetch")
+    others = [{"reference": row["pay_no"], "amount": str(row["amount"])} for row in shop.rows("payment_order", success_on=shop.stage.today, biz_type="payout")]
+    desk.statement(shop, run, others)
+    (shown,) = open_ones(shop, run)
+    assert shown["kind"] == "ours_only"
+    handle(shop, shown, "carry")
+    cannot(shop, unallocated, "suspense")
+    shop.do("fincheck", "recon_run", run, "close")
+    shop.day(shop.stage.today + timedelta(days=1))
+    later = told(shop, (order, str(order["amount"])))
+    handle(shop, open_ones(shop, later)[0], "carry")
+    handle(shop, unallocated, "suspense")
+    shop.do("fincheck", "recon_run", later, "close")
+    assert [row["amount"] for row in shop.rows("bank_receipt", bank_serial_no=order["pay_no"])] == [order["amount"]]
+    books_agree(shop)
