@@ -304,7 +304,8 @@ def _parked_debit(work: Work, difference: Values) -> tuple[Values, Values]:
     order = work.lock(ORDER, difference["order"])
     entries = work.find(ENTRY, {"entity": ORDER, "record_id": order["id"], "event": "receipt_parked"}, order=("id",), limit=1)
     whole = order["taken"] in (None, order["amount"])
-    work.require(order["status"] == "succeeded" and whole and not order["repayment"] and entries, ("该笔扣款没有待认领的款项。", "Nothing of this debit is parked."))
+    work.require(order["status"] == "succeeded" and whole and not order["repayment"] and entries,
+                 ("该笔扣款没有待认领的款项。", "Nothing of this debit is parked."))
     refunds = work.find(REFUND, {"order": order["id"]})
     work.require(all(refund["status"] == "cancelled" for refund in refunds), ("该笔扣款已有退款。", "This debit has a refund."))
     return order, entries[0]

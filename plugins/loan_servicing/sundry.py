@@ -80,10 +80,10 @@ def _amounts(work: Work, money: Values) -> dict[str, Decimal]:
 
 def _difference_owed(work: Work, money: Values) -> Decimal:
     """What is left of a carried difference in the direction of ``money``, with whatever else was carried of the same payment."""
-    carried = work.lock(DIFFERENCE, money["difference"])
-    work.require(carried["carried"] and carried["company"] == money["company"],
-                 ("请选择本公司已挂账的差异。", "Choose a difference that this company carries."))
-    of_it = [row for row in work.find(DIFFERENCE, {"reference": carried["reference"], "company": money["company"]}, lock=True) if row["carried"]]
+    chosen = work.get(DIFFERENCE, money["difference"])
+    same = work.find(DIFFERENCE, {"reference": chosen["reference"], "company": money["company"]}, lock=True)     # all at once, by rising id
+    of_it = [row for row in same if row["carried"]]
+    work.require(any(row["id"] == chosen["id"] for row in of_it), ("请选择本公司已挂账的差异。", "Choose a difference that this company carries."))
     left = sum((row["carried"] for row in of_it), ZERO)
     for row in work.find(MONEY, {"difference": [one["id"] for one in of_it], "status": "posted"}):
         left += -row["amount"] if row["kind"] == "difference_back" else row["amount"]

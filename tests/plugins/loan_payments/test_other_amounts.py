@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from metaloom.base.errors import NotPossible
+from metaloom_plugins.loan_payments import recon
 from tests.plugins.lender import Lender
 from tests.plugins.loan_payments import desk
 from tests.plugins.loan_payments.test_open_debits import PENDING
@@ -522,3 +523,30 @@ def test_a_parked_debit_of_another_amount_is_claimed_and_one_that_comes_later_wa
     shop.do("fincheck", "recon_run", later, "close")
     assert [row["amount"] for row in shop.rows("bank_receipt", bank_serial_no=order["pay_no"])] == [order["amount"]]
     books_agree(shop)
+
+
+# -- who waits for whom --------------------------------------------------------------------------------------------------
+
+
+class Watched:
+    """The work of a command, with the entities whose rows it locks, in turn."""
+
+    def __init__(self, work: Any, locked: list[str]) -> None:
+        self._work, self._locked = work, locked
+
+    def __getattr__(self, name: str) -> Any:
+        def call(entity: Any, *args: Any, **options: Any) -> Any:
+            if name in ("lock", "change", "transition") or options.get("lock"):
+                self._locked.append(entity)
+            return getattr(self._work, name)(entity, *args, **options)
+        return call
+
+
+def test_comparing_locks_differences_before_orders_as_confirming_does(shop: Lender, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(shop)
+    _, order = debited(shop)
+    run = told(shop, (order, "700.00"))
+    locked, compare = list[str](), recon._compare
+    monkeypatch.setattr(recon, "_compare", lambda work, *rest: compare(Watched(work, locked), *rest))    # type: ignore[arg-type]
+    fetch(shop, run, (order, "800.00"))
+    assert locked.index(recon.DIFFERENCE) < locked.index(recon.ORDER)
