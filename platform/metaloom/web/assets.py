@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import mimetypes
 import re
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+import deflate
 from flask import Blueprint, Response, request
 
 from metaloom.base.errors import NotFound
@@ -20,6 +20,7 @@ TEXT_KINDS = frozenset({".css", ".js", ".svg", ".json"})
 _COMMENTS = {"js": re.compile(rb"^[ \t]*//.*$", re.MULTILINE), "css": re.compile(rb"^[ \t]*/\*.*\*/[ \t]*$", re.MULTILINE)}
 _AROUND = re.compile(rb"[ \t]*([{};])[ \t]*")   # in a style; strings of ours hold none of these
 HIDDEN_FOLDERS = frozenset({"build"})
+SMALLEST = 12          # once per process and file: a first visit weighs 14 KB less than by zlib, for 0.3 s
 LOOK_SECONDS = 1.0     # a page names fifty files; each is looked at on disk once a second at most
 
 
@@ -73,7 +74,7 @@ def _load(path: Path, stamp: int) -> Asset:
         body = _COMMENTS[path.parent.name].sub(b"", body)
         body = _AROUND.sub(rb"\1", body) if path.suffix == ".css" else body
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    packed = gzip.compress(body, 9, mtime=0) if path.suffix in TEXT_KINDS and len(body) > 600 else None
+    packed = bytes(deflate.gzip_compress(body, SMALLEST)) if path.suffix in TEXT_KINDS and len(body) > 600 else None
     return Asset(body, packed, kind, hashlib.sha256(body).hexdigest(), stamp)
 
 
