@@ -64,7 +64,7 @@ def _mutated(chance: random.Random, text: str, keys: list[str]) -> str:
 def _try(seed: int, count: int) -> dict[str, int]:
     verdicts = {"accepted": 0, "refused": 0}
     for path, text in mutations(seed, count):
-        begin = time.process_time()
+        begin = time.thread_time()
         try:
             compile_catalog(shop({path: text}), plugins=NO_PLUGINS)
             verdicts["accepted"] += 1
@@ -73,7 +73,7 @@ def _try(seed: int, count: int) -> dict[str, int]:
             assert refused.diagnostics and all(d.code.startswith("ML-") and d.position.line >= 1 for d in refused.diagnostics), text
         except Exception as error:
             raise AssertionError(f"{path} crashed with {error!r}:\n{text}") from error
-        assert time.process_time() - begin < 1, text
+        assert time.thread_time() - begin < 1, text
     return verdicts
 
 
