@@ -33,7 +33,6 @@ from metaloom.command import (
 )
 from metaloom.command.import_records import MODES, ROWS_MAX
 from metaloom.command.import_sheet import (
-    XLSX,
     SheetRead,
     column_of_problem,
     empty_sheet,
@@ -44,6 +43,7 @@ from metaloom.command.limits import limit
 from metaloom.command.long_import import is_long
 from metaloom.model import Entity
 from metaloom.record.import_runs import ImportRun, called
+from metaloom.record.sheet import XLSX
 
 NAME_MAX, PROBLEMS_MAX = 255, 1_000
 

@@ -41,7 +41,6 @@ from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.command.draft_chain import TEXT_MAX
 from metaloom.command.drawing import TEXT_MAX as DRAWING_MAX
 from metaloom.command.import_records import MODES as MODES_OF_IMPORT
-from metaloom.command.import_sheet import XLSX
 from metaloom.command.limits import limit
 from metaloom.command.move_case import CASE_MOVES, DATA, PEOPLE_MAX, WHOLE
 from metaloom.command.opinion_files import FILES_MAX
@@ -56,7 +55,7 @@ from metaloom.model.printing import MAIN
 from metaloom.plugin.registry import Registry
 from metaloom.record import implicit_fields, operators
 from metaloom.record.filters import masked_operators
-from metaloom.record.sheet import import_fields
+from metaloom.record.sheet import XLSX, import_fields
 
 KEPT = 200
 PAPER: dict[str, Any] = {"description": "OK", "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}}}

@@ -35,13 +35,14 @@ from metaloom.record import HistoryEntry, Page, Reader, Row, UnknownPath, encode
 from metaloom.record.encode import json_value
 from metaloom.record.paths import field_of
 from metaloom.record.schema import input_schema, judged_whole
+from metaloom.record.sheet import XLSX
 
 ID_MAX = 2**63 - 1
 LOOKUP_MAX, HISTORY_MAX = 50, 200
 TRANSFER_KEYS = ("company", "org_unit", "user", "reason")
 EXPORT_TYPES = {
     "csv": "text/csv",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "xlsx": XLSX,
 }
 
 

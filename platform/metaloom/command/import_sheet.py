@@ -19,7 +19,6 @@ from metaloom.record.sheet import Line
 
 FAILED_AT_ONCE = 5_000
 """Rows of a sheet of those that failed: every row of a long import may have. The next ones come when these were corrected."""
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ register(
         "sheet.unknown_columns": ("不认识这些列：{columns}。", "These columns are unknown: {columns}."),
     }
 )
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ROWS_MAX = 5_000
 COLUMNS_MAX = 200
 # Cells with a comment: each is a drawing of its own. The column that says what is wrong goes on.

@@ -27,7 +27,7 @@ from metaloom.record.schema import schema_of
 from metaloom.web.cells import titled, unit_of
 from metaloom.web.current import Current, current, locale, site, url
 from metaloom.web.errors import wants_fragment
-from metaloom.web.form_model import Source, make_field, raw_values
+from metaloom.web.form_model import Source, make_field, raw_values, whole
 from metaloom.web.form_page import MAX_ID
 from metaloom.web.form_rules import action_rules, for_page, input_rules, linked_values
 from metaloom.web.frame import json_answer, list_url, record_url, toast
@@ -107,12 +107,14 @@ def _dialog(pinned: Current, definition: Entity, asked: InputAsked, row: Any, se
     titles = _titles(pinned, asked.fields, sent, values)
     source = Source("action", values, titles, levels, sent=sent, problems=problems)
     fields = [make_field(pinned, definition, one, source, one.name, False) for one in asked.fields.values() if not one.computed]
+    rules: Mapping[str, Any] = {}
     if verb is not None:
         fields = [verb.dress(pinned, one) for one in fields]
     else:
+        trees = _rules(pinned, definition, asked)
+        rules = for_page(pinned, trees, _record(pinned, definition, trees, asked, row, values, sent), asked.fields)
         asks = "?" + urlencode({"ask": asked.name, **({"of": row.id} if row is not None else {})})
         fields = [replace(one, asks=asks) if one.filtered else one for one in fields]
-    rules = for_page(pinned, _rules(pinned, definition, asked), _record(pinned, definition, asked, row, values, sent), asked.fields) if verb is None else {}
     where = record_url(definition.address, row.id) if row is not None else url(f"/e/{definition.address}")
     return make_response(render_template(
         "detail/ask.html", asked=asked, fields=fields, row=row, post=f"{where}/do/{asked.name}", rules=json.dumps(rules, ensure_ascii=False),
@@ -146,18 +148,17 @@ def _titles(pinned: Current, fields: Mapping[str, Field], sent: Any, values: Map
     for one in fields.values():
         if one.type not in LINK_TYPES:
             continue
-        raw = str((sent.get(one.name) if sent is not None else values.get(one.name)) or "")
-        if raw.isdecimal() and len(raw) < 19:
+        if (id := _named(one, values, sent)) is not None:
             try:
-                found.update((one.name, hit.title) for hit in pinned.reader.lookup(target_of(one), ids=[int(raw)], limit=1))
+                found.update((one.name, hit.title) for hit in pinned.reader.lookup(target_of(one), ids=[id], limit=1))
             except MetaloomError:
                 continue
     return found
 
 
-def _record(pinned: Current, definition: Entity, asked: InputAsked, row: Any, values: Mapping[str, Any], sent: Any) -> dict[str, Any]:
+def _record(pinned: Current, definition: Entity, rules: Mapping[str, Any], asked: InputAsked, row: Any, values: Mapping[str, Any],
+            sent: Any) -> dict[str, Any]:
     """What the browser's rules read: the record, before it the answers, each also behind its prefix (``input`` is added by the browser)."""
-    rules = _rules(pinned, definition, asked)
     own: dict[str, Any] = {}
     for name, value in (row.values if row is not None else {}).items():
         link = definition.fields.get(name)
@@ -165,13 +166,14 @@ def _record(pinned: Current, definition: Entity, asked: InputAsked, row: Any, va
             own[name] = linked_values(pinned, rules, link, value, "record") if isinstance(value, int) else None
         elif "." not in name:
             own[name] = browser_value(value)
-    return {**own, **{one.name: _chosen(pinned, rules, one, values, sent) for one in asked.fields.values()}, "record": own or None}
+    # Of the answers only the records that they name already: everything else the browser reads from its inputs.
+    chosen = {one.name: linked_values(pinned, rules, one, _named(one, values, sent), "input") for one in asked.fields.values()}
+    return {**own, **chosen, "record": own or None}
 
 
-def _chosen(pinned: Current, rules: Mapping[str, Any], field: Field, values: Mapping[str, Any], sent: Any) -> dict[str, Any] | None:
-    """The record that an answer names already; every other answer the browser reads from its input."""
-    raw = str((sent.get(field.name) if sent is not None else values.get(field.name)) or "")
-    return linked_values(pinned, rules, field, int(raw), "input") if field.type in LINK_TYPES and raw.isdecimal() and len(raw) < 19 else None
+def _named(field: Field, values: Mapping[str, Any], sent: Any) -> int | None:
+    """The id that the answer to a link holds."""
+    return whole(str((sent.get(field.name) if sent is not None else values.get(field.name)) or ""))
 
 
 def filtered_by(pinned: Current, entity: str, name: str, field: str, target: str, id: int | None) -> tuple[str, Mapping[str, Any]]:
@@ -190,14 +192,11 @@ def linked(entity: str, name: str, field: str) -> Any:
     pinned = current()
     definition = pinned.entity(entity)
     asked, verb = _asked(pinned, entity, name)
-    verdict = pinned.plan.may(entity, asked.permission)
-    if not verdict:
-        raise NotAllowed(verdict.reason)
+    _row_for(pinned, entity, None, asked.permission)
     one = asked.fields.get(field)
     if verb is not None or one is None or one.type not in LINK_TYPES:
         raise NotFound
-    id = request.args.get("id", "")
-    return json_answer(linked_values(pinned, _rules(pinned, definition, asked), one, int(id) if id.isdecimal() and len(id) < 19 else None, "input"))
+    return json_answer(linked_values(pinned, _rules(pinned, definition, asked), one, whole(request.args.get("id", "")), "input"))
 
 
 # ---------------------------------------------------------------------------------------------------------- doing

@@ -297,7 +297,8 @@ def _options(pinned: Current, one: Field) -> tuple[tuple[str, str], ...]:
     return tuple((c.code, say(c.label)) for c in choices.items.values() if not c.hidden) if choices else ()
 
 
-def _whole(text: str) -> int | None:
+def whole(text: str) -> int | None:
+    """The number that an address or a form gave, if it is one and small enough for the database."""
     return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
@@ -334,7 +335,7 @@ def _sent_rows(pinned: Current, child: Entity, columns: list[Field], source: Sou
         data = MultiDict((f"{made.html}.{index}.{k}", v) for k, values in raw.lists() for v in values)
         own = Source("create", {}, source.titles, {}, sent=data, problems=source.problems, files=source.files)
         id, version = raw.get("id", ""), raw.get("row_version", "")
-        yield _row(pinned, child, columns, made, str(index), _whole(id), _whole(version), own)
+        yield _row(pinned, child, columns, made, str(index), whole(id), whole(version), own)
 
 
 def _row(

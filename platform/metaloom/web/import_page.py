@@ -12,7 +12,6 @@ from metaloom.base.errors import NotAllowed, NotFound, NotPossible
 from metaloom.base.messages import message
 from metaloom.command import import_sheet
 from metaloom.command.import_sheet import (
-    XLSX,
     column_of_problem,
     empty_sheet,
     failed_sheet,
@@ -24,6 +23,7 @@ from metaloom.command.long_import import is_long
 from metaloom.model import Entity
 from metaloom.record import sheet
 from metaloom.record.import_runs import ImportRun, called
+from metaloom.record.sheet import XLSX
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.frame import list_url, record_url, toast
 from metaloom.web.i18n import translate

@@ -17,6 +17,7 @@ from metaloom.command.export_records import export_records
 from metaloom.command.long_export import how_many
 from metaloom.model import Action, FieldLevel
 from metaloom.record.encode import choice_of
+from metaloom.record.sheet import XLSX
 from metaloom.storage.budget import TooSlow
 from metaloom.web import i18n
 from metaloom.web.board_page import board_zone
@@ -36,7 +37,7 @@ from metaloom.web.settings_page import PAGE_SIZES
 
 blueprint = Blueprint("list", __name__)
 BULK_MAX = 200
-FORMATS = {"csv": "text/csv; charset=utf-8", "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+FORMATS = {"csv": "text/csv; charset=utf-8", "xlsx": XLSX}
 
 
 @dataclass(frozen=True)

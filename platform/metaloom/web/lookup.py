@@ -17,6 +17,7 @@ from metaloom.record.paths import target_of
 from metaloom.record.values import BadValue, Reading, read
 from metaloom.web.action_page import filtered_by
 from metaloom.web.current import Current, current, say
+from metaloom.web.form_model import whole
 from metaloom.web.frame import json_answer, record_url
 
 blueprint = Blueprint("lookup", __name__)
@@ -42,8 +43,7 @@ def _filter(pinned: Current, target: str) -> tuple[str, str, Mapping[str, Any]]:
     source, name = request.args.get("for", ""), request.args.get("field", "")
     entity = pinned.catalog.entities.get(source)
     if entity is not None and (action := request.args.get("ask")):
-        number = request.args.get("of", "")
-        filter, record = filtered_by(pinned, source, action, name, target, int(number) if number.isdecimal() and len(number) < 19 else None)
+        filter, record = filtered_by(pinned, source, action, name, target, whole(request.args.get("of", "")))
         return (filter, source, {**record, **_linked(pinned, entity, target, filter, record)}) if filter else ("", "", {})
     field = entity.fields.get(name) if entity else None
     if entity is None or field is None or not field.filter or target_of(field) != target:

@@ -18,6 +18,7 @@ from metaloom.base.money import in_capitals
 from metaloom.command.ask_tool import tool_for
 from metaloom.plugin.asking import ask
 from metaloom.plugin.tools import Tool
+from metaloom.record.sheet import XLSX
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.tool_form import (
     Asked,
@@ -35,7 +36,7 @@ from metaloom.web.tool_form import (
 from metaloom.web.words import t as _t
 
 blueprint = Blueprint("tool", __name__)
-FORMATS = {"xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "csv": "text/csv; charset=utf-8"}
+FORMATS = {"xlsx": XLSX, "csv": "text/csv; charset=utf-8"}
 
 
 @dataclass(frozen=True)
