@@ -19,6 +19,7 @@ from .orders import (
     UNDECIDED,
     Word,
     about,
+    amount_moved,
     end_by_hand,
     end_parked,
     lines_of,
@@ -181,12 +182,10 @@ def _stated(work: Work, difference: Values) -> Decimal:
 
 def _booked(work: Work, order: Values) -> Decimal:
     """What stands on 1012 because of the order."""
-    if order["taken"] is not None:
-        amount: Decimal = order["taken"]
-    elif order["status"] != "succeeded":
-        amount = ZERO
+    if order["taken"] is not None or (order["status"] == "succeeded" and not order["repayment"]):
+        amount = amount_moved(order)
     else:
-        amount = order["amount"] if not order["repayment"] else _received(work, order)
+        amount = _received(work, order) if order["status"] == "succeeded" else ZERO
     return amount if order["biz_type"] == "collect" else -amount
 
 
@@ -232,15 +231,19 @@ def _line_to_claim(work: Work, difference: Values) -> None:
     """A receipt that only the channel knows, or that it has twice, is claimed like a line of the bank."""
     run = work.get(RUN, difference["recon"])
     channel = work.get(CHANNEL, run["pay_channel"])
-    receipt = work.create(RECEIPT, {
-        "bank_serial_no": _line_serial(work, f"{run['recon_no']}-{difference['channel_no'] or difference['reference']}"), "our_account": channel["code"],
+    _claimable(work, {
+        "bank_serial_no": _serial(work, f"{run['recon_no']}-{difference['channel_no'] or difference['reference']}"), "our_account": channel["code"],
         "payer_name": "渠道收款", "amount": -_left(work, difference), "value_date": run["day"], "postscript": difference["reference"],
-        "through": "channel", "company": channel["company"]})
-    work.run("loan_payments.find_loan", receipt)
+        "company": channel["company"]})
 
 
-def _line_serial(work: Work, name: str) -> str:
-    """The line's number; numbered where a line of the same number waits to be claimed already."""
+def _claimable(work: Work, line: dict[str, object]) -> None:
+    """A line that is claimed like one of the bank; whose loan it is for is looked for at once."""
+    work.run("loan_payments.find_loan", work.create(RECEIPT, {**line, "through": "channel"}))
+
+
+def _serial(work: Work, name: str) -> str:
+    """The number of a line to claim; numbered where there is, or was, one of that number."""
     number, again = name[:80], 2
     while work.find(RECEIPT, {"bank_serial_no": number}, limit=1):
         number, again = f"{name[:74]}#{again}", again + 1
@@ -254,10 +257,7 @@ def _taken_to_claim(work: Work, difference: Values) -> None:
         _undo(work, order)
     took, day = difference["their_amount"], _day(work, difference, order)
     end_parked(work, order, took, day)
-    receipt = work.create(RECEIPT, {
-        "bank_serial_no": _serial(work, order), "our_account": _account_of(work, order), "payer_name": order["payee_name"], "amount": took,
-        "value_date": day, "postscript": work.get(LOAN, order["loan"])["loan_no"], "through": "channel", "company": order["company"]})
-    work.run("loan_payments.find_loan", receipt)
+    _claimable(work, {**_line_of(work, order), "bank_serial_no": _serial(work, order["pay_no"]), "amount": took, "value_date": day})
 
 
 def _day(work: Work, difference: Values, order: Values) -> object:
@@ -269,8 +269,7 @@ def _day(work: Work, difference: Values, order: Values) -> object:
 
 def _undone(work: Work, order: Values) -> int | None:
     """The entry that parked the debit, where no loan took it; refused where its booking cannot be undone."""
-    refunds = work.find(REFUND, {"order": order["id"]})
-    work.require(all(refund["status"] == "cancelled" for refund in refunds), ("该笔扣款已有退款，差额请挂账待查。",
+    work.require(not _has_refund(work, order), ("该笔扣款已有退款，差额请挂账待查。",
                                                                              "This debit has a refund; carry what differs as pending."))
     if order["repayment"]:
         return None
@@ -293,12 +292,6 @@ def _undo(work: Work, order: Values) -> None:
         work.post("receipt_parked", {}, about(work, order), order["company"], today, order["success_on"], (ORDER, order["id"]), reversal_of=parked)
 
 
-def _serial(work: Work, order: Values) -> str:
-    """The order's number; numbered where a line of it was sent back before."""
-    lines = lines_of(work, [order["pay_no"]])
-    return str(order["pay_no"]) if not lines else f"{order['pay_no']}#{len(lines) + 1}"
-
-
 def _parked_debit(work: Work, difference: Values) -> tuple[Values, Values]:
     """The locked debit whose money stands parked, and the entry that parked it; refused once it is given back."""
     order = work.lock(ORDER, difference["order"])
@@ -306,24 +299,21 @@ def _parked_debit(work: Work, difference: Values) -> tuple[Values, Values]:
     whole = order["taken"] in (None, order["amount"])
     work.require(order["status"] == "succeeded" and whole and not order["repayment"] and entries,
                  ("该笔扣款没有待认领的款项。", "Nothing of this debit is parked."))
-    refunds = work.find(REFUND, {"order": order["id"]})
-    work.require(all(refund["status"] == "cancelled" for refund in refunds), ("该笔扣款已有退款。", "This debit has a refund."))
+    work.require(not _has_refund(work, order), ("该笔扣款已有退款。", "This debit has a refund."))
     return order, entries[0]
 
 
-def _account_of(work: Work, order: Values) -> str:
-    """What a line of the bank calls the account that has the money: the code of the channel, or the provider's name where there was none."""
-    return str(work.get(CHANNEL, order["pay_channel"])["code"] if order["pay_channel"] else order["channel"])
+def _line_of(work: Work, order: Values) -> dict[str, object]:
+    """A debit as a line to claim. The account that has the money is called by the code of the channel, or the provider's name where there was none."""
+    account = work.get(CHANNEL, order["pay_channel"])["code"] if order["pay_channel"] else order["channel"]
+    return {"bank_serial_no": order["pay_no"], "our_account": account, "payer_name": order["payee_name"], "amount": order["amount"],
+            "value_date": order["success_on"], "postscript": work.get(LOAN, order["loan"])["loan_no"], "company": order["company"]}
 
 
 def _debit_to_claim(work: Work, difference: Values) -> None:
     """A debit that no loan could take is claimed like a line of the bank: for its loan once that was mended, or for another one."""
     order, entry = _parked_debit(work, difference)
-    receipt = work.create(RECEIPT, {
-        "bank_serial_no": order["pay_no"], "our_account": _account_of(work, order), "payer_name": order["payee_name"], "amount": order["amount"],
-        "value_date": order["success_on"], "postscript": work.get(LOAN, order["loan"])["loan_no"], "through": "channel", "parked": entry["id"],
-        "company": order["company"]})
-    work.run("loan_payments.find_loan", receipt)
+    _claimable(work, {**_line_of(work, order), "parked": entry["id"]})
 
 
 # -- what is pending -----------------------------------------------------------------------------------------------------
@@ -362,8 +352,11 @@ def _end_parked_debit(work: Work, difference: Values, order: Values) -> None:
 
 def _stands_parked(work: Work, order: Values) -> bool:
     """Whether a debit's money stands on 2241.02 as it came: no loan has it, nobody moved it among the bank lines, nothing of it goes back."""
-    back = any(refund["status"] != "cancelled" for refund in work.find(REFUND, {"order": order["id"]}))
-    return order["status"] == "succeeded" and not order["repayment"] and not back and not lines_of(work, [order["pay_no"]])
+    return order["status"] == "succeeded" and not order["repayment"] and not _has_refund(work, order) and not lines_of(work, [order["pay_no"]])
+
+
+def _has_refund(work: Work, order: Values) -> bool:
+    return any(refund["status"] != "cancelled" for refund in work.find(REFUND, {"order": order["id"]}))
 
 
 def _made(work: Work, difference: Values) -> Values:

@@ -11,7 +11,7 @@ from metaloom.base.text import Text
 from metaloom.plugin import Breach, Survey
 from metaloom.plugin.command import Values
 
-from .orders import DIFFERENCE, ORDER, REFUND, parts
+from .orders import DIFFERENCE, ORDER, REFUND, amount_moved, parts
 from .recon import BESIDE, CHANNEL, LINE, PAGE, RUN, ZERO, last_handled
 
 LEG = "platform.ledger_leg"
@@ -68,7 +68,7 @@ def _lines_of_a_day(survey: Survey, run: Values) -> tuple[dict[str, dict[str, De
 
 
 def _of_order(order: Values) -> Decimal:
-    amount = order["taken"] if order["taken"] is not None else order["amount"] if order["status"] == "succeeded" else ZERO
+    amount = amount_moved(order) if order["taken"] is not None or order["status"] == "succeeded" else ZERO
     return amount if order["biz_type"] == "collect" else -amount
 
 

@@ -203,6 +203,12 @@ def _told_after(work: Work, order: Values, word: Word) -> str:
     return "amount_differs" if word.outcome == "succeeded" else "contradicts"
 
 
+def amount_moved(order: Values) -> Decimal:
+    """What an order that moved money moved: its amount, unless people settled another one."""
+    amount: Decimal = order["amount"] if order["taken"] is None else order["taken"]
+    return amount
+
+
 def _succeed(work: Work, order: Values) -> None:
     work.transition(ORDER, order["id"], "succeed")
     work.change(ORDER, order["id"], {"finished_at": work.now, "success_on": work.business_date(order["company"]), "fail_code": None, "fail_text": None})

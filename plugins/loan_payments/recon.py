@@ -11,7 +11,7 @@ from typing import Any
 
 from metaloom.plugin.command import Values, Work
 
-from .orders import DIFFERENCE, ORDER, parts
+from .orders import DIFFERENCE, ORDER, amount_moved, parts
 
 RUN, LINE, CHANNEL = "lending.recon_run", "lending.recon_line", "lending.payment_channel"
 ZERO = Decimal("0.00")
@@ -120,7 +120,7 @@ def _compare(work: Work, run: Values, lines: Sequence[Mapping[str, Any]]) -> Non
     theirs = [line for line in lines if line["outcome"] == "succeeded"]
     work.change(RUN, run["id"], {
         "their_count": len(theirs), "their_amount": sum((line["amount"] for line in theirs), ZERO), "our_count": len(ours),
-        "our_amount": sum((o["amount"] if o["taken"] is None else o["taken"] for o in ours), ZERO),
+        "our_amount": sum(map(amount_moved, ours), ZERO),
         "fee_amount": sum((line["fee"] for line in theirs), ZERO), "matched_count": len(matched)})
     recount(work, run["id"])
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from metaloom.plugin.command import Values, Work
 
-from .orders import ORDER, REFUND, about
+from .orders import ORDER, REFUND, about, amount_moved
 
 RECEIPT, REPAYMENT = "lending.bank_receipt", "lending.repayment"
 ZERO = Decimal("0.00")
@@ -42,7 +42,7 @@ def _leaves_enough(work: Work, refund: Values, debit: Values) -> None:
     others = [one for one in work.find(REFUND, {"order": debit["id"], "status": ["paying", "failed", "done"]}) if one["id"] != refund["id"]]
     work.require(all(one["status"] != "paying" for one in others), ("该支付单有退款在途或结果未知，须等其有结果。",
                                                                    "A refund of this debit is under way or its result unknown; that comes first."))
-    took: Decimal = debit["amount"] if debit["taken"] is None else min(debit["taken"], debit["amount"])
+    took = min(amount_moved(debit), debit["amount"])
     left = took - sum((one["amount"] for one in others), ZERO)
     work.require(refund["amount"] <= left, (f"超过可退金额 {left:.2f} 元（扣款 {took:.2f} 元，减已批准的退款）。",
                                             f"More than the {left:.2f} that is left of the debit after the refunds that were approved."))
