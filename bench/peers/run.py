@@ -21,6 +21,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -207,26 +208,28 @@ def _row(scenario: str, found: dict[str, list[dict[str, Any]]], names: tuple[str
 def _crowd(name: str, given: argparse.Namespace, schema: str) -> None:
     """As many processes as clients ask for the first list at once."""
     crowd = [start(name, given.database, given.rows, schema) for _ in range(given.clients)]
-    question, times = addresses(name, "list, first page", 1, 0), []
+    question = addresses(name, "list, first page", 1, 0)
     assert question is not None
+    at_once(name, [lambda one=one: float(one.ask(question)["wall"]) for one in crowd], given.rounds)  # type: ignore[misc]
+    for one in crowd:
+        one.end()
 
-    def work(one: Contender) -> None:
-        for n in range(given.rounds + WARM):
-            answer = one.ask(question)
-            if n >= WARM:
-                times.append(answer["wall"])
 
-    threads = [threading.Thread(target=work, args=(one,)) for one in crowd]
+def at_once(name: str, clients: Sequence[Callable[[], float]], rounds: int) -> None:
+    """Each client asks for the first list as fast as it comes, and answers with the milliseconds that it took."""
+    times: list[float] = []
+
+    def work(ask: Callable[[], float]) -> None:
+        times.extend([ask() for _ in range(rounds + WARM)][WARM:])
+
+    threads = [threading.Thread(target=work, args=(ask,)) for ask in clients]
     began = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    seconds = time.perf_counter() - began
-    for one in crowd:
-        one.end()
-    rate = given.clients * (given.rounds + WARM) / seconds
-    print(f"{given.clients} at once, first list, {name}: median {statistics.median(times):.1f} ms, p95 {data.p95(times):.1f} ms, {rate:.1f} a second", flush=True)
+    rate = len(clients) * (rounds + WARM) / (time.perf_counter() - began)
+    print(f"{len(clients)} at once, first list, {name}: median {statistics.median(times):.1f} ms, p95 {data.p95(times):.1f} ms, {rate:.1f} a second", flush=True)
 
 
 if __name__ == "__main__":

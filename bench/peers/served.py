@@ -18,7 +18,6 @@ import random
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -31,7 +30,7 @@ import http_pages  # noqa: E402
 import list_detail as data  # noqa: E402
 import sqlalchemy as sa  # noqa: E402
 from gunicorn.app.base import BaseApplication  # noqa: E402
-from run import addresses, bare_application  # noqa: E402
+from run import addresses, at_once, bare_application  # noqa: E402
 
 SCENARIOS = ("list, first page", "filter status, sort late days", "client by part of a name", "page 400", "detail", "REST list of 100")
 PORTS = {"bare": 8471, "ours": 8472}
@@ -101,7 +100,7 @@ def main() -> None:
         for scenario in SCENARIOS:
             _measure(scenario, serving, cookie, ids, given.rounds)
         for name in PORTS:
-            _crowd(name, serving[name].pid, cookie, given)
+            _crowd(name, cookie, given)
     finally:
         for one in serving.values():
             one.terminate()
@@ -149,24 +148,12 @@ def _tasks(child: str) -> list[str]:
     return [str(task / "schedstat") for task in Path(f"/proc/{child}/task").iterdir()]
 
 
-def _crowd(name: str, pid: int, cookie: str, given: argparse.Namespace) -> None:
-    """As many clients as asked for, each on a connection of its own, ask for the first list as fast as it comes."""
-    asked, times = addresses("ours, scoped" if name == "ours" else name, "list, first page", 1, 0), list[float]()
+def _crowd(name: str, cookie: str, given: argparse.Namespace) -> None:
+    """As many clients as asked for, each on a connection of its own."""
+    asked = addresses("ours, scoped" if name == "ours" else name, "list, first page", 1, 0)
     assert asked is not None
     clients = [Client(name, cookie) for _ in range(given.clients)]
-
-    def work(one: Client) -> None:
-        times.extend([one.ask(asked["get"])[0] for _ in range(given.rounds)])
-
-    threads = [threading.Thread(target=work, args=(one,)) for one in clients]
-    began = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    seconds = time.perf_counter() - began
-    print(f"{given.clients} clients, first list, {name}: median {statistics.median(times):.1f} ms, p95 {data.p95(times):.1f} ms, "
-          f"{given.clients * given.rounds / seconds:.1f} a second", flush=True)
+    at_once(name, [lambda one=one: one.ask(asked["get"])[0] for one in clients], given.rounds)  # type: ignore[misc]
 
 
 if __name__ == "__main__":
