@@ -57,6 +57,16 @@ ALL_TYPES = "\n".join([
 ])  # fmt: skip
 
 
+def test_on_postgresql_what_is_found_by_stands_before_what_has_any_length(tenant):
+    fields = ("story", "long_text"), ("seen", "boolean"), ("price", "money"), ("due", "date")
+    publish(tenant, thing("\n".join(field(*one) for one in fields), "indexes: {by_due: {fields: [due]}}"))
+    with tenant.read() as conn:
+        order = [column["name"] for column in sa.inspect(conn).get_columns("shop__thing")]
+    own = [one for one in order if one in {"name", *(one for one, _ in fields)}]
+    assert own == (["due", "seen", "name", "story", "price"] if tenant.dialect == "postgresql" else ["name", "story", "seen", "price", "due"])
+    assert order.index("row_version") < order.index("due")
+
+
 def test_every_field_type_gets_a_column_and_a_second_plan_is_empty(tenant):
     publish(tenant, thing(ALL_TYPES))
     assert set("abcdefghijklmnopqrstuvw") <= physical(tenant)
