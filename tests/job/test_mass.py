@@ -450,6 +450,8 @@ def test_what_the_database_settles_is_written_once_as_declared_and_not_held_back
         assert [chunk.least(name) for name in ("joined_on", "balance")] == [min(column) for column in zip(*kept, strict=True)]
         with pytest.raises(PluginFault, match="undeclared"):
             chunk.least("email")
+        with pytest.raises(ValueError, match="in a sum alone"):
+            chunk.settle("club.fee", "member", range(1, 2), lambda terms: Reckoned({"fee": terms.row("amount")}), lambda lines: Written({}, {}, {}))
     settled(["balance"], [])
     done, written = told[-1]
     assert (list(done.ids), done.lines) == (members[:2], 6) and len(written[0]["settled"][0]) >= 64

@@ -18,7 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlalchemy.sql import elements, visitors
+from sqlalchemy.sql import elements, functions, visitors
 
 from metaloom.base.errors import NotFound
 from metaloom.model import Entity, Field
@@ -176,16 +176,16 @@ class Reckoner(_Arithmetic):
 
     def query(self, said: Reckoned, clauses: Sequence[Any]) -> Any:
         """Columns c0 (id), c1 (number), then ``what`` and ``rises``, in the order of both."""
-        place = self._joined(said, clauses)
+        needed = self._needed(said)
+        place = self._joined(said, clauses, needed[0])
         for level, ones in enumerate(self._kept):
             told = [_told(one, place.c).label(name) for name, one in ones.items()]
-            place = _fenced(sa.select(*place.c, *told), self._dialect).subquery(f"kept{level}")
-        what, by = list(said.what.values()), [place.c.c0, place.c.c1]
-        used = {name for one in (*what, *said.having) for name in _named(one)}
-        by += [place.c[one.name] for (of, _), (one, _) in self._fields.items() if of != "row" and one.name in used]
-        wanted = [_told(one, place.c).label(f"c{n}") for n, one in enumerate(what, 2)]
-        having = [_told(one, place.c) for one in said.having]
-        found = sa.select(*by[:2], *wanted).group_by(*by).having(sa.and_(sa.true(), *having)).order_by(*by[:2])
+            passed = (one for one in place.c if one.name in needed[level + 1])
+            place = _fenced(sa.select(*passed, *told), self._dialect).subquery(f"kept{level}")
+        by, own = [place.c.c0, place.c.c1], {"c1", *(one.name for (of, _), (one, _) in self._fields.items() if of != "row")}
+        wanted = [_of_all(one, own, place.c).label(f"c{n}") for n, one in enumerate(said.what.values(), 2)]
+        having = [_of_all(one, own, place.c) for one in said.having]
+        found = sa.select(*by, *wanted).group_by(*by).having(sa.and_(sa.true(), *having)).order_by(*by)
         if not said.rises:
             return found
         inner, places = found.subquery("reckoned"), {name: f"c{place}" for place, name in enumerate(said.what, 2)}
@@ -193,8 +193,15 @@ class Reckoner(_Arithmetic):
                  for place, (of, first) in enumerate(said.rises.values(), 2 + len(places))]
         return sa.select(*inner.c, *rises).order_by(inner.c.c0, inner.c.c1)
 
-    def _joined(self, said: Reckoned, clauses: Sequence[Any]) -> Any:
-        """The records beside their rows, what they link to and the numbers: c0, c1 and f0, f1 … for the fields."""
+    def _needed(self, said: Reckoned) -> list[set[str]]:
+        """Names that go on from the joined rows, and from each level of what is kept: every column that is carried along costs each row."""
+        needed = [{"c0", "c1"}.union(*map(_named, (*said.what.values(), *said.having)))]
+        for ones in reversed(self._kept):
+            needed.insert(0, needed[0].union(*map(_named, ones.values())) - set(ones))
+        return needed
+
+    def _joined(self, said: Reckoned, clauses: Sequence[Any], needed: set[str]) -> Any:
+        """The records beside their rows, what they link to and the numbers: c0, c1 and of the fields f0, f1 … those needed later."""
         record, near = self._record, self._row.c[self._near.name]
         origin: Any = record.join(self._row, sa.and_(near == record.c.id, near.between(*self.bounds)))
         for link, fields in self._linked.items():
@@ -204,7 +211,7 @@ class Reckoner(_Arithmetic):
         found = {one.name: made for one, made in self._fields.values()} | {"c1": self._number}
         names = {name: elements.Grouping(made) for name, made in found.items()}
         where = [_told(one, names) if (of_dates := self._of_dates(one)) is None else of_dates for one in said.where]
-        asked = sa.select(record.c.id.label("c0"), *(made.label(name) for name, made in found.items())).select_from(origin).where(
+        asked = sa.select(record.c.id.label("c0"), *(made.label(name) for name, made in found.items() if name in needed)).select_from(origin).where(
             record.c.id.between(*self.bounds), *clauses, *where)
         return _fenced(asked, self._dialect).subquery("joined")
 
@@ -249,6 +256,21 @@ def _named(said: Any) -> Iterator[str]:
 def _told(said: Any, names: Any) -> Any:
     """The expression with what the names stand for."""
     return visitors.replacement_traverse(said, {}, lambda one, **_: names.get(one.name) if isinstance(one, sa.ColumnClause) and one.table is None else None)
+
+
+def _of_all(said: Any, own: Any, names: Any) -> Any:
+    """The same over all rows of a record and number: what stands outside a sum is the record's own (``own``), the same in each of them; a group by
+    less is put in order sooner. ValueError for anything else."""
+    def instead(one: Any, **_: Any) -> Any:
+        if isinstance(one, functions.sum):
+            return _told(one, names)
+        if not isinstance(one, sa.ColumnClause) or one.table is not None:
+            return None
+        if one.name not in own:
+            raise ValueError("what differs from row to row of a record stands in a sum alone")
+        return sa.func.min(names[one.name], type_=one.type)
+
+    return visitors.replacement_traverse(said, {}, instead)
 
 
 class ReckonedLines(_Arithmetic):
