@@ -150,7 +150,7 @@ def _short_way(chunk: Chunk, since: int, until: int, found: Found) -> set[int]:
     """Does what the database can reckon from the running bills alone; the ids of the loans that are done."""
     run = _run_of(chunk)
     done = chunk.settle(INSTALMENT, "loan", range(since + 1, until + 1), lambda terms: as_agreed(terms, since, until),
-                        lambda lines: written(lines, run))
+                        lambda lines: written(lines, run), same=(since, run))
     for day, sums in done.sums.items():
         for (event, what), amount in zip(BOOKED, sums.values(), strict=True):
             if amount:

@@ -462,3 +462,37 @@ def test_what_the_database_settles_is_written_once_as_declared_and_not_held_back
         row, = stored("club.member", id=one)
         changed = one in members[:2]
         assert (row["row_version"] - versions[one], int(row["balance"] * 100)) == (int(changed), before[one] * (3 if changed else 1))
+
+
+def test_the_statements_of_a_range_serve_the_next_one_of_the_same_run(hall):
+    first, second, third = hall.members(3)
+    hall.next_day()
+    hall.work()
+    run_mass = sys.modules["metaloom.command.run_mass"]
+    from metaloom.command.unit import Unit
+    kept, said, times = {}, [], []
+
+    def settled(ids, same):
+        with hall.tenant.write() as conn:
+            unit = Unit(hall.system, conn, "test", hall.clock.now())
+            times.append(unit.now)
+            declared, _ = run_mass.mass_of(hall.registry, "club_mass.daily")
+            above = run_mass.rows.mass.within(unit.tables.of(declared.on).c.id, ids[0] - 1, ids[-1])
+            chunk = run_mass.PluginChunk(unit, declared, ids, above, date(2026, 1, 1), None, ("club.member", ids[0]), kept)
+
+            def say(terms):
+                said.append(ids)
+                return Reckoned({"fees": terms.sum(terms.row("amount"))})
+
+            return chunk.settle("club.fee", "member", range(1, 2), say, lambda lines: Written(
+                {"balance": lines.of("fees")}, {"club.fee": {"member": lines.id, "amount": lines.of("fees"), "memo": "kept"}}, {}), same=same).ids
+
+    hall.clock.at += timedelta(seconds=5)
+    assert settled([first], "a") == [first]
+    hall.clock.at += timedelta(seconds=5)
+    assert settled([second, third], "a") == [second, third] and said == [[first]]
+    assert settled([third], "b") == [third] and said == [[first], [third]]
+    table = hall.tenant.revision().tables.of("club.fee")
+    with hall.tenant.read() as conn:
+        rows = conn.execute(sa.select(table.c.member_id, table.c.created_at).where(table.c.memo == "kept").order_by(table.c.id)).all()
+    assert [tuple(row) for row in rows] == [(first, times[0]), (second, times[1]), (third, times[1]), (third, times[2])] and times[0] < times[1]

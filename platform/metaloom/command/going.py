@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from metaloom.command import evaluate
 from metaloom.command.context import Context
+from metaloom.command.run_mass import Kept
 from metaloom.command.unit import Unit
 from metaloom.compile import entity_scope
 from metaloom.compile.scope import company_path
@@ -32,6 +33,7 @@ class Going:
     run: RunRow
     job: Job
     until: float
+    kept: Kept = field(default_factory=dict)
 
     @property
     def tired(self) -> bool:

@@ -151,7 +151,7 @@ def _perform(going: Going, step: JobStep, part: Part) -> None:
         clauses = rows.mass_clauses(unit, step.entity, asked, env, above=part.from_id, until=part.until_id,
                                     without=None if part.held else parts.held_ids(step.name, step.entity))
         done = run_mass(unit, step.name, clauses, day=env_of(unit, run).business_date or unit.now.date(), company_id=run.company_id,
-                        cause=("platform.scheduled_run", run.id))
+                        cause=("platform.scheduled_run", run.id), kept=None if part.held else going.kept)
         kept[:] = [done]
         if run.dry_run:
             raise Tried

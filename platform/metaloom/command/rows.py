@@ -189,7 +189,7 @@ def mass_clauses(unit: Unit, address: str, condition: Checked, env: Env, *, abov
     """The rows of one range for which the condition is true."""
     table = unit.tables.of(address)
     left_out = [table.c.id.not_in(without)] if without is not None else []
-    return [table.c.id > above, table.c.id <= until, *_meant(unit, address, condition, env, None), *left_out]
+    return [*mass.within(table.c.id, above, until), *_meant(unit, address, condition, env, None), *left_out]
 
 
 def still(unit: Unit, address: str, condition: Checked, env: Env, record_id: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -48,12 +48,16 @@ class Done:
     written: Sequence[Any]
 
 
+Kept = dict[Hashable, tuple[mass.Settle, set[str]]]
+"""Statements of earlier ranges of the same run, and the fields they change."""
+
+
 class PluginChunk:
     """Implements :class:`metaloom.plugin.mass.Chunk`."""
 
     def __init__(self, unit: Unit, declared: MassDeclaration, ids: list[int], clauses: Sequence[Any], day: date, company_id: int | None,
-                 cause: tuple[str, int]) -> None:
-        self._unit, self._declared, self._clauses = unit, declared, clauses
+                 cause: tuple[str, int], kept: Kept | None = None) -> None:
+        self._unit, self._declared, self._clauses, self._kept = unit, declared, clauses, {} if kept is None else kept
         self._entity = unit.entity(declared.on)
         self.ids, self.day, self.company_id, self.cause = ids, day, company_id, cause
         self.settled, self.written = set[int](), list[Mapping[str, Any]]()
@@ -81,7 +85,24 @@ class PluginChunk:
     def _all(self) -> list[Any]:
         return [mass.column(self._unit.revision, self._entity, "id")[0].between(self.ids[0], self.ids[-1]), *self._clauses]
 
-    def settle(self, entity: str, link: str, each: Sequence[int], say: Callable[[Terms], Reckoned], write: Callable[[Lines], Written]) -> Settled:
+    def settle(self, entity: str, link: str, each: Sequence[int], say: Callable[[Terms], Reckoned], write: Callable[[Lines], Written],
+               same: Hashable = None) -> Settled:
+        unit, key = self._unit, (self._unit.revision.number, self._declared.address, entity, link, tuple(each), same)
+        settle, changed = self._kept.get(key) or self._settling(entity, link, each, say, write)
+        if same is not None:
+            self._kept[key] = settle, changed
+        found, digest = settle(unit.conn, mass.of_range(self.ids, unit.now))
+        done = set(found.ids)
+        if not done <= set(self.ids):
+            raise Busy      # one that came after the lock was taken: its row may be changing, so the whole chunk is tried again
+        _compute(unit, self._entity, {"id": list(found.ids), **{name: [] for name in changed}}, self.company_id)
+        rows.forget(unit, self._declared.on, done)
+        self.settled |= done
+        self.written.append({"settled": [digest]})
+        return found
+
+    def _settling(self, entity: str, link: str, each: Sequence[int], say: Callable[[Terms], Reckoned],
+                  write: Callable[[Lines], Written]) -> tuple[mass.Settle, set[str]]:
         unit, declared, changed = self._unit, self._declared, set[str]()
 
         def checked(lines: Lines) -> Written:
@@ -92,17 +113,9 @@ class PluginChunk:
             changed.update(asked.change)
             return asked
 
-        reckoner = mass.Reckoner(unit.revision, self._entity, unit.entity(entity), link, unit.entity, (self.ids[0], self.ids[-1]), each)
-        how = mass.Settling(unit.revision, self._entity, unit.entity, unit.now, unit.ctx.actor.user_id)
-        found, digest = mass.settle(unit.conn, how, reckoner, say(reckoner), checked, self._clauses)
-        done = set(found.ids)
-        if not done <= set(self.ids):
-            raise Busy      # one that came after the lock was taken: its row may be changing, so the whole chunk is tried again
-        _compute(unit, self._entity, {"id": list(found.ids), **{name: [] for name in changed}}, self.company_id)
-        rows.forget(unit, declared.on, done)
-        self.settled |= done
-        self.written.append({"settled": [digest]})
-        return found
+        reckoner = mass.Reckoner(unit.revision, self._entity, unit.entity(entity), link, unit.entity, mass.BOUNDS, each)
+        how = mass.Settling(unit.revision, self._entity, unit.entity, unit.ctx.actor.user_id)
+        return mass.settling(how, reckoner, say(reckoner), checked, self._clauses), changed
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -137,9 +150,10 @@ def mass_of(plugins: Registry, name: str) -> tuple[MassDeclaration, Mass]:
     return found
 
 
-def run_mass(unit: Unit, name: str, clauses: Sequence[Any], *, day: date, company_id: int | None, cause: tuple[str, int]) -> Done:
+def run_mass(unit: Unit, name: str, clauses: Sequence[Any], *, day: date, company_id: int | None, cause: tuple[str, int],
+             kept: Kept | None = None) -> Done:
     """Runs the function on the records for which the clauses hold and writes what it says. The records are locked until the end: a command
-    that is at one of them is waited for, and whoever comes later waits for this."""
+    that is at one of them is waited for, and whoever comes later waits for this. ``kept`` is for ranges of the same condition alone."""
     declared, function = mass_of(unit.ctx.plugins, name)
     entity = unit.entity(declared.on)
     ids = mass.read(unit.conn, unit.revision, entity, ("id",), clauses, lock=True)["id"]
@@ -147,7 +161,7 @@ def run_mass(unit: Unit, name: str, clauses: Sequence[Any], *, day: date, compan
         return Done((), {}, {}, ())
     crash_point("mass.after_lock")
     try:
-        chunk = PluginChunk(unit, declared, ids, clauses, day, company_id, cause)
+        chunk = PluginChunk(unit, declared, ids, clauses, day, company_id, cause, kept)
         outcome = function(chunk)
         _check(unit, declared, chunk, outcome)
     except mass.NoColumn as error:

@@ -16,7 +16,7 @@ reason while the rest goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
@@ -155,11 +155,13 @@ class Chunk(Protocol):
     def least(self, field: str) -> Any:
         """The smallest value of a declared field over the records of the chunk; None where all are empty."""
 
-    def settle(self, entity: str, link: str, each: Sequence[int], say: Callable[[Terms], Reckoned], write: Callable[[Lines], Written]) -> Settled:
+    def settle(self, entity: str, link: str, each: Sequence[int], say: Callable[[Terms], Reckoned], write: Callable[[Lines], Written],
+               same: Hashable = None) -> Settled:
         """Arithmetic done and written by the database, in one statement on PostgreSQL: the records of the chunk beside the rows of another entity
         whose ``link`` points to them, one line for each record and each number of ``each`` (rising) for which the conditions hold. A record
         without such rows has no line and stays as it is; one with lines has one for the last number. It is written at once, in the transaction
-        of the chunk; a record that was settled cannot be held back."""
+        of the chunk; a record that was settled cannot be held back. ``same``: whatever else ``say`` and ``write`` follow; with the same ``each`` and
+        ``same`` the next chunk of a run is settled by the statements of this one, and neither is called."""
 
     def linked(self, entity: str, fields: Sequence[str], ids: Sequence[int]) -> Mapping[int, tuple[Any, ...]]:
         """Rows of another entity by their id, as tuples of ``fields``."""

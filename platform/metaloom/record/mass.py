@@ -14,7 +14,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from hashlib import sha256
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
@@ -106,7 +106,7 @@ class Reckoner(_Arithmetic):
     sums. ``OFFSET 0`` holds PostgreSQL to that: it would put the conversion back wherever the number is used.
     """
 
-    def __init__(self, revision: Any, entity: Entity, rows: Entity, link: str, entities: Callable[[str], Entity], bounds: tuple[int, int],
+    def __init__(self, revision: Any, entity: Entity, rows: Entity, link: str, entities: Callable[[str], Entity], bounds: tuple[Any, Any],
                  each: Sequence[int]) -> None:
         super().__init__(revision.dialect)
         self.numbers, self.bounds = each, bounds
@@ -285,27 +285,43 @@ class ReckonedLines(_Arithmetic):
         return self._said[name]
 
 
-def reckon(conn: sa.Connection, reckoner: Reckoner, said: Reckoned, clauses: Sequence[Any]) -> Columns:
-    """What the database makes of the records, as columns with ``id`` and ``each``."""
-    names, found = ("id", "each", *said.what, *said.rises), conn.execute(reckoner.query(said, clauses)).all()
+def reckon(conn: sa.Connection, said: Reckoned, query: Any, given: Mapping[str, Any]) -> Columns:
+    """What the database makes of the records by a query of a :class:`Reckoner`, as columns with ``id`` and ``each``."""
+    names, found = ("id", "each", *said.what, *said.rises), conn.execute(query, given).all()
     return dict(zip(names, map(list, zip(*found, strict=True)), strict=True)) if found else {name: [] for name in names}
+
+
+BOUNDS: Final = sa.bindparam("first_id", type_=sa.BigInteger()), sa.bindparam("last_id", type_=sa.BigInteger())
+"""The ends of a range of ids, as names: what is said with them serves every range."""
+
+
+def within(place: Any, above: int, until: int) -> list[Any]:
+    """A range of ids by names that :func:`of_range` fills with another one."""
+    return [place > sa.bindparam("above_id", above, sa.BigInteger()), place <= sa.bindparam("until_id", until, sa.BigInteger())]
+
+
+def of_range(ids: Sequence[int], now: datetime) -> dict[str, Any]:
+    """Values of the names in statements that :func:`settling` made, for the records ``ids`` (rising)."""
+    return {"first_id": ids[0], "last_id": ids[-1], "above_id": ids[0] - 1, "until_id": ids[-1], "now": now}
 
 
 @dataclass(frozen=True)
 class Settling:
-    """What :func:`settle` must know beside the arithmetic. ``entities``: by address; ``now`` and ``user_id`` stand in the reserved columns."""
+    """What :func:`settling` must know beside the arithmetic. ``entities``: by address; ``user_id`` stands in the reserved columns."""
 
     revision: Any
     entity: Entity
     entities: Callable[[str], Entity]
-    now: datetime
     user_id: int | None
 
 
-def settle(conn: sa.Connection, how: Settling, reckoner: Reckoner, said: Reckoned, write: Callable[[Any], Written],
-           clauses: Sequence[Any]) -> tuple[Settled, str]:
-    """Reckons, adds the rows and changes the records: what came of it, and SHA-256 digests of the lines. On PostgreSQL one statement; SQLite
-    writes nothing inside a query, so the rows go through here. ValueError when a record has lines and none for the last number."""
+Settle = Callable[[sa.Connection, Mapping[str, Any]], tuple[Settled, str]]
+
+
+def settling(how: Settling, reckoner: Reckoner, said: Reckoned, write: Callable[[Any], Written], clauses: Sequence[Any]) -> Settle:
+    """What reckons, adds the rows and changes the records of a range (:func:`of_range`): what came of it, and SHA-256 digests of the lines. Its
+    statements are made once, which costs more than to carry them out for some hundred records. On PostgreSQL one statement; SQLite writes nothing
+    inside a query, so the rows go through here. ValueError when a record has lines and none for the last number."""
     dialect, last = how.revision.dialect, reckoner.numbers[-1]
     query = reckoner.query(said, clauses)
     place = query.cte("lines") if dialect == "postgresql" else query.subquery("lines")
@@ -318,28 +334,34 @@ def settle(conn: sa.Connection, how: Settling, reckoner: Reckoner, said: Reckone
     each = sa.func.min(lines.each, type_=sa.BigInteger()) if one_number else lines.each
     told = sa.select(each, sa.func.count(), *(sa.cast(sa.func.sum(one), sa.BigInteger) for one in asked.sums.values()))
     told = told.having(sa.func.count() > 0) if one_number else told.group_by(lines.each).order_by(lines.each)
-    if dialect == "postgresql":
-        changing = table.update().where(table.c.id == lines.id, table.c.id.between(*reckoner.bounds), lines.each == last).values({**changed, **version})
-        writing = (*(into.insert().from_select(list(names), rows).cte(f"added{n}") for n, (into, names, rows) in enumerate(adding)), changing.cte("changed"))
-        asking = told.add_columns(sa.func.array_agg(lines.id, type_=sa.ARRAY(sa.BigInteger)), _digest(lines, ordered=one_number)).add_cte(*writing)
-        with joined_as_sets(conn, dialect):
-            found = conn.execute(asking).all()
-        ids, digest = next((row[-2] for row in found if row[0] == last), []), " ".join(row[-1] for row in found)
-    else:
-        read, found = reckon(conn, reckoner, said, clauses), conn.execute(told).all()
-        new = [(into, [dict(zip(names, row, strict=True)) for row in conn.execute(rows)]) for into, names, rows in adding]
-        wanted = sa.select(lines.id, *changed.values()).select_from(place).where(lines.each == last)
-        then = [dict(zip(("n_id", *(f"n_{name}" for name in changed)), row, strict=True)) for row in conn.execute(wanted)]
-        for into, rows in (one for one in new if one[1]):      # everything is read before anything is written
-            conn.execute(into.insert(), rows)
-        if then:
-            conn.execute(table.update().where(table.c.id == sa.bindparam("n_id")).values(
-                {**{name: sa.bindparam(f"n_{name}", type_=table.c[name].type) for name in changed}, **version}), then)
-        ids, digest = [one for one, number in zip(read["id"], read["each"], strict=True) if number == last], sha256(repr(read).encode()).hexdigest()
-    if any(row[1] > len(ids) for row in found):
-        raise ValueError("a record has lines and none for the last number")
-    sums = {row[0]: dict(zip(asked.sums, row[2:2 + len(asked.sums)], strict=True)) for row in found}
-    return Settled(ids, sum(row[1] for row in found), sums), digest
+    changing = table.update().where(table.c.id == lines.id, table.c.id.between(*reckoner.bounds), lines.each == last).values({**changed, **version})
+    writing = (*(into.insert().from_select(list(names), rows).cte(f"added{n}") for n, (into, names, rows) in enumerate(adding)), changing.cte("changed"))
+    ids_of = sa.func.array_agg(lines.id, type_=sa.ARRAY(sa.BigInteger))
+    in_one = told.add_columns(ids_of, _digest(lines, ordered=one_number)).add_cte(*writing) if dialect == "postgresql" else None
+    wanted = sa.select(lines.id, *changed.values()).select_from(place).where(lines.each == last)
+    change_one = table.update().where(table.c.id == sa.bindparam("n_id")).values(
+        {**{name: sa.bindparam(f"n_{name}", type_=table.c[name].type) for name in changed}, **version})
+
+    def settle(conn: sa.Connection, given: Mapping[str, Any]) -> tuple[Settled, str]:
+        if in_one is not None:
+            with joined_as_sets(conn, dialect):
+                found = conn.execute(in_one, given).all()
+            ids, digest = next((row[-2] for row in found if row[0] == last), []), " ".join(row[-1] for row in found)
+        else:
+            read, found = reckon(conn, said, query, given), conn.execute(told, given).all()
+            new = [(into, [dict(zip(names, row, strict=True)) for row in conn.execute(rows, given)]) for into, names, rows in adding]
+            then = [dict(zip(("n_id", *(f"n_{name}" for name in changed)), row, strict=True)) for row in conn.execute(wanted, given)]
+            for into, rows in (one for one in new if one[1]):      # everything is read before anything is written
+                conn.execute(into.insert(), rows)
+            if then:
+                conn.execute(change_one, then)
+            ids, digest = [one for one, number in zip(read["id"], read["each"], strict=True) if number == last], sha256(repr(read).encode()).hexdigest()
+        if any(row[1] > len(ids) for row in found):
+            raise ValueError("a record has lines and none for the last number")
+        sums = {row[0]: dict(zip(asked.sums, row[2:2 + len(asked.sums)], strict=True)) for row in found}
+        return Settled(ids, sum(row[1] for row in found), sums), digest
+
+    return settle
 
 
 @contextmanager
@@ -363,9 +385,10 @@ def _digest(lines: ReckonedLines, *, ordered: bool) -> Any:
 def _adding(how: Settling, entity: Entity, fields: Mapping[str, Any], lines: Any) -> tuple[Any, tuple[str, ...], Any]:
     """The table, the columns and the query of what goes into them."""
     table = how.revision.tables.of(entity.address)
-    fixed = {"row_version": 1, "created_at": how.now, "created_by": how.user_id, "updated_at": how.now, "updated_by": how.user_id}
+    now = sa.bindparam("now", type_=table.c.created_at.type)
+    fixed = {"row_version": 1, "created_at": now, "created_by": how.user_id, "updated_at": now, "updated_by": how.user_id}
     places = [(*column(how.revision, entity, name), value) for name, value in fields.items()]
-    values = [*(_as_kept(value, table.c[name], "", how.revision.dialect) for name, value in fixed.items()),
+    values = [*(_stamp(value, table.c[name]) for name, value in fixed.items()),
               *(_as_kept(value, place, kind, how.revision.dialect) for place, kind, value in places)]
     rows = sa.select(*values).select_from(lines)
     ordered = rows if how.revision.dialect == "postgresql" else rows.order_by(lines.c.c0, lines.c.c1)    # there the lines are kept, in their order
@@ -377,8 +400,11 @@ def _changing(how: Settling, fields: Mapping[str, Any]) -> tuple[Any, dict[str, 
     table = how.revision.tables.of(how.entity.address)
     values = {place.name: _as_kept(value, place, kind, how.revision.dialect)
               for name, value in fields.items() for place, kind in [column(how.revision, how.entity, name)]}
-    stamp = {name: _as_kept(value, table.c[name], "", how.revision.dialect) for name, value in (("updated_at", how.now), ("updated_by", how.user_id))}
-    return table, {**values, **stamp}
+    return table, {**values, "updated_at": sa.bindparam("now", type_=table.c.updated_at.type), "updated_by": _stamp(how.user_id, table.c.updated_by)}
+
+
+def _stamp(value: Any, place: Any) -> Any:
+    return value if isinstance(value, sa.BindParameter) else sa.literal(value, place.type)
 
 
 def _as_kept(value: Any, place: Any, kind: str, dialect: str) -> Any:

@@ -82,7 +82,7 @@ def test_the_short_way_says_what_the_fold_says_on_every_day(shop: Lender) -> Non
     with stored(shop, shop.good, agreements) as (conn, ids):  # type: ignore[attr-defined]
         reckoner = mass.Reckoner(revision, entities("lending.loan"), entities("lending.instalment"), "loan", entities, (ids[0], ids[-1]), days)
         said = accrual.as_agreed(reckoner, until - 4000, until)
-        found = mass.reckon(conn, reckoner, said, [])
+        found = mass.reckon(conn, said, reckoner.query(said, []), {})
         told = {(loan, day): sums for loan, day, *sums in zip(found["id"], found["each"], found["owed"], found["tax"], strict=True)}
         assert {ids[-1]}.isdisjoint(found["id"]) and set(found["stood"]) == set(found["tax_stood"]) == {0}
     for loan, agreement in zip(ids[:-1], agreements, strict=False):
