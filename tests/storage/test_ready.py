@@ -82,3 +82,48 @@ def test_a_connection_that_is_lost_is_told_as_busy_and_thrown_away(asked):
         ready.rows(conn)
     with asked.read() as conn:
         assert len(ready.rows(conn)) == 3
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+def test_a_lasting_question_is_planned_once_for_a_connection_and_a_passing_one_each_time(asked):
+    lasting, passing = Ready(sa.select(TABLE.c.id), lasting="one"), Ready(sa.select(TABLE.c.code))
+    with asked.read() as conn:
+        for _ in range(8):
+            assert len(lasting.rows(conn)) == len(passing.rows(conn)) == 3
+        held = conn.exec_driver_sql("SELECT statement, generic_plans FROM pg_prepared_statements").all()
+    assert [(asked.row.schema_name in text, "asked.code" in text, plans > 0) for text, plans in held] == [(True, False, True)]
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+def test_a_lasting_question_of_another_tenant_over_the_same_connection_reads_that_tenant(asked, tenancy):
+    other = tenancy.create("other", "Other")
+    with other.ddl() as conn:
+        conn.exec_driver_sql("CREATE TABLE asked (id bigint primary key, code varchar(70))")
+        conn.exec_driver_sql("INSERT INTO asked VALUES (7, 'theirs')")
+        conn.exec_driver_sql("GRANT SELECT ON asked TO PUBLIC")
+    statement, seen = sa.select(TABLE.c.id, TABLE.c.code).order_by(TABLE.c.id), []
+    questions = {place: Ready(statement, lasting="one") for place in (asked, other)}
+    for _ in range(8):
+        for place, ready in questions.items():
+            with place.read() as conn:
+                seen.append((place.name, conn.connection.driver_connection.pgconn.backend_pid, [row[0] for row in ready.rows(conn)]))
+    assert len({pid for _, pid, _ in seen}) == 1, "one connection served both"
+    assert all(ids == ([7] if name == "other" else [1, 2, 3]) for name, _, ids in seen)
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+def test_a_column_that_became_wider_is_told_as_busy_once_under_the_old_catalog_and_not_at_all_under_the_new(asked):
+    before, after = (Ready(sa.select(TABLE.c.code), lasting=digest) for digest in ("one", "two"))
+    with asked.read() as conn:
+        assert [len(before.rows(conn)) for _ in range(8)] == [3] * 8
+    with asked.ddl() as conn:
+        conn.exec_driver_sql("ALTER TABLE asked ALTER code TYPE varchar(60)")
+    with asked.read() as conn:
+        assert [len(after.rows(conn)) for _ in range(3)] == [3] * 3
+    with pytest.raises(Busy), asked.read() as conn:
+        before.rows(conn)
+    with asked.read() as conn:
+        assert [len(before.rows(conn)) for _ in range(3)] == [3] * 3

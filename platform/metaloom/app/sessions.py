@@ -260,7 +260,7 @@ def _visit_statement(revision: Any) -> tuple[tuple[str, ...], Ready]:
                   *person_columns(revision))
         .select_from(source).where(session.c.token_digest == sa.bindparam("digest", type_=session.c.token_digest.type))
     )
-    return tuple(found.selected_columns.keys()), Ready(found)
+    return tuple(found.selected_columns.keys()), Ready(found, lasting=revision.digest)
 
 
 _VISITS: PerRevision[tuple[tuple[str, ...], Ready]] = PerRevision(_visit_statement)

@@ -531,7 +531,7 @@ class Reader:
         selection = self._selection(frame, [path for path in known if frame.readable(path, FieldLevel.MASKED)[1]])
         by_id = frame.table.c.id == sa.bindparam("record_id", type_=frame.table.c.id.type)
         statement = sa.select(*selection.statement_columns()).select_from(frame.source()).where(by_id, frame.predicate())
-        made = (Ready(statement), selection.decoder())
+        made = (Ready(statement, lasting=self.revision.digest), selection.decoder())
         if frame.lasting:
             self.plan.memory[key] = made
         return made

@@ -11,12 +11,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from metaloom.storage.postgresql import place_of
+
 
 class Ready:
-    """A SELECT with what never changes of it; threads may share it. On SQLite, whose driver is asked in the same process, it is a plain statement."""
+    """A SELECT with what never changes of it; threads may share it. On SQLite, whose driver is asked in the same process, it is a plain statement.
 
-    def __init__(self, statement: sa.Select[Any]) -> None:
-        self._statement = statement
+    ``lasting``: the digest of the catalog by which the statement reads, where it finds its rows by a unique key. PostgreSQL then parses and plans it
+    once for a connection, which takes longer than the answer; the best plan of other statements depends on the values, so they are planned each
+    time. Such a question is one tenant's and one catalog's: a prepared statement must not change the types of its columns.
+    """
+
+    def __init__(self, statement: sa.Select[Any], *, lasting: str = "") -> None:
+        self._statement, self._lasting = statement, lasting
         self._sent: _Sent | None = None
 
     def rows(self, conn: sa.Connection, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
@@ -25,17 +32,18 @@ class Ready:
             return self._sent.rows(conn, values or {})
         result = conn.execute(self._statement, values or {})
         if conn.dialect.name == "postgresql":
-            self._sent = _Sent(self._statement, result, values or {})
+            self._sent = _Sent(self._statement, result, values or {}, self._lasting and f"/* {place_of(conn)} {self._lasting} */ ")
         return result.all()
 
 
 class _Sent:
     """What the driver was given the first time, and how it reads what comes back."""
 
-    def __init__(self, statement: sa.Select[Any], result: sa.CursorResult[Any], values: Mapping[str, Any]) -> None:
+    def __init__(self, statement: sa.Select[Any], result: sa.CursorResult[Any], values: Mapping[str, Any], mark: str) -> None:
         context: Any = result.context
         dialect, parameters = context.dialect, dict(context.parameters[0])
-        self._sql, self._fixed = context.statement, {name: value for name, value in parameters.items() if name not in values}
+        self._sql, self._prepared = mark + context.statement, bool(mark)
+        self._fixed = {name: value for name, value in parameters.items() if name not in values}
         self._writers = {name: context.compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in values}
         codes = [column[1] for column in context.cursor.description]
         readers = [column.type.dialect_impl(dialect).result_processor(dialect, code) for column, code in zip(statement.selected_columns, codes, strict=True)]
@@ -43,7 +51,7 @@ class _Sent:
 
     def rows(self, conn: sa.Connection, values: Mapping[str, Any]) -> Sequence[Any]:
         given = {**self._fixed, **{name: _written(self._writers[name], value) for name, value in values.items()}}
-        found = _asked(conn, self._sql, given)
+        found = _asked(conn, self._sql, given, self._prepared)
         return [self._read(row) for row in found] if self._readers else found
 
     def _read(self, row: Sequence[Any]) -> Sequence[Any]:
@@ -57,18 +65,21 @@ def _written(writer: Callable[[Any], Any] | None, value: Any) -> Any:
     return value if writer is None else writer(value)
 
 
-def _asked(conn: sa.Connection, sql: str, values: Mapping[str, Any]) -> list[Any]:
+def _asked(conn: sa.Connection, sql: str, values: Mapping[str, Any], prepared: bool) -> list[Any]:
     """The driver's rows. Whoever counts statements hears of it, and a refusal has SQLAlchemy's kind, as with ``conn.execute``."""
-    dbapi, cursor = conn.dialect.loaded_dbapi, conn.connection.cursor()
+    dbapi, cursor, driver = conn.dialect.loaded_dbapi, conn.connection.cursor(), conn.connection.driver_connection
     try:
         for told in conn.dispatch.before_cursor_execute:
             told(conn, cursor, sql, values, None, False)
+        driver.prepare_threshold = 0 if prepared else None  # type: ignore[union-attr]
         return cursor.execute(sql, values).fetchall()  # type: ignore[no-any-return, func-returns-value]
     except dbapi.Error as refused:
-        lost = conn.dialect.is_disconnect(refused, conn.connection, cursor)  # type: ignore[arg-type]
+        # A column whose type changed since the statement was prepared: with another connection it is prepared anew.
+        lost = conn.dialect.is_disconnect(refused, conn.connection, cursor) or prepared and isinstance(refused, dbapi.NotSupportedError)  # type: ignore[arg-type]
         if lost:
             conn.invalidate(refused)
         raise sa.exc.DBAPIError.instance(sql, dict(values), refused, dbapi.Error, hide_parameters=True, connection_invalidated=lost,
                                          dialect=conn.dialect) from refused
     finally:
+        driver.prepare_threshold = None  # type: ignore[union-attr]
         cursor.close()
