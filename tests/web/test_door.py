@@ -4,6 +4,10 @@ import re
 from datetime import timedelta
 
 import pytest
+from flask import session
+from flask_wtf.csrf import validate_csrf
+from itsdangerous import URLSafeTimedSerializer
+from wtforms import ValidationError
 
 from metaloom.app import create_app
 
@@ -187,6 +191,20 @@ def test_the_token_of_another_person_does_not_help(visitor):
     answer = mine.client.post(mine.url("/logout/"), data={"csrf_token": theirs.token()})
     assert answer.status_code == 400
     assert mine.get("/").status_code == 200
+
+
+def test_the_token_of_a_page_is_that_of_the_library_for_this_session(app, visitor):
+    person = visitor("li")
+    tokens = {re.search(r'name="csrf-token" content="([^"]+)"', person.get("/e/shop.sale/").text)[1] for _ in range(2)}
+    with person.client as client:
+        client.get(person.url("/e/shop.sale/"))
+        for token in tokens:
+            validate_csrf(token)
+        raw, _, rest = min(tokens).partition(".")
+        by_another_key = URLSafeTimedSerializer("x" * 40, salt="wtf-csrf-token").dumps(session["csrf_token"])
+        for forged in (f"{raw}x.{rest}", raw, "", by_another_key):
+            with pytest.raises(ValidationError):
+                validate_csrf(forged)
 
 
 @pytest.mark.parametrize("path", ["/login/", "/", "/e/shop.sale/", "/e/shop.sale/1", "/e/shop.sale/999999", "/theme.css"])

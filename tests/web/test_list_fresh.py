@@ -83,6 +83,26 @@ def test_what_a_role_may_see_changes_with_the_role(stall: Any, visitor: Any) -> 
     assert [role.role for role in shop.context_of(stall, "han").actor.roles] == ["shop.viewer"]
 
 
+def test_a_column_whose_reading_was_taken_away_is_gone_from_the_next_list_and_record(stall: Any, visitor: Any) -> None:
+    han, li = visitor("han", "stall"), visitor("li", "stall")
+    ctx, order = shop.context_of(stall, "han"), row_of(stall, "shop.sale", status="draft")
+    told = ((LIST, 'data-l="金额'), (f"{LIST}{order['id']}", f">{order['total']:,.2f}<"))
+
+    def seen(person: Any) -> list[bool]:
+        return [words in person.get(address).text for address, words in told]
+
+    assert seen(han) == seen(han) == seen(li) == [True, True]
+    republish(stall, {'viewer: {scope: company, actions: [list, read], fields: {"*": read}}':
+                      'viewer: {scope: company, actions: [list, read], fields: {"*": read, total: hidden}}'})
+    assert seen(han) == [False, False] and seen(li) == [True, True], "the field was hidden from the one role"
+    system = command.system_context(stall, plugins=ctx.plugins, clock=ctx.clock)
+    command.assign_role(system, ctx.actor.user_id, "shop.seller", company=ctx.actor.company_id)
+    assert seen(han) == [True, True], "the other role shows it, at once"
+    held = [row for row in rows_of(stall, "platform.role_assignment", user_id=ctx.actor.user_id) if row["role"] == "shop.seller"]
+    command.revoke_role(system, held[0]["id"])
+    assert seen(han) == [False, False]
+
+
 def rows_of(tenant: Any, entity: str, **known: Any) -> list[Any]:
     table = tenant.revision().tables.of(entity)
     with tenant.read() as conn:

@@ -12,10 +12,11 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, Response, current_app, g, make_response, redirect, render_template, request
+from flask import Flask, Response, current_app, g, make_response, redirect, render_template, request, session
 from flask_wtf.csrf import generate_csrf
 from isal import isal_zlib
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+from itsdangerous import BadSignature, TimestampSigner, URLSafeTimedSerializer
+from itsdangerous.encoding import base64_encode
 from markupsafe import Markup, escape
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -328,11 +329,23 @@ def _static(name: str) -> str:
 
 
 def csrf_token() -> str:
-    return generate_csrf()
+    """The token of this session as ``generate_csrf`` writes it, which makes its signer anew and packs the session's word each time."""
+    word = session.get("csrf_token")
+    if word is None or "csrf_token" in g:
+        return generate_csrf()
+    g.csrf_token = _csrf_signer(current_app.secret_key).sign(base64_encode(json.dumps(word))).decode()
+    return str(g.csrf_token)
+
+
+@lru_cache(8)
+def _csrf_signer(secret: Any) -> TimestampSigner:
+    signer = URLSafeTimedSerializer(secret, salt="wtf-csrf-token").make_signer("wtf-csrf-token")
+    assert isinstance(signer, TimestampSigner)
+    return signer
 
 
 def csrf_field(token: str = "") -> Markup:
-    return Markup(f'<input type="hidden" name="csrf_token" value="{token or generate_csrf()}">')
+    return Markup(f'<input type="hidden" name="csrf_token" value="{token or csrf_token()}">')
 
 
 # -------------------------------------------------------------------------------------------------------- theme
@@ -420,20 +433,22 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=()",
+    "Content-Security-Policy": POLICY,
+    "Cache-Control": "no-store",
 }
 
 
 def _finish(answer: Response) -> Response:
     """Security headers on everything, the request id, no caching of pages, compression of text."""
+    given = {name.lower() for name, _ in answer.headers}        # asked once: the headers look through themselves for each name
     for name, value in HEADERS.items():
-        answer.headers.setdefault(name, value)
-    answer.headers.setdefault("Content-Security-Policy", POLICY)
+        if name.lower() not in given:
+            answer.headers.add(name, value)
     if request.is_secure:
         answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
     pinned = g.get("metaloom")
     if pinned is not None:
         answer.headers["X-Request-Id"] = pinned.request_id
-    answer.headers.setdefault("Cache-Control", "no-store")
     if g.get("toasts_shown") and not g.get("toast_set"):
         answer.delete_cookie(TOAST_COOKIE, path=_cookie_path())
     return _compressed(answer)

@@ -22,7 +22,7 @@ from metaloom.storage.budget import TooSlow
 from metaloom.web import i18n
 from metaloom.web.board_page import board_zone
 from metaloom.web.calendar_page import calendar_zone
-from metaloom.web.cells import HINTS, READS, Head, heads, resolve
+from metaloom.web.cells import COLUMNS_KEPT, HINTS, READS, Head, heads, resolve
 from metaloom.web.chart import aim_words
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.drawn import drawn, framed, hole, pieces, zone
@@ -202,7 +202,17 @@ def _shown_paths(pinned: Current, state: ListState) -> tuple[str, ...]:
 
 
 def _read_paths(pinned: Current, state: ListState) -> list[str] | None:
-    """The columns, what their hints say, and what their words read."""
+    """The columns, what their hints say, and what their words read; kept with the person's rights where the list is the catalog's own."""
+    if pinned.catalog.lists.get(state.view.address) is not state.view:
+        return _paths_to_read(pinned, state)
+    key, kept = (state.view.address, state.columns, pinned.catalog.digest), pinned.plan.kept("read_paths", COLUMNS_KEPT)
+    found: tuple[list[str] | None] | None = kept.get(key)
+    if found is None:
+        found = kept[key] = (_paths_to_read(pinned, state),)
+    return found[0]
+
+
+def _paths_to_read(pinned: Current, state: ListState) -> list[str] | None:
     hints, shown = _hints(pinned, state), _shown_paths(pinned, state)
     more = [hints[text] for text in shown if text in hints] + [text for one in shown for text in _read_along(pinned, state, one)]
     return list(dict.fromkeys((*shown, *more))) if more else own_columns(pinned, state)
