@@ -240,7 +240,7 @@ def _shared_engine(url: str) -> sa.Engine:
             # prepare_threshold None: a statement prepared in one tenant's schema must not run in another's (``Ready`` prepares what names the schema).
             # autocommit: the prologue itself begins the transaction, so that beginning and entering the tenant are one trip.
             engine = _engines[url] = sa.create_engine(
-                url, pool_size=_POOL_SIZE, max_overflow=_POOL_MORE, pool_timeout=_WAIT_SECONDS, pool_recycle=1800, hide_parameters=True,
+                url, pool_size=_POOL_SIZE, max_overflow=_POOL_MORE, pool_timeout=_WAIT_SECONDS, pool_recycle=1800, pool_use_lifo=True, hide_parameters=True,
                 connect_args={"prepare_threshold": None, "autocommit": True, "application_name": "metaloom", "cursor_factory": _Cursor},
             )  # fmt: skip
             sa.event.listen(engine, "begin", _enter_tenant)
