@@ -37,9 +37,9 @@ WARM = 3
 
 
 def addresses(who: str, name: str, id: int, marker: int) -> dict[str, Any] | None:
-    """What to ask a contender for; None where it has no such page."""
+    """What to ask a contender for; None where it has no such page (ours goes by markers, not by numbers)."""
     ours = {"list, first page": "/e/bench.ticket/", "filter status, sort late days": "/e/bench.ticket/?f.status=late&sort=-late_days",
-            "client by part of a name": "/e/bench.client/?q=桂英", "page 400": "/e/bench.ticket/?page=400", "detail": f"/e/bench.ticket/{id}",
+            "client by part of a name": "/e/bench.client/?q=桂英", "detail": f"/e/bench.ticket/{id}",
             "form of a record": f"/e/bench.ticket/{id}/edit", "REST list of 100": "/api/v1/bench.ticket?limit=100"}
     table = {
         "bare": {"list, first page": "/list", "filter status, sort late days": "/filtered", "detail": f"/detail/{id}", "REST list of 100": "/json",

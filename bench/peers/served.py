@@ -32,7 +32,8 @@ import sqlalchemy as sa  # noqa: E402
 from gunicorn.app.base import BaseApplication  # noqa: E402
 from run import addresses, at_once, bare_application  # noqa: E402
 
-SCENARIOS = ("list, first page", "filter status, sort late days", "client by part of a name", "page 400", "detail", "REST list of 100")
+MARKER = "page by marker, half way"
+SCENARIOS = ("list, first page", "filter status, sort late days", "client by part of a name", MARKER, "detail", "REST list of 100")
 PORTS = {"bare": 8471, "ours": 8472}
 PROCESSES, THREADS, WARM = 2, 4, 20
 
@@ -89,6 +90,7 @@ def main() -> None:
     tenancy, tenant = data.open_tenant(given.database, given.rows, fresh=False)
     with tenant.read() as conn:
         ids = list(conn.scalars(sa.text("SELECT id FROM bench__ticket WHERE owner_id = 1 AND status = 'open' LIMIT 200")))
+    deep = {"ours": f"/e/bench.ticket/?cursor={data.Bench(tenant, given.rows).cursor()}", "bare": f"/after/{given.rows // 2}"}
     ours = http_pages.Ours(tenancy, tenant)
     cookie = f"ml_session={ours.clients['own + office'].get_cookie('ml_session', path=f'/{data.TENANT}').value}"
     serving = {name: subprocess.Popen([sys.executable, __file__, "--serve", name, "--rows", str(given.rows), "--database", given.database]) for name in PORTS}
@@ -98,7 +100,7 @@ def main() -> None:
         print(f"{given.rows:,} rows; load {os.getloadavg()[0]:.1f}; {given.rounds} rounds; {PROCESSES} processes each; ours with row scope\n")
         print("| | bare: ms (p95), CPU ms, bytes | ours: ms (p95), CPU ms, bytes | × wall | × CPU |\n|---|---|---|---|---|")
         for scenario in SCENARIOS:
-            _measure(scenario, serving, cookie, ids, given.rounds)
+            _measure(scenario, serving, cookie, ids, given.rounds, deep if scenario == MARKER else None)
         for name in PORTS:
             _crowd(name, cookie, given)
     finally:
@@ -118,17 +120,16 @@ def _wait(name: str) -> None:
     raise SystemExit(f"{name} does not answer")
 
 
-def _measure(scenario: str, serving: dict[str, Any], cookie: str, ids: list[int], rounds: int) -> None:
+def _measure(scenario: str, serving: dict[str, Any], cookie: str, ids: list[int], rounds: int, fixed: dict[str, str] | None) -> None:
     """Both in alternation and random order; the first rounds warm the caches of both processes and do not count."""
     dice, walls, cpus = random.Random(3), defaultdict[str, list[float]](list), defaultdict[str, list[float]](list)
     sizes: dict[str, int] = {}
     clients = {name: [Client(name, cookie) for _ in range(PROCESSES)] for name in PORTS}
     for n in range(rounds + WARM):
         for name in dice.sample(sorted(PORTS), len(PORTS)):
-            asked = addresses("ours, scoped" if name == "ours" else name, scenario, ids[n % len(ids)], 0)
-            assert asked is not None
+            address = fixed[name] if fixed else _asked(name, scenario, ids[n % len(ids)])
             before = _cpu(serving[name].pid)
-            took, sizes[name] = clients[name][n % PROCESSES].ask(asked["get"])
+            took, sizes[name] = clients[name][n % PROCESSES].ask(address)
             if n >= WARM:
                 walls[name].append(took)
                 cpus[name].append(_cpu(serving[name].pid) - before)
@@ -150,10 +151,15 @@ def _tasks(child: str) -> list[str]:
 
 def _crowd(name: str, cookie: str, given: argparse.Namespace) -> None:
     """As many clients as asked for, each on a connection of its own."""
-    asked = addresses("ours, scoped" if name == "ours" else name, "list, first page", 1, 0)
-    assert asked is not None
+    address = _asked(name, "list, first page", 1)
     clients = [Client(name, cookie) for _ in range(given.clients)]
-    at_once(name, [lambda one=one: one.ask(asked["get"])[0] for one in clients], given.rounds)  # type: ignore[misc]
+    at_once(name, [lambda one=one: one.ask(address)[0] for one in clients], given.rounds)  # type: ignore[misc]
+
+
+def _asked(name: str, scenario: str, id: int) -> str:
+    found = addresses("ours, scoped" if name == "ours" else name, scenario, id, 0)
+    assert found is not None
+    return str(found["get"])
 
 
 if __name__ == "__main__":
