@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from metaloom.base.errors import Busy
-from metaloom.storage.ready import Ready
+from metaloom.storage.ready import PREPARED_AFTER, PREPARED_MAX, Ready
 from metaloom.storage.types import BigInt, ExactDecimal, IsoDate, JsonText, ShortText, UtcDateTime
 
 META = sa.MetaData()
@@ -89,10 +89,21 @@ def test_a_connection_that_is_lost_is_told_as_busy_and_thrown_away(asked):
 def test_a_lasting_question_is_planned_once_for_a_connection_and_a_passing_one_each_time(asked):
     lasting, passing = Ready(sa.select(TABLE.c.id), lasting="one"), Ready(sa.select(TABLE.c.code))
     with asked.read() as conn:
-        for _ in range(8):
+        for _ in range(PREPARED_AFTER + 8):
             assert len(lasting.rows(conn)) == len(passing.rows(conn)) == 3
         held = conn.exec_driver_sql("SELECT statement, generic_plans FROM pg_prepared_statements").all()
     assert [(asked.row.schema_name in text, "asked.code" in text, plans > 0) for text, plans in held] == [(True, False, True)]
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+def test_a_connection_keeps_only_so_many_lasting_questions(asked):
+    questions = [Ready(sa.select(TABLE.c.id).where(TABLE.c.id != number), lasting=f"{number}") for number in range(PREPARED_MAX + 5)]
+    with asked.read() as conn:
+        for ready in questions:
+            assert {len(ready.rows(conn)) for _ in range(PREPARED_AFTER + 3)} <= {2, 3}
+        assert len(questions[0].rows(conn)) == 3, "what was given up is asked as ever"
+        assert conn.exec_driver_sql("SELECT count(*) FROM pg_prepared_statements").scalar() == PREPARED_MAX
 
 
 @pytest.mark.postgres
@@ -105,7 +116,7 @@ def test_a_lasting_question_of_another_tenant_over_the_same_connection_reads_tha
         conn.exec_driver_sql("GRANT SELECT ON asked TO PUBLIC")
     statement, seen = sa.select(TABLE.c.id, TABLE.c.code).order_by(TABLE.c.id), []
     questions = {place: Ready(statement, lasting="one") for place in (asked, other)}
-    for _ in range(8):
+    for _ in range(PREPARED_AFTER + 8):
         for place, ready in questions.items():
             with place.read() as conn:
                 seen.append((place.name, conn.connection.driver_connection.pgconn.backend_pid, [row[0] for row in ready.rows(conn)]))
@@ -118,7 +129,7 @@ def test_a_lasting_question_of_another_tenant_over_the_same_connection_reads_tha
 def test_a_column_that_became_wider_is_told_as_busy_once_under_the_old_catalog_and_not_at_all_under_the_new(asked):
     before, after = (Ready(sa.select(TABLE.c.code), lasting=digest) for digest in ("one", "two"))
     with asked.read() as conn:
-        assert [len(before.rows(conn)) for _ in range(8)] == [3] * 8
+        assert {len(before.rows(conn)) for _ in range(PREPARED_AFTER + 8)} == {3}
     with asked.ddl() as conn:
         conn.exec_driver_sql("ALTER TABLE asked ALTER code TYPE varchar(60)")
     with asked.read() as conn:
