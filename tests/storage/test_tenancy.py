@@ -147,6 +147,14 @@ def test_a_read_refuses_to_write(tenant):
         conn.execute(setting.insert().values(name="a", value=1))
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_only_a_read_keeps_the_planner_from_trying_every_order_of_joins(tenant):
+    for way, limit in ((tenant.read, "4"), (tenant.write, "8"), (tenant.read, "4"), (tenant.ddl, "8")):
+        with way() as conn:
+            assert conn.exec_driver_sql("SHOW join_collapse_limit").scalar() == limit
+
+
 def test_a_read_shows_one_picture(tenant):
     with tenant.read() as conn:
         before = conn.scalar(sa.select(sa.func.count()).select_from(setting))
