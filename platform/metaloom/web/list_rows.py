@@ -28,11 +28,11 @@ def draw_rows(pinned: Current, state: ListState, rows: Iterable[Any], columns: S
     words = {name: escaped(word) for name, word in words.items()}
     before, table = escaped(record_url(state.entity.address, "")), []
     plain, editable = (state.entity.address, state.entity.title) not in WORDS, _editable(pinned, state)
-    known: dict[int, list[tuple[_Place, Callable[[Any], Drawn]]]] = {}
+    known: dict[int, tuple[Any, list[tuple[_Place, Callable[[Any], Drawn]]]]] = {}
     for row in rows:
-        drawers = known.get(id(row.levels))      # one and the same for the rows of one combination of scopes
-        if drawers is None:
-            drawers = known[id(row.levels)] = [(place, place.drawer(row.levels.get(place.path))) for place in places]
+        if id(row.levels) not in known:          # one and the same for the rows of one combination of scopes, and held here: an id is nobody else's
+            known[id(row.levels)] = row.levels, [(place, place.drawer(row.levels.get(place.path))) for place in places]
+        drawers = known[id(row.levels)][1]
         title = escaped((row if plain else titled(pinned, state.entity, row)).title)
         href = f"{before}{row.id}" if "read" in row.actions else ""
         edit = f"{before}{row.id}/edit" if "edit" in row.actions and not row.archived and editable(row) else ""
