@@ -69,6 +69,7 @@ def test_too_many_values_within_an_hour_are_refused_and_one_value_is_one(world, 
         assert caller.get(f"/depot.buyer?mobile=1380000000{number}").status_code == 200
     refused = caller.get("/depot.buyer?mobile=13800000004")
     assert refused.status_code == 429 and "3" in refused.get_data(as_text=True)
+    assert 3_500 < int(refused.headers["Retry-After"]) <= 3_600, "the hour that began with the first"
     assert caller.get("/depot.buyer?mobile=13800000004").status_code == 429
     assert caller.get("/depot.buyer").status_code == 200
     assert len(written(world, "search_masked", person.id)) == 4, "the refused one is written down too"

@@ -92,6 +92,8 @@ def test_a_case_and_its_tasks_say_subject_and_step_in_one_language(guild, visit)
         visitor.client.set_cookie("ml_locale", language, path="/hall")
         shown = page_of(visitor, f"/e/platform.approval_case/{case}")
         assert "&#39;zh&#39;" not in shown and shown.count("只说一次") == 1 and f">{step}<" in shown, language
+        (kept,) = guild.rows("approval_case", id=case)
+        assert kept["chain_digest"] not in shown, "a hash says nothing to people"
 
 
 def test_every_box_shows_its_own(guild, visit):

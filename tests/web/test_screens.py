@@ -107,6 +107,28 @@ def test_a_history_names_the_person_and_keeps_the_login_as_a_hint(visitor):
     assert '<span title="li">李雷</span>' in told and "新增" in told
 
 
+def test_a_history_says_in_words_what_nobody_did_by_hand(visitor, tenancy):
+    """Also in the list of versions, in both languages."""
+    from metaloom import command
+    from metaloom.base.clock import SystemClock
+    from metaloom.command.handle_call import system_context
+    from metaloom.plugin.registry import installed
+
+    tenant = tenancy.open("alpha")
+    made = command.create_record(context_of(tenant, "li"), "shop.buyer", {"name": "贾诩", "level": "plain", "mobile": "13911118888"})
+    doers = {"worker": ("后台处理", "Background work"), "process": ("业务流程", "Process"), "hook:hall": ("外部回调", "Call from outside"),
+             "who.knows": ("系统", "System")}
+    for version, doer in enumerate(doers, 1):
+        ctx = system_context(tenant, plugins=installed(), clock=SystemClock(), run_as=doer)
+        command.change_record(ctx, "shop.buyer", made.id, {"name": f"贾诩{version}"}, version)
+    for at, locale in enumerate(("zh", "en")):
+        person = visitor("li")
+        person.client.set_cookie("ml_locale", locale, path="/alpha")
+        for page in ("tab/history", "versions"):
+            told = person.get(f"/e/shop.buyer/{made.id}/{page}").text
+            assert [words[at] for words in doers.values() if words[at] not in told] == [] and not [doer for doer in doers if doer in told], (page, locale)
+
+
 def test_every_door_takes_only_the_choices_that_are_offered(tenancy):
     """Also when something else changes that narrows them; without a limit behind the link everything is taken."""
     from metaloom import command

@@ -68,8 +68,9 @@ def test_too_many_within_the_hour_are_written_down_and_not_answered(as_, monkeyp
     han = as_("han")
     for _ in range(2):
         command.unmask_field(han, BUYER, 1, "mobile", "核对号码")
-    with pytest.raises(TooMany):
+    with pytest.raises(TooMany) as refused:
         command.unmask_field(han, BUYER, 1, "mobile", "第三次核对")
+    assert 3_500 < refused.value.retry_after <= 3_600
     assert last_audit(han)["reason"] == "第三次核对"
 
 

@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES, WEB = ROOT / "templates", ROOT / "platform" / "metaloom" / "web"
 WORDS = {name: json.loads((TEMPLATES / "i18n" / f"{name}.json").read_text(encoding="utf-8")) for name in ("zh", "en")}
 # Keys put together at run time: what stands before the variable part.
-BUILT = ("did.", "channel.", "list.hint_", "detail.more", "detail.record", "note.channel.", "approval.did.", "approval.box.", "approval.empty.",
+BUILT = ("did.", "doer.", "channel.", "list.hint_", "detail.more", "detail.record", "note.channel.", "approval.did.", "approval.box.", "approval.empty.",
          "approval.time.", "approval.move.", "approval.help.", "approval.age_", "approval.node.", "approval.outcome.", "approval.opinion_rule.",
          "approval.text.", "chain.mode.", "chain.who.", "chain.kind.", "chain.changed.", "chain.do.", "chain.unit.", "simulate.sum.",
          "simulate.head.", "simulate.differs.", "simulate.why.", "changed.mode.", "changed.mode_help.", "approval.to_", "approval.then.", "job.count.",

@@ -20,7 +20,6 @@ from metaloom.base.messages import Message, message
 
 log = logging.getLogger("metaloom.api")
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_LOGIN = 900
 _SENTENCES = {404: "error.not_found", 405: "error.method", 413: "api.json_size", 429: "error.too_many"}
 
 
@@ -43,10 +42,8 @@ def told(error: MetaloomError) -> Response:
     if isinstance(error, LoginRequired):
         more["login"] = {"method": "POST", "path": login_path(), "header": "Authorization: Bearer"}
     answer = problem(status, error.message, **more)
-    if isinstance(error, Busy):
+    if isinstance(error, (Busy, TooMany)):
         answer.headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, TooMany):
-        answer.headers["Retry-After"] = str(RETRY_AFTER_LOGIN)
     if isinstance(error, LoginRequired):
         answer.headers["WWW-Authenticate"] = challenge()
     return answer

@@ -103,7 +103,13 @@ class Unprocessable(MetaloomError):
 
 
 class TooMany(MetaloomError):
+    """Too many tries; possible again in ``retry_after`` seconds."""
+
     status, code = 429, "error.too_many"
+
+    def __init__(self, text: Message | None = None, retry_after: int = 900) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class Busy(MetaloomError):

@@ -7,7 +7,7 @@ the other is stopped.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta, tzinfo
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from metaloom.access import AccessPlan, EntityRights
@@ -18,6 +18,7 @@ from metaloom.model import Entity, FieldLevel
 from metaloom.storage import rate
 
 if TYPE_CHECKING:
+    from metaloom.command.context import Context
     from metaloom.command.unit import Unit
 
 COMMAND = "unique_clash"
@@ -70,14 +71,15 @@ def allowance(unit: Unit) -> int:
     if counted is None or counted.since <= unit.now - WINDOW:
         return top
     if counted.hits > top:
-        raise too_many(top, counted, unit.ctx.tenant.zone)
+        raise too_many(top, counted, unit.ctx)
     return top - counted.hits
 
 
-def too_many(top: int, counted: rate.Counted, zone: tzinfo) -> TooMany:
+def too_many(top: int, counted: rate.Counted, ctx: Context) -> TooMany:
     """The refusal that names the minute from which on the person is told again."""
     again = counted.since + WINDOW + timedelta(minutes=1, microseconds=-1)
-    return TooMany(message("clash.too_many", limit=top, at=f"{again.astimezone(zone):%H:%M}"))
+    said = message("clash.too_many", limit=top, at=f"{again.astimezone(ctx.tenant.zone):%H:%M}")
+    return TooMany(said, counted.seconds_left(ctx.clock.now(), WINDOW))
 
 
 def note(unit: Unit, clashes: Sequence[Clash]) -> rate.Counted:

@@ -31,18 +31,18 @@ register({
 def note_search(ctx: Context, searched: Sequence[Searched]) -> None:
     """Writes the searches down; TooMany when the person asked for more values than the tenant allows within an hour."""
     top = limit(ctx.revision.catalog, "masked_searches_per_hour")
-    hits: list[int] = []
+    counted: list[rate.Counted] = []
 
     def work(unit: Unit) -> ActionDone:
-        hits[:] = [_note(unit, searched, top)]
+        counted[:] = [_note(unit, searched)]
         return ActionDone("", None, None, message("search.noted"))
 
     perform(ctx.with_key(None), COMMAND, [], work)
-    if hits[0] > top:
-        raise TooMany(message("search.too_many", limit=top))
+    if counted[0].hits > top:
+        raise TooMany(message("search.too_many", limit=top), counted[0].seconds_left(ctx.clock.now(), WINDOW))
 
 
-def _note(unit: Unit, searched: Sequence[Searched], top: int) -> int:
+def _note(unit: Unit, searched: Sequence[Searched]) -> rate.Counted:
     """How many values the person asked for within the hour."""
     user, now = unit.ctx.actor.user_id, unit.now
     fresh: set[str] = set()
@@ -55,5 +55,5 @@ def _note(unit: Unit, searched: Sequence[Searched], top: int) -> int:
     counter = rate.counter("search", user)
     if not fresh:
         before = rate.standing(unit.conn, [counter]).get(counter)
-        return before.hits if before is not None and now - before.since < WINDOW else 0
-    return rate.count(unit.conn, counter, now, WINDOW, hits=len(fresh)).hits
+        return before if before is not None and now - before.since < WINDOW else rate.Counted(0, now, now)
+    return rate.count(unit.conn, counter, now, WINDOW, hits=len(fresh))

@@ -135,9 +135,9 @@ def _count(pinned: Pinned) -> None:
     """TooMany when the person printed as much within the hour as the tenant allows. Counted before anything is drawn."""
     top, ctx = limit(pinned.catalog, "prints_per_hour"), pinned.context()
     with ctx.tenant.write() as conn:
-        hits = rate.count(conn, rate.counter(COMMAND, ctx.actor.user_id), ctx.clock.now(), WINDOW).hits
-    if hits > top:
-        raise TooMany(message("print.too_many", limit=top))
+        counted = rate.count(conn, rate.counter(COMMAND, ctx.actor.user_id), now := ctx.clock.now(), WINDOW)
+    if counted.hits > top:
+        raise TooMany(message("print.too_many", limit=top), counted.seconds_left(now, WINDOW))
 
 
 class _Paper:

@@ -31,12 +31,13 @@ def confirm_identity(ctx: Context, password: str) -> None:
     user = ctx.actor.user_id
     if user is None:
         raise NotAllowed
-    counter, stored, tries = rate.counter("sign", user), "", 0
+    counter, stored = rate.counter("sign", user), ""
+    tries: list[rate.Counted] = []
 
     def count(unit: Unit) -> ActionDone:
-        nonlocal stored, tries
+        nonlocal stored
         stored = str(rows.engine_column(unit, USER, user, "password") or "")
-        tries = rate.count(unit.conn, counter, unit.now, WINDOW, user_id=user).hits
+        tries[:] = [rate.count(unit.conn, counter, unit.now, WINDOW, user_id=user)]
         return _done()
 
     def forget(unit: Unit) -> ActionDone:
@@ -44,8 +45,8 @@ def confirm_identity(ctx: Context, password: str) -> None:
         return _done()
 
     perform(ctx.with_key(None), "confirm_identity", [], count)
-    if tries > TRIES:
-        raise TooMany(message("sign.too_many"))
+    if tries[0].hits > TRIES:
+        raise TooMany(message("sign.too_many"), tries[0].seconds_left(ctx.clock.now(), WINDOW))
     if len(password) > LENGTH_MAX or not matches(stored, password):
         raise Invalid([Problem("password", message("sign.wrong"))])
     perform(ctx.with_key(None), "confirm_identity", [], forget)

@@ -166,7 +166,7 @@ def note_clashes(ctx: Context, clashes: Sequence[Clash]) -> None:
     perform(ctx.with_key(None), clash.COMMAND, [], work)
     top = limit(ctx.revision.catalog, "unique_refusals_per_hour")
     if found[0].hits > top:
-        raise clash.too_many(top, found[0], ctx.tenant.zone)
+        raise clash.too_many(top, found[0], ctx)
 
 
 def checked_key(ctx: Context, money: bool) -> str | None:

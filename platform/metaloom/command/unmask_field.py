@@ -34,7 +34,7 @@ def unmask_field(ctx: Context, entity: str, record_id: int, name: str, reason: s
     scope and for a hidden field, NotAllowed without the right, TooMany beyond ``unmasks_per_hour``.
     """
     said = " ".join(reason.split())
-    hits: list[int] = []
+    counted: list[rate.Counted] = []
 
     def work(unit: Unit) -> ActionDone:
         definition = unit.catalog.entities.get(entity)
@@ -51,7 +51,7 @@ def unmask_field(ctx: Context, entity: str, record_id: int, name: str, reason: s
         if not REASON_MIN <= len(said) <= REASON_MAX:
             raise Invalid([Problem("reason", message("unmask.reason", low=REASON_MIN, high=REASON_MAX))])
         stored = rows.fetch(unit, entity, record_id) or {}
-        hits[:] = [rate.count(unit.conn, rate.counter("unmask", unit.ctx.actor.user_id), unit.now, HOUR).hits]
+        counted[:] = [rate.count(unit.conn, rate.counter("unmask", unit.ctx.actor.user_id), unit.now, HOUR)]
         unit.log(definition, record_id, None, {f"unmask#{name}": {"field": name}})
         value = stored.get(name)
         words = "" if value in (None, "") else display(unit.catalog, field, value, ctx.locale, entity=entity, zone=ctx.tenant.zone)
@@ -59,6 +59,6 @@ def unmask_field(ctx: Context, entity: str, record_id: int, name: str, reason: s
 
     done = perform(ctx.with_key(None), COMMAND, [entity, record_id, name], work, reason=said)
     top = limit(ctx.revision.catalog, "unmasks_per_hour")
-    if hits[0] > top:                     # it is written down that it was asked for, and not answered
-        raise TooMany(message("unmask.too_many", limit=top))
+    if counted[0].hits > top:                     # it is written down that it was asked for, and not answered
+        raise TooMany(message("unmask.too_many", limit=top), counted[0].seconds_left(ctx.clock.now(), HOUR))
     return done

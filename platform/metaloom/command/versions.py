@@ -18,11 +18,13 @@ NOT_PUT_BACK = frozenset({FieldType.CHILD, *FILE_TYPES})
 
 @dataclass(frozen=True)
 class Version:
-    """``entry``: the audit row after which the record stood so. ``values`` by field name, masked where the reader sees it masked."""
+    """``entry``: the audit row after which the record stood so. ``values`` by field name, masked where the reader sees it masked.
+    ``who``: the person; where it was not done ``by_hand``, the name of what did it."""
 
     entry: int
     at: datetime
     who: str
+    by_hand: bool
     command: str
     values: Mapping[str, Any]
 
@@ -35,7 +37,7 @@ def versions(row: Row, entries: Sequence[HistoryEntry], sealed: Collection[str] 
     for entry in entries:
         changed = {change.field: change for change in entry.changes}
         values = {**values, **{name: plain(one.after) for name, one in changes_shown(changed) if name not in sealed or name not in values}}
-        found.append(Version(entry.id, entry.at, entry.actor_title or entry.actor_name, entry.command, values))
+        found.append(Version(entry.id, entry.at, entry.actor_title or entry.actor_name, entry.actor_id is not None, entry.command, values))
         values = {**values, **{name: plain(one.before) for name, one in changes_shown(changed)}}
     return tuple(found)
 

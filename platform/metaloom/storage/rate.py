@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from math import ceil
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,6 +22,10 @@ class Counted:
     hits: int
     since: datetime
     last: datetime
+
+    def seconds_left(self, now: datetime, window: timedelta) -> int:
+        """Seconds until the window is over and counting begins anew; at least 1."""
+        return max(1, ceil((self.since + window - now).total_seconds()))
 
 
 def counter(kind: str, *parts: object) -> str:

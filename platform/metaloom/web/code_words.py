@@ -78,6 +78,14 @@ def command_words(pinned: Current, name: str, entity: str) -> str:
     return say(declared.label) if declared is not None else _action_elsewhere(pinned, kind, tail) or name
 
 
+def doer_words(pinned: Current, name: str) -> str:
+    """What did something that nobody did by hand: a job by its label, a part of the engine by what it does."""
+    if name in pinned.catalog.jobs:
+        return say(pinned.catalog.jobs[name].label)
+    t, key = i18n.translator(site().templates, locale()), f"doer.{name.partition(':')[0]}"
+    return words if (words := t(key)) != key else t("detail.system")
+
+
 def _action_elsewhere(pinned: Current, kind: str, name: str) -> str:
     """What actions of this name are called: a record says only that one of another entity wrote it."""
     found = (one for address, one in pinned.catalog.actions.items() if address.endswith(f"/{name}"))

@@ -43,10 +43,8 @@ def _known(error: MetaloomError) -> AnyResponse:
     if isinstance(error, LoginRequired):
         return login_redirect()
     answer = error_answer(error.status, error.message.say(locale()), problems=getattr(error, "problems", ()))
-    if isinstance(error, Busy):
+    if isinstance(error, (Busy, TooMany)):
         answer.headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, TooMany):
-        answer.headers["Retry-After"] = "900"
     return answer
 
 

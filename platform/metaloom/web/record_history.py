@@ -12,7 +12,7 @@ from metaloom.model import Entity
 from metaloom.model.entity import FILE_TYPES, LINK_TYPES
 from metaloom.record.encode import display
 from metaloom.record.paths import UnknownPath, field_of, target_of
-from metaloom.web.code_words import command_words
+from metaloom.web.code_words import command_words, doer_words
 from metaloom.web.current import Current, locale, say
 from metaloom.web.words import t as _t
 
@@ -32,8 +32,8 @@ def moment_of(pinned: Current, definition: Entity, entry: Any, titles: Mapping[t
     changes = tuple((say(field_of(definition, c.field).label), *(said(pinned, definition, c.field, v, titles) for v in (c.before, c.after)))
                     for c in entry.changes)
     when = entry.at.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M:%S")
-    who = entry.actor_title or entry.actor_name or _t("detail.system")
-    return Moment(when, who, entry.actor_name, command_words(pinned, entry.command, definition.address), _t(f"channel.{entry.channel}"), entry.reason,
+    who, login = (entry.actor_title or entry.actor_name, entry.actor_name) if entry.actor_id is not None else (doer_words(pinned, entry.actor_name), "")
+    return Moment(when, who, login, command_words(pinned, entry.command, definition.address), _t(f"channel.{entry.channel}"), entry.reason,
                   tuple(c for c in changes if c[1] != c[2]))
 
 

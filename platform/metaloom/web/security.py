@@ -351,11 +351,11 @@ class TenantSecurity(SecurityManager):
         login = logins.login(pinned, username) if username else None
         minutes = logins.locked_minutes(pinned, login.username if login else username, address)
         if minutes:
-            raise TooMany(message("web.login.locked", minutes=minutes))
+            raise TooMany(message("web.login.locked", minutes=minutes), minutes * 60)
         pinned.release()
         minutes = logins.begin_attempt(pinned.tenant, login.username if login else username, address, login.user_id if login else None)
         if minutes:
-            raise TooMany(message("web.login.locked", minutes=minutes))
+            raise TooMany(message("web.login.locked", minutes=minutes), minutes * 60)
         usable = login is not None and login.active and bool(login.password_hash)
         known = login.password_hash if login is not None and usable else current_app.config["AUTH_DB_FAKE_PASSWORD_HASH_CHECK"]
         right = check_password_hash(known, password) and usable and bool(password.strip("\0"))

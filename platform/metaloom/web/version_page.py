@@ -11,7 +11,7 @@ from metaloom.command.restore_version import restore_version, version, versions_
 from metaloom.command.versions import Version, differences, put_back
 from metaloom.model import Entity
 from metaloom.record.paths import UnknownPath, field_of, target_of
-from metaloom.web.code_words import command_words
+from metaloom.web.code_words import command_words, doer_words
 from metaloom.web.current import Current, current, locale, say
 from metaloom.web.detail_page import MAX_ID
 from metaloom.web.frame import list_url, record_url, toast
@@ -89,7 +89,8 @@ def _known(definition: Entity, name: str) -> bool:
 
 
 def _called(pinned: Current, definition: Entity, one: Version) -> str:
-    return f"{moment(pinned, one.at)} · {command_words(pinned, one.command, definition.address)} · {one.who or _t('detail.system')}"
+    who = one.who if one.by_hand else doer_words(pinned, one.who)
+    return f"{moment(pinned, one.at)} · {command_words(pinned, one.command, definition.address)} · {who}"
 
 
 def _titles(pinned: Current, definition: Entity, changed: Any) -> dict[tuple[str, int], str]:
