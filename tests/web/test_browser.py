@@ -63,6 +63,20 @@ def test_the_tools_of_a_list_stand_in_one_line_and_a_long_dialog_keeps_its_butto
     assert foot.bounding_box()["y"] + foot.bounding_box()["height"] < 420 and seen.locator("#dialog .dlg-head").bounding_box()["y"] > 0
 
 
+def test_names_of_search_fields_are_short_and_never_cut(seen, live):
+    log_in(seen, live)
+    seen.set_viewport_size({"width": 1440, "height": 900})
+    seen.goto(f"{live}/alpha/e/shop.sale/")
+    seen.click("[data-more]")
+    labels = seen.locator(".searchgrid .f > label")
+    assert labels.all_inner_texts()[-2:] == ["等级", "买家 · 创建时间"], "an order has a time of its own"
+    for words in ("核销原因与减值准备的计提口径", "Reason of the write-off", "Reconciliation"):
+        labels.evaluate_all("(labels, words) => labels.forEach(one => one.textContent = words)", words)
+        for wide in (1440, 1300, 390):
+            seen.set_viewport_size({"width": wide, "height": 900})
+            assert not labels.evaluate_all("all => all.filter(one => one.scrollWidth > one.clientWidth).length"), (words, wide)
+
+
 def test_a_search_keeps_the_order_and_the_chart_that_stand_in_the_address(seen, live):
     log_in(seen, live)
     seen.goto(f"{live}/alpha/e/shop.sale/?view=chart")

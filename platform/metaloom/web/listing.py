@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -253,8 +254,14 @@ def search_fields(pinned: Current, state: ListState) -> list[SearchField]:
         for text in paths:
             path = resolve(pinned, state.entity, text)
             if path is not None and _askable(pinned, state.entity, path):
-                found.append(_search_field(pinned, state, path, more))
-    return _with_titles(pinned, found)
+                found.append((_search_field(pinned, state, path, more), path))
+    return _with_titles(pinned, _briefly(state.entity, found))
+
+
+def _briefly(entity: Entity, found: Sequence[tuple[SearchField, Path]]) -> list[SearchField]:
+    """A field behind a link is called by its own name alone, unless the line or the entity has another of that name."""
+    named = Counter([*(say(path.field.label) for _, path in found), *(say(one.label) for one in (*entity.fields.values(), *implicit_fields(entity)))])
+    return [replace(one, label=own) if path.hops and one.label.endswith(own := say(path.field.label)) and named[own] == 1 else one for one, path in found]
 
 
 def _askable(pinned: Current, entity: Entity, path: Path) -> bool:
