@@ -1,6 +1,7 @@
 """The screens in a real browser: a whole visit without a console error or a request to the outside."""
 
 import re
+import time
 from decimal import Decimal
 
 import pytest
@@ -342,6 +343,18 @@ def test_nothing_that_arrives_later_pushes_the_page(seen, live):
         seen.goto(f"{live}/alpha{path}")
         seen.wait_for_load_state("networkidle")
         assert sum(shift[0] for shift in seen.evaluate("window.shifts")) < 0.01, (path, seen.evaluate("window.shifts"))
+
+
+def test_the_widgets_of_a_dashboard_stand_where_they_will_stand(seen, live):
+    seen.add_init_script(SHIFTS)
+    log_in(seen, live)
+    seen.route("**/board/**", lambda route: (time.sleep(0.1), route.continue_()))       # one after the other, as on a phone
+    for wide, high in ((390, 844), (1440, 900)):
+        seen.set_viewport_size({"width": wide, "height": high})
+        seen.goto(f"{live}/alpha/")
+        seen.wait_for_load_state("networkidle")
+        assert seen.locator(".widget.k-number .figure").count() > 1 and not seen.locator(".skeleton").count()
+        assert sum(shift[0] for shift in seen.evaluate("window.shifts")) < 0.01, (wide, seen.evaluate("window.shifts"))
 
 
 def test_an_action_with_a_reason_is_done_in_its_dialog(seen, live):
