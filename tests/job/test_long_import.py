@@ -1,5 +1,6 @@
 """Imports in the background: checked, taken part by part, corrected, undone; what dying workers leave, and who may go on with them."""
 
+import itertools
 import os
 import signal
 import sys
@@ -103,6 +104,40 @@ def names(hall):
 
 
 # -- what it does -------------------------------------------------------------------------------------------------------
+
+
+def test_two_rows_in_different_parts_that_hold_the_same_are_told_when_checked_and_when_taken(hall):
+    """Each part is put back after it was checked, so the database does not remember."""
+    rows = sheet(hall, count=14, wrong=(4,))
+    for first, second in ((0, 8), (2, 9), (1, 12)):                 # the row at 2 is refused: what it holds is free
+        rows[second][1]["email"] = rows[first][1]["email"] = f"twin{first}@example.com"
+    before = len(names(hall))
+    id = begin(hall, rows)
+    work(hall)
+    wanted = [(4, "fee", False), (10, "email", "第 2 行"), (14, "email", "第 3 行")]
+    for mode in ("checked", "done"):
+        failed = [(one.number, p.field, p.field == "email" and p.message.say("zh")[3:8]) for one in failed_of(hall, id) for p in one.problems]
+        assert (run_of(hall, id).status, run_of(hall, id).good, failed) == (mode, 11, wanted)
+        if mode == "checked":
+            assert len(names(hall)) == before
+            start_import(hall.ctx("clerk"), id)
+            work(hall)
+    assert len(names(hall)) == before + 11
+
+
+def test_a_check_that_goes_on_in_another_turn_still_knows_the_rows_before(hall, monkeypatch):
+    rows = sheet(hall, count=9)
+    rows[8][1]["email"] = rows[0][1]["email"] = "again@example.com"
+    id = begin(hall, rows)
+    ticks = itertools.count()
+    monkeypatch.setattr(module, "TURN_SECONDS", 1.5)            # the clock ticks when it is looked at: a turn is one part
+    monkeypatch.setattr(module, "monotonic", lambda: next(ticks))
+    for done in (4, 8):
+        work(hall, limit=1)
+        assert (run_of(hall, id).status, run_of(hall, id).done) == ("running", done)
+    work(hall)
+    assert run_of(hall, id).status == "checked"
+    assert [one.number for one in failed_of(hall, id)] == [10]
 
 
 def test_a_check_keeps_nothing_and_names_every_row_at_fault(hall):

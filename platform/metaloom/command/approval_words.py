@@ -25,6 +25,8 @@ register({
     "approval.unknown_person": ("没有找到所选人员，或账号已停用。", "The chosen person was not found, or the account is switched off."),
     "approval.handed_over": ("已移交 {count} 个审批单。", "{count} cases were handed over."),
     "approval.hand_over_same": ("不能移交给同一个人。", "It cannot be handed over to the same person."),
+    "approval.outputs_missing": ("该环节通过时须填写{labels}，请打开任务，填写后再通过。",
+                                 "This step asks for {labels} when it passes; please open the task and enter that."),
     "approval.version_missing": ("缺少审批时所见的记录版本。", "The version of the record that was shown is missing."),
     "substitute.set": ("已设置审批代理：{from_} 至 {to}。", "The substitute was set: {from_} to {to}."),
     "substitute.ended": ("审批代理已结束。", "The substitution was ended."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from metaloom.record.values import BadValue, bad
 MODES = ("dry_run", "all", "good_rows")
 ROWS_MAX = 5_000
 SOURCES = ("import", "json")
+Earlier = Callable[[int, Sequence[str]], int | None]
 
 register({
     "import.row_broken": ("这一行无法读取，请用模板重新填写。", "This row cannot be read; please fill it in again in the template."),
@@ -107,8 +108,9 @@ def import_records(ctx: Context, entity: str, rows: Sequence[Mapping[str, Any] |
 
 
 def try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid], clashes: list[Clash],
-            versions: dict[int, int], numbers: Sequence[int] = ()) -> Imported:
+            versions: dict[int, int], numbers: Sequence[int] = (), earlier: Earlier = lambda at, names: None) -> Imported:
     """Creates a record per row inside the running unit, each under a savepoint; ``versions`` and ``clashes`` are filled on the way.
+    ``earlier``: the number of a row of the same file, not among ``rows``, that holds the same as the one at this place in these fields.
 
     TooMany, before any row is tried, for a person who met too many values of others within the hour.
     """
@@ -134,8 +136,9 @@ def try_all(unit: Unit, entity: str, rows: Sequence[Mapping[str, Any] | Invalid]
                 raise
             del unit.entries[logged:]
             unit.memory.clear()  # what was read inside the savepoint is not there any more
-            if isinstance(said, Doubled) and not isinstance(said, Clash) and (twin := _twin(stored, values, said.names)) is not None:
-                said = _same_row(unit.entity(entity), said.names, twin)
+            if isinstance(said, Doubled) and not isinstance(said, Clash):
+                twin = _twin(stored, values, said.names) or earlier(number - 1, said.names)
+                said = _same_row(unit.entity(entity), said.names, twin) if twin is not None else said
             if isinstance(said, Clash):
                 clashes.append(said)
                 if len(clashes) > allowed:

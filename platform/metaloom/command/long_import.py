@@ -12,7 +12,7 @@ import json
 import logging
 import secrets
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
@@ -37,6 +37,7 @@ from metaloom.command.undo_import import may_see
 from metaloom.command.unit import Unit, note_clashes, perform, permit
 from metaloom.job import LeaseLost
 from metaloom.job.outbox import Row
+from metaloom.model import Entity
 from metaloom.plugin.registry import Registry, installed
 from metaloom.record.import_runs import HALTED, OPEN, ImportRun, ImportRuns, called
 from metaloom.storage import Tenant, after_commit
@@ -332,15 +333,18 @@ def _begin(tenant: Tenant, row: Row) -> ImportRun | None:
 
 def _work(house: Context, row: Row, run: ImportRun) -> Mapping[str, object]:
     tenant, until = house.tenant, monotonic() + TURN_SECONDS
+    twins = _twins_so_far(tenant, run)
     with _lines(tenant, run) as lines:
         while part := list(islice(lines, PART_ROWS)):
             if row.stopping() or monotonic() > until:
                 return _again(house, row, run)
             behind = run.done + len(part)
-            run = _one_part(house, row, run, part)
+            run = _one_part(house, row, run, part, twins)
             crash_point("import.part_kept")
             if run.done < behind:           # a clash halted it just as the hour was over: its rows are read anew from there
                 return _again(house, row, run)
+            with tenant.read() as conn:
+                twins.add(part, ImportRuns(conn).failed_rows(run.id, [number for number, _ in part]))
     return _finish(house, row, run)
 
 
@@ -351,10 +355,77 @@ def _again(house: Context, row: Row, run: ImportRun) -> Mapping[str, object]:
     return {"import": run.id, "status": "again", "done": run.done}
 
 
-def _one_part(house: Context, row: Row, run: ImportRun, part: Sequence[tuple[int, dict[str, Any]]]) -> ImportRun:
+class _Twins:
+    """Which row of a file was the first to hold something that only one record may hold. Cells are compared as they were sent: the database
+    has the last word."""
+
+    def __init__(self, entity: Entity | None) -> None:
+        rules = [] if entity is None else [entity.natural_key, *(rule.fields for rule in entity.unique.values()),
+                                           *((one.name,) for one in entity.fields.values() if one.unique)]
+        self._first: dict[tuple[str, ...], dict[tuple[str, ...], int]] = {names: {} for names in rules if names}
+
+    def add(self, rows: Iterable[tuple[int, Mapping[str, Any]]], without: Collection[int]) -> None:
+        for number, cells in rows:
+            for names, first in self._first.items() if number not in without else ():
+                if (key := _held(names, cells)) is not None:
+                    first.setdefault(key, number)
+
+    def first(self, names: Sequence[str], cells: Mapping[str, Any]) -> int | None:
+        """The number of the row that holds the same in the fields of this rule."""
+        key = _held(names, cells)
+        return self._first.get(tuple(names), {}).get(key) if key is not None else None
+
+    def of(self, part: Iterable[tuple[int, Mapping[str, Any]]]) -> set[int]:
+        """The numbers of the rows before that hold what one of these rows holds."""
+        return {number for _, cells in part for names in self._first if (number := self.first(names, cells)) is not None}
+
+
+def _held(names: Sequence[str], cells: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """What a row holds in these fields; None where one is empty: such rows may be many."""
+    key = tuple(str(cells.get(name) or "").strip() for name in names)
+    return key if all(key) else None
+
+
+def _twins_so_far(tenant: Tenant, run: ImportRun) -> _Twins:
+    """What the rows hold that are behind and did not fail."""
+    twins = _Twins(tenant.revision().catalog.entities.get(run.entity))
+    if run.done:
+        with tenant.read() as conn:
+            failed = ImportRuns(conn).failed_rows(run.id)
+        with _behind(tenant, run) as lines:
+            twins.add(lines, failed)
+    return twins
+
+
+@contextmanager
+def _behind(tenant: Tenant, run: ImportRun) -> Iterator[Iterator[tuple[int, dict[str, Any]]]]:
+    """The rows that are behind."""
+    with _lines(tenant, replace(run, done=0)) as lines:
+        yield islice(lines, run.done)
+
+
+def _rows_before(tenant: Tenant, run: ImportRun, part: Sequence[tuple[int, dict[str, Any]]], twins: _Twins) -> list[tuple[int, dict[str, Any]]]:
+    """Rows behind that the part is tried together with, where nothing is kept: the database no longer has what they hold."""
+    numbers = twins.of(part) if run.checking else set()
+    if not numbers:
+        return []
+    with _behind(tenant, run) as lines:
+        return [one for one in lines if one[0] in numbers]
+
+
+def _without_first(tried: Imported, count: int, rows: int) -> Imported:
+    """What came of ``rows`` rows, the first ``count`` of which were only there to be met."""
+    problems = tuple(replace(one, row=one.row - count) for one in tried.problems if one.row > count)
+    stopped = max(0, tried.stopped - count) if tried.stopped is not None else None
+    return replace(tried, good=(rows - count if stopped is None else stopped) - len({one.row for one in problems}), problems=problems, stopped=stopped)
+
+
+def _one_part(house: Context, row: Row, run: ImportRun, part: Sequence[tuple[int, dict[str, Any]]], twins: _Twins) -> ImportRun:
     """The next rows, as the person who asked, by the rights and the metadata of this moment. TooMany at a row whose clash the person may not be
     told within this hour: what was tried before it is kept, and the import stands there."""
-    ctx, read = _as_asker(house, run, [cells for _, cells in part])
+    before = _rows_before(house.tenant, run, part, twins)
+    ctx, read = _as_asker(house, run, [cells for _, cells in (*before, *part)])
+    first = len(before)
     clashes: list[Clash] = []
     found: list[tuple[Imported, Sequence[tuple[int, dict[str, Any]]], list[int]]] = []
 
@@ -366,7 +437,10 @@ def _one_part(house: Context, row: Row, run: ImportRun, part: Sequence[tuple[int
         permit(unit, run.entity, "create")
         wanted = _wanted(unit.conn, run, [number for number, _ in part])
         versions: dict[int, int] = {}
-        tried = try_all(unit, run.entity, [read[at] for at in wanted], clashes, versions, [part[at][0] for at in wanted])
+        rows = [*before, *(part[at] for at in wanted)]
+        tried = try_all(unit, run.entity, [*read[:first], *(read[first + at] for at in wanted)], clashes, versions, [number for number, _ in rows],
+                        lambda at, names: twins.first(names, rows[at][1]))
+        tried = _without_first(tried, first, len(rows)) if first else tried
         tried_rows, tried_at = (part, wanted) if tried.stopped is None else (part[:wanted[tried.stopped]], wanted[:tried.stopped])
         found[:] = [(tried, tried_rows, tried_at)]
         if run.checking:

@@ -4,6 +4,7 @@ from decimal import Decimal as D
 
 import pytest
 
+from metaloom import command
 from metaloom.base.errors import Invalid, NotPossible
 from tests.plugins.lender import Lender
 from tests.plugins.loan_servicing.books import books_agree
@@ -96,3 +97,24 @@ def test_an_expired_limit_cannot_be_drawn(lender: Lender) -> None:
     lender.day(valid_to.replace(year=valid_to.year + 1))
     with pytest.raises(NotPossible, match="expired"):
         lender.do("officer", "drawdown", drawdown, "submit")
+
+
+def test_nobody_passes_an_amount_by_its_first_value_without_having_said_so(lender: Lender) -> None:
+    """Neither one by one nor with many at once, where nothing can be entered; an empty mapping takes what the form shows."""
+    customer, _ = lender.customer()
+    application = lender.application(customer, lender.product())
+    lender.do("officer", "credit_application", application, "submit")
+    lender.settle_outside()
+    person = lender.stage.as_user("check")
+    task = person._task("lending.credit_application", application)
+    if task["assignee"] is None:
+        command.move_case(person._context("claims"), "claim", task_id=task.id)
+    version = lender.row("credit_application", application)["row_version"]
+    with pytest.raises(Invalid) as refused:
+        command.decide_task(person._context("silent"), task.id, "pass", "同意", record_version=version)
+    assert [(p.field, p.message.say("zh")) for p in refused.value.problems] == [("outputs", "该环节通过时须填写建议金额，请打开任务，填写后再通过。")]
+    [outcome] = command.decide_tasks(person._context("many"), {task.id: version}, "pass", "同意")
+    assert outcome.error is not None and "建议金额" in outcome.message.say("zh")
+    assert not lender.rows("platform.approval_task", id=task.id)[0]["outputs"]
+    command.decide_task(person._context("said"), task.id, "pass", "同意", outputs={}, record_version=version)
+    assert D(lender.rows("platform.approval_task", id=task.id)[0]["outputs"]["suggest_amount"]) == D(100000)
