@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import jsonschema
@@ -10,7 +11,10 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import checks
 
+from metaloom.api.shapes import object_of
+from metaloom.base.text import Text
 from metaloom.command.clash import WINDOW
+from metaloom.model import Field, FieldType
 from metaloom.storage import rate
 from tests.api.conformity import Conformity
 from tests.api.world import PEOPLE, ROLES
@@ -79,6 +83,21 @@ def test_the_document_is_in_the_language_of_the_reader_and_follows_the_rights(pe
     chinese = people["clerk"].get("/openapi.json", Accept_Language="zh-CN").json
     assert {"name": "depot.sale", "description": "订单"} in chinese["tags"]
     assert people["clerk"].get("/openapi.json").get_data() == people["clerk2"].get("/openapi.json").get_data()
+
+
+def test_what_is_required_under_a_condition_is_told_in_words_and_never_by_what_else_it_reads(world):
+    kind = Field("kind", FieldType.TEXT, Text("类别", "Kind"))
+    month = replace(kind, name="month", required_when="input.kind == 'vat'", visible_when="kind in ['vat', 'fee']",
+                    help=Text("例如 2026-03", "Such as 2026-03"))
+    note = replace(kind, name="note", required_when="record.risk_score > 80 and kind == 'vat'", visible_when="month is not null or score > 1")
+    for language, told, other in (
+            ("en", "Kind · Such as 2026-03 · required when input.kind == 'vat' · taken only when kind in ['vat', 'fee']",
+             "Kind · required under conditions · taken only under conditions"),
+            ("zh", "类别 · 例如 2026-03 · 须填，当：input.kind == 'vat' · 仅当此条件成立时可填：kind in ['vat', 'fee']",
+             "类别 · 在某些条件下须填 · 仅在某些条件下可填")):
+        with world.app.test_request_context(headers={"Accept-Language": language}):
+            said = {name: one["description"] for name, one in object_of(None, None, [kind, month, note], required=[])["properties"].items()}
+        assert said == {"kind": told.split(" · ")[0], "month": told, "note": other}
 
 
 def parameter(found, one):

@@ -58,6 +58,23 @@ def decide(guild: Any, visitor: Visitor, case: int, person: str, decision: str, 
     return visitor.post(f"/task/{task}/decide", {"decision": decision, "_version": version, **more})
 
 
+def test_a_decision_offers_only_the_choices_that_the_record_leaves(guild, visit):
+    """For what the step asks and for the record's own fields; where another answer narrows them, all are offered and the command has the last word."""
+    record = guild.request(name="只能转账", ways=("bank", "bill"))
+    case = guild.start("marked", record=record)
+    checker = visit("checker")
+    shown = page_of(checker, f"/task/{guild.open_task(case, 'checker')}")
+
+    def offered(name: str) -> list[str]:
+        return re.findall(r'<option value="(\w+)"', re.search(rf'<select[^>]*name="{name}".*?</select>', shown, re.S)[0])
+
+    assert [offered(name) for name in ("out.by", "own.way", "out.other")] == [["bank", "bill"], ["bank", "bill"], ["cash", "bank", "bill"]]
+    refused = decide(guild, checker, case, "checker", "pass", **{"out.granted": "1.00", "out.by": "cash"})
+    assert refused.status_code == 400 and "可选：转账、汇票" in refused.text
+    shown = refused.text
+    assert offered("out.by") == ["cash", "bank", "bill"], "what was chosen stays in sight"
+
+
 def test_a_decision_is_three_clicks_from_the_workbench(guild, visit):
     case = guild.start("main", guild.request(name="三次点击"))
     checker = visit("checker")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -127,6 +129,17 @@ def test_giving_up_and_trying_again_by_buttons(hire, visit):
         hire.pass_time(minutes=2)
     assert chief.post(f"/process/{run}/give_up", {"_reason": "算了"}).status_code == 303
     assert (hire.run(run)["status"], hire.record(record)["status"]) == ("failed", "bad")
+
+
+def test_a_task_of_a_process_offers_only_the_choices_that_its_other_answers_leave(hire, visit):
+    record = hire.order(ready_on="2026-12-01")
+    hire.act("clerk", record, "deliver")
+    hire.drain()
+    run = hire.runs(record)[0]["id"]
+    hire.pass_time(days=7)
+    assert hire.run(run)["step"] == "phone"
+    rules = json.loads(html.unescape(re.search(r"data-rules='([^']*)'", page(visit("chief"), f"/process/{run}/ask/submit"))[1]))
+    assert rules["fields"]["by"]["choices"]["paths"] == [["ways"]] and rules["kinds"]["by"] == "choice"
 
 
 def test_the_page_of_a_run_tells_its_steps_and_hides_sealed_answers(hire, visit):

@@ -62,7 +62,8 @@ def decide(id: str) -> Response:
     no_other_parameters()
     body = json_object()
     only(body, DECIDE_KEYS)
-    return done(decide_task(context(), record_id(id), _decision(body), _opinion(body), _map(body, "outputs") if "outputs" in body else None, _map(body, "fields"),
+    outputs = _map(body, "outputs") if "outputs" in body else None
+    return done(decide_task(context(), record_id(id), _decision(body), _opinion(body), outputs, _map(body, "fields"),
                             _ids(body, "attachments"), _version(body), _name(body, "to"), _name(body, "then"), _text(body, "password")[:256],
                             _text(body, "signature")))
 

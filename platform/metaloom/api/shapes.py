@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from metaloom.api.speech import say
+from metaloom.api.speech import locale, say
+from metaloom.base.text import Text
+from metaloom.expression import Node, parse
 from metaloom.model import Catalog, Entity, Field, FieldLevel, FieldType
 from metaloom.model.entity import EXACT_TYPES, FILE_TYPES, LINK_TYPES
 from metaloom.record import implicit_fields, target_of
@@ -125,8 +127,29 @@ def action_input(catalog: Catalog, entity: Entity | None, fields: Mapping[str, F
 
 
 def object_of(catalog: Catalog, entity: Entity | None, fields: list[Field], *, required: list[str]) -> Schema:
-    properties = {f.name: _described(f, taken(catalog, f, optional=f.name not in required)) for f in fields}
+    names = frozenset(f.name for f in fields)
+    properties = {f.name: _described(f, taken(catalog, f, optional=f.name not in required), _conditions(f, names)) for f in fields}
     return {"type": "object", "properties": properties, "additionalProperties": False, **({"required": required} if required else {})}
+
+
+REQUIRED_WHEN, REQUIRED_AT_TIMES = Text("须填，当：{when}", "required when {when}"), Text("在某些条件下须填", "required under conditions")
+TAKEN_WHEN, TAKEN_AT_TIMES = Text("仅当此条件成立时可填：{when}", "taken only when {when}"), Text("仅在某些条件下可填", "taken only under conditions")
+
+
+def _conditions(field: Field, names: frozenset[str]) -> tuple[str, ...]:
+    """When the field is required or taken at all. The condition itself is told where it speaks of the other inputs alone: what else it reads
+    may be hidden from the person."""
+    told = []
+    for when, exact, at_times in ((field.required_when, REQUIRED_WHEN, REQUIRED_AT_TIMES), (field.visible_when, TAKEN_WHEN, TAKEN_AT_TIMES)):
+        if when:
+            told.append(exact.say(locale()).format(when=when) if _read(parse(when)) <= names else at_times.say(locale()))
+    return tuple(told)
+
+
+def _read(node: Node) -> set[str]:
+    """The names that an expression reads, each up to its first dot; ``input`` is no name of its own."""
+    own = {next((part for part in node.value if part != "input"), "")} if node.kind == "name" else set()
+    return own.union(*map(_read, node.args))
 
 
 def taken(catalog: Catalog, field: Field, *, optional: bool) -> Schema:
@@ -197,6 +220,6 @@ def nullable(schema: Schema) -> Schema:
     return {**schema, "type": [*kinds, "null"], **({"enum": [*schema["enum"], None]} if "enum" in schema else {})}
 
 
-def _described(field: Field, schema: Schema) -> Schema:
-    words = [say(field.label), say(field.help), schema.get("description")]
+def _described(field: Field, schema: Schema, conditions: tuple[str, ...] = ()) -> Schema:
+    words = [say(field.label), say(field.help), schema.get("description"), *conditions]
     return {**schema, "description": " · ".join(w for w in words if w)}

@@ -13,7 +13,7 @@ from metaloom.command.assign_role import assign_role, confirm_role, revoke_role
 from metaloom.command.available_actions import available_actions, may_edit
 from metaloom.command.bind_login import bind_login, issuer_of, unbind_login
 from metaloom.command.bulk import Outcome, bulk_action, bulk_archive
-from metaloom.command.case_asked import Pick, names_in_case, output_defaults, people_to_choose
+from metaloom.command.case_asked import Pick, choices_left, names_in_case, output_defaults, people_to_choose
 from metaloom.command.case_shown import CaseShown, case_log, case_of_task, case_shown
 from metaloom.command.cases_around import cases_around
 from metaloom.command.chains_open import ChainStanding, chain_standings, older_texts, open_by_step, preview_change
@@ -121,7 +121,8 @@ __all__ = [
     "PasswordFirst", "Pick", "RowProblem", "RunShown", "Saved", "Summary", "Undone", "Waiting", "Wish", "add_comment", "alert_offers", "archive_record",
     "assign_role", "available_actions", "begin_export", "begin_import", "bind_login", "bulk_action", "bulk_archive", "cancel_export", "cancel_import",
     "cancel_run", "case_files", "case_log", "case_of_task", "case_shown", "cases_around", "chain_standings", "change_case_chain", "change_comment",
-    "change_record", "change_saved_list", "changed_chains", "changed_processes", "close_month", "collect_messages", "comment_count", "comments_of",
+    "change_record", "change_saved_list", "changed_chains", "changed_processes", "choices_left", "close_month", "collect_messages", "comment_count",
+    "comments_of",
     "confirm_password", "confirm_role", "continue_by_hand", "correct_import", "create_record", "decide_task", "decide_tasks", "delete_record",
     "end_session", "end_substitute", "enter_by_provider", "evaluate_warnings", "explain_access", "explain_warning", "failed_rows", "file_for",
     "forget_saved_list", "give_up_process", "hand_over_tasks", "handle_call", "handle_evaluation", "handle_export", "handle_import", "handle_message",

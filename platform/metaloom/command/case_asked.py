@@ -16,8 +16,9 @@ from metaloom.command.case_shown import CaseShown, refuse_unseen
 from metaloom.command.context import Context
 from metaloom.command.evaluate import PYTHON, fitted, run
 from metaloom.command.unit import Unit
-from metaloom.expression import compile
-from metaloom.model import ApprovalChain, Decide, Who
+from metaloom.compile import entity_scope
+from metaloom.expression import Scope, compile
+from metaloom.model import ApprovalChain, Decide, Field, Who
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,32 @@ def output_defaults(ctx: Context, shown: CaseShown, step: Decide, conn: sa.Conne
                 found[name] = fitted(one, run(compile(one.default, facts.output_scope(step.outputs), None, PYTHON), facts.names(), unit.env()))
             except MetaloomError:
                 continue
+    return found
+
+
+def choices_left(ctx: Context, shown: CaseShown, step: Decide, conn: sa.Connection) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+    """Of what a step asks for, and of the record's fields that may be written with a decision: the codes that the record as it is leaves to
+    choose from (``choices_in``), by field. What another answer narrows is not known yet, so all are offered there."""
+    entity = ctx.revision.catalog.entities[shown.chain.entity]
+    written = {name: entity.fields[name] for name, level in step.fields.items() if level in ("write", "required") and name in entity.fields}
+    record = None
+    if shown.readable and any(one.choices_in for one in (*step.outputs.values(), *written.values())):
+        unit = Unit(ctx, conn, "look", ctx.clock.now())
+        record = rows.fetch(unit, entity.address, shown.row["record_id"])
+    if record is None:
+        return {}, {}
+    facts = _facts(unit, shown.chain, record, shown.row, shown.state.outputs, shown.row["chain_digest"])
+    return (_left(unit, facts, step.outputs, facts.output_scope(step.outputs)), _left(unit, facts, written, entity_scope(unit.catalog, entity.address)))
+
+
+def _left(unit: Unit, facts: RecordFacts, asked: Mapping[str, Field], scope: Scope) -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for name, one in asked.items():
+        what = compile(one.choices_in, scope, None, PYTHON) if one.choices_in else None
+        if what is not None and not any(path[0] in asked for path in what.paths):
+            codes = run(what, facts.names(), unit.env())
+            if codes is not None:
+                found[name] = frozenset(codes)
     return found
 
 

@@ -54,8 +54,18 @@ def _asked(pinned: Current, shown: CaseShown, mine: Task | None, step: Decide | 
     if mine is None:
         return {"opinion": "", "outputs": [], "own_fields": [], "files": None}
     said = (sent or {}).get("opinion", "") or str(mine.draft.get("opinion", ""))
-    return {"opinion": said, "outputs": _outputs(pinned, shown, step, mine.draft, sent, problems),
-            "own_fields": _own_fields(pinned, shown, step, sent, problems), "files": files_field(pinned, step, (sent or {}).get("attachments", ""), problems)}
+    left, own_left = command.choices_left(pinned.looking(), shown, step, pinned.conn) if step is not None else ({}, {})
+    return {"opinion": said,
+            "outputs": [_narrowed(one, left) for one in _outputs(pinned, shown, step, mine.draft, sent, problems)],
+            "own_fields": [_narrowed(one, own_left) for one in _own_fields(pinned, shown, step, sent, problems)],
+            "files": files_field(pinned, step, (sent or {}).get("attachments", ""), problems)}
+
+
+def _narrowed(one: FormField, left: Mapping[str, frozenset[str]]) -> FormField:
+    """The field with the choices that are left; what is chosen stays in sight: the command says why it will not do."""
+    if one.name not in left:
+        return one
+    return replace(one, options=tuple(option for option in one.options if option[0] in {*left[one.name], one.value, *one.values}))
 
 
 def _behalf(pinned: Current, shown: CaseShown, mine: Task | None) -> str:

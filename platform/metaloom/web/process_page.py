@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,6 +31,7 @@ from metaloom.web.detail_page import ABOVE, Above
 from metaloom.web.drawn import render_page
 from metaloom.web.errors import wants_fragment
 from metaloom.web.form_model import FormField, Source, make_field, raw_values
+from metaloom.web.form_rules import for_page, input_rules
 from metaloom.web.frame import after, record_url
 from metaloom.web.frame import refused as say_refused
 from metaloom.web.own import Own, register
@@ -212,9 +214,12 @@ def _dialog(pinned: Current, run: RunShown, verb: str, sent: Any, problems: tupl
              "give_up": Text("流程以失败结束，已完成的步骤按流程规定撤回。", "The run ends without success; what was done is undone as the process says."),
              "submit": step.help or (Text("代替外部结果，记入审计。", "Stands in the place of the outside; it is audited.") if by_hand else None)}
     said = InputAsked(verb, _label(run, verb), asked, verb == "give_up" or by_hand, None, "danger" if verb == "give_up" else "primary", "read", helps[verb])
+    trees = input_rules(pinned, entity, f"process/{run.process.name}/{step.name}", asked) if asked else {}
+    rules = for_page(pinned, trees, {}, asked)
     title, _ = _record(pinned, run)
     return make_response(render_template(
-        "detail/ask.html", asked=said, fields=fields, row={"title": f"{say(step.label)} · {title}"}, post=url(f"/process/{run.id}/{verb}"), rules="{}",
+        "detail/ask.html", asked=said, fields=fields, row={"title": f"{say(step.label)} · {title}"}, post=url(f"/process/{run.id}/{verb}"),
+        rules=json.dumps(rules, ensure_ascii=False),
         version=request.form.get("_version") or run.state.seq, key=request.form.get("_key") or secrets.token_hex(16),
         reason=request.form.get("_reason", ""), next=request.form.get("_next", ""),
         problems=[p.message.say(locale()) for p in problems if p.field not in asked]), status)
