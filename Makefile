@@ -11,7 +11,7 @@ TYPED := base model expression compile plugin approval command ledger
 .PHONY: help install install-test install-dev run test nightly storm house shots bench lint clean
 
 help:
-	@echo "make run      install, make the demo tenant, serve it at http://127.0.0.1:8000"
+	@echo "make run      install, make the demo tenant, serve it at http://127.0.0.1:8000 (PORT=8001: there)"
 	@echo "make test     install and run the tests"
 	@echo "make nightly  the long tests: everything on PostgreSQL too, generated requests, expressions, fuzz; an hour or more"
 	@echo "make storm    kill the money paths at random places for STORM_MINUTES (10), then hold every planted fault against its check"
@@ -42,8 +42,9 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "metaloom needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3")'
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python lacks venv: apt-get install python3-venv" >&2; exit 1; }
 
+PORT ?= 8000
 run: install
-	$(BIN)/metaloom run --demo
+	$(BIN)/metaloom run --demo --port $(PORT)
 
 test: install-test
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadscope --no-loadscope-reorder $(PYTEST_ARGS)

@@ -63,6 +63,8 @@ def test_fields_narrow_and_include_widens(people, sales):
     assert row["buyer.code"].startswith("one-") and row["buyer"]["title"] == "Anna" and row["amount"] == "100.00"
     assert set(clerk.get(f"/depot.sale/{sales[0]}?fields=amount").json) == {"id", "row_version", "title", "amount"}
     assert clerk.get(f"/depot.sale/{sales[0]}?fields=nothing").status_code == 400
+    told = clerk.get("/depot.sale?fields=nothing,amount,buyer.nobody").json["problems"]
+    assert [one["field"] for one in told] == ["fields", "fields"] and "nothing" in told[0]["message"] and "buyer.nobody" in told[1]["message"]
 
 
 def test_fields_along_links_stand_in_one_record_too_as_far_as_they_may_be_seen(people):

@@ -231,7 +231,7 @@ def test_a_taken_port_is_said_before_anything_is_made(run, settings):
         taken.listen()
         port = taken.getsockname()[1]
         said = run("run", "--demo", "--port", str(port), code=1)
-    assert f"127.0.0.1:{port} cannot be served" in said and "--port" in said
+    assert f"127.0.0.1:{port} cannot be served" in said and f"metaloom run --demo --port {port + 1}" in said and f"make run PORT={port + 1}" in said
     assert "no tenant" in run("plan", "demo", code=1)
 
 

@@ -26,7 +26,7 @@ DEMO = "demo"
 @click.option("--demo", is_flag=True, help="Make the demo tenant first where there is none; its data arrives while you look around.")
 def command(host: str, port: int, workers: int | None, threads: int, demo: bool) -> None:
     """Serve every tenant. Without Redis the outbox is drained in the same processes; with it start metaloom worker as well."""
-    _refuse_taken(host, port)
+    _refuse_taken(host, port, demo)
     with house() as tenancy:
         settings = replace(tenancy.settings, front=tenancy.settings.front or DEMO) if demo else tenancy.settings
         filler = _demo(tenancy) if demo else None
@@ -42,7 +42,7 @@ def command(host: str, port: int, workers: int | None, threads: int, demo: bool)
             filler.terminate()
 
 
-def _refuse_taken(host: str, port: int) -> None:
+def _refuse_taken(host: str, port: int, demo: bool) -> None:
     """A port that somebody else serves is said before anything is made, not after it."""
     try:
         kind = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -50,7 +50,8 @@ def _refuse_taken(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host.strip("[]"), port))
     except OSError as error:
-        raise click.ClickException(f"{host}:{port} cannot be served: {error.strerror}; name another one: metaloom run --port {port + 1}") from error
+        other = f"metaloom run --demo --port {port + 1}, or make run PORT={port + 1}" if demo else f"metaloom run --port {port + 1}"
+        raise click.ClickException(f"{host}:{port} cannot be served: {error.strerror}; name another one: {other}") from error
 
 
 def _demo(tenancy: Tenancy) -> subprocess.Popen[bytes] | None:

@@ -381,7 +381,16 @@ class Reader:
             return [path for path in known if frame.readable(path, FieldLevel.MASKED)[1]]
         if len(paths) > 100:
             raise Invalid([Problem("columns", message("record.too_many_values", limit=100))])
-        found = {path.text: path for path in (self.visible_path(frame, text, "columns") for text in paths)}
+        found: dict[str, Path] = {}
+        problems: list[Problem] = []
+        for text in paths:
+            try:
+                path = self.visible_path(frame, text, "columns")
+                found[path.text] = path
+            except Invalid as refused:
+                problems += refused.problems
+        if problems:
+            raise Invalid(problems)
         return [*found.values()]
 
     def visible_path(self, frame: Frame, text: Any, where: str, level: FieldLevel = FieldLevel.MASKED) -> Path:
