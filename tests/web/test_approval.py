@@ -226,6 +226,13 @@ def test_several_are_passed_at_once_and_what_is_refused_says_why(guild, visit):
     assert checker.post("/task/decide", {"decision": "pass"}).status_code == 400
 
 
+def test_a_task_whose_step_asks_for_something_is_not_picked_with_others(guild, visit):
+    asks, plain = guild.start("marked", guild.request(name="要填金额")), guild.start("three", guild.request(name="不必填写"))
+    shown = page_of(visit("checker"), "/task/")
+    picked = re.findall(r'name="ids" value="(\d+)\.', shown)
+    assert "要填金额" in shown and str(guild.open_task(plain, "checker")) in picked and str(guild.open_task(asks, "checker")) not in picked
+
+
 def test_a_record_that_changed_since_the_list_was_shown_is_not_passed_with_the_others(guild, visit):
     same, other = (guild.start("three", guild.request(name=name)) for name in ("照旧", "改过"))
     checker = visit("checker")

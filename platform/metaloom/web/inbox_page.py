@@ -29,13 +29,13 @@ ROWS = 20
 BULK_MAX = 100
 WAITING_SHOWN = 8
 OF_CASE = ("id", "subject", "entity", "record_id", "chain", "status", "initiator", "current_steps", "started_at", "finished_at")
-OF_TASK = ("step_label", "kind", "due_at", "principal", "decision", "opinion", "read_at")
+OF_TASK = ("step", "step_label", "kind", "due_at", "principal", "decision", "opinion", "read_at")
 
 
 @dataclass(frozen=True)
 class Line:
     """One row of a box, in the reader's words. ``late``: past its time; ``pick``: what a bulk decision names, the task and the version of its
-    record that stands on the screen."""
+    record that stands on the screen; '' where the step asks for something when it passes."""
 
     href: str
     subject: str
@@ -134,7 +134,13 @@ def _line(pinned: Current, box: Box, row: Row, version: int | None = None) -> Li
         at=moment(pinned, at), age=age(at, now) if box.name == "todo" else "", due=moment(pinned, due), late=due is not None and due < now,
         status=status, colour=colour, decision=_coded(pinned, "platform.approval_decision", row["decision"])[0] if task else "",
         principal=row.titles.get("principal", "") if task else "", unread=row["read_at"] is None and box.entity in (TASK, COPY),
-        pick=f"{row.id}.{version or ''}")
+        pick=f"{row.id}.{version or ''}" if task and not _asks(pinned, of_case("entity"), of_case("chain"), row["step"]) else "")
+
+
+def _asks(pinned: Current, entity: str, chain: str, step: str) -> bool:
+    """Whether the step asks for something when it passes, so that it is decided on its own page."""
+    found = pinned.catalog.chains.get(f"{entity}/{chain}")
+    return found is not None and any(isinstance(one, Decide) and one.name == step and one.outputs for one in found.every_step())
 
 
 def chain_label(pinned: Current, entity: str | None, name: str | None) -> str:
