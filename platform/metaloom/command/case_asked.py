@@ -78,7 +78,10 @@ def _left(unit: Unit, facts: RecordFacts, asked: Mapping[str, Field], scope: Sco
     for name, one in asked.items():
         what = compile(one.choices_in, scope, None, PYTHON) if one.choices_in else None
         if what is not None and not any(path[0] in asked for path in what.paths):
-            codes = run(what, facts.names(), unit.env())
+            try:
+                codes = run(what, facts.names(), unit.env())
+            except MetaloomError:
+                continue
             if codes is not None:
                 found[name] = frozenset(codes)
     return found

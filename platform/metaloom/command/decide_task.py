@@ -60,8 +60,8 @@ def decide_task(ctx: Context, task_id: int, decision: str, opinion: str = "", ou
     """Decides a task: pass, reject, return (``to`` a step, ``then`` rerun or resume); resolve for a delegated one.
 
     ``fields``: values of record fields that the step gives ``write`` on; they are stored in the same transaction, by the rules of
-    any change. ``outputs``: what the step asks for on passing; Invalid where it asks and they are None, so that nobody decides by first values
-    that were not seen; what a mapping leaves out takes its first value. Stale unless ``record_version`` is the record's present version.
+    any change. ``outputs``: what the step asks for on passing; Invalid where they are None and one is required or has a first value, so that nobody decides
+    by what was not seen; what a mapping leaves out takes its first value. Stale unless ``record_version`` is the record's present version.
     ``password``: the person's own, for a step that is signed; Invalid where it is wrong or missing there, TooMany after too many tries.
     ``signature``: a PNG in base64, drawn by hand, for a step that asks for one; Invalid for what is no PNG, too large, blank
     or drawn for another task.
@@ -177,16 +177,16 @@ def _read(unit: Unit, case: Case, task: Task, given: Given) -> dict[str, Any]:
     data: dict[str, Any] = {"opinion": given.opinion.strip(), "signed": given.signed}
     if given.decision == "return":
         data |= {"to": given.to, "then": given.then}
-    if declared and given.decision == "pass" and given.outputs is None and not unit.ctx.system:
-        said = message("approval.outputs_missing", labels=_labels(declared))
+    if step is not None and step.filled_in and given.decision == "pass" and given.outputs is None and not unit.ctx.system:
+        said = message("approval.outputs_missing", labels=_labels(step.filled_in))
         raise Invalid([Problem("outputs", said)], said)
     if declared and given.decision in ("pass", "resolve"):
         data["outputs"] = _outputs(unit, case, declared, outputs, required=given.decision == "pass")
     return data
 
 
-def _labels(declared: Mapping[str, Field]) -> Text:
-    return Text("、".join(one.label.zh for one in declared.values()), ", ".join(one.label.en for one in declared.values()))
+def _labels(fields: Sequence[Field]) -> Text:
+    return Text("、".join(one.label.zh for one in fields), ", ".join(one.label.en for one in fields))
 
 
 def _outputs(unit: Unit, case: Case, declared: Mapping[str, Field], given: Mapping[str, Any], *, required: bool) -> dict[str, Any]:

@@ -365,7 +365,7 @@ class _Twins:
         self._first: dict[tuple[str, ...], dict[tuple[str, ...], int]] = {names: {} for names in rules if names}
 
     def add(self, rows: Iterable[tuple[int, Mapping[str, Any]]], without: Collection[int]) -> None:
-        for number, cells in rows:
+        for number, cells in rows if self._first else ():
             for names, first in self._first.items() if number not in without else ():
                 if (key := _held(names, cells)) is not None:
                     first.setdefault(key, number)

@@ -105,6 +105,11 @@ class Decide(ChainStep):
     sign: bool = False
     signature: str = ""                 # drawn
 
+    @property
+    def filled_in(self) -> tuple[Field, ...]:
+        """The outputs that a pass holds in any case: required ones, and those with a first value."""
+        return tuple(one for one in self.outputs.values() if one.required or one.default)
+
 
 @dataclass(frozen=True)
 class Branch:

@@ -140,7 +140,7 @@ def _line(pinned: Current, box: Box, row: Row, version: int | None = None) -> Li
 def _asks(pinned: Current, entity: str, chain: str, step: str) -> bool:
     """Whether the step asks for something when it passes, so that it is decided on its own page."""
     found = pinned.catalog.chains.get(f"{entity}/{chain}")
-    return found is not None and any(isinstance(one, Decide) and one.name == step and one.outputs for one in found.every_step())
+    return found is not None and any(isinstance(one, Decide) and one.name == step and one.filled_in for one in found.every_step())
 
 
 def chain_label(pinned: Current, entity: str | None, name: str | None) -> str:
