@@ -57,7 +57,7 @@ def test_a_refusal_of_the_command_undoes_the_action(club):
     ("raises", PluginFault), ("value_error", Invalid), ("nothing", PluginFault), ("float", PluginFault), ("three_places", PluginFault),
     ("nan", PluginFault), ("more", PluginFault), ("list", PluginFault), ("commit", PluginFault), ("connection", PluginFault),
     ("state", Invalid), ("unbalanced", NotPossible), ("negative", PluginFault), ("float_amount", PluginFault), ("no_rule", NotPossible),
-    ("gateway", PluginFault), ("swallows", Invalid), ("refuses", NotPossible), ("twice", NotPossible),
+    ("gateway", PluginFault), ("swallows", Invalid), ("refuses", NotPossible), ("twice", NotPossible), ("no_state", PluginFault),
 ])
 def test_whatever_a_command_does_wrong_leaves_nothing(club, kind, error):
     member = club.active()

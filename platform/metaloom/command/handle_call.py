@@ -9,12 +9,15 @@ carries the same reference, and the other side answers for the payment it has.
 from __future__ import annotations
 
 import json
+import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
+
+import sqlalchemy as sa
 
 from metaloom.access import AccessPlan, Actor
 from metaloom.base.clock import Clock, SystemClock
@@ -31,12 +34,14 @@ from metaloom.plugin.registry import Registry, installed
 from metaloom.storage import Tenant
 
 DEADLINE_SECONDS = 20.0
+log = logging.getLogger("metaloom.command")
 T = TypeVar("T")
 
 
 def handle_call(tenant: Tenant, row: Any, *, plugins: Registry | None = None, clock: Clock | None = None,
                 deadline: float = DEADLINE_SECONDS) -> ActionDone | None:
-    """Carries out one outbox row of kind ``call``: ``row`` has ``id`` and ``payload``. None when nobody wants the reply. Bytes in the
+    """Carries out one outbox row of kind ``call``: ``row`` has ``id`` and ``payload``. None when nobody wants the reply, or its subject left the
+    states in which the call was to be made. Bytes in the
     reply are stored before the result command, which gets their digest (``work.file``).
 
     Raises what the result command raised; the row is then tried again later, with the same reference.
@@ -45,6 +50,9 @@ def handle_call(tenant: Tenant, row: Any, *, plugins: Registry | None = None, cl
     row_id = row["id"] if isinstance(row, Mapping) else row.id
     ctx = system_context(tenant, plugins=plugins or installed(), clock=clock or SystemClock(), request_id=f"{OUTBOX_KIND}-{row_id}")
     crash_point("call.after_claim")
+    if not _still_wanted(ctx, task):
+        log.info("call %s was dropped: its subject is past it", row_id)
+        return None
     reply = ask(ctx, task, deadline)
     reply = {name: tenant.files.put(value).digest if isinstance(value, bytes) and value else value for name, value in reply.items()}
     crash_point("call.after_send")
@@ -53,6 +61,18 @@ def handle_call(tenant: Tenant, row: Any, *, plugins: Registry | None = None, cl
     done = deliver(ctx.with_key(f"{OUTBOX_KIND}-{row_id}"), task, reply)
     crash_point("call.after_result")
     return done
+
+
+def _still_wanted(ctx: Context, task: Mapping[str, Any]) -> bool:
+    """Whether the subject is in one of the states in which the call is to be made; read at the last moment, since people may have ended it."""
+    wanted = task.get("while_in")
+    if not wanted:
+        return True
+    entity, record_id = task["subject"]
+    table = ctx.revision.tables.of(entity)
+    state = table.c[ctx.revision.catalog.lifecycles[entity].field]
+    with ctx.tenant.read() as conn:
+        return conn.scalar(sa.select(state).where(table.c.id == record_id)) in wanted
 
 
 def system_context(tenant: Tenant, *, plugins: Registry, clock: Clock, request_id: str = "", run_as: str = "worker") -> Context:

@@ -172,7 +172,7 @@ class PluginWork:
 
     @final
     def send(self, door: str, provider: str, method: str, payload: Mapping[str, Any], key: str, on_result: str = "",
-             after_seconds: int = 0, subject: tuple[str, int] | None = None) -> None:
+             after_seconds: int = 0, subject: tuple[str, int] | None = None, while_in: Sequence[str] = ()) -> None:
         unit = self._unit
         if door not in DOORS or DOORS[door].perform is None:
             raise PluginFault(self._plugin, f"{door} is no door that a worker can send to")
@@ -181,11 +181,14 @@ class PluginWork:
         if on_result and unit.ctx.plugins.command(on_result) is None:
             raise PluginFault(self._plugin, f"{on_result} is no command")
         about = subject or self._subject
+        if while_in and (about is None or not set(while_in) <= _states(unit, about[0])):
+            raise PluginFault(self._plugin, f"{key}: {', '.join(while_in)} are no states of its subject")
         sealed = unit.ctx.tenant.secrets.encrypt(PAYLOAD_ADDRESS, json.dumps(dict(payload), ensure_ascii=False, default=_plain))
         try:
             outbox.put(unit.conn, unit.tables, kind=OUTBOX_KIND, key=f"{OUTBOX_KIND}:{key}", payload={
                 "door": door, "provider": provider, "method": method, "sealed": sealed, "on_result": on_result,
                 "subject": list(about) if about else None, "revision": unit.revision.number, "request_id": unit.ctx.request_id,
+                "while_in": list(while_in),
             }, run_after=unit.now + timedelta(seconds=after_seconds) if after_seconds else None)
         except Conflict:
             raise NotPossible(message("command.sent_twice", key=key)) from None
@@ -236,6 +239,11 @@ class PluginWork:
 
     def refuse(self, zh: str, en: str) -> None:
         self.require(False, (zh, en))
+
+
+def _states(unit: Unit, entity: str) -> set[str]:
+    lifecycle = unit.catalog.lifecycles.get(entity)
+    return set(lifecycle.states) if lifecycle is not None else set()
 
 
 def _literal(text: Text) -> Text:

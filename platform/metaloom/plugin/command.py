@@ -114,12 +114,13 @@ class Work(Protocol):
         ignored. Money moves in our books."""
 
     def send(self, door: str, provider: str, method: str, payload: Values, key: str,
-             on_result: str = "", after_seconds: int = 0, subject: tuple[str, int] | None = None) -> None:
+             on_result: str = "", after_seconds: int = 0, subject: tuple[str, int] | None = None, while_in: Sequence[str] = ()) -> None:
         """Asks a worker to call ``provider.method`` after commit, outside any transaction. ``key`` names the effect for
         ever: a second ``send`` with the same key is refused. The reply arrives as input of the command ``on_result``
         (``plugin.command``) on ``subject`` (default: the record of this command), exactly once, with ``outcome``
         succeeded | failed | unknown | … and the fields of the door's reply; an unknown outcome is for that command to
-        resolve, by another ``send`` that asks."""
+        resolve, by another ``send`` that asks. ``while_in``: states of the subject; in any other one, when its turn comes, the call is
+        dropped: nothing leaves and nothing arrives."""
 
     def file(self, name: str, content: bytes | str) -> int:
         """Stores a file and returns its id, for an attachment field of a record that this command creates or changes. ``content``: the

@@ -88,4 +88,6 @@ def mischief(work, member, given):
     if kind == "twice":
         for _ in range(2):
             work.send("payment_gateway", "till", "query", {"reference": "r"}, key="same")
+    if kind == "no_state":
+        work.send("payment_gateway", "till", "query", {"reference": "r"}, key="never", while_in=("asleep",))
     return good
