@@ -1,5 +1,5 @@
 """其他收支: capital that is paid in, the value-added tax of a month, the sale of an asset taken in payment (domain specification §5, §6), what a
-payment moved too much or too little. Entered by one person of finance, booked by another, reversed by a mirror of the entry."""
+payment moved too much or too little and how that is cleared. Entered by one person of finance, booked by another, reversed by a mirror of the entry."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def reverse_money(work: Work, money: Values | None, input: Values) -> Values:
 
 
 _EVENT = {"capital": "capital_received", "vat_paid": "vat_paid", "asset_sold": "asset_sold", "difference_back": "difference_cleared",
-          "difference_paid": "difference_cleared"}
+          "difference_paid": "difference_cleared", "difference_netted": "difference_cleared", "difference_lost": "difference_cleared"}
+_CLEARS = {"difference_back": "back", "difference_paid": "paid", "difference_netted": "netted", "difference_lost": "lost"}
 
 
 def _amounts(work: Work, money: Values) -> dict[str, Decimal]:
@@ -68,26 +69,36 @@ def _amounts(work: Work, money: Values) -> dict[str, Decimal]:
         work.require(amount <= owed, (f"截至该月末、尚未缴纳的应交增值税为 {owed:,.2f} 元，缴款不能超过该数。",
                                       f"The tax owed at the end of the month and not paid is {owed:,.2f}; the payment is more than that."))
         return {"paid": amount}
-    if money["kind"] in ("difference_back", "difference_paid"):
+    if money["kind"] in _CLEARS:
         owed = _difference_owed(work, money)
         work.require(amount <= owed, (f"该笔支付差错尚有 {owed:,.2f} 元未销账，金额不能超过该数。",
                                       f"{owed:,.2f} of this payment difference is not cleared; the amount is more than that."))
-        return {"back" if money["kind"] == "difference_back" else "paid": amount}
+        return {_CLEARS[money["kind"]]: amount}
     asset = _asset(work, money)
     held: Decimal = asset["amount"]
     return {"price": amount, "held": held, "gain": max(ZERO, amount - held), "loss": max(ZERO, held - amount)}
 
 
 def _difference_owed(work: Work, money: Values) -> Decimal:
-    """What is left of a carried difference in the direction of ``money``, with whatever else was carried of the same payment."""
-    chosen = work.get(DIFFERENCE, money["difference"])
-    same = work.find(DIFFERENCE, {"reference": chosen["reference"], "company": money["company"]}, lock=True)     # all at once, by rising id
-    of_it = [row for row in same if row["carried"]]
-    work.require(any(row["id"] == chosen["id"] for row in of_it), ("请选择本公司已挂账的差异。", "Choose a difference that this company carries."))
-    left = sum((row["carried"] for row in of_it), ZERO)
-    for row in work.find(MONEY, {"difference": [one["id"] for one in of_it], "status": "posted"}):
-        left += -row["amount"] if row["kind"] == "difference_back" else row["amount"]
-    return max(ZERO, left if money["kind"] == "difference_back" else -left)
+    """What is left of a carried difference in the direction of ``money``, with whatever else was carried of the same payment; no more than is left
+    of the other one, where two are cleared against each other."""
+    chosen = [work.get(DIFFERENCE, money[name]) for name in ("difference", *(["against"] if money["kind"] == "difference_netted" else []))]
+    names = [one["reference"] for one in chosen]
+    same = work.find(DIFFERENCE, {"reference": names, "company": money["company"]}, lock=True)     # all at once, by rising id
+    carried = [row for row in same if row["carried"]]
+    work.require({one["id"] for one in chosen} <= {row["id"] for row in carried},
+                 ("请选择本公司已挂账的差异。", "Choose a difference that this company carries."))
+    owed, *owing = [_not_cleared(work, [row for row in carried if row["reference"] == name]) for name in names]
+    return max(ZERO, min([-owed if money["kind"] == "difference_paid" else owed, *(-one for one in owing)]))
+
+
+def _not_cleared(work: Work, carried: list[Values]) -> Decimal:
+    """What is left of what was carried of one payment: above zero it is owed to us, below we owe it."""
+    ids = [one["id"] for one in carried]
+    left: Decimal = sum((row["carried"] for row in carried), ZERO)
+    for row in work.find(MONEY, {"difference": ids, "status": "posted"}):
+        left += row["amount"] if row["kind"] == "difference_paid" else -row["amount"]
+    return left + sum((row["amount"] for row in work.find(MONEY, {"against": ids, "kind": "difference_netted", "status": "posted"})), ZERO)
 
 
 def _asset(work: Work, money: Values) -> Values:
