@@ -6,6 +6,7 @@ Confirming a day moves what its statement says between 1012 and the bank. So a d
 
 from __future__ import annotations
 
+from collections import defaultdict
 from decimal import Decimal
 
 from metaloom.plugin.command import Values, Work
@@ -24,9 +25,12 @@ from .orders import (
     end_parked,
     lines_of,
     may_revive,
+    owed_back,
     succeed_late,
     take_back,
     told,
+    unbook,
+    unheld,
 )
 from .recon import CHANNEL, LINE, RUN, ZERO, recount
 
@@ -56,7 +60,7 @@ def confirm(work: Work, difference: Values | None, input: Values) -> None:
     _check(work, difference, difference["treatment"])       # the order may be another one by now
     if difference["treatment"] == "adopt":
         _adopt(work, difference)
-    elif difference["treatment"] == "suspense" and difference["kind"] == "unallocated":
+    elif difference["treatment"] == "suspense" and _is_parked(work, difference):
         _debit_to_claim(work, difference)
     elif difference["treatment"] == "suspense" and _about_the_order(difference):
         _taken_to_claim(work, difference)
@@ -85,11 +89,22 @@ def _check(work: Work, difference: Values, treatment: str) -> None:
         work.require(_adoptable(work, difference), ("只有状态不符、且渠道已有明确结果的支付单可以以渠道为准。",
                                                     "The channel's word can be taken only where the states differ and it has a definite one."))
     elif treatment == "suspense":
-        (_parked_debit if difference["kind"] == "unallocated" else _may_be_claimed)(work, difference)
+        (_parked_debit if _is_parked(work, difference) else _may_be_claimed)(work, difference)
     elif treatment == "carry":
         _may_be_carried(work, difference)
+    elif difference["kind"] == "unallocated":
+        work.require(not unheld(work, [work.get(ORDER, difference["order"])]), (
+            "渠道已收到该笔款项，而还款已被冲正：请转入待认领，或全额退款。",
+            "The channel took this money, and its repayment was reversed: park it for claiming, or refund it as a whole."))
+    elif difference["kind"] == "state" and difference["order"] and difference["their_state"] == "failed":
+        _is_not_booked(work, difference)
     elif difference["recon"] and difference["kind"] in ("amount", "state", "duplicate", "theirs_only"):
         _leaves_nothing(work, difference)
+
+
+def _is_parked(work: Work, difference: Values) -> bool:
+    """Whether the difference is about money that no loan could take when it came; else about a booking of it that a person took back."""
+    return difference["kind"] == "unallocated" and not work.get(ORDER, difference["order"])["repayment"]
 
 
 def _adoptable(work: Work, difference: Values) -> bool:
@@ -106,7 +121,7 @@ def _adoptable(work: Work, difference: Values) -> bool:
 
 def _may_be_claimed(work: Work, difference: Values) -> None:
     """Money that came, and that no booking has: of a line that is nobody's or is there twice, or of a debit whose booking is another one."""
-    kinds = ("theirs_only", "amount", "duplicate", "state")
+    kinds = ("theirs_only", "amount", "duplicate", "state", "unallocated")
     work.require(difference["kind"] in kinds and difference["their_state"] == "succeeded" and difference["their_amount"],
                  ("只有渠道已收到、而我方未入账或金额不同的款项可以转入待认领。",
                   "Only money that the channel has, and that was not booked or booked with another amount, can be parked for claiming."))
@@ -136,7 +151,9 @@ def _may_be_carried(work: Work, difference: Values) -> None:
         work.require(not _adoptable(work, difference) or not _revivable(work, difference, order),
                      ("渠道结果可以直接采纳，请选择“以渠道为准”。", "The channel's word can be taken; choose that."))
     else:
-        work.require(stated <= 0 or _left(work, difference) > 0, ("渠道已收到的款项请转入待认领。", "Park for claiming what the channel has received."))
+        work.require(stated <= 0 or _left(work, difference) > 0 or _may_correct(work, difference, stated),
+                     ("渠道已收到的款项请转入待认领；只有与另一笔已挂账差错金额相同的更正款可以挂账。",
+                      "Park for claiming what the channel has received; only what corrects a carried difference, with the same amount, is carried too."))
     work.require(_left(work, difference) or (order is not None and order["status"] in UNDECIDED and stated),
                  ("该差异不影响渠道备付科目，无须挂账。", "Nothing of this difference stays on account 1012; there is nothing to carry."))
 
@@ -150,6 +167,27 @@ def _leaves_nothing(work: Work, difference: Values) -> None:
     work.refuse(f"按对账单结转后，渠道备付科目（1012）将有 {left:,.2f} 元无法对应：收款请转入待认领，付款与退款请挂账待查，状态不符的请以渠道为准。",
                 f"Once the day is settled {left:,.2f} of account 1012 would belong to nothing: park what was received, carry what was paid or refunded as "
                 "pending, or take the channel's word where the states differ.")
+
+
+def _may_correct(work: Work, difference: Values, came: Decimal) -> bool:
+    """Whether a receipt of nobody may be what the channel gives back of a payment that is carried: it has the amount of that. The two are cleared
+    against each other then (``loan_servicing.sundry``)."""
+    carried: dict[str, Decimal] = defaultdict(lambda: ZERO)
+    for row in work.find(DIFFERENCE, {"company": difference["company"], "treatment": "carry", "status": "handled"}):
+        carried[row["reference"]] += row["carried"] or ZERO
+    return difference["kind"] == "theirs_only" and came in carried.values()
+
+
+def _is_not_booked(work: Work, difference: Values) -> None:
+    """That the channel reports as failed what we booked is not talked away, unless a statement that came later has it as made."""
+    order = work.get(ORDER, difference["order"])
+    booked = _booked(work, order)
+    since = work.find(LINE, {"reference": order["pay_no"], "outcome": "succeeded", "kind": order["biz_type"]}, order=("-id",), limit=1)
+    if booked == 0 or (since and since[0]["created_at"] > difference["created_at"] and since[0]["amount"] == amount_moved(order)):
+        return
+    work.refuse(f"我方已按成功入账 {abs(booked):,.2f} 元，而渠道报失败，不能不处理：代扣请以渠道为准；其余请待对账单核对后挂账待查。",
+                f"The books have it as made ({abs(booked):,.2f}), and the channel says that it failed: take the channel's word for a debit; carry anything "
+                "else as pending once a statement says the same.")
 
 
 def _revivable(work: Work, difference: Values, order: Values) -> bool:
@@ -191,9 +229,8 @@ def _booked(work: Work, order: Values) -> Decimal:
 
 def _received(work: Work, order: Values) -> Decimal:
     """What the loan has of a debit that was booked on it, unless a person reversed that, and what of it was taken off the loan to be refunded."""
-    parked = [one["amount"] for one in work.find(REFUND, {"order": order["id"]}) if one["parked"]]
     booked = work.get(REPAYMENT, order["repayment"])
-    return sum(parked, booked["amount"] if booked["status"] == "posted" else ZERO)
+    return owed_back(work, order) + (booked["amount"] if booked["status"] == "posted" else ZERO)
 
 
 def _left(work: Work, difference: Values) -> Decimal:
@@ -284,9 +321,7 @@ def _undone(work: Work, order: Values) -> int | None:
 def _undo(work: Work, order: Values) -> None:
     parked = _undone(work, order)
     if order["repayment"]:
-        if work.get(REPAYMENT, order["repayment"])["status"] == "posted":        # else a person has reversed it
-            work.run("loan_servicing.reverse", order["repayment"])
-        work.change(ORDER, order["id"], {"repayment": None})
+        unbook(work, order)
     elif parked is not None:
         today = work.business_date(order["company"])
         work.post("receipt_parked", {}, about(work, order), order["company"], today, order["success_on"], (ORDER, order["id"]), reversal_of=parked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 
@@ -11,7 +11,7 @@ from metaloom.base.text import Text
 from metaloom.plugin import Breach, Survey
 from metaloom.plugin.command import Values
 
-from .orders import DIFFERENCE, ORDER, REFUND, amount_moved, parts
+from .orders import DIFFERENCE, ORDER, REFUND, REPAYMENT, amount_moved, parts
 from .recon import BESIDE, CHANNEL, LINE, PAGE, RUN, ZERO, last_handled
 
 LEG = "platform.ledger_leg"
@@ -40,12 +40,13 @@ def _booked_as_stated(survey: Survey) -> Iterator[Breach]:
     for run in survey.rows(RUN, ("takes", "recon_no"), {"status": "closed"}):
         stated, beside = _lines_of_a_day(survey, run)
         for names in parts(sorted(stated), PAGE):
-            orders = {row["pay_no"]: row for row in survey.rows(ORDER, ("pay_no", "biz_type", "amount", "taken", "status"), {"pay_no": names})}
+            orders = {row["pay_no"]: row for row in survey.rows(ORDER, ("pay_no", "biz_type", "amount", "taken", "status", "repayment"), {"pay_no": names})}
+            held = _held(survey, [row for row in orders.values() if row["repayment"]])
             for name in names:
                 order, rest = orders.get(name), sum(stated[name].values(), ZERO) - beside[name]
                 if order is not None and (order["status"] == "returned" or set(stated[name]) - {order["biz_type"]}):
                     continue             # money that came and went: the lines of both days tell of it
-                booked = _of_order(order) if order is not None and order["id"] not in homes else ZERO
+                booked = held.get(order["id"], _of_order(order)) if order is not None and order["id"] not in homes else ZERO
                 if rest != booked and (rest or not beside[name]):
                     yield Breach(RUN, run["id"], f"is closed: its statement has {rest} for {name}, of which {booked} is booked")
                 if order is not None and rest:
@@ -65,6 +66,16 @@ def _lines_of_a_day(survey: Survey, run: Values) -> tuple[dict[str, dict[str, De
     for row in last_handled(told):
         beside[row["reference"]] += signs.get((row["reference"], row["channel_no"]), 1) * (row["their_amount"] or ZERO)
     return stated, beside
+
+
+def _held(survey: Survey, debits: Sequence[Values]) -> dict[int, Decimal]:
+    """What of debits whose repayment was reversed is to be refunded; nothing else of them is booked."""
+    gone = {row["id"] for ids in parts([row["repayment"] for row in debits]) for row in survey.rows(REPAYMENT, (), {"id": ids, "status": "reversed"})}
+    lost = {row["id"]: ZERO for row in debits if row["repayment"] in gone and row["taken"] is None and row["status"] == "succeeded"}
+    for some in parts(list(lost)):
+        for refund in survey.rows(REFUND, ("order", "amount", "parked"), {"order": some}):
+            lost[refund["order"]] += refund["amount"] if refund["parked"] else ZERO
+    return lost
 
 
 def _of_order(order: Values) -> Decimal:

@@ -103,7 +103,7 @@ def _send_order(work: Work, order: Values, again: int | None = None) -> None:
     }
     key = f"pay:{order['pay_no']}" + ("" if again is None else f":{again}")
     work.send("payment_gateway", order["channel"], METHOD[order["biz_type"]], payload, key=key, on_result="loan_payments.result",
-              subject=(ORDER, order["id"]))
+              subject=(ORDER, order["id"]), while_in=UNDECIDED)
 
 
 def _send_query(work: Work, order: Values, after: int, answer: str = "loan_payments.result") -> None:
@@ -252,10 +252,42 @@ def may_revive(work: Work, order: Values) -> bool:
 
 def take_back(work: Work, order: Values, word: Word) -> None:
     """A debit that the channel took back after it had succeeded, as two people agree: its repayment is reversed, where nobody did that before."""
+    unbook(work, order)
+    work.transition(ORDER, order["id"], "return")
+    work.change(ORDER, order["id"], {"fail_code": word.code[:60] or None, "fail_text": (word.text or word.code)[:300] or None})
+
+
+def unbook(work: Work, order: Values) -> None:
+    """Takes a debit off its loan, where nobody did that before. The order lets go of its repayment first: what follows is the caller's, and
+    :func:`repayment_reversed` has nothing to tell."""
+    work.change(ORDER, order["id"], {"repayment": None})
     if order["repayment"] and work.get(REPAYMENT, order["repayment"])["status"] == "posted":
         work.run("loan_servicing.reverse", order["repayment"])
-    work.transition(ORDER, order["id"], "return")
-    work.change(ORDER, order["id"], {"fail_code": word.code[:60] or None, "fail_text": (word.text or word.code)[:300] or None, "repayment": None})
+
+
+def repayment_reversed(work: Work, _: Values | None, input: Values) -> None:
+    """A person reversed a repayment: what a channel took for it is on no loan any more, and people say where it goes."""
+    show_unheld(work, work.find(ORDER, {"repayment": input["repayment"]}))
+
+
+def show_unheld(work: Work, orders: Sequence[Values]) -> list[Values]:
+    """Those of the orders whose money no loan has, each with a difference that says so."""
+    found = unheld(work, orders)
+    for order in found:
+        differ(work, order, "unallocated", Word("succeeded", amount=order["amount"]), note="该笔还款已被冲正 / Its repayment was reversed")
+    return found
+
+
+def unheld(work: Work, orders: Sequence[Values]) -> list[Values]:
+    """Those of the orders that are debits which succeeded, whose repayment a person reversed, and whose money is not given back either."""
+    booked = {order["repayment"]: order for order in orders if order["biz_type"] == "collect" and order["status"] == "succeeded" and order["taken"] is None}
+    gone = [row["id"] for ids in parts([id for id in booked if id]) for row in work.find(REPAYMENT, {"id": ids, "status": "reversed"})]
+    return [booked[id] for id in gone if owed_back(work, booked[id]) < booked[id]["amount"]]
+
+
+def owed_back(work: Work, order: Values) -> Decimal:
+    """What of a debit was taken off its loan to be refunded."""
+    return sum((one["amount"] for one in work.find(REFUND, {"order": order["id"]}) if one["parked"]), Decimal("0.00"))
 
 
 def _amount_differs(work: Work, order: Values, word: Word) -> None:
@@ -315,7 +347,7 @@ def end_parked(work: Work, order: Values, took: Decimal, day: object) -> None:
     ended otherwise."""
     waits = order["status"] in UNDECIDED
     work.transition(ORDER, order["id"], "park")
-    why = f"渠道实收 {took:,.2f} 元，已转入待认领"
+    why = f"渠道实收 {took:,.2f} 元，已转入待认领 / The channel took {took:,.2f}, which waits to be claimed"
     work.change(ORDER, order["id"], {"taken": took, "success_on": day, "finished_at": order["finished_at"] or work.now, "recon": "matched",
                                      "fail_text": why})
     if waits:
@@ -373,15 +405,15 @@ def parts(values: Sequence[Any], size: int = 500) -> list[list[Any]]:
 
 
 def unbooked(work: Work, loans: Sequence[int]) -> set[int]:
-    """Those of the loans with a debit whose money stands on 2241.02 and waits for people: they are not debited once more meanwhile."""
+    """Those of the loans with a debit whose money no loan has and that waits for people: they are not debited once more meanwhile."""
     parked = [row for ids in parts(sorted(set(loans)))
               for row in work.find(ORDER, {"loan": ids, "biz_type": "collect", "status": ["succeeded", "parked"], "repayment": None})]
-    waiting: set[int] = set()
+    told = [row["order"] for row in work.find(DIFFERENCE, {"kind": "unallocated", "status": ["open", "proposed"]})]
+    waiting = {row["loan"] for some in parts(told) for row in work.find(ORDER, {"id": some})} & set(loans)
     for some in parts(parked):
-        told = work.find(DIFFERENCE, {"order": [row["id"] for row in some], "kind": "unallocated", "status": ["open", "proposed"]})
         lines = [line for line in lines_of(work, [row["pay_no"] for row in some]) if line["status"] in ("unclaimed", "proposed", "claimed")]
-        open_ones, to_claim = {row["order"] for row in told}, {row["bank_serial_no"].partition("#")[0] for row in lines}
-        waiting |= {row["loan"] for row in some if row["id"] in open_ones or row["pay_no"] in to_claim}
+        to_claim = {row["bank_serial_no"].partition("#")[0] for row in lines}
+        waiting |= {row["loan"] for row in some if row["pay_no"] in to_claim}
     return waiting
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from metaloom.plugin.command import Values, Work
 
-from .orders import DIFFERENCE, ORDER, amount_moved, parts
+from .orders import DIFFERENCE, ORDER, amount_moved, parts, show_unheld, unheld
 
 RUN, LINE, CHANNEL = "lending.recon_run", "lending.recon_line", "lending.payment_channel"
 ZERO = Decimal("0.00")
@@ -110,11 +110,12 @@ def _compare(work: Work, run: Values, lines: Sequence[Mapping[str, Any]]) -> Non
     told = every(work, DIFFERENCE, {"recon": run["id"], "status": ["open", "proposed", "handled"]}, lock=True)
     orders = _orders(work, run, [line["reference"] for line in lines])
     found, matched = differences(run["day"], orders, lines, _lines_near(work, run), _paid_elsewhere(work, run, orders, lines))
+    reversed_ones = {order["id"] for order in show_unheld(work, _stated(orders, lines))}
+    matched = [id for id in matched if id not in reversed_ones]
     for order_id in matched:
         work.change(ORDER, order_id, {"recon": "matched"})
-    for one in found:
-        if one.order is not None and one.order["recon"] != "different":
-            work.change(ORDER, one.order["id"], {"recon": "different"})
+    for order_id in {one.order["id"] for one in found if one.order is not None} | reversed_ones:
+        work.change(ORDER, order_id, {"recon": "different"})
     _show(work, run, found, told)
     ours = [o for o in orders if o["success_on"] == run["day"] and o["status"] in ("succeeded", "returned", "parked")]
     theirs = [line for line in lines if line["outcome"] == "succeeded"]
@@ -123,6 +124,12 @@ def _compare(work: Work, run: Values, lines: Sequence[Mapping[str, Any]]) -> Non
         "our_amount": sum(map(amount_moved, ours), ZERO),
         "fee_amount": sum((line["fee"] for line in theirs), ZERO), "matched_count": len(matched)})
     recount(work, run["id"])
+
+
+def _stated(orders: Sequence[Values], lines: Sequence[Mapping[str, Any]]) -> list[Values]:
+    """Those of the orders that the statement has as made, with their own amount."""
+    made = {(line["reference"], line["kind"], line["amount"]) for line in lines if line["outcome"] == "succeeded"}
+    return [order for order in orders if (order["pay_no"], order["biz_type"], order["amount"]) in made]
 
 
 def differences(day: date, orders: Sequence[Values], lines: Sequence[Mapping[str, Any]],
@@ -308,16 +315,19 @@ def close(work: Work, run: Values | None, input: Values) -> None:
     assert run is not None
     left = every(work, DIFFERENCE, {"recon": run["id"], "status": ["open", "proposed"]})
     work.require(not left, (f"还有 {len(left)} 条差异未处理。", f"{len(left)} differences are not handled yet."))
+    lines = every(work, LINE, {"recon": run["id"], "take": run["takes"], "outcome": "succeeded"})
+    lost = "、".join(order["pay_no"] for order in unheld(work, _stated(_orders(work, run, [line["reference"] for line in lines]), lines)))
+    work.require(not lost, (f"支付单 {lost} 的还款已被冲正，款项未入账；请先在对账差异中转入待认领，或全额退款。",
+                            f"The repayments of {lost} were reversed, and their money is booked nowhere; first park it for claiming, or refund it."))
     work.change(RUN, run["id"], {"closed_by": work.actor.user_id})
-    _settle(work, run)
+    _settle(work, run, lines)
     work.transition(RUN, run["id"], "close")
 
 
-def _settle(work: Work, run: Values) -> None:
+def _settle(work: Work, run: Values, lines: Sequence[Values]) -> None:
     """What the channel took, less what it paid and its fees, is in our bank now (or came from there): off 1012, where it stood meanwhile.
 
     The statement is the truth about the money; an order that it does not have, or has otherwise, stays on 1012 for people to see."""
-    lines = every(work, LINE, {"recon": run["id"], "take": run["takes"], "outcome": "succeeded"})
     fee = sum((line["fee"] for line in lines), ZERO)
     amount = sum((line["amount"] for line in lines), ZERO)
     work.require((len(lines), amount, fee) == (run["their_count"], run["their_amount"], run["fee_amount"]),

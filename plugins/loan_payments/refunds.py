@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from metaloom.plugin.command import Values, Work
 
-from .orders import ORDER, REFUND, about, amount_moved
+from .orders import DIFFERENCE, ORDER, REFUND, about, amount_moved, owed_back, unbook, unheld
 
 RECEIPT, REPAYMENT = "lending.bank_receipt", "lending.repayment"
 ZERO = Decimal("0.00")
@@ -20,13 +21,14 @@ def pay_back(work: Work, refund: Values | None, input: Values) -> Values:
     After a refund that failed for good the same again, without the booking that stands already.
     """
     assert refund is not None
+    told = work.find(DIFFERENCE, {"order": refund["order"], "kind": "unallocated", "status": ["open", "proposed"]}, lock=True)     # before the order
     debit = work.lock(ORDER, refund["order"])
     work.require(not work.find(RECEIPT, {"bank_serial_no": debit["pay_no"]}, limit=1), ("该笔扣款已转入待认领，请在银行流水中处理。",
                                                                                        "This debit waits to be claimed; handle it among the bank lines."))
     work.require(debit["status"] == "succeeded", ("原支付单不是成功状态。", "The debit has not succeeded."))
     _leaves_enough(work, refund, debit)
     if not refund["parked"]:
-        _owe(work, refund, debit)
+        _owe(work, refund, debit, told)
     work.change(REFUND, refund["id"], {"approved_by": work.actor.user_id})
     work.transition(REFUND, refund["id"], "pay")
     account = work.get("lending.debit_agreement", debit["agreement"])["account"] if debit["agreement"] else None
@@ -48,10 +50,18 @@ def _leaves_enough(work: Work, refund: Values, debit: Values) -> None:
                                             f"More than the {left:.2f} that is left of the debit after the refunds that were approved."))
 
 
-def _owe(work: Work, refund: Values, debit: Values) -> None:
+def _owe(work: Work, refund: Values, debit: Values, told: Sequence[Values]) -> None:
+    """Moves the refund to 2241.02, from the loan or from wherever the debit stands. ``told``: the differences that say it is booked nowhere."""
     today = work.business_date(debit["company"])
     if debit["repayment"]:
-        _take_off_the_loan(work, debit, refund["amount"])
+        if unheld(work, [debit]):          # a person took it off the loan already: all of it goes back
+            rest = debit["amount"] - owed_back(work, debit)
+            work.require(refund["amount"] == rest, (f"该笔还款已被冲正，只能全额退款（{rest:,.2f} 元）；部分退款请先转入待认领并入账。",
+                                                    f"Its repayment was reversed: refund it as a whole ({rest:,.2f}), or park it for claiming."))
+            for row in told:
+                work.transition(DIFFERENCE, row["id"], "vanish")
+        else:
+            _take_off_the_loan(work, debit, refund["amount"])
         entry = work.post("receipt_parked", {"bank": ZERO, "channel": refund["amount"], "received": refund["amount"]}, about(work, debit), debit["company"],
                           today, today, (REFUND, refund["id"]))
     else:                                      # parked when it came: it stands there already
@@ -67,9 +77,10 @@ def _take_off_the_loan(work: Work, debit: Values, amount: Decimal) -> None:
     """The loan keeps what is not given back, as if only that had been debited."""
     booked = work.get(REPAYMENT, debit["repayment"])
     work.require(booked["status"] == "posted", ("该笔还款已被冲正，不能从渠道退款。", "The repayment was reversed already."))
-    work.run("loan_servicing.reverse", booked["id"])
+    unbook(work, debit)
     kept = booked["amount"] - amount
     if kept <= 0:
+        work.change(ORDER, debit["id"], {"repayment": booked["id"]})
         return
     number = len(work.find(REFUND, {"order": debit["id"], "status": ["failed", "done"]})) + 2
     again = work.run("loan_servicing.repay", debit["loan"], {

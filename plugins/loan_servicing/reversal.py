@@ -12,7 +12,10 @@ from .changes import ALLOWANCE
 def reverse(work: Work, repayment: Values | None, input: Values) -> Values:
     """Restores loan, plan, limit and books to what they would be without the receipt; any standing receipt, not only the last."""
     assert repayment is not None
-    return _reverse(work, REPAYMENT, repayment)
+    done = _reverse(work, REPAYMENT, repayment)
+    if repayment["source"] == "debit":
+        work.run("loan_payments.repayment_reversed", None, {"repayment": repayment["id"]})
+    return done
 
 
 def reverse_change(work: Work, change: Values | None, input: Values) -> Values:

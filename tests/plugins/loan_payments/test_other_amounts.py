@@ -101,6 +101,7 @@ def test_a_debit_of_another_amount_is_claimed_as_the_channel_took_it_and_counted
     handle(shop, shown, "suspense")
     ended, (line,) = shop.row("payment_order", order["id"]), shop.rows("bank_receipt", bank_serial_no=order["pay_no"])
     assert (ended["status"], ended["taken"], line["amount"], line["through"], line["value_date"]) == ("parked", took, took, "channel", shop.stage.today)
+    assert ended["fail_text"] == f"渠道实收 {took:,.2f} 元，已转入待认领 / The channel took {took:,.2f}, which waits to be claimed"
     assert not [row for row in shop.rows("repayment", loan_id=loan) if row["status"] == "posted"], "not on the loan before somebody claims it"
     assert shop.row("debit_item", order["debit_item_id"])["status"] == ("paid" if state == "succeeded" else "asking")
     shop.do("fincheck", "recon_run", run, "close")
@@ -460,9 +461,12 @@ def test_a_debit_whose_repayment_was_reversed_may_be_taken_back_by_the_channel(s
     before = begin(shop)
     loan, order = debited(shop, "succeeded")
     shop.do("fincheck", "repayment", order["repayment_id"], "reverse", reason="渠道退票")
+    (unallocated,) = shop.rows("payment_difference", order_id=order["id"], status="open")
+    cannot(shop, unallocated, "none")
     desk.said(shop, order["id"], outcome="failed", gateway_no="G-1")
-    (shown,) = shop.rows("payment_difference", order_id=order["id"], status="open")
+    (shown,) = shop.rows("payment_difference", order_id=order["id"], status="open", kind="state")
     handle(shop, shown, "adopt")
+    handle(shop, unallocated, "none")
     assert shop.row("payment_order", order["id"])["status"] == "returned"
     assert moved(shop, before) == {BY_CHANNEL: D(-12000)}, "the payout alone"
     books_agree(shop)

@@ -580,7 +580,7 @@ def handle(shop: Lender, standing: list, lost: dict, failed: dict) -> None:
         if row["reference"] == failed["pay_no"]:
             with pytest.raises(NotPossible):
                 shop.do("finance", "payment_difference", row["id"], "propose", {"treatment": "adopt", "note": "渠道说失败"})
-        treatment = "adopt" if adopt else "suspense" if park else "carry" if row["kind"] in ("amount", "duplicate") else "by_hand"
+        treatment = "adopt" if adopt else "suspense" if park else "carry" if row["kind"] in ("amount", "duplicate", "state") else "by_hand"
         shop.do("finance", "payment_difference", row["id"], "propose", {"treatment": treatment, "note": "已与渠道核实"})
         with pytest.raises(MetaloomError):
             shop.do("finance", "payment_difference", row["id"], "confirm")

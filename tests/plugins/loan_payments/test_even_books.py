@@ -1,0 +1,283 @@
+"""What the channel says and what the books have come out even, whatever people did in between; on both databases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal as D
+from typing import Any
+
+import pytest
+
+from metaloom.base.errors import Invalid, NotAllowed, NotPossible
+from tests.plugins.lender import Lender
+from tests.plugins.loan_payments import desk
+from tests.plugins.loan_payments.test_open_debits import PENDING
+from tests.plugins.loan_payments.test_other_amounts import (
+    BANK,
+    BY_CHANNEL,
+    PENDING_MONEY,
+    TO_CLAIM,
+    begin,
+    cannot,
+    debited,
+    fetch,
+    handle,
+    moved,
+    open_ones,
+    paying,
+    told,
+)
+from tests.plugins.loan_servicing.books import books_agree, broken
+
+
+@pytest.fixture(scope="module")
+def shop(both_lenders: Lender) -> Lender:
+    both_lenders.way = desk.channel(both_lenders, "MAIN")    # type: ignore[attr-defined]
+    return both_lenders
+
+
+# -- a repayment that a person reversed ------------------------------------------------------------------------------------
+
+
+def reversed_debit(shop: Lender) -> tuple[int, Any]:
+    """A debit that succeeded, and whose repayment somebody reversed."""
+    loan, order = debited(shop, "succeeded")
+    shop.do("fincheck", "repayment", order["repayment_id"], "reverse", reason="入错账")
+    return loan, order
+
+
+def test_a_debit_whose_repayment_was_reversed_is_told_though_the_channel_took_its_amount(shop: Lender) -> None:
+    before = begin(shop)
+    loan, order = reversed_debit(shop)
+    run = told(shop, (order, str(order["amount"])))
+    (shown,) = shop.rows("payment_difference", order_id=order["id"], status="open")
+    assert (shown["kind"], shown["their_amount"], shop.row("payment_order", order["id"])["recon"]) == ("unallocated", order["amount"], "different")
+    with pytest.raises(NotPossible):
+        shop.do("fincheck", "recon_run", run, "close")
+    cannot(shop, shown, "adopt", "carry", "none", "by_hand", "next_day")
+    handle(shop, shown, "suspense")
+    fetch(shop, run, (order, str(order["amount"])))
+    assert not open_ones(shop, run)
+    shop.do("fincheck", "recon_run", run, "close")
+    assert moved(shop, before) == {BANK: order["amount"] - 12000, TO_CLAIM: -order["amount"]}
+    (line,) = shop.rows("bank_receipt", bank_serial_no=order["pay_no"])
+    if line["status"] in ("unclaimed", "proposed"):
+        shop.do("officer", "bank_receipt", line["id"], "claim", {"loan": loan})
+    shop.do("fincheck", "bank_receipt", line["id"], "post", {"kind": "due"})
+    assert moved(shop, before) == {BANK: order["amount"] - 12000}
+    books_agree(shop)
+
+
+def test_a_debit_whose_repayment_was_reversed_is_refunded_as_a_whole(shop: Lender) -> None:
+    before = begin(shop)
+    _, order = reversed_debit(shop)
+    run = told(shop, (order, str(order["amount"])))
+    part = shop.create("finance", "payment_refund", {"order": order["id"], "amount": D("10.00"), "why": "wrong", "note": "退一部分"})
+    with pytest.raises(NotPossible, match="as a whole"):
+        shop.do("fincheck", "payment_refund", part, "pay_back")
+    refund = shop.create("finance", "payment_refund", {"order": order["id"], "amount": order["amount"], "why": "wrong", "note": "误扣"})
+    shop.do("fincheck", "payment_refund", refund, "pay_back")
+    assert moved(shop, before) == {BY_CHANNEL: order["amount"] - 12000, TO_CLAIM: -order["amount"]}
+    (back,) = shop.rows("payment_order", refund_id=refund)
+    desk.rest(shop)
+    desk.said(shop, back["id"], outcome="succeeded", gateway_no="G-9", amount=order["amount"])
+    fetch(shop, run, (order, str(order["amount"])))
+    assert not open_ones(shop, run)
+    shop.do("fincheck", "recon_run", run, "close")
+    assert moved(shop, before) == {BANK: D(-12000)}, "it came and went"
+    books_agree(shop)
+
+
+def test_a_day_is_not_confirmed_over_a_repayment_that_was_reversed_after_it_was_compared(shop: Lender) -> None:
+    before = begin(shop)
+    _, order = debited(shop, "succeeded")
+    run = told(shop, (order, str(order["amount"])))
+    assert not open_ones(shop, run)
+    shop.do("fincheck", "repayment", order["repayment_id"], "reverse", reason="入错账")
+    with pytest.raises(NotPossible):
+        shop.do("fincheck", "recon_run", run, "close")
+    (shown,) = shop.rows("payment_difference", order_id=order["id"], status="open")
+    handle(shop, shown, "suspense")
+    fetch(shop, run, (order, str(order["amount"])))
+    shop.do("fincheck", "recon_run", run, "close")
+    assert moved(shop, before) == {BANK: order["amount"] - 12000, TO_CLAIM: -order["amount"]}
+    books_agree(shop)
+
+
+def test_a_repayment_that_is_reversed_after_its_day_was_confirmed_is_told_at_once(shop: Lender) -> None:
+    before = begin(shop)
+    _, order = debited(shop, "succeeded")
+    run = told(shop, (order, str(order["amount"])))
+    shop.do("fincheck", "recon_run", run, "close")
+    shop.do("fincheck", "repayment", order["repayment_id"], "reverse", reason="入错账")
+    assert moved(shop, before)[BY_CHANNEL] == -order["amount"]
+    assert "loan_payments.settled" in broken(shop), "the confirmed day has money that nothing is booked for"
+    (shown,) = shop.rows("payment_difference", order_id=order["id"], status="open")
+    assert shown["kind"] == "unallocated"
+    handle(shop, shown, "suspense")
+    assert moved(shop, before) == {BANK: order["amount"] - 12000, TO_CLAIM: -order["amount"]}
+    books_agree(shop)
+
+
+# -- nothing to do ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["statement", "notice"])
+@pytest.mark.parametrize("kind", ["collect", "payout"])
+def test_nothing_is_no_answer_while_we_say_made_and_the_channel_says_failed(shop: Lender, kind: str, way: str) -> None:
+    before = begin(shop)
+    order = debited(shop, "succeeded")[1] if kind == "collect" else paying(shop)
+    if kind == "payout":
+        desk.said(shop, order["id"], outcome="succeeded", gateway_no="G-5", amount=D(20000))
+    if way == "notice":
+        desk.said(shop, order["id"], outcome="failed", gateway_no="G-5")
+        (shown,) = shop.rows("payment_difference", order_id=order["id"], status="open")
+    else:
+        run = shop.create("finance", "recon_run", {"pay_channel": shop.way, "day": shop.stage.today})    # type: ignore[attr-defined]
+        failed(shop, run, order)
+        (shown,) = open_ones(shop, run)
+    assert (shown["kind"], shown["their_state"]) == ("state", "failed")
+    for treatment in ("none", "by_hand", "next_day"):
+        with pytest.raises(NotPossible, match="The books have it as made"):
+            shop.do("finance", "payment_difference", shown["id"], "propose", {"treatment": treatment, "note": "不处理"})
+    if kind == "collect":
+        handle(shop, shown, "adopt")
+    elif way == "statement":
+        handle(shop, shown, "carry")
+    else:                            # a word that the statement does not bear out
+        shop.day(shop.stage.today + timedelta(days=1))
+        told(shop, (order, str(order["amount"])))
+        handle(shop, shown, "none")
+    if way == "statement":
+        failed(shop, run, order)
+        assert not open_ones(shop, run)
+        shop.do("fincheck", "recon_run", run, "close")
+        assert BY_CHANNEL not in moved(shop, before)
+    books_agree(shop)
+
+
+def failed(shop: Lender, run: int, order: Any) -> None:
+    """The statement of the day, with the order as failed."""
+    others = [{"reference": row["pay_no"], "kind": row["biz_type"], "amount": str(row["amount"])}
+              for row in shop.rows("payment_order", pay_channel_id=shop.way, success_on=shop.stage.today, status="succeeded")    # type: ignore[attr-defined]
+              if row["id"] != order["id"]]
+    shop.do("finance", "recon_run", run, "fetch")
+    desk.statement(shop, run, [*others, {"reference": order["pay_no"], "kind": order["biz_type"], "amount": str(order["amount"]), "outcome": "failed"}])
+
+
+# -- what stands on 1901 -----------------------------------------------------------------------------------------------------
+
+
+LOSS = "6711"
+
+
+def nobodys(shop: Lender, run: int, *lines: tuple[str, str, str]) -> Any:
+    """The statement of the day with lines of no order of ours (reference, kind, amount) beside what succeeded; the one difference it leaves."""
+    others = [{"reference": row["pay_no"], "kind": row["biz_type"], "amount": str(row["amount"])}
+              for row in shop.rows("payment_order", pay_channel_id=shop.way, success_on=shop.stage.today, status="succeeded")]    # type: ignore[attr-defined]
+    shop.do("finance", "recon_run", run, "fetch")
+    desk.statement(shop, run, [*others, *({"reference": name, "kind": kind, "amount": amount} for name, kind, amount in lines)])
+    (shown,) = open_ones(shop, run)
+    return shown
+
+
+def carried(shop: Lender, reference: str, kind: str, amount: str) -> Any:
+    """A line of no order of ours on today's statement, carried; the day is confirmed."""
+    run = shop.create("finance", "recon_run", {"pay_channel": shop.way, "day": shop.stage.today})    # type: ignore[attr-defined]
+    shown = nobodys(shop, run, (reference, kind, amount))
+    handle(shop, shown, "carry")
+    shop.do("fincheck", "recon_run", run, "close")
+    return shop.row("payment_difference", shown["id"])
+
+
+def sundry(shop: Lender, **values: Any) -> int:
+    made = shop.create("finance", "other_money", values)
+    shop.do("finance", "other_money", made, "submit_money")
+    return made
+
+
+def test_what_the_channel_corrects_under_another_number_is_cleared_against_what_is_carried(shop: Lender) -> None:
+    before = begin(shop)
+    ours = carried(shop, "LOST-1", "payout", "765.43")
+    assert (ours["carried"], moved(shop, before)) == (D("765.43"), {BANK: D("-765.43"), PENDING_MONEY: D("765.43")})
+    shop.day(shop.stage.today + timedelta(days=1))
+    run = shop.create("finance", "recon_run", {"pay_channel": shop.way, "day": shop.stage.today})    # type: ignore[attr-defined]
+    cannot(shop, nobodys(shop, run, ("CORRECTION-1", "collect", "765.44")), "carry", "none")
+    shown = nobodys(shop, run, ("CORRECTION-1", "collect", "765.43"))
+    handle(shop, shown, "carry")
+    shop.do("fincheck", "recon_run", run, "close")
+    theirs = shop.row("payment_difference", shown["id"])
+    assert (theirs["carried"], moved(shop, before)) == (D("-765.43"), {}), "even in sum, and both still stand there"
+    netted = {"kind": "difference_netted", "difference": ours["id"], "against": theirs["id"]}
+    with pytest.raises(Invalid):
+        shop.create("finance", "other_money", {**netted, "against": ours["id"], "amount": D(1)})
+    for wrong in ({**netted, "amount": D("765.44")}, {**netted, "difference": theirs["id"], "amount": D(1)}):
+        bad = shop.create("finance", "other_money", wrong)
+        with pytest.raises(NotPossible):
+            shop.do("finance", "other_money", bad, "submit_money")
+    first, second = (sundry(shop, **netted, amount=D("765.43")) for _ in range(2))
+    with pytest.raises((NotAllowed, NotPossible)):
+        shop.do("finance", "other_money", first, "post_money")
+    shop.do("fincheck", "other_money", first, "post_money")
+    voucher = shop.row("other_money", first)["voucher_id"]
+    legs = [(leg["account"], leg["side"], leg["amount"]) for leg in shop.rows("platform.ledger_leg", entry_id=voucher)]
+    assert sorted(legs) == [(PENDING_MONEY, "credit", D("765.43")), (PENDING_MONEY, "debit", D("765.43"))]
+    for kind, of in (("difference_back", ours), ("difference_paid", theirs), ("difference_lost", ours)):
+        bad = shop.create("finance", "other_money", {"kind": kind, "difference": of["id"], "amount": D("0.01")})
+        with pytest.raises(NotPossible, match="0.00"):
+            shop.do("finance", "other_money", bad, "submit_money")
+    with pytest.raises(NotPossible):
+        shop.do("fincheck", "other_money", second, "post_money")
+    shop.do("fincheck", "other_money", first, "reverse_money", reason="对错了")
+    shop.do("fincheck", "other_money", second, "post_money")
+    assert moved(shop, before) == {}
+    books_agree(shop)
+
+
+def test_what_nobody_gives_back_is_written_off_by_two_people_and_never_what_we_owe(shop: Lender) -> None:
+    before, lost = begin(shop), shop.account(LOSS)
+    ours = carried(shop, "LOST-2", "payout", "88.00")
+    shop.do("fincheck", "other_money", sundry(shop, kind="difference_back", difference=ours["id"], amount=D("30.00")), "post_money")
+    for amount in ("58.01", "88.00"):
+        bad = shop.create("finance", "other_money", {"kind": "difference_lost", "difference": ours["id"], "amount": D(amount)})
+        with pytest.raises(NotPossible, match="58.00"):
+            shop.do("finance", "other_money", bad, "submit_money")
+    made = sundry(shop, kind="difference_lost", difference=ours["id"], amount=D("58.00"))
+    with pytest.raises((NotAllowed, NotPossible)):
+        shop.do("finance", "other_money", made, "post_money")
+    shop.do("fincheck", "other_money", made, "post_money")
+    assert (moved(shop, before), shop.account(LOSS) - lost) == ({BANK: D("-58.00")}, D("58.00"))
+    shop.do("fincheck", "other_money", made, "reverse_money", reason="渠道同意赔付")
+    assert (moved(shop, before), shop.account(LOSS) - lost) == ({BANK: D("-58.00"), PENDING_MONEY: D("58.00")}, 0)
+    shop.day(shop.stage.today + timedelta(days=1))
+    owing = carried(shop, "OWED-2", "collect", "88.00")
+    bad = shop.create("finance", "other_money", {"kind": "difference_lost", "difference": owing["id"], "amount": D("1.00")})
+    with pytest.raises(NotPossible, match="0.00"):
+        shop.do("finance", "other_money", bad, "submit_money")
+    books_agree(shop)
+
+
+# -- a debit that people ended -----------------------------------------------------------------------------------------------
+
+
+def test_a_debit_that_was_ended_by_hand_before_its_call_was_made_is_never_sent(shop: Lender) -> None:
+    begin(shop)
+    loan = desk.running_loan(shop, card_ending=PENDING)
+    shop.do("fincheck", "debit_batch", desk.batch(shop), "start")
+    (order,) = shop.rows("payment_order", loan_id=loan, biz_type="collect")
+    (call,) = [row for row in shop.outbox() if row["key"] == f"call:pay:{order['pay_no']}"]
+    assert call["state"] == "pending"
+    desk.said(shop, order["id"], outcome="succeeded", gateway_no="G-1", amount=D("1.00"))
+    (shown,) = shop.rows("payment_difference", order_id=order["id"], status="open")
+    handle(shop, shown, "by_hand")
+    assert shop.row("payment_order", order["id"])["status"] == "failed"
+    desk.each_call(shop)
+    assert not shop.gateway.calls(order["pay_no"]), "the channel never hears of it"
+    assert (shop.row("payment_order", order["id"])["status"], shop.rows("repayment", loan_id=loan)) == ("failed", [])
+    shop.do("finance", "debit_item", order["debit_item_id"], "debit_again")
+    again = shop.rows("payment_order", debit_item_id=order["debit_item_id"])[-1]
+    desk.each_call(shop)
+    assert [what for what, _ in shop.gateway.calls(again["pay_no"])].count("payout") == 1, "the next try is sent as ever"
+    desk.said(shop, again["id"], outcome="failed", code="CLOSED")
+    shop.do("finance", "debit_item", order["debit_item_id"], "leave_out", reason="客户自行还款")
+    books_agree(shop)
