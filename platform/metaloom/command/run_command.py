@@ -20,7 +20,7 @@ from metaloom.command.unit import Unit, perform, permit
 from metaloom.command.work import PluginWork, failure_of
 from metaloom.compile import entity_scope, values_scope, with_names
 from metaloom.expression import Scope
-from metaloom.model import Entity, Field
+from metaloom.model import Entity, Field, FieldType
 from metaloom.plugin import PluginFault
 from metaloom.plugin.declaration import CommandDeclaration
 from metaloom.record.values import BadValue, Reading, read
@@ -64,6 +64,7 @@ def command_in(unit: Unit, declared: CommandDeclaration, record_id: int | None, 
     permit(unit, entity.address, declared.permission)
     if record_id is None:
         raise NotFound()
+    _lock_first(unit, entity, declared, record_id)
     record = locked_for(unit, entity.address, record_id, declared.permission)
     if row_version is not None or not unit.ctx.system:
         check_version(unit, entity.address, record, row_version)
@@ -80,6 +81,18 @@ def command_in(unit: Unit, declared: CommandDeclaration, record_id: int | None, 
     after = rows.fetch(unit, entity.address, record_id)
     names = Names({"input": given}, Live(unit, entity, after)) if after is not None else {}
     return ActionDone(entity.address, record_id, after["row_version"] if after else None, _said(unit, declared, names), output)
+
+
+def _lock_first(unit: Unit, entity: Entity, declared: CommandDeclaration, record_id: int) -> None:
+    """What the record hangs on, where the command writes both and others lock it before its records: two at once never wait for each other."""
+    if not declared.locks_first:
+        return
+    link = entity.fields.get(declared.locks_first)
+    if link is None or link.type is not FieldType.LINK or not link.fixed:
+        raise PluginFault(declared.plugin, f"{declared.address}: {declared.locks_first} is no fixed link of {entity.address}")
+    found = rows.fetch(unit, entity.address, record_id)
+    if found is not None and found[link.name] is not None:
+        rows.fetch(unit, link.entity, found[link.name], lock=True)
 
 
 def refuse_unless_admin(unit: Unit) -> None:

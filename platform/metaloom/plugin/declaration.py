@@ -56,7 +56,8 @@ class CommandDeclaration:
     ``internal`` commands are run by the engine only (results of ``work.send``, ``run:`` steps of actions) and never offered.
     ``hears``: the topic of signed notices that this command is given.
     ``transitions`` names those it fires, ``<entity>/<name>``, so that the compiler does not call them unused. ``fires``: the one of its own record
-    that it fires whenever it is done: while that is not possible, neither is the command.
+    that it fires whenever it is done: while that is not possible, neither is the command. ``locks_first``: a link of the record whose target is
+    locked before the record, where others lock it so.
     """
 
     address: str
@@ -72,6 +73,7 @@ class CommandDeclaration:
     when: str = ""
     message: Text | None = None
     maker_is_not: str = ""
+    locks_first: str = ""
     money: bool = False
     internal: bool = False
     hears: str = ""
