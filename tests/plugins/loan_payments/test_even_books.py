@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal as D
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible
+from metaloom_plugins.loan_payments import differences, recon
 from tests.plugins.lender import Lender
 from tests.plugins.loan_payments import desk
 from tests.plugins.loan_payments.test_open_debits import PENDING
@@ -280,4 +286,75 @@ def test_a_debit_that_was_ended_by_hand_before_its_call_was_made_is_never_sent(s
     assert [what for what, _ in shop.gateway.calls(again["pay_no"])].count("payout") == 1, "the next try is sent as ever"
     desk.said(shop, again["id"], outcome="failed", code="CLOSED")
     shop.do("finance", "debit_item", order["debit_item_id"], "leave_out", reason="客户自行还款")
+    books_agree(shop)
+
+
+# -- who waits for whom ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def held(shop: Lender, entity: str, id: int, *jobs: Callable[[], Any]) -> Iterator[list[Future[Any]]]:
+    """The jobs, each begun when the one before it waits for a lock, while somebody else holds a row; it is let go when all of them wait."""
+    table = shop.tenant.revision().tables.of(f"lending.{entity}")
+    waits = sa.text("SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.datname = current_database()")
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        with shop.tenant.write() as conn:
+            if conn.dialect.name != "postgresql":
+                pytest.skip("SQLite has one writer at a time")
+            conn.execute(table.select().where(table.c.id == id).with_for_update())
+            begun = []
+            for count, job in enumerate(jobs, 1):
+                begun.append(pool.submit(job))
+                deadline = time.monotonic() + 20
+                while conn.scalar(waits) < count:
+                    assert time.monotonic() < deadline and not begun[-1].done(), f"job {count} never waited"
+                    time.sleep(0.05)
+                    conn.execute(sa.text("SELECT pg_stat_clear_snapshot()"))    # else connections that are made meanwhile are not seen
+        yield begun
+
+
+def test_a_decision_and_a_statement_at_once_take_their_locks_in_one_order(shop: Lender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither is begun again, as one of two that wait for each other would be."""
+    before = begin(shop)
+    _, order = debited(shop)
+    run = told(shop, (order, "700.00"))
+    (shown,) = open_ones(shop, run)
+    shop.do("finance", "payment_difference", shown["id"], "propose", {"treatment": "suspense", "note": "已核实"})
+    shop.do("finance", "recon_run", run, "fetch")
+    others = [{"reference": row["pay_no"], "kind": row["biz_type"], "amount": str(row["amount"])}
+              for row in shop.rows("payment_order", pay_channel_id=shop.way, success_on=shop.stage.today, status="succeeded")]    # type: ignore[attr-defined]
+    begun, compare, check = list[str](), recon._compare, differences._check
+    monkeypatch.setattr(recon, "_compare", lambda *given: (begun.append("statement"), compare(*given)))
+    monkeypatch.setattr(differences, "_check", lambda *given: (begun.append("decision"), check(*given)))
+    with held(shop, "payment_order", order["id"],
+              lambda: shop.do("fincheck", "payment_difference", shown["id"], "confirm"),
+              lambda: desk.statement(shop, run, [*others, {"reference": order["pay_no"], "kind": "collect", "amount": "700.00"}])) as jobs:
+        for job in jobs:
+            job.result(timeout=30)
+    assert begun == ["decision", "statement"]
+    assert (open_ones(shop, run), shop.row("recon_run", run)["open_count"]) == ([], 0)
+    shop.do("fincheck", "recon_run", run, "close")
+    assert moved(shop, before)[TO_CLAIM] == D("-700.00")
+    books_agree(shop)
+
+
+@pytest.mark.parametrize("other", ["difference_back", "difference_lost", "difference_netted"])
+def test_two_at_once_that_clear_one_difference_never_clear_it_twice(shop: Lender, other: str) -> None:
+    before, lost = begin(shop), shop.account(LOSS)
+    ours = carried(shop, f"LOST-{other}", "payout", "250.00")
+    shop.day(shop.stage.today + timedelta(days=1))
+    theirs = carried(shop, f"OWED-{other}", "collect", "250.00")
+    first = sundry(shop, kind="difference_back", difference=ours["id"], amount=D("200.00"))
+    against = {"against": theirs["id"]} if other == "difference_netted" else {}
+    second = sundry(shop, kind=other, difference=ours["id"], amount=D("200.00"), **against)
+    shop.do("fincheck", "other_money", sundry(shop, kind="difference_paid", difference=theirs["id"], amount=D("50.00")), "post_money")
+    with held(shop, "payment_difference", ours["id"], *(lambda made=made: shop.do("fincheck", "other_money", made, "post_money")
+                                                        for made in (first, second))) as jobs:
+        refusals = [job.exception(timeout=30) for job in jobs]
+    assert [type(one) for one in refusals] in ([type(None), NotPossible], [NotPossible, type(None)])
+    assert sorted(shop.row("other_money", made)["status"] for made in (first, second)) == ["posted", "submitted"]
+    won = shop.row("other_money", first if refusals[0] is None else second)["kind"]
+    left = {"difference_back": D("-150.00"), "difference_lost": D("-150.00"), "difference_netted": D("50.00")}[won]
+    assert moved(shop, before).get(PENDING_MONEY, D(0)) == left
+    assert shop.account(LOSS) - lost == (D("200.00") if won == "difference_lost" else 0)
     books_agree(shop)
