@@ -17,8 +17,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
-
 from metaloom.access import AccessPlan, Actor
 from metaloom.base.clock import Clock, SystemClock
 from metaloom.base.crash import crash_point
@@ -31,6 +29,7 @@ from metaloom.command.unit import perform
 from metaloom.command.work import OUTBOX_KIND, PAYLOAD_ADDRESS
 from metaloom.plugin.doors import DOORS, Door
 from metaloom.plugin.registry import Registry, installed
+from metaloom.record import Writer
 from metaloom.storage import Tenant
 
 DEADLINE_SECONDS = 20.0
@@ -69,10 +68,9 @@ def _still_wanted(ctx: Context, task: Mapping[str, Any]) -> bool:
     if not wanted:
         return True
     entity, record_id = task["subject"]
-    table = ctx.revision.tables.of(entity)
-    state = table.c[ctx.revision.catalog.lifecycles[entity].field]
     with ctx.tenant.read() as conn:
-        return conn.scalar(sa.select(state).where(table.c.id == record_id)) in wanted
+        found = Writer(conn, ctx.tenant, ctx.revision, user_id=None, now=ctx.clock.now()).stored(entity, record_id)
+    return found is not None and found[ctx.revision.catalog.lifecycles[entity].field] in wanted
 
 
 def system_context(tenant: Tenant, *, plugins: Registry, clock: Clock, request_id: str = "", run_as: str = "worker") -> Context:
