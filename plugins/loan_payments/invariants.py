@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from metaloom.base.text import Text
 from metaloom.plugin import Breach, Survey
@@ -35,8 +36,11 @@ def settled(survey: Survey) -> Iterator[Breach]:
 
 
 def _booked_as_stated(survey: Survey) -> Iterator[Breach]:
-    """Every line of a confirmed day is booked as it says: as its order, once, or by the difference that people handled."""
+    """Every line of a confirmed day is booked as it says: as its order, once, or by the difference that people handled. What the channel took back
+    came and went, or came and has not gone yet: no loan has it."""
     homes = set[int]()
+    returned = _returned(survey)
+    remains: dict[str, Decimal] = defaultdict(lambda: ZERO)
     for run in survey.rows(RUN, ("takes", "recon_no"), {"status": "closed"}):
         stated, beside = _lines_of_a_day(survey, run)
         for names in parts(sorted(stated), PAGE):
@@ -44,13 +48,28 @@ def _booked_as_stated(survey: Survey) -> Iterator[Breach]:
             held = _held(survey, [row for row in orders.values() if row["repayment"]])
             for name in names:
                 order, rest = orders.get(name), sum(stated[name].values(), ZERO) - beside[name]
-                if order is not None and (order["status"] == "returned" or set(stated[name]) - {order["biz_type"]}):
+                if name in returned:
+                    remains[name] += rest
+                    continue             # the lines of both days tell of it
+                if order is not None and set(stated[name]) - {order["biz_type"]}:
                     continue             # money that came and went: the lines of both days tell of it
                 booked = held.get(order["id"], _of_order(order)) if order is not None and order["id"] not in homes else ZERO
                 if rest != booked and (rest or not beside[name]):
                     yield Breach(RUN, run["id"], f"is closed: its statement has {rest} for {name}, of which {booked} is booked")
                 if order is not None and rest:
                     homes.add(order["id"])
+    for name, order in returned.items():
+        if remains[name] not in (ZERO, order["amount"]) or order["held"]:
+            yield Breach(ORDER, order["id"], f"was returned: confirmed days leave {remains[name]} of it, its loan has {order['held']}")
+
+
+def _returned(survey: Survey) -> dict[str, dict[str, Any]]:
+    """The orders that the channel took back, by number, with what a loan has of each."""
+    found = {row["pay_no"]: {**row, "held": ZERO} for row in survey.rows(ORDER, ("pay_no", "amount"), {"status": "returned"})}
+    for names in parts(list(found), PAGE):
+        for row in survey.rows(REPAYMENT, ("bank_serial_no", "amount"), {"bank_serial_no": names, "status": "posted"}):
+            found[row["bank_serial_no"]]["held"] += row["amount"]
+    return found
 
 
 def _lines_of_a_day(survey: Survey, run: Values) -> tuple[dict[str, dict[str, Decimal]], dict[str, Decimal]]:
