@@ -408,12 +408,14 @@ def unbooked(work: Work, loans: Sequence[int]) -> set[int]:
     """Those of the loans with a debit whose money no loan has and that waits for people: they are not debited once more meanwhile."""
     parked = [row for ids in parts(sorted(set(loans)))
               for row in work.find(ORDER, {"loan": ids, "biz_type": "collect", "status": ["succeeded", "parked"], "repayment": None})]
-    told = [row["order"] for row in work.find(DIFFERENCE, {"kind": "unallocated", "status": ["open", "proposed"]})]
-    waiting = {row["loan"] for some in parts(told) for row in work.find(ORDER, {"id": some})} & set(loans)
+    gone = [row["id"] for ids in parts(sorted(set(loans))) for row in work.find(REPAYMENT, {"loan": ids, "source": "debit", "status": "reversed"})]
+    parked += [row for ids in parts(gone) for row in work.find(ORDER, {"repayment": ids, "status": "succeeded"})]
+    waiting: set[int] = set()
     for some in parts(parked):
+        told = work.find(DIFFERENCE, {"order": [row["id"] for row in some], "kind": "unallocated", "status": ["open", "proposed"]})
         lines = [line for line in lines_of(work, [row["pay_no"] for row in some]) if line["status"] in ("unclaimed", "proposed", "claimed")]
-        to_claim = {row["bank_serial_no"].partition("#")[0] for row in lines}
-        waiting |= {row["loan"] for row in some if row["pay_no"] in to_claim}
+        open_ones, to_claim = {row["order"] for row in told}, {row["bank_serial_no"].partition("#")[0] for row in lines}
+        waiting |= {row["loan"] for row in some if row["id"] in open_ones or row["pay_no"] in to_claim}
     return waiting
 
 
