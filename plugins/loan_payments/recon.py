@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any
 
 from metaloom.plugin.command import Values, Work
@@ -114,8 +115,10 @@ def _compare(work: Work, run: Values, lines: Sequence[Mapping[str, Any]]) -> Non
     matched = [id for id in matched if id not in reversed_ones]
     for order_id in matched:
         work.change(ORDER, order_id, {"recon": "matched"})
-    for order_id in {one.order["id"] for one in found if one.order is not None} | reversed_ones:
-        work.change(ORDER, order_id, {"recon": "different"})
+    differ_now = {one.order["id"] for one in found if one.order is not None} | reversed_ones
+    for order in orders:
+        if order["id"] in differ_now and order["recon"] != "different":
+            work.change(ORDER, order["id"], {"recon": "different"})
     _show(work, run, found, told)
     ours = [o for o in orders if o["success_on"] == run["day"] and o["status"] in ("succeeded", "returned", "parked")]
     theirs = [line for line in lines if line["outcome"] == "succeeded"]
@@ -239,31 +242,42 @@ def last_handled(rows: Sequence[Values]) -> list[Values]:
 
 
 def _show_key(work: Work, run: Values, found: list[Found], waiting: list[Values], heads: list[Values]) -> None:
-    """The differences of one kind, reference and number at the channel; a statement may have several alike."""
+    """The differences of one kind, reference and number at the channel; a statement may have several alike. What says the same as before stays as
+    it is: first what was handled, then what waits."""
     found, heads = _without_pairs(found, heads)
-    open_heads = [row["id"] for row in heads]
-    waiting, done = [row for row in waiting if row["follows"] in (None, *open_heads)], [row for row in waiting if row["follows"] not in (None, *open_heads)]
-    new, changed = _without_pairs(found, waiting)
-    for one in new:
-        row = changed.pop(0) if changed else None
-        if row is not None:
-            _tell_again(work, row, one)
-        else:
-            followed = {old["follows"] for old in waiting}
-            head = next((old for old in heads if old["id"] not in followed), None)
-            heads = [old for old in heads if old is not head]
+    standing = [row for row in waiting if row["follows"] in (None, *(head["id"] for head in heads))]
+    found, changed = _without_pairs(found, standing)
+    for row, one in zip(changed, found, strict=False):
+        _tell_again(work, row, one)
+    followed = {row["follows"] for row in standing}
+    _follow(work, run, found[len(changed):], [head for head in heads if head["id"] not in followed])
+    _no_longer_so(work, changed[len(found):])
+    for row in waiting:
+        if row not in standing:           # it followed a handled one, which the statement bears out again
+            work.transition(DIFFERENCE, row["id"], "vanish")
+
+
+def _follow(work: Work, run: Values, found: Sequence[Found], heads: Sequence[Values]) -> None:
+    """Told for the first time, each after a handled one of the same line where there is one; a line that people booked, and that the statement has no
+    longer, is told as gone."""
+    for one, head in zip_longest(found, heads):
+        if one is not None:
             _tell(work, run, one, head)
-    followed = {old["follows"] for old in waiting}
-    for head in heads:                # a line that people booked, and that the statement has no longer
-        if head["kind"] in BESIDE and head["their_amount"] and head["id"] not in followed:
-            _tell(work, run, Found(head["kind"], head["reference"], None, None), head)
-    for row in changed:
+        elif head["kind"] in BESIDE and head["their_amount"]:
+            _tell(work, run, _gone(head), head)
+
+
+def _no_longer_so(work: Work, rows: Sequence[Values]) -> None:
+    """What waits, and the statement does not have: it vanishes, unless the line it is about was booked before."""
+    for row in rows:
         if row["follows"] is not None and row["kind"] in BESIDE:
-            _tell_again(work, row, Found(row["kind"], row["reference"], None, None))
+            _tell_again(work, row, _gone(row))
         else:
-            done.append(row)
-    for row in done:
-        work.transition(DIFFERENCE, row["id"], "vanish")
+            work.transition(DIFFERENCE, row["id"], "vanish")
+
+
+def _gone(row: Values) -> Found:
+    return Found(row["kind"], row["reference"], None, None)
 
 
 def _without_pairs(found: Sequence[Found], rows: Sequence[Values]) -> tuple[list[Found], list[Values]]:
