@@ -34,6 +34,7 @@ from tests.plugins.loan_payments.test_other_amounts import (
     told,
 )
 from tests.plugins.loan_servicing.books import books_agree, broken
+from tests.plugins.loan_servicing.test_invariants import changed
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,11 @@ def reversed_debit(shop: Lender) -> tuple[int, Any]:
 def test_a_debit_whose_repayment_was_reversed_is_told_though_the_channel_took_its_amount(shop: Lender) -> None:
     before = begin(shop)
     loan, order = reversed_debit(shop)
+    other = desk.running_loan(shop)
     run = told(shop, (order, str(order["amount"])))
+    batch = desk.batch(shop)
+    assert (other in (loans := {row["loan_id"] for row in shop.rows("debit_item", batch_id=batch)}), loan in loans) == (True, False), "not debited again"
+    shop.do("finance", "debit_batch", batch, "cancel_batch", reason="测试")
     (shown,) = shop.rows("payment_difference", order_id=order["id"], status="open")
     assert (shown["kind"], shown["their_amount"], shop.row("payment_order", order["id"])["recon"]) == ("unallocated", order["amount"], "different")
     with pytest.raises(NotPossible):
@@ -65,12 +70,13 @@ def test_a_debit_whose_repayment_was_reversed_is_told_though_the_channel_took_it
     fetch(shop, run, (order, str(order["amount"])))
     assert not open_ones(shop, run)
     shop.do("fincheck", "recon_run", run, "close")
-    assert moved(shop, before) == {BANK: order["amount"] - 12000, TO_CLAIM: -order["amount"]}
+    assert moved(shop, before) == {BANK: order["amount"] - 24000, TO_CLAIM: -order["amount"]}
     (line,) = shop.rows("bank_receipt", bank_serial_no=order["pay_no"])
     if line["status"] in ("unclaimed", "proposed"):
         shop.do("officer", "bank_receipt", line["id"], "claim", {"loan": loan})
     shop.do("fincheck", "bank_receipt", line["id"], "post", {"kind": "due"})
-    assert moved(shop, before) == {BANK: order["amount"] - 12000}
+    assert moved(shop, before) == {BANK: order["amount"] - 24000}
+    shop.settle(other, shop.stage.as_user("finance").ask("lending.loan", other, "settle_quote", {"value_date": shop.stage.today})["total"])
     books_agree(shop)
 
 
@@ -169,6 +175,37 @@ def failed(shop: Lender, run: int, order: Any) -> None:
               if row["id"] != order["id"]]
     shop.do("finance", "recon_run", run, "fetch")
     desk.statement(shop, run, [*others, {"reference": order["pay_no"], "kind": order["biz_type"], "amount": str(order["amount"]), "outcome": "failed"}])
+
+
+# -- what came and went ------------------------------------------------------------------------------------------------------
+
+
+def test_a_debit_that_the_channel_took_back_is_seen_by_the_invariants(shop: Lender) -> None:
+    before = begin(shop)
+    _, order = debited(shop, "succeeded")
+    shop.do("fincheck", "recon_run", told(shop, (order, str(order["amount"]))), "close")
+    orders, repayments = (shop.tenant.revision().tables.of(f"lending.{name}") for name in ("payment_order", "repayment"))
+    with changed(shop, orders, order["id"], {"status": "returned"}):
+        assert "loan_payments.settled" in broken(shop), "its loan has the money"
+    desk.said(shop, order["id"], outcome="failed", gateway_no="G-1")
+    (shown,) = shop.rows("payment_difference", order_id=order["id"], status="open")
+    handle(shop, shown, "adopt")
+    assert (shop.row("payment_order", order["id"])["status"], moved(shop, before)[BY_CHANNEL]) == ("returned", -order["amount"])
+    books_agree(shop)
+    with changed(shop, orders, order["id"], {"amount": order["amount"] + 1}):
+        assert "loan_payments.settled" in broken(shop), "the confirmed day has another amount of it"
+    with changed(shop, repayments, order["repayment_id"], {"status": "posted"}):
+        assert "loan_payments.settled" in broken(shop)
+    shop.day(shop.stage.today + timedelta(days=1))
+    run = shop.create("finance", "recon_run", {"pay_channel": shop.way, "day": shop.stage.today})    # type: ignore[attr-defined]
+    handle(shop, nobodys(shop, run, (order["pay_no"], "refund", str(order["amount"]))), "none")
+    shop.do("fincheck", "recon_run", run, "close")
+    assert moved(shop, before) == {BANK: D(-12000)}, "it came and went"
+    books_agree(shop)
+    differences_ = shop.tenant.revision().tables.of("lending.payment_difference")
+    (told_of,) = shop.rows("payment_difference", recon_id=run)
+    with changed(shop, differences_, told_of["id"], {"their_amount": order["amount"] + 1}):
+        assert "loan_payments.settled" in broken(shop), "the two days do not come out even"
 
 
 # -- what stands on 1901 -----------------------------------------------------------------------------------------------------
