@@ -179,15 +179,24 @@ def _may_correct(work: Work, difference: Values, came: Decimal) -> bool:
 
 
 def _is_not_booked(work: Work, difference: Values) -> None:
-    """That the channel reports as failed what we booked is not talked away, unless a statement that came later has it as made."""
+    """That the channel reports as failed what we booked is not talked away, unless a statement has it as made."""
     order = work.get(ORDER, difference["order"])
     booked = _booked(work, order)
-    since = work.find(LINE, {"reference": order["pay_no"], "outcome": "succeeded", "kind": order["biz_type"]}, order=("-id",), limit=1)
-    if booked == 0 or (since and since[0]["created_at"] > difference["created_at"] and since[0]["amount"] == amount_moved(order)):
+    if booked == 0 or _borne_out(work, difference, order):
         return
     work.refuse(f"我方已按成功入账 {abs(booked):,.2f} 元，而渠道报失败，不能不处理：代扣请以渠道为准；其余请待对账单核对后挂账待查。",
                 f"The books have it as made ({abs(booked):,.2f}), and the channel says that it failed: take the channel's word for a debit; carry anything "
                 "else as pending once a statement says the same.")
+
+
+def _borne_out(work: Work, difference: Values, order: Values) -> bool:
+    """Whether a statement that came after the difference has the order as made; one of a confirmed day suffices where the channel's word cannot be taken."""
+    final = not _adoptable(work, difference)
+    for line in work.find(LINE, {"reference": order["pay_no"], "outcome": "succeeded", "kind": order["biz_type"], "amount": amount_moved(order)}):
+        run = work.get(RUN, line["recon"])
+        if line["take"] == run["takes"] and (line["created_at"] > difference["created_at"] or (final and run["status"] == "closed")):
+            return True
+    return False
 
 
 def _revivable(work: Work, difference: Values, order: Values) -> bool:

@@ -168,6 +168,23 @@ def test_nothing_is_no_answer_while_we_say_made_and_the_channel_says_failed(shop
     books_agree(shop)
 
 
+def test_nothing_is_an_answer_where_a_confirmed_day_has_it_as_made_and_the_word_cannot_be_taken(shop: Lender) -> None:
+    """Else it would stand open for ever, and no month be closed."""
+    begin(shop)
+    payout, (_, debit) = paying(shop), debited(shop, "succeeded")
+    desk.said(shop, payout["id"], outcome="succeeded", gateway_no="G-5", amount=D(20000))
+    run = told(shop)
+    for order in (payout, debit):
+        desk.said(shop, order["id"], outcome="failed", gateway_no="G-5")
+    of_payout, of_debit = (shop.rows("payment_difference", order_id=order["id"], status="open")[0] for order in (payout, debit))
+    cannot(shop, of_payout, "none", "adopt")
+    shop.do("fincheck", "recon_run", run, "close")
+    cannot(shop, of_debit, "none")
+    handle(shop, of_payout, "none")
+    handle(shop, of_debit, "adopt")
+    books_agree(shop)
+
+
 def failed(shop: Lender, run: int, order: Any) -> None:
     """The statement of the day, with the order as failed."""
     others = [{"reference": row["pay_no"], "kind": row["biz_type"], "amount": str(row["amount"])}
