@@ -16,7 +16,7 @@ from metaloom.base.messages import Message, known_codes
 ROOT = Path(__file__).resolve().parents[2]
 HAN = "\u3400-\u9fff"
 # What a Chinese sentence may end a word with: a character, a closing quotation mark or bracket.
-NARROW = re.compile(rf"(?<=[{HAN}\u201d\u300b\uff09])[,;:?!]|[,;:?!] ?(?=[{HAN}\u201c\u300a\uff08])")
+NARROW = re.compile(rf"(?<=[{HAN}\u201d\u300b\uff09])[,;:?!()]|[,;:?!] ?(?=[{HAN}\u201c\u300a\uff08])|[()](?=[{HAN}])")
 # An example of the expression language inside a sentence, for example any(x, \u6761\u4ef6), is no Chinese.
 CALL = re.compile(r"\b[a-z_]+\([^()]*\)")
 
@@ -67,7 +67,7 @@ def test_chinese_sentences_use_full_width_punctuation(spoken, least):
 
 @pytest.mark.parametrize(("sentence", "expected"), [
     ("\u597d,\u518d\u89c1", True), ("{name},\u60a8\u597d", True), ("\u786e\u5b9a\u5417?", True), ("\u201c{a}\u201d: {b}", True),
-    ("\u597d\uff0c\u518d\u89c1", False), ("10:30 \u5f00\u4f1a", False), ("\u8bf7\u7528 any(x, \u6761\u4ef6)", False), ("well, yes", False),
+    ("\u5bc6\u94a5(Key)\u3002", True), ("{name}(\u5143)", True), ("\u5bc6\u94a5\uff08Key\uff09", False), ("\u597d\uff0c\u518d\u89c1", False), ("10:30 \u5f00\u4f1a", False), ("\u8bf7\u7528 any(x, \u6761\u4ef6)", False), ("well, yes", False),
 ])  # fmt: skip
 def test_the_check_tells_narrow_from_wide(sentence, expected):
     assert narrow(sentence) is expected

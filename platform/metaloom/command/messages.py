@@ -39,7 +39,7 @@ register({
     "command.too_many_steps": ("操作步骤过多（超过 {limit} 步），已全部撤销。", "More than {limit} steps; everything was undone."),
     "command.too_deep": ("操作嵌套过深（超过 {limit} 层），已全部撤销。", "Nested deeper than {limit} levels; everything was undone."),
     "command.in_progress": ("同一个请求正在处理中，请稍候。", "The same request is being worked on; please wait."),
-    "command.key_missing": ("涉及资金的操作必须带幂等键(Idempotency-Key)。", "A request that moves money needs an Idempotency-Key."),
+    "command.key_missing": ("涉及资金的操作必须带幂等键（Idempotency-Key）。", "A request that moves money needs an Idempotency-Key."),
     "command.key_bad": ("幂等键无效：须为 1–200 个可见 ASCII 字符。", "The idempotency key must be 1–200 visible ASCII characters."),
     "command.bulk_limit": ("一次最多处理 {limit} 条。", "At most {limit} records at once."),
     "command.not_bulk": ("“{action}”不支持批量。", "“{action}” cannot be run for many records."),

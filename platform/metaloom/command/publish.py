@@ -18,7 +18,7 @@ from metaloom.storage import Revision
 SHOWN = 5
 
 register({
-    "publish.beyond": ("不能发布：有 {count} 处会授予您自己没有的权限：{first}。请由系统所有者在服务器上发布(metaloom apply)。",
+    "publish.beyond": ("不能发布：有 {count} 处会授予您自己没有的权限：{first}。请由系统所有者在服务器上发布（metaloom apply）。",
                        "Not published: {count} changes would grant what you do not hold yourself: {first}. "
                        "The owner may publish them on the machine (metaloom apply)."),
 })

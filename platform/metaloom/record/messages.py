@@ -19,7 +19,7 @@ register({
     "record.bad_limit": ("每页条数须在 1 与 {limit} 之间。", "The page size must be between 1 and {limit}."),
     "record.too_many_filters": ("一次最多使用 {limit} 个条件。", "At most {limit} conditions can be used at once."),
     "record.too_many_values": ("一个条件最多包含 {limit} 个值。", "One condition takes at most {limit} values."),
-    "record.text_too_long_to_search": ("查询内容过长(最多 {limit} 个字符)。", "The search text is too long (at most {limit} characters)."),
+    "record.text_too_long_to_search": ("查询内容过长（最多 {limit} 个字符）。", "The search text is too long (at most {limit} characters)."),
     "record.unknown_tab": ("没有名为“{tab}”的页签。", "There is no tab “{tab}”."),
     # input
     "record.required": ("请填写{label}。", "{label} is required."),
@@ -64,7 +64,7 @@ register({
     "record.too_many_items": ("最多 {limit} 项。", "At most {limit} items."),
     "record.not_row": ("须为一行明细。", "This must be a row."),
     "record.duplicate": ("{label}“{value}”已存在，不能重复。", "{label} “{value}” already exists."),
-    "record.duplicate_rule": ("已有相同的记录({fields})。", "A record with the same {fields} already exists."),
+    "record.duplicate_rule": ("已有相同的记录（{fields}）。", "A record with the same {fields} already exists."),
     "record.still_used": ("这条记录已被其他记录使用，不能删除。", "Other records use this one; it cannot be deleted."),
     "record.rule_failed": ("不符合规则“{rule}”。", "This breaks the rule “{rule}”."),
     "record.append_only": ("“{entity}”只能新增，不能修改。", "“{entity}” is append-only: its rows cannot be changed."),

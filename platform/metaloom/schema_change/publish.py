@@ -49,7 +49,7 @@ from metaloom.storage.types import utc_now
 
 register({
     "publish.moved_on": (
-        "在您编辑期间，他人已发布版本 {current}(您基于版本 {base})。请核对后重新发布。",
+        "在您编辑期间，他人已发布版本 {current}（您基于版本 {base}）。请核对后重新发布。",
         "Someone published revision {current} while you worked on revision {base}. Compare and publish again.",
     ),
     "publish.duplicates": (
