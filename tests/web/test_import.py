@@ -133,6 +133,28 @@ def test_the_marked_sheet_colours_and_explains_every_wrong_cell_and_comes_back_w
     assert again.status_code == 200 and "可导入 3 行" in again.text
 
 
+def test_the_rows_that_stay_behind_come_by_themselves_and_are_imported_when_corrected(visitor):
+    from openpyxl import load_workbook
+
+    person = visitor("li")
+    before = count(person)
+    trial = send(person, MIXED)
+    kept = re.search(r'name="_file" value="(\d+)"', trial.text)[1]
+    assert "下载未通过的 2 行" in trial.text
+    book = load_workbook(io.BytesIO(send(person, None, _file=kept, _mode="failed").data))
+    sheet = book.active
+    assert [row[0] for row in sheet.iter_rows(min_row=2, max_col=1, values_only=True)] == [3, 4] and count(person) == before
+    send(person, None, _file=kept, _mode="good_rows")
+    at = {cell.value: cell.column for cell in sheet[1]}
+    sheet.cell(2, at["姓名"], "刘巴"), sheet.cell(3, at["手机"], "13912345699"), sheet.cell(3, at["等级"], "金牌")
+    out = io.BytesIO()
+    book.save(out)
+    again = send(person, out.getvalue(), "buyers.xlsx")
+    assert "可导入 2 行" in again.text, again.text
+    send(person, None, _file=re.search(r'name="_file" value="(\d+)"', again.text)[1], _mode="all")
+    assert count(person) == before + 3
+
+
 def undo(person, run):
     return person.post(f"/e/shop.buyer/imports/{run}/undo")
 

@@ -34,6 +34,7 @@ blueprint = Blueprint("import", __name__)
 PROBLEMS_SHOWN = 200
 KEPT_SHOWN = 100
 MAX_ID = 2**63 - 1
+SHEETS = ("marked", "failed")
 TONES = {"waiting": "", "running": "blue", "checked": "yellow", "done": "green", "failed": "red", "cancelled": "", "gone": ""}
 
 
@@ -52,7 +53,8 @@ def download_template(entity: str) -> Any:
 
 @blueprint.post("/e/<entity>/import")
 def run(entity: str) -> Any:
-    """A trial first; ``_mode`` all or good_rows imports the file of the trial."""
+    """A trial first; ``_mode`` all or good_rows imports the file of the trial, marked or failed gives a sheet to correct: all rows, or those alone that
+    would stay behind."""
     pinned, definition = _importable(entity)
     try:
         kept = _kept(pinned)
@@ -64,16 +66,19 @@ def run(entity: str) -> Any:
             return toast(redirect(url(f"/e/{entity}/imports/{begun.id}"), 303), begun.message.say(locale()))
         rows = command.read_import(pinned, entity, given.cells, "import")
         file_id = kept.id if kept is not None else command.upload_file(pinned.context(), name[-255:], body).id
-        done = command.import_records(pinned.context(), entity, rows, "dry_run" if mode == "marked" else mode, name=name,
+        done = command.import_records(pinned.context(), entity, rows, "dry_run" if mode in SHEETS else mode, name=name,
                                       numbers=given.numbers)
     except NotPossible as refused:
         return _page(pinned, definition, refusal=refused.message.say(locale())), refused.status
-    if mode == "marked":
+    if mode in SHEETS:
         told: dict[int, list[tuple[str, str]]] = {}
         for p in done.problems:
             told.setdefault(p.row, []).append((p.problem.field.split(".", 1)[0], p.problem.message.say(locale())))
-        book = sheet.marked(given.lines, sheet_fields(pinned, entity), told, locale())
-        return _workbook(book, name, _t("import.marked_name"))
+        fields = sheet_fields(pinned, entity)
+        if mode == "marked":
+            return _workbook(sheet.marked(given.lines, fields, told, locale()), name, _t("import.marked_name"))
+        wrong = [(number, cells, told[at]) for at, (number, cells) in enumerate(given.numbered, start=1) if at in told]
+        return _workbook(sheet.only_failed(wrong, fields, locale()), name, _t("import.failed_name"))
     if done.created:
         return toast(redirect(url(f"/e/{entity}/imports"), 303), translate(site().templates, locale(), "import.done", n=len(done.created)))
     problems = [(given.numbers[p.row - 1], column_of_problem(definition, p.problem.field, locale()), p.problem.message.say(locale()))
