@@ -67,7 +67,8 @@ def test_chinese_sentences_use_full_width_punctuation(spoken, least):
 
 @pytest.mark.parametrize(("sentence", "expected"), [
     ("\u597d,\u518d\u89c1", True), ("{name},\u60a8\u597d", True), ("\u786e\u5b9a\u5417?", True), ("\u201c{a}\u201d: {b}", True),
-    ("\u5bc6\u94a5(Key)\u3002", True), ("{name}(\u5143)", True), ("\u5bc6\u94a5\uff08Key\uff09", False), ("\u597d\uff0c\u518d\u89c1", False), ("10:30 \u5f00\u4f1a", False), ("\u8bf7\u7528 any(x, \u6761\u4ef6)", False), ("well, yes", False),
+    ("\u5bc6\u94a5(Key)\u3002", True), ("{name}(\u5143)", True), ("\u5bc6\u94a5\uff08Key\uff09", False),
+    ("\u597d\uff0c\u518d\u89c1", False), ("10:30 \u5f00\u4f1a", False), ("\u8bf7\u7528 any(x, \u6761\u4ef6)", False), ("well, yes", False),
 ])  # fmt: skip
 def test_the_check_tells_narrow_from_wide(sentence, expected):
     assert narrow(sentence) is expected

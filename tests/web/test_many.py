@@ -104,6 +104,9 @@ def test_the_screens_try_do_and_undo(visitor, three):
     given = {"ids": ids, "_set": "level", "level": "gold", "remark": "不改"}
     tried = person.post("/many/shop.buyer/main/edit", {**given, "_step": "trial"}).text
     assert "成功 2 条，未变化 1 条" in tried and 'name="level" value="gold"' in tried
+    assert re.findall(r"<tr><td>([^<]*)</td><td>([^<]*)</td></tr>", tried) == [("等级", "金牌")]
+    emptied = person.post("/many/shop.buyer/main/edit", {**given, "_set": "remark", "remark": "", "_step": "trial"}).text
+    assert re.findall(r"<tr><td>([^<]*)</td><td>([^<]*)</td></tr>", emptied) == [("备注", "（清空）")]
     done = person.post("/many/shop.buyer/main/edit", {**given, "_step": "do", "_key": "screen-1"}).text
     run = re.search(r"/undo/(\d+)", done)[1]
     assert "恢复 2 条" in person.post(f"/many/shop.buyer/main/undo/{run}").text
