@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,7 +10,6 @@ from decimal import Decimal as D
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible
 from metaloom_plugins.loan_payments import differences, recon
@@ -35,6 +33,7 @@ from tests.plugins.loan_payments.test_other_amounts import (
 )
 from tests.plugins.loan_servicing.books import books_agree, broken
 from tests.plugins.loan_servicing.test_invariants import changed
+from tests.plugins.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -348,22 +347,20 @@ def test_a_debit_that_was_ended_by_hand_before_its_call_was_made_is_never_sent(s
 
 @contextmanager
 def held(shop: Lender, entity: str, id: int, *jobs: Callable[[], Any]) -> Iterator[list[Future[Any]]]:
-    """The jobs, each begun when the one before it waits for a lock, while somebody else holds a row; it is let go when all of them wait."""
+    """The jobs, each begun when the one before it waits for a lock, while somebody else holds a row; it is let go when all of them wait.
+    SQLite has one writer at a time: there they go one after the other."""
     table = shop.tenant.revision().tables.of(f"lending.{entity}")
-    waits = sa.text("SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.datname = current_database()")
+    if shop.tenant.dialect != "postgresql":
+        with ThreadPoolExecutor(1) as pool:
+            yield [pool.submit(job) for job in jobs]
+        return
     with ThreadPoolExecutor(len(jobs)) as pool:
         with shop.tenant.write() as conn:
-            if conn.dialect.name != "postgresql":
-                pytest.skip("SQLite has one writer at a time")
             conn.execute(table.select().where(table.c.id == id).with_for_update())
             begun = []
             for count, job in enumerate(jobs, 1):
                 begun.append(pool.submit(job))
-                deadline = time.monotonic() + 20
-                while conn.scalar(waits) < count:
-                    assert time.monotonic() < deadline and not begun[-1].done(), f"job {count} never waited"
-                    time.sleep(0.05)
-                    conn.execute(sa.text("SELECT pg_stat_clear_snapshot()"))    # else connections that are made meanwhile are not seen
+                assert wait_for(conn, count), f"job {count} never waited"
         yield begun
 
 

@@ -13,7 +13,6 @@ from time import sleep
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from metaloom.base.errors import MetaloomError, NotPossible
 from metaloom.command import work
@@ -23,6 +22,7 @@ from tests.plugins.lender import Lender
 from tests.plugins.loan_payments import desk
 from tests.plugins.loan_servicing.books import books_agree
 from tests.plugins.loan_servicing.test_invariants import changed
+from tests.plugins.waiting import wait_for
 
 SETTLED_NOTHING = {"applied", "no_change", "contradicts", "amount_differs", "unknown_order"}
 
@@ -40,14 +40,10 @@ def shop(both_lenders: Lender) -> Lender:
 def loans_held(shop: Lender, waiting: int, **change: Any) -> Iterator[None]:
     """Somebody else is booking on every loan until ``waiting`` others wait for a lock, and leaves ``change`` in the rows."""
     table = shop.tenant.revision().tables.of("lending.loan")
-    waits = sa.text("SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.datname = current_database()")
     with shop.tenant.write() as conn:
         conn.execute(table.select().with_for_update())
         yield
-        for _ in range(200 if conn.dialect.name == "postgresql" else 0):
-            if conn.scalar(waits) >= waiting:
-                break
-            sleep(0.05)
+        wait_for(conn, waiting, 10)
         if change:
             conn.execute(table.update().values(change))
 

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal as D
-from time import sleep
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from tests.plugins.loan_servicing.books import books_agree
 from tests.plugins.loan_servicing.days import end_day, tick
 from tests.plugins.loan_servicing.test_other_money import entered, tax_until
 from tests.plugins.loan_servicing.test_vat import _taxpayer
+from tests.plugins.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +38,10 @@ def shop(both_lenders: Lender) -> Lender:
 def company_held(shop: Lender, waiting: int) -> Iterator[None]:
     """Somebody else holds the company until ``waiting`` others wait for a lock."""
     table = shop.tenant.revision().tables.of("platform.company")
-    waits = sa.text("SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.datname = current_database()")
     with shop.tenant.write() as conn:
         conn.execute(table.select().with_for_update())
         yield
-        for _ in range(100 if conn.dialect.name == "postgresql" else 0):
-            if conn.scalar(waits) >= waiting:
-                break
-            sleep(0.05)
+        wait_for(conn, waiting, 5)
 
 
 def at_once(shop: Lender, *jobs: Callable[[], Any]) -> list[str]:
