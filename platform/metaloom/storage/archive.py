@@ -184,7 +184,8 @@ def _write_file(tenant: Tenant, archive: zipfile.ZipFile, digest: str) -> bool:
 # ---- which tables there are
 
 def _shape(conn: sa.Connection) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Every table with its columns, parents before children; what the engine itself keeps comes before entities."""
+    """Every table with its columns, parents before children; what the engine itself keeps comes before entities. Columns by name: each database,
+    and each table that grew, has an order of its own, and the prints of the same rows are the same."""
     inspector = sa.inspect(conn)
     known: dict[str, dict[str, ColumnSpec]] = {}
     for row in conn.execute(sa.select(engine.layout).where(engine.layout.c.spec.is_not(None))):
@@ -197,7 +198,7 @@ def _shape(conn: sa.Connection) -> Iterator[tuple[str, list[tuple[str, str]]]]:
             spec = specs.get(column["name"])
             type_ = said.type if said is not None else spec.sa_type() if spec is not None else column["type"]
             columns.append((column["name"], _kind(type_)))
-        yield name, columns
+        yield name, sorted(columns)
 
 
 def tables_in_order(conn: sa.Connection) -> tuple[str, ...]:
