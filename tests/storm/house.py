@@ -236,7 +236,7 @@ class Client:
             except OSError:
                 time.sleep(0.2)
                 continue
-            if status == 503 or (status == 409 and b"idempoten" in body.lower()):
+            if status == 503 or (status == 409 and b'"audit.in_progress"' in body):     # the first try is still at it
                 time.sleep(0.2)
                 continue
             return status, body
