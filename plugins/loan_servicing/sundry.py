@@ -51,9 +51,8 @@ def reverse_money(work: Work, money: Values | None, input: Values) -> Values:
     return {"voucher": entry}
 
 
-_EVENT = {"capital": "capital_received", "vat_paid": "vat_paid", "asset_sold": "asset_sold", "difference_back": "difference_cleared",
-          "difference_paid": "difference_cleared", "difference_netted": "difference_cleared", "difference_lost": "difference_cleared"}
 _CLEARS = {"difference_back": "back", "difference_paid": "paid", "difference_netted": "netted", "difference_lost": "lost"}
+_EVENT = {"capital": "capital_received", "vat_paid": "vat_paid", "asset_sold": "asset_sold", **dict.fromkeys(_CLEARS, "difference_cleared")}
 
 
 def _amounts(work: Work, money: Values) -> dict[str, Decimal]:
