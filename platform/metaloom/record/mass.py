@@ -334,16 +334,18 @@ def settling(how: Settling, reckoner: Reckoner, said: Reckoned, write: Callable[
     each = sa.func.min(lines.each, type_=sa.BigInteger()) if one_number else lines.each
     told = sa.select(each, sa.func.count(), *(sa.cast(sa.func.sum(one), sa.BigInteger) for one in asked.sums.values()))
     told = told.having(sa.func.count() > 0) if one_number else told.group_by(lines.each).order_by(lines.each)
-    changing = table.update().where(table.c.id == lines.id, table.c.id.between(*reckoner.bounds), lines.each == last).values({**changed, **version})
-    writing = (*(into.insert().from_select(list(names), rows).cte(f"added{n}") for n, (into, names, rows) in enumerate(adding)), changing.cte("changed"))
-    ids_of = sa.func.array_agg(lines.id, type_=sa.ARRAY(sa.BigInteger))
-    in_one = told.add_columns(ids_of, _digest(lines, ordered=one_number)).add_cte(*writing) if dialect == "postgresql" else None
-    wanted = sa.select(lines.id, *changed.values()).select_from(place).where(lines.each == last)
-    change_one = table.update().where(table.c.id == sa.bindparam("n_id")).values(
-        {**{name: sa.bindparam(f"n_{name}", type_=table.c[name].type) for name in changed}, **version})
+    if dialect == "postgresql":
+        changing = table.update().where(table.c.id == lines.id, table.c.id.between(*reckoner.bounds), lines.each == last).values({**changed, **version})
+        writing = (*(into.insert().from_select(list(names), rows).cte(f"added{n}") for n, (into, names, rows) in enumerate(adding)), changing.cte("changed"))
+        ids_of = sa.func.array_agg(lines.id, type_=sa.ARRAY(sa.BigInteger))
+        in_one = told.add_columns(ids_of, _digest(lines, ordered=one_number)).add_cte(*writing)
+    else:
+        wanted = sa.select(lines.id, *changed.values()).select_from(place).where(lines.each == last)
+        change_one = table.update().where(table.c.id == sa.bindparam("n_id")).values(
+            {**{name: sa.bindparam(f"n_{name}", type_=table.c[name].type) for name in changed}, **version})
 
     def settle(conn: sa.Connection, given: Mapping[str, Any]) -> tuple[Settled, str]:
-        if in_one is not None:
+        if dialect == "postgresql":
             with joined_as_sets(conn, dialect):
                 found = conn.execute(in_one, given).all()
             ids, digest = next((row[-2] for row in found if row[0] == last), []), " ".join(row[-1] for row in found)
@@ -388,7 +390,7 @@ def _adding(how: Settling, entity: Entity, fields: Mapping[str, Any], lines: Any
     now = sa.bindparam("now", type_=table.c.created_at.type)
     fixed = {"row_version": 1, "created_at": now, "created_by": how.user_id, "updated_at": now, "updated_by": how.user_id}
     places = [(*column(how.revision, entity, name), value) for name, value in fields.items()]
-    values = [*(_stamp(value, table.c[name]) for name, value in fixed.items()),
+    values = [*(_as_kept(value, table.c[name], "", how.revision.dialect) for name, value in fixed.items()),
               *(_as_kept(value, place, kind, how.revision.dialect) for place, kind, value in places)]
     rows = sa.select(*values).select_from(lines)
     ordered = rows if how.revision.dialect == "postgresql" else rows.order_by(lines.c.c0, lines.c.c1)    # there the lines are kept, in their order
@@ -400,11 +402,9 @@ def _changing(how: Settling, fields: Mapping[str, Any]) -> tuple[Any, dict[str, 
     table = how.revision.tables.of(how.entity.address)
     values = {place.name: _as_kept(value, place, kind, how.revision.dialect)
               for name, value in fields.items() for place, kind in [column(how.revision, how.entity, name)]}
-    return table, {**values, "updated_at": sa.bindparam("now", type_=table.c.updated_at.type), "updated_by": _stamp(how.user_id, table.c.updated_by)}
-
-
-def _stamp(value: Any, place: Any) -> Any:
-    return value if isinstance(value, sa.BindParameter) else sa.literal(value, place.type)
+    now = sa.bindparam("now", type_=table.c.updated_at.type)
+    stamp = {name: _as_kept(value, table.c[name], "", how.revision.dialect) for name, value in (("updated_at", now), ("updated_by", how.user_id))}
+    return table, {**values, **stamp}
 
 
 def _as_kept(value: Any, place: Any, kind: str, dialect: str) -> Any:
