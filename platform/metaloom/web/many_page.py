@@ -63,9 +63,8 @@ def show(entity: str, name: str, verb: str) -> Any:
         done = change_many(ctx, entity, targets, verb, values, request.form.get("_reason", "")[:2000], trial=step != "do")
     except Invalid as refused:
         return _page(pinned, definition, name, verb, targets, problems=refused.problems), 400
-    asked = _said(pinned, definition, values)
     pinned.release()
-    return _page(pinned, definition, name, verb, targets, done=done, trial=step != "do", asked=asked)
+    return _page(pinned, definition, name, verb, targets, done=done, trial=step != "do", values=values)
 
 
 @blueprint.post("/many/<entity>/<name>/undo/<int:run>")
@@ -120,25 +119,25 @@ def _values(pinned: Current, entity: Entity) -> dict[str, Any]:
     return dict(schema_of(pinned.revision, chosen, source="form").load(given, zone=pinned.zone))
 
 
-def _said(pinned: Current, entity: Entity, values: dict[str, Any]) -> list[tuple[str, str]]:
+def _said(pinned: Current, entity: Entity, values: dict[str, Any], titles: dict[str, str]) -> list[tuple[str, str]]:
     """Fields and what they are to hold, in words."""
-    fields = {name: entity.fields[name] for name in values}
-    titles = _titles(pinned, fields)
-    return [(say(one.label), _t("many.emptied") if values[name] in (None, "", []) else titles.get(name) or display(
-        pinned.catalog, one, values[name], locale(), entity=entity.address, zone=pinned.zone)) for name, one in fields.items()]
+    return [(say(entity.fields[name].label), _t("many.emptied") if value in (None, "", []) else titles.get(name) or display(
+        pinned.catalog, entity.fields[name], value, locale(), entity=entity.address, zone=pinned.zone)) for name, value in values.items()]
 
 
 def _page(pinned: Current, entity: Entity, name: str, verb: str, targets: dict[int, int], *, problems: Any = (), done: ManyDone | None = None,
-          trial: bool = False, asked: Any = ()) -> str:
+          trial: bool = False, values: dict[str, Any] | None = None) -> str:
     fields = editable_together(pinned.looking(), entity) if verb == "edit" else {}
     chosen = request.form.getlist("_set")
-    source = Source("action", {}, _titles(pinned, fields), dict.fromkeys(fields, FieldLevel.WRITE), sent=request.form if chosen else None, problems=problems)
+    titles = _titles(pinned, fields)
+    source = Source("action", {}, titles, dict.fromkeys(fields, FieldLevel.WRITE), sent=request.form if chosen else None, problems=problems)
     made = [(make_field(pinned, entity, one, source, one.name, False), one.name in chosen) for one in fields.values()]
     label = say(entity.label)
     head = {"edit": _t("many.edit"), "archive": _t("many.archive"), "delete": _t("many.delete"), "undo": _t("many.undo")}[verb]
     return render_template(
         "pages/many.html", entity=entity, verb=verb, head=head, fields=made, targets=",".join(f"{id}:{version}" for id, version in targets.items()),
-        count=len(targets), problems=[p.message.say(locale()) for p in problems if p.field not in fields], done=done, trial=trial, asked=asked,
+        count=len(targets), problems=[p.message.say(locale()) for p in problems if p.field not in fields], done=done, trial=trial,
+        asked=_said(pinned, entity, values or {}, titles),
         rows=_rows(pinned, entity, done) if done else [], sent=_again(), key=secrets.token_hex(16), place=url(f"/many/{entity.address}/{name}"),
         back=list_url(entity.address, name), crumbs=[(label, list_url(entity.address, name)), (head, "")], shown_max=SHOWN,
         reason=request.form.get("_reason", "")[:2000])
