@@ -72,10 +72,10 @@ class Bill:
 
 def _bill(terms: Terms, until: int) -> Bill:
     base = terms.kept(terms.case((terms.of("repay_method") == "FLAT", terms.of("principal_amount")), other=terms.row("principal") + terms.row("balance")))
-    year = terms.kept(terms.case(*((terms.linked("snapshot", "day_count") == name, terms.number(RATE_ONE * days)) for name, days in BASES.items()),
+    year = terms.kept(terms.case(*((terms.of("day_count") == name, terms.number(RATE_ONE * days)) for name, days in BASES.items()),
                       other=terms.number(0)))
     too_large = terms.roughly(base) * terms.of("annual_rate") * (until - terms.row("start_date")) > LARGEST
-    tax_rate = terms.filled(terms.linked("snapshot", "vat_rate"), 0)
+    tax_rate = terms.filled(terms.of("vat_rate"), 0)
     taxed_too_large = terms.roughly(terms.row("interest")) * tax_rate > LARGEST // 2
     return Bill(base, year, tax_rate, terms.kept(too_large | taxed_too_large | (year == 0)))
 

@@ -68,9 +68,6 @@ class Terms(Arithmetic, Protocol):
     def row(self, field: str) -> Sql:
         """A field of one of its rows."""
 
-    def linked(self, link: str, field: str) -> Sql:
-        """A field of the record that a link of the record points to; records without one are left out."""
-
     def none(self, entity: str, link: str, where: Mapping[str, object]) -> Sql:
         """Whether no row of another entity whose ``link`` points to the record has these values (a list for one of them)."""
 

@@ -54,10 +54,10 @@ def stored(shop: Lender, like: int, agreements: Sequence[Agreement]) -> Iterator
             rate = D(one.contract.annual_rate.numerator) / D(one.contract.annual_rate.denominator)
             start, amount = one.contract.start_date, money(one.contract.principal)
             asked = put("drawdown", drawdown, draw_no=f"T{n}", loan_id=None, snapshot_id=None, contract_id=None)
-            terms = put("term_snapshot", snapshot, drawdown_id=asked, day_count=one.contract.day_count, snapshot_name=f"T{n}",
-                        vat_rate=D(one.vat_rate.numerator) / D(one.vat_rate.denominator))
+            frozen = {"day_count": one.contract.day_count, "vat_rate": D(one.vat_rate.numerator) / D(one.vat_rate.denominator)}
+            terms = put("term_snapshot", snapshot, drawdown_id=asked, snapshot_name=f"T{n}", **frozen)
             life = fold(one, [], start)
-            ids.append(put("loan", loan, loan_no=f"T{n}", drawdown_id=asked, snapshot_id=terms, annual_rate=rate, repay_method=one.contract.method,
+            ids.append(put("loan", loan, loan_no=f"T{n}", drawdown_id=asked, snapshot_id=terms, annual_rate=rate, repay_method=one.contract.method, **frozen,
                            principal_amount=amount, principal_balance=amount, accrued_through=start, book_interest=D(0), next_due_on=date(2099, 1, 1)))
             version = put("repayment_plan", plan, loan_id=ids[-1], plan_name=f"T{n}")
             for line in life.lines:
