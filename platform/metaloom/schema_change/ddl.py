@@ -31,11 +31,15 @@ def create_table(table: TableSpec, dialect: str) -> str:
 FIXED_WIDTH = ("integer", "date", "datetime", "boolean")
 
 
-def _deep(table: TableSpec, spec: ColumnSpec) -> tuple[bool, bool, bool]:
+STAMPS = ("row_version", "updated_at", "updated_by")
+
+
+def _deep(table: TableSpec, spec: ColumnSpec) -> tuple[bool, bool, bool, bool]:
     """PostgreSQL walks a row from its beginning to find a column behind one that is empty or of any length, and each change of a row finds every
-    column of every index in both versions: such columns stand in front (a wide row is changed in 5 µs instead of 7)."""
+    column of every index in both versions: such columns stand in front (a wide row is changed in 5 µs instead of 7). Its log holds a changed row from
+    the first column that changed to the last: the stamps of a change stand in the middle, beside what an entity names first of its amounts."""
     indexed = any(spec.name in index.columns for index in table.indexes.values())
-    return spec.kind not in FIXED_WIDTH, not (spec.required or spec.name == "id"), not indexed
+    return spec.kind not in FIXED_WIDTH, spec.name in STAMPS, not (spec.required or spec.name == "id"), not indexed
 
 
 HALF_A_PAGE = 50
