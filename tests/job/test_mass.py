@@ -167,6 +167,23 @@ def test_ranges_are_done_and_told_with_figures_audit_and_balanced_entries(hall):
     assert stored["birthday"] == stored["joined_on"] - timedelta(days=7)
 
 
+@pytest.mark.parametrize("hall", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
+def test_a_part_does_not_wait_for_the_disk_and_everything_else_does(hall, monkeypatch):
+    step, told = sys.modules["metaloom.command.mass_step"], []
+    end = step._end
+
+    def setting(conn):
+        return conn.exec_driver_sql("SELECT setting, source FROM pg_settings WHERE name = 'synchronous_commit'").one()
+
+    monkeypatch.setattr(step, "_end", lambda *given, **more: (told.append(setting(given[4])), end(*given, **more))[1])
+    hall.members(10)
+    hall.next_day()
+    hall.finish()
+    with hall.tenant.write() as conn:
+        assert setting(conn).source != "session", "it is said for one transaction"
+    assert len(told) > 1 and set(told) == {("off", "session")}, told
+
+
 def test_records_that_fail_are_held_back_and_tried_again(hall):
     members = hall.members(9)
     unlucky, poison = members[2], members[6]

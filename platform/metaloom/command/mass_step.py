@@ -32,7 +32,7 @@ from metaloom.job.parts import Part
 from metaloom.job.runs import RunEnded
 from metaloom.model import JobStep
 from metaloom.plugin.registry import Registry, installed
-from metaloom.storage import CutOff, Tenant, after_commit, bell, outbox
+from metaloom.storage import CutOff, Tenant, after_commit, bell, outbox, without_waiting
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +113,7 @@ def _parts(going: Going, step: JobStep, row: Row) -> bool:
                 row.later(conn)
             return False
         with going.ctx.tenant.write() as conn:
+            without_waiting(conn)
             row.extend(conn, LEASE_SECONDS)
             part = parts.take(conn, going.run.id, going.run.step, row.worker)
         if part is None:
@@ -142,11 +143,13 @@ def _part(going: Going, step: JobStep, part: Part) -> None:
 
 
 def _perform(going: Going, step: JobStep, part: Part) -> None:
-    """The part in one transaction with its end; of a dry run the end alone is kept."""
+    """The part in one transaction with its end; of a dry run the end alone is kept. Nothing leaves the database with it, and what a server that died has
+    forgotten is done again, so it does not wait for the disk: the end of the run does."""
     job, run = going.job, going.run
     kept: list[Done] = []
 
     def work(unit: Unit) -> ActionDone:
+        without_waiting(unit.conn)
         asked, env, _ = wanted_records(going, step, unit.conn)
         clauses = rows.mass_clauses(unit, step.entity, asked, env, above=part.from_id, until=part.until_id,
                                     without=None if part.held else parts.held_ids(step.name, step.entity))

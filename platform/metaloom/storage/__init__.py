@@ -11,6 +11,7 @@ from metaloom.storage.apart import apart
 from metaloom.storage.failures import Contended, CutOff, Violation, violation
 from metaloom.storage.files import FileStore, StoredFile
 from metaloom.storage.hooks import after_commit
+from metaloom.storage.postgresql import without_waiting
 from metaloom.storage.revisions import Revision, TenantBroken
 from metaloom.storage.secrets import Secrets, WrongKey
 from metaloom.storage.settings import Settings
@@ -20,5 +21,5 @@ from metaloom.storage.tenancy import Tenancy, Tenant, TenantClosed, together
 __all__ = [
     "Contended", "CutOff", "FileStore", "Revision", "Secrets", "Settings", "StoredFile", "Tables", "Tenancy", "Tenant",
     "TenantBroken", "TenantClosed", "Violation",
-    "WrongKey", "after_commit", "apart", "together", "violation",
+    "WrongKey", "after_commit", "apart", "together", "violation", "without_waiting",
 ]

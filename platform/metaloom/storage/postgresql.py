@@ -169,6 +169,13 @@ def together(conn: sa.Connection) -> Iterator[None]:
         raise sa.exc.DBAPIError.instance("(several statements)", None, refused, psycopg.Error, hide_parameters=True, dialect=conn.dialect) from refused
 
 
+def without_waiting(conn: sa.Connection) -> None:
+    """The end of this transaction does not wait until it is on the disk. A server that dies (not a process: PostgreSQL or its machine) may forget it with
+    everything after it, and only with that: for steps of work that is taken up again where it stands. The next end that waits keeps it, too."""
+    if conn.dialect.name == "postgresql":
+        conn.exec_driver_sql("SET LOCAL synchronous_commit = off")
+
+
 def control_engine(settings: Settings) -> sa.Engine:
     """The control schema of the installation's database; made when missing."""
     url = str(settings.database_url)
