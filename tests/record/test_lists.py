@@ -11,6 +11,7 @@ import pytest
 
 from metaloom.base.errors import Invalid
 from metaloom.record import Count, Filter
+from metaloom.storage.ready import PREPARED_AFTER
 from tests.record.world import ID_CARDS, NOW, statements
 
 
@@ -298,3 +299,15 @@ def test_related_records_are_those_that_link_here(world, many):
         assert ids(page) == [5, 1]
         with pytest.raises(Invalid):
             reader.related("demo.client", 1, "nothing")
+
+
+def test_a_list_is_prepared_with_the_values_of_rights_and_never_with_what_somebody_typed(world):
+    if world.tenant.dialect != "postgresql":
+        pytest.skip("SQLite is asked in the same process")
+    with world.as_(1, "everything") as reader:
+        for _ in range(PREPARED_AFTER + 3):
+            reader.list("demo.project", limit=2)
+            reader.list("demo.project", limit=2, q="typed by somebody")
+            reader.list("demo.project", limit=2, filters=[Filter("name", "eq", "asked for by somebody")])
+        held = [text for (text,) in reader.conn.exec_driver_sql("SELECT statement FROM pg_prepared_statements") if "project" in text]
+    assert len(held) == 1 and "LIMIT 3" in held[0] and "somebody" not in held[0]

@@ -95,6 +95,27 @@ def test_a_lasting_question_is_planned_once_for_a_connection_and_a_passing_one_e
     assert [(asked.row.schema_name in text, "asked.code" in text, plans > 0) for text, plans in held] == [(True, False, True)]
 
 
+def test_what_a_question_was_made_with_is_written_as_the_driver_would_send_it(asked):
+    hard = ["a", "50% b", "it's", "back\\slash", "%(id)s", "$1", "; DROP TABLE asked; --", "汉字"]
+    statement = sa.select(TABLE.c.id, sa.literal(hard[2]).label("quote"), sa.literal(hard[3]).label("slash")).where(
+        TABLE.c.code.in_(hard), TABLE.c.at >= datetime(2026, 1, 1, tzinfo=UTC), TABLE.c.amount <= Decimal("10.50")).order_by(TABLE.c.id).limit(5)
+    ready = Ready(statement, lasting="one", own=True)
+    for _ in range(PREPARED_AFTER + 3):
+        with asked.read() as conn:
+            assert [tuple(row) for row in ready.rows(conn)] == [(1, "it's", "back\\slash"), (2, "it's", "back\\slash")]
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+def test_an_own_question_is_planned_once_for_its_values_and_another_with_its_values_for_those(asked):
+    questions = {number: Ready(sa.select(TABLE.c.code).where(TABLE.c.id == number), lasting="one", own=True) for number in (1, 2)}
+    with asked.read() as conn:
+        for _ in range(PREPARED_AFTER + 3):
+            assert [ready.rows(conn)[0][0] for ready in questions.values()] == ["a", "50% b"]
+        held = conn.exec_driver_sql("SELECT statement, cardinality(parameter_types) FROM pg_prepared_statements ORDER BY 1").all()
+    assert [(f"id = {number}" in text, count) for number, (text, count) in zip(questions, held, strict=True)] == [(True, 0), (True, 0)]
+
+
 @pytest.mark.postgres
 @ON_POSTGRESQL
 def test_a_connection_keeps_only_so_many_lasting_questions(asked):

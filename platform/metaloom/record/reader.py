@@ -487,7 +487,7 @@ class Reader:
         order, sort_clauses = self._order(inner, asked, sort)
         outer = Frame(self.plan, asked.entity, self.env, action=asked.action)
         made = _Window(inner, outer, self._selection(outer, paths), order, [*clauses, *sort_clauses], tuple(path.text for path in paths),
-                       filters.narrowed or bool(sort_clauses), tuple(filters.searched))
+                       filters.narrowed or bool(sort_clauses), tuple(filters.searched), "" if asked.filters or asked.q else self.revision.digest)
         if key is not None and inner.lasting and outer.lasting:
             self.plan.memory[key] = made
         return made
@@ -612,10 +612,11 @@ class _Window:
     """The statements of one list: the rows are limited first, links are joined afterwards (late join)."""
 
     def __init__(self, inner: Frame, outer: Frame, selection: Selection, order: Order, clauses: list[Any], paths: tuple[str, ...],
-                 narrowed: bool, searched: tuple[Searched, ...]) -> None:
+                 narrowed: bool, searched: tuple[Searched, ...], lasting: str) -> None:
+        """``lasting``: the digest of the catalog for the rows that the actor sees without having typed anything; empty otherwise."""
         self._inner, self._outer, self._clauses, self._selection = inner, outer, clauses, selection
         self.order, self.decode, self.paths, self.narrowed = order, selection.decoder(), paths, narrowed
-        self._width, self.searched = len(selection.columns), searched
+        self._width, self.searched, self._lasting = len(selection.columns), searched, lasting
         self._made: dict[Any, Any] = Memory(STATEMENTS_KEPT)
 
     def fetch(self, conn: sa.Connection, marker: Marker | None, limit: int, offset: int) -> list[Any]:
@@ -645,7 +646,8 @@ class _Window:
         key = (phase, limit, offset, reverse, marker is not None, tuple(place))     # which values are there decides what the SQL says
         statement = self._made.get(key)
         if statement is None:               # another thread may have it forget everything at any moment
-            statement = self._made[key] = Ready(self._statement(marker, phase, limit, offset, reverse))
+            lasting = self._lasting if not place else ""
+            statement = self._made[key] = Ready(self._statement(marker, phase, limit, offset, reverse), lasting=lasting, own=True)
         return list(statement.rows(conn, place))
 
     def _statement(self, marker: Marker | None, phase: bool | None, limit: int, offset: int, reverse: bool) -> Any:

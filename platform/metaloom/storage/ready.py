@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 
 from metaloom.storage.postgresql import place_of
@@ -22,10 +23,13 @@ class Ready:
     ``lasting``: the digest of the catalog by which the statement reads, where it finds its rows by a unique key. PostgreSQL then parses and plans it
     once for a connection, which takes longer than the answer, if it is asked there again and again; the best plan of other statements depends on the
     values, so they are planned each time. Such a question is one tenant's and one catalog's: a prepared statement must not change the types of its columns.
+
+    ``own``: the values that the statement was made with stand in what is prepared, and it takes no others, so that the plan is the best one for them: a list
+    shows somebody's rows. Not for what people typed, as the server shows the text of what it runs.
     """
 
-    def __init__(self, statement: sa.Select[Any], *, lasting: str = "") -> None:
-        self._statement, self._lasting = statement, lasting
+    def __init__(self, statement: sa.Select[Any], *, lasting: str = "", own: bool = False) -> None:
+        self._statement, self._lasting, self._own = statement, lasting, own
         self._sent: _Sent | None = None
 
     def rows(self, conn: sa.Connection, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
@@ -34,25 +38,27 @@ class Ready:
             return self._sent.rows(conn, values or {})
         result = conn.execute(self._statement, values or {})
         if conn.dialect.name == "postgresql":
-            self._sent = _Sent(self._statement, result, values or {}, self._lasting and f"/* {place_of(conn)} {self._lasting} */ ")
+            self._sent = _Sent(self._statement, result, values or {}, self._lasting and f"/* {place_of(conn)} {self._lasting} */ ", self._own)
         return result.all()
 
 
 class _Sent:
     """What the driver was given the first time, and how it reads what comes back."""
 
-    def __init__(self, statement: sa.Select[Any], result: sa.CursorResult[Any], values: Mapping[str, Any], mark: str) -> None:
+    def __init__(self, statement: sa.Select[Any], result: sa.CursorResult[Any], values: Mapping[str, Any], mark: str, own: bool) -> None:
         context: Any = result.context
         dialect, parameters = context.dialect, dict(context.parameters[0])
         self._sql, self._prepared = mark + context.statement, bool(mark)
-        self._fixed = {name: value for name, value in parameters.items() if name not in values}
+        self._fixed: dict[str, Any] | None = {name: value for name, value in parameters.items() if name not in values}
+        if own and not values:
+            self._sql, self._fixed = psycopg.ClientCursor(result.connection.connection.driver_connection).mogrify(self._sql, self._fixed), None
         self._writers = {name: context.compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in values}
         codes = [column[1] for column in context.cursor.description]
         readers = [column.type.dialect_impl(dialect).result_processor(dialect, code) for column, code in zip(statement.selected_columns, codes, strict=True)]
         self._readers = tuple((place, reader) for place, reader in enumerate(readers) if reader is not None)
 
     def rows(self, conn: sa.Connection, values: Mapping[str, Any]) -> Sequence[Any]:
-        given = {**self._fixed, **{name: _written(self._writers[name], value) for name, value in values.items()}}
+        given = None if self._fixed is None else {**self._fixed, **{name: _written(self._writers[name], value) for name, value in values.items()}}
         found = _asked(conn, self._sql, given, self._prepared)
         return [self._read(row) for row in found] if self._readers else found
 
@@ -67,12 +73,13 @@ def _written(writer: Callable[[Any], Any] | None, value: Any) -> Any:
     return value if writer is None else writer(value)
 
 
-def _asked(conn: sa.Connection, sql: str, values: Mapping[str, Any], prepared: bool) -> list[Any]:
+def _asked(conn: sa.Connection, sql: str, values: Mapping[str, Any] | None, prepared: bool) -> list[Any]:
     """The driver's rows. Whoever counts statements hears of it, and a refusal has SQLAlchemy's kind, as with ``conn.execute``."""
-    dbapi, cursor, driver = conn.dialect.loaded_dbapi, conn.connection.cursor(), conn.connection.driver_connection
+    dbapi, driver = conn.dialect.loaded_dbapi, conn.connection.driver_connection
+    cursor = driver.asking  # type: ignore[union-attr]
     try:
         for told in conn.dispatch.before_cursor_execute:
-            told(conn, cursor, sql, values, None, False)
+            told(conn, cursor, sql, values or {}, None, False)
         driver.prepare_threshold, driver.prepared_max = PREPARED_AFTER if prepared else None, PREPARED_MAX  # type: ignore[union-attr]
         return cursor.execute(sql, values).fetchall()  # type: ignore[no-any-return, func-returns-value]
     except dbapi.Error as refused:
@@ -80,8 +87,7 @@ def _asked(conn: sa.Connection, sql: str, values: Mapping[str, Any], prepared: b
         lost = conn.dialect.is_disconnect(refused, conn.connection, cursor) or prepared and isinstance(refused, dbapi.NotSupportedError)  # type: ignore[arg-type]
         if lost:
             conn.invalidate(refused)
-        raise sa.exc.DBAPIError.instance(sql, dict(values), refused, dbapi.Error, hide_parameters=True, connection_invalidated=lost,
+        raise sa.exc.DBAPIError.instance(sql, dict(values or {}), refused, dbapi.Error, hide_parameters=True, connection_invalidated=lost,
                                          dialect=conn.dialect) from refused
     finally:
         driver.prepare_threshold = None  # type: ignore[union-attr]
-        cursor.close()
