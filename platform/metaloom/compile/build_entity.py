@@ -16,6 +16,7 @@ from metaloom.compile.expressions import EVERYWHERE, FORM, QUERY, SERVER, ScopeO
 from metaloom.compile.merge import Folder
 from metaloom.compile.node import Node
 from metaloom.compile.scope import LINK_TARGETS, entity_scope, field_type, link_filter_scope, where_scope
+from metaloom.compile.shared import shared
 from metaloom.model import (
     Catalog,
     Entity,
@@ -92,7 +93,7 @@ def _unique(context: Context, address: str, name: str, node: Node, scope: ScopeO
 
 
 def _field(context: Context, folder: Folder, name: str, node: Node, scope: ScopeOf) -> Field:
-    return build_field(context, folder.pack, f"{folder.address}/field/{name}", name, node, scope, folder.address)
+    return shared(node, build_field(context, folder.pack, f"{folder.address}/field/{name}", name, node, scope, folder.address))
 
 
 def build_field(context: Context, pack: str, address: str, name: str, node: Node, scope: ScopeOf, entity: str = "") -> Field:

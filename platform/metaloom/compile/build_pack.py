@@ -9,6 +9,7 @@ from metaloom.compile.expressions import EVERYWHERE, want
 from metaloom.compile.merge import Folder
 from metaloom.compile.node import Node
 from metaloom.compile.scope import entity_scope
+from metaloom.compile.shared import shared
 from metaloom.model import (
     AccessGrant,
     Account,
@@ -46,7 +47,7 @@ def build_grants(context: Context, folder: Folder) -> tuple[AccessGrant, ...]:
         if not address:
             continue
         grants = {"main": node} if node.get("scope") is not None else dict(node.items())
-        out += [_grant(context, folder, address, name, n) for name, n in grants.items()]
+        out += [shared(n, _grant(context, folder, address, name, n)) for name, n in grants.items()]
     return tuple(out)
 
 

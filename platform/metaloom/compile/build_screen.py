@@ -12,6 +12,7 @@ from metaloom.compile.expressions import FORM, QUERY, want
 from metaloom.compile.merge import Folder
 from metaloom.compile.node import Node
 from metaloom.compile.scope import entity_scope
+from metaloom.compile.shared import shared
 from metaloom.model import (
     BoardView,
     CalendarView,
@@ -36,8 +37,8 @@ BASIC = Text("基本信息", "Basic information")
 def build_lists(context: Context, folder: Folder, entity: Entity) -> dict[str, ListView]:
     """The entity's own list (``main``; generated where nobody wrote one) and its named ones, by ``<entity>/<name>``."""
     own = folder.kinds.get("list")
-    main = build_list(context, entity, "main", own) if own else generated_list(entity)
-    named = {name: build_list(context, entity, name, node) for name, node in entries(folder.kinds.get("lists"))}
+    main = shared(own, build_list(context, entity, "main", own)) if own else generated_list(entity)
+    named = {name: shared(node, build_list(context, entity, name, node)) for name, node in entries(folder.kinds.get("lists"))}
     return {view.address: view for view in (main, *named.values())}
 
 

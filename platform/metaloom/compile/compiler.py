@@ -37,6 +37,7 @@ from metaloom.compile.document import declared_format, read
 from metaloom.compile.layout import place_of
 from metaloom.compile.manifest import EMPTY, PluginManifest
 from metaloom.compile.merge import Effective, merge
+from metaloom.compile.shared import shared
 from metaloom.compile.source import LAYERS, Source
 from metaloom.compile.upgrade import CURRENT_FORMAT
 from metaloom.model import Catalog
@@ -121,26 +122,26 @@ def _build(context: Context) -> Catalog:
     effective = context.effective
     context.names = _names(effective)
     folders = [f for _, f in sorted(effective.entities.items(), key=lambda item: _rank(effective, item[1]))]
-    entities = {f.address: build_entity(context, f) for f in folders}
+    entities = {f.address: shared(f.kinds["entity"], build_entity(context, f)) for f in folders}
     lists, actions, chains, processes, warnings, prints = {}, {}, {}, {}, {}, {}
     for folder in folders:
         lists.update(build_lists(context, folder, entities[folder.address]))
         for name, node in entries(folder.kinds.get("actions")):
-            actions[f"{folder.address}/{name}"] = build_action(context, folder, name, node)
+            actions[f"{folder.address}/{name}"] = shared(node, build_action(context, folder, name, node))
         for name, node in entries(folder.kinds.get("approval")):
-            chains[f"{folder.address}/{name}"] = build_chain(context, folder, name, node)
+            chains[f"{folder.address}/{name}"] = shared(node, build_chain(context, folder, name, node))
         for name, node in entries(folder.kinds.get("processes")):
-            processes[f"{folder.address}/{name}"] = build_process(context, folder, name, node)
+            processes[f"{folder.address}/{name}"] = shared(node, build_process(context, folder, name, node))
         for name, node in entries(folder.kinds.get("prints")):
-            prints[f"{folder.address}/{name}"] = build_print(context, folder, entities[folder.address], name, node)
+            prints[f"{folder.address}/{name}"] = shared(node, build_print(context, folder, entities[folder.address], name, node))
         for name, node in entries(folder.kinds.get("warnings")):
-            warnings[f"{folder.address}/{name}"] = build_warning(context, folder, name, node)
+            warnings[f"{folder.address}/{name}"] = shared(node, build_warning(context, folder, name, node))
     return Catalog(
         digest=digest(effective),
         packs=_frozen({f.pack: build_pack(context, f) for f in effective.packs.values()}),
         entities=_frozen(entities), lists=_frozen(lists),
         forms=_frozen({f.address: build_form(context, f, entities[f.address]) for f in folders}),
-        lifecycles=_frozen({f.address: build_lifecycle(context, f) for f in folders if "lifecycle" in f.kinds}),
+        lifecycles=_frozen({f.address: shared(f.kinds["lifecycle"], build_lifecycle(context, f)) for f in folders if "lifecycle" in f.kinds}),
         actions=_frozen(actions), chains=_frozen(chains), processes=_frozen(processes), warning_rules=_frozen(warnings), prints=_frozen(prints),
         choices=_frozen(_each(effective, "choices", build_choices)),
         roles=_frozen(_each(effective, "roles", build_role)),
@@ -179,7 +180,7 @@ def _names(effective: Effective) -> dict[str, dict[str, Position]]:
 
 def _each(effective: Effective, kind: str, build: Any) -> dict[str, Any]:
     """Everything of a pack-wide kind by address."""
-    return {f"{f.pack}.{name}": build(f, name, node) for f in effective.packs.values() for name, node in entries(f.kinds.get(kind))}
+    return {f"{f.pack}.{name}": shared(node, build(f, name, node)) for f in effective.packs.values() for name, node in entries(f.kinds.get(kind))}
 
 
 def _settings(effective: Effective) -> dict[str, object]:
