@@ -19,6 +19,7 @@ from metaloom.web.frame import icon, record_url
 
 NUMBERS = frozenset({*EXACT_TYPES, FieldType.INTEGER})
 UNSORTABLE = frozenset({FieldType.JSON, FieldType.LONG_TEXT, FieldType.RICH_TEXT, FieldType.MULTI_CHOICE, FieldType.TAGS, *FILE_TYPES})
+UNPLAIN = frozenset({FieldType.CHOICE, FieldType.STATE, FieldType.TAGS, FieldType.COLOUR, FieldType.MULTI_CHOICE, *FILE_TYPES})
 TABULAR = NUMBERS | {FieldType.DATE, FieldType.DATETIME, FieldType.TIME, FieldType.AUTO_NUMBER, FieldType.PHONE, FieldType.ID_CARD, FieldType.BANK_CARD}
 COLUMNS_KEPT = 400
 COLOURS = frozenset({"grey", "blue", "green", "orange", "red", "purple", "cyan", "yellow"})
@@ -187,7 +188,7 @@ def drawn_for(pinned: Current, path: Path) -> Callable[[FieldLevel | None], Call
         one = make(row)
         return one.kind, one.text, one.css, one.drawn
 
-    if (path.entity, path.field.name) in WORDS or path.field.type in (FieldType.TAGS, FieldType.COLOUR, FieldType.MULTI_CHOICE, *FILE_TYPES):
+    if (path.entity, path.field.name) in WORDS or path.field.type in UNPLAIN - {FieldType.CHOICE, FieldType.STATE}:
         return lambda level: slow
     kept = pinned.plan.kept("drawers", COLUMNS_KEPT)
     fast = kept.get(make)
@@ -215,6 +216,47 @@ def _fast_for(pinned: Current, path: Path, slow: Callable[[Any], Drawn]) -> Call
         return "text", words, css, f"{begin}{words if SPECIAL(words) is None else escape(words)}</span>"
 
     return fast
+
+
+Plain = Callable[[Any], str | None]
+
+
+def plain_for(pinned: Current, path: Path, begin: str, long: int) -> Plain | None:
+    """What writes a whole table cell of words or of a link that may be read, as ``drawn_for`` would have it written from ``begin`` on; from what it
+    writes a row that holds nothing there is left out (None), as is a column of codes, lists or files. ``long``: words above it are said as a title, too.
+    """
+    kind, text = path.field.type, path.text
+    if (path.entity, path.field.name) in WORDS or kind in UNPLAIN:
+        return None
+    if kind in LINK_TYPES:
+        return _plain_links(pinned, path, begin)
+    say, cut = words_for(pinned.catalog, path.field, locale(), entity=path.entity, zone=pinned.zone), 16 if kind is FieldType.DATETIME else None
+    opened, titled, ended = f'{begin}><span class="{"num" if kind in TABULAR else ""}">', f'{begin} title="', "</span></td>"
+
+    def plain(row: Any) -> str | None:
+        value = row.values.get(text)
+        if value is None:
+            return None
+        words = say(value)[:cut]
+        if words == "-":
+            return None
+        shown = words if SPECIAL(words) is None else escape(words)
+        return f"{opened}{shown}{ended}" if len(words) <= long else f'{titled}{shown}"{opened[len(begin):]}{shown}{ended}'
+
+    return plain
+
+
+def _plain_links(pinned: Current, path: Path, begin: str) -> Plain:
+    link, text = _link_for(pinned, path), path.text
+
+    def plain(row: Any) -> str | None:
+        value = row.values.get(text)
+        if value is None:
+            return None
+        one = link(row, value)
+        return f"{begin}>{one.drawn}</td>" if one.kind == "link" else None
+
+    return plain
 
 
 def _links_for(pinned: Current, path: Path) -> Callable[[Any], Drawn]:

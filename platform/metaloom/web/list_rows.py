@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from metaloom.model import FieldLevel
-from metaloom.web.cells import COLUMNS_KEPT, GATHER, WORDS, Drawn, Head, drawn_for, escaped, titled
+from metaloom.web.cells import COLUMNS_KEPT, GATHER, WORDS, Drawn, Head, Plain, drawn_for, escaped, plain_for, titled
 from metaloom.web.current import Current
 from metaloom.web.frame import record_url
 from metaloom.web.listing import ListState
@@ -28,16 +28,19 @@ def draw_rows(pinned: Current, state: ListState, rows: Iterable[Any], columns: S
     words = {name: escaped(word) for name, word in words.items()}
     before, table = escaped(record_url(state.entity.address, "")), []
     plain, editable = (state.entity.address, state.entity.title) not in WORDS, _editable(pinned, state)
-    known: dict[int, tuple[Any, list[tuple[_Place, Callable[[Any], Drawn]]]]] = {}
+    known: dict[int, tuple[Any, list[tuple[_Place, Callable[[Any], Drawn], Plain | None]]]] = {}
     for row in rows:
         if id(row.levels) not in known:          # one and the same for the rows of one combination of scopes, and held here: an id is nobody else's
-            known[id(row.levels)] = row.levels, [(place, place.drawer(row.levels.get(place.path))) for place in places]
+            known[id(row.levels)] = row.levels, [place.drawers(row.levels.get(place.path)) for place in places]
         drawers = known[id(row.levels)][1]
         title = escaped((row if plain else titled(pinned, state.entity, row)).title)
         href = f"{before}{row.id}" if "read" in row.actions else ""
         edit = f"{before}{row.id}/edit" if "edit" in row.actions and not row.archived and editable(row) else ""
         cells, tagged = [], False
-        for place, draw in drawers:
+        for place, draw, plain_cell in drawers:
+            if plain_cell is not None and (whole := plain_cell(row)) is not None:
+                cells.append(whole)
+                continue
             kind, text, css, shown = draw(row)
             begin = place.begin
             if place.opens:
@@ -68,7 +71,7 @@ def _places(pinned: Current, state: ListState, columns: Sequence[Head], hints: M
     def made() -> list[_Place]:
         names = [head.path for head in columns]
         heads = names.index(state.entity.title) if state.entity.title in names else 0
-        return [_Place(at, head, hints.get(head.path), drawn_for(pinned, head.resolved), at == heads) for at, head in enumerate(columns)]
+        return [_Place(pinned, at, head, hints.get(head.path), at == heads) for at, head in enumerate(columns)]
 
     if any((head.resolved.entity, head.resolved.field.name) in WORDS for head in columns):
         return made()
@@ -85,10 +88,10 @@ class _Place:
     ``later`` of another one, ``empty`` of a cell without a value. ``opens``: whether it leads to the record, as the first column does
     and the record's title, which heads the card."""
 
-    __slots__ = ("begin", "drawer", "empty", "hint", "later", "opens", "path", "tag")
+    __slots__ = ("_drawer", "_made", "_plain", "begin", "empty", "hint", "later", "opens", "path", "tag")
 
-    def __init__(self, at: int, head: Head, hint: str | None, drawer: Callable[[FieldLevel | None], Callable[[Any], Drawn]], heads: bool) -> None:
-        self.path, self.hint, self.drawer = head.path, hint, drawer
+    def __init__(self, pinned: Current, at: int, head: Head, hint: str | None, heads: bool) -> None:
+        self.path, self.hint, self._drawer = head.path, hint, drawn_for(pinned, head.resolved)
         self.opens = at == 0 or heads
         label = "" if heads else f' data-l="{escaped(head.label)}"'
 
@@ -97,6 +100,16 @@ class _Place:
 
         self.begin = begin("head" if heads else "" if at < CARD_CELLS else "off")
         self.tag, self.later, self.empty = begin("tag1"), begin("off"), begin("off")
+        self._plain = None if self.opens or hint else plain_for(pinned, head.resolved, self.begin, LONG)
+        self._made: dict[FieldLevel | None, tuple[_Place, Callable[[Any], Drawn], Plain | None]] = {}
+
+    def drawers(self, level: FieldLevel | None) -> tuple[_Place, Callable[[Any], Drawn], Plain | None]:
+        """Of rows that show the column at ``level``: this place, what draws a cell, and what writes one that is like most."""
+        made = self._made.get(level)
+        if made is None:
+            plain = self._plain if level is not None and level > FieldLevel.MASKED else None
+            made = self._made[level] = self, self._drawer(level), plain
+        return made
 
 
 def _editable(pinned: Current, state: ListState) -> Callable[[Any], bool]:
