@@ -20,6 +20,7 @@ EVERYBODY = "platform.everybody"
 INSIDE, BETWEEN = "\x1f", "\x1e"        # separators that stand in no address of a role
 _PERSON = ("id", "username", "active", "archived_at", "last_name", "first_name", "display_name", "locale", "company_id", "org_unit_id", "auth_stamp",
            "roles_lost", "must_renew", "person_key", "staff_no")
+_PERSON_COLUMNS = (*_PERSON, "_roles", "org_rows", "org_versions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +175,7 @@ class _Cache(Generic[T]):
 
 
 _PLANS: _Cache[AccessPlan] = _Cache(limit=500)
+_ENTERED: _Cache[AccessPlan] = _Cache(limit=500)
 _TREES: _Cache[OrgTree] = _Cache(limit=200)
 _STATEMENTS: _Cache[sa.Select[Any]] = _Cache(limit=200)
 
@@ -185,8 +187,12 @@ def plan_for(conn: sa.Connection, revision: Any, user_id: int) -> AccessPlan:
 
 def plan_of(conn: sa.Connection, revision: Any, row: Mapping[str, Any]) -> AccessPlan | None:
     """The plan of the account in a row that was read with ``person_columns`` in this transaction; None when it may not log in."""
-    person = _person(row)
-    return None if person is None else _plan(conn, revision, *person)
+    key = (id(revision), *(row[name] for name in _PERSON_COLUMNS))         # all that a plan is made of
+    plan = _ENTERED.get(key, revision)
+    if plan is None:
+        person = _person(row)
+        plan = None if person is None else _ENTERED.put(key, revision, _plan(conn, revision, *person))
+    return plan
 
 
 def plans_for(conn: sa.Connection, revision: Any, user_ids: Iterable[int]) -> dict[int, AccessPlan]:

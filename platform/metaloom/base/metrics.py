@@ -111,12 +111,12 @@ def _escaped(value: str) -> str:
 
 
 def _key(name: str, labels: Mapping[str, str]) -> str:
-    return _written(name, tuple(sorted(labels.items())))
+    return _written(name, tuple(labels.items()))
 
 
 @lru_cache(4000)
 def _written(name: str, labels: tuple[tuple[str, str], ...]) -> str:
-    return json.dumps([name, labels], ensure_ascii=True)
+    return json.dumps([name, sorted(labels)], ensure_ascii=True)
 
 
 # ---- one process

@@ -13,7 +13,6 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from hashlib import sha256
 from threading import Lock
 
 import sqlalchemy as sa
@@ -89,7 +88,7 @@ class Secrets:
             info = f"{keys.name}|{origin}".encode()
             key = HKDF(SHA256(), 32, salt=None, info=info).derive(keys.blind)
             self._blind_keys[origin] = key
-        return hmac.new(key, text.encode(), sha256).hexdigest()
+        return hmac.digest(key, text.encode(), "sha256").hex()
 
     def set(self, name: str, text: str) -> None:
         """Store the named secret (``gateway.key``), replacing an earlier one."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import re
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from flask_wtf.csrf import generate_csrf
 from isal import isal_zlib
 from itsdangerous import BadSignature, TimestampSigner, URLSafeTimedSerializer
 from itsdangerous.encoding import base64_encode
+from itsdangerous.signer import SigningAlgorithm
 from markupsafe import Markup, escape
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -339,9 +341,27 @@ def csrf_token() -> str:
 
 @lru_cache(8)
 def _csrf_signer(secret: Any) -> TimestampSigner:
-    signer = URLSafeTimedSerializer(secret, salt="wtf-csrf-token").make_signer("wtf-csrf-token")
-    assert isinstance(signer, TimestampSigner)
+    signer = URLSafeTimedSerializer(secret, salt="wtf-csrf-token", signer=_KeptKey, signer_kwargs={"algorithm": _OneCall()}).make_signer("wtf-csrf-token")
+    assert isinstance(signer, _KeptKey)
     return signer
+
+
+class _KeptKey(TimestampSigner):
+    """The signer that makes its key of the secret once; it only signs."""
+
+    @cached_property
+    def _made(self) -> bytes:
+        return super().derive_key()
+
+    def derive_key(self, secret_key: str | bytes | None = None) -> bytes:
+        return self._made if secret_key is None else super().derive_key(secret_key)
+
+
+class _OneCall(SigningAlgorithm):
+    """HMAC with SHA-1 as the signer has it, in one call of the library."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        return hmac.digest(key, value, "sha1")
 
 
 def csrf_field(token: str = "") -> Markup:
