@@ -161,7 +161,7 @@ class Encoders:
     def __init__(self, revision: Any) -> None:
         self._revision = revision
         self._json: dict[tuple[str, str], tuple[Callable[[Any], Any], bool]] = {}
-        self._rows: dict[Any, tuple[tuple[str, Callable[[Any], Any] | None, bool], ...]] = {}
+        self._rows: dict[Any, tuple[tuple[str, Callable[[Any], Any] | None], ...]] = {}
 
     def json(self, entity: str, path: str) -> tuple[Callable[[Any], Any], bool]:
         """(encoder, whether the path is a link)."""
@@ -171,30 +171,27 @@ class Encoders:
             found = self._json[entity, path] = (json_value(resolved.field), resolved.field.type in LINK_TYPES)
         return found
 
-    def row(self, entity: str, paths: tuple[str, ...]) -> tuple[tuple[str, Callable[[Any], Any] | None, bool], ...]:
-        """(path, encoder or None where the value stands as it is, whether a link) of rows with these paths: those of a list are alike."""
+    def row(self, entity: str, paths: tuple[str, ...]) -> tuple[tuple[str, Callable[[Any], Any] | None], ...]:
+        """(path, encoder or None for a link) of what does not stand as it is in rows with these paths: those of a list are alike."""
         found = self._rows.get((entity, paths))
         if found is None:
             if len(self._rows) > ROWS_KEPT:
                 self._rows.clear()
             found = self._rows[entity, paths] = tuple(
-                (path, None if encoder is _as_it_is else encoder, is_link) for path in paths for encoder, is_link in (self.json(entity, path),))
+                (path, None if is_link else encoder) for path in paths for encoder, is_link in (self.json(entity, path),)
+                if is_link or encoder is not _as_it_is)
         return found
 
 
 def encode_json(revision: Any, row: Row, *, with_levels: bool = False) -> dict[str, Any]:
     """The row for REST: ``{id, row_version, title, <path>: value, …}``; a link is ``{id, title}``, amounts are text."""
     book = _ENCODERS.of(revision)
-    out: dict[str, Any] = {"id": row.id, "row_version": row.row_version, "title": row.title}
     values, titles = row.values, row.titles
-    for path, encoder, is_link in book.row(row.entity, tuple(values)):
+    out: dict[str, Any] = {"id": row.id, "row_version": row.row_version, "title": row.title, **values}
+    for path, encoder in book.row(row.entity, tuple(values)):
         value = values[path]
-        if value is None or (encoder is None and not is_link):
-            out[path] = value
-        elif is_link:
-            out[path] = {"id": value, "title": titles.get(path)}
-        else:
-            out[path] = encoder(value)  # type: ignore[misc]
+        if value is not None:
+            out[path] = encoder(value) if encoder is not None else {"id": value, "title": titles.get(path)}
     for name, rows in row.children.items():
         out[name] = [encode_json(revision, child, with_levels=with_levels) for child in rows]
     if row.archived:
