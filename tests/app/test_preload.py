@@ -12,11 +12,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+import metaloom.app
 from metaloom.app.login_tables import make_login_tables
 from metaloom.compile import read_sources
 from metaloom.schema_change import publish
@@ -109,3 +111,15 @@ def test_the_worker_thread_of_the_forked_processes_works(server: Server) -> None
             return conn.scalar(sa.select(tables.engine.outbox.c.state).where(tables.engine.outbox.c.kind == "job.run")) == "done"
 
     server.wait(done, 30)
+
+
+def test_nobody_waits_for_the_metadata_of_all_tenants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the time before the fork does not suffice for is opened by the worker that is asked for it."""
+    opened: list[str] = []
+    clock = iter(range(100))
+    monkeypatch.setattr(metaloom.app.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(metaloom.app, "WARM_SECONDS", 3.0)
+    tenancy = SimpleNamespace(names=lambda: tuple("abcdef"), disconnect=lambda: opened.append("disconnected"),
+                              open=lambda name: SimpleNamespace(revision=lambda: opened.append(name)))
+    metaloom.app.warm(SimpleNamespace(extensions={"metaloom": SimpleNamespace(tenancy=tenancy)}))  # type: ignore[arg-type]
+    assert opened == ["a", "b", "c", "disconnected"]

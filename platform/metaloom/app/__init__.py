@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -37,7 +38,7 @@ from metaloom.web.security import TenantSecurity, TenantSession, require_login
 
 log = logging.getLogger("metaloom.app")
 
-WARM_MAX = 200
+WARM_MAX, WARM_SECONDS = 200, 2.0
 READY_LOOKS = 5
 
 # The last one stands in Flask-AppBuilder's sample configuration.
@@ -94,10 +95,14 @@ def create_app(
 
 
 def warm(app: Flask) -> None:
-    """Before a server forks its workers: every tenant's metadata is compiled, so a worker answers at once and shares that memory. Leaves
-    no connection open. A tenant whose database is away is opened by the first worker that is asked for it."""
+    """Before a server forks its workers: the metadata of its tenants is compiled, so a worker answers at once and shares that memory. Leaves
+    no connection open. A tenant whose database is away is opened by the first worker that is asked for it, as are those that are left
+    after ``WARM_SECONDS``: nobody waits for the metadata of all others, and most of theirs is shared already."""
     site: Site = app.extensions["metaloom"]
+    until = time.monotonic() + WARM_SECONDS
     for name in site.tenancy.names()[:WARM_MAX]:
+        if time.monotonic() > until:
+            break
         with apart(name, "pages"):
             site.tenancy.open(name).revision()
     site.tenancy.disconnect()
