@@ -159,3 +159,29 @@ def test_a_column_that_became_wider_is_told_as_busy_once_under_the_old_catalog_a
         before.rows(conn)
     with asked.read() as conn:
         assert [len(before.rows(conn)) for _ in range(3)] == [3] * 3
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+def test_a_connection_that_is_lost_before_the_end_of_its_transaction_is_told_as_busy(asked):
+    admin = sa.create_engine(asked.settings.database_url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    for transaction in (asked.read, asked.write):
+        with pytest.raises(Busy), transaction() as conn:
+            number = conn.scalar(sa.text("SELECT pg_backend_pid()"))
+            with admin.connect() as other:
+                other.exec_driver_sql(f"SELECT pg_terminate_backend({number})")
+        with asked.read() as conn:
+            assert conn.scalar(sa.text("SELECT count(*) FROM asked")) == 3
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+def test_what_is_refused_at_the_end_of_a_transaction_has_its_own_kind_and_leaves_nothing(asked):
+    with asked.ddl() as conn:
+        conn.exec_driver_sql("CREATE TABLE late (id bigint, asked bigint REFERENCES asked DEFERRABLE INITIALLY DEFERRED)")
+        conn.exec_driver_sql("GRANT SELECT, INSERT ON late TO PUBLIC")
+    with pytest.raises(sa.exc.IntegrityError) as refused, asked.write() as conn:
+        conn.exec_driver_sql("INSERT INTO late VALUES (1, 99)")
+    assert refused.value.orig.sqlstate == "23503"
+    with asked.read() as conn:
+        assert conn.scalar(sa.text("SELECT count(*) FROM late")) == 0
