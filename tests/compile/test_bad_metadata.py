@@ -382,7 +382,7 @@ def test_the_cases_reach_most_codes() -> None:
     reached = {code for files in CASES.values() for mark in marked(files) for code in mark.split()[1:]}
     elsewhere = {
         "ML-PATH-001", "ML-PATH-004", "ML-PATH-005", "ML-PATH-006", "ML-LOAD-001", "ML-LOAD-002", "ML-LOAD-006", "ML-LOAD-007",  # below
-        "ML-QUOTA-001", "ML-QUOTA-003", "ML-NAME-003", "ML-REF-004", "ML-ACCESS-005", "ML-ACTION-007", "ML-ACTION-008", "ML-EXPR-006",  # below
+        "ML-QUOTA-001", "ML-QUOTA-003", "ML-NAME-003", "ML-REF-004", "ML-ACCESS-005", "ML-ACTION-007", "ML-ACTION-008", "ML-ACTION-015", "ML-EXPR-006",  # below
         "ML-MERGE-002", "ML-PACK-001", "ML-PACK-003", "ML-PACK-004", "ML-JOB-009", "ML-JOB-010", "ML-PACK-008", "ML-PACK-009", "ML-PACK-010", "ML-PACK-011", "ML-PACK-012", "ML-ENTITY-008", "ML-ENTITY-011", "ML-SCREEN-003",  # below
         "ML-OVERLAY-001", "ML-OVERLAY-002", "ML-OVERLAY-003", "ML-OVERLAY-004", "ML-OVERLAY-005", "ML-OVERLAY-006", "ML-OVERLAY-007",
         "ML-OVERLAY-008",  # test_overlays
@@ -629,6 +629,21 @@ def test_a_plugin_command_may_be_granted_and_its_transitions_count_as_fired() ->
     assert {d.code for d in findings(shop(files), PAY)} == {"ML-LIFE-007"}
     fires = PluginManifest({"till.pay": PluginCommand("till.pay", "shop.order_form", permission="pay", transitions=frozenset({"shop.order_form/lose"}))})
     assert findings(shop(files), fires) == ()
+
+
+@pytest.mark.parametrize(("name", "codes"), [
+    ("customer", set()), ("order_no", {"ML-ACTION-015"}), ("custmer", {"ML-ACTION-015"}), ("clerk", {"ML-ACTION-015"}),
+])
+def test_what_a_plugin_command_locks_first_is_a_fixed_link_of_its_record(name: str, codes: set[str]) -> None:
+    files = edited(ORDER, "customer: {", "clerk: {type: user, label: {zh: 店员, en: Clerk}}\n    customer: {fixed: true, ")
+    locks = PluginManifest({"till.pay": PluginCommand("till.pay", "shop.order_form", locks_first=name)})
+    found = findings(shop(files), locks)
+    assert {d.code for d in found} == codes
+    for one in found:
+        assert "till.pay" in one.message and name in one.message and "shop.order_form" in one.zh
+    assert {d.code for d in findings(shop(), locks)} == {"ML-ACTION-015"}, "a link that may change leads elsewhere once the record is locked"
+    elsewhere = PluginManifest({"till.pay": PluginCommand("till.pay", "other.order_form", locks_first=name)})
+    assert findings(shop(), elsewhere) == (), "a plugin whose pack is not installed"
 
 
 @pytest.mark.parametrize(("entity", "action"), [

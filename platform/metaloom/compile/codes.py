@@ -103,6 +103,7 @@ CODES: dict[str, Code] = {
     "ML-ACTION-012": Code("an action on: list is not done with a selection", "write on: record"),
     "ML-ACTION-013": Code("{path} is not a user"),
     "ML-ACTION-014": Code("no step makes or gets a record called {name}", "name a let of create: or get:"),
+    "ML-ACTION-015": Code("the plugin command {command} locks {name} first, which is no fixed link of {entity}", "name a link with fixed: true in plugin.yaml"),
     "ML-ACTION-010": Code("{field} of {entity} cannot be set: {why}"),
     # approval chains
     "ML-CHAIN-001": Code("{entity} has no approval chain {name}"),

@@ -96,6 +96,7 @@ CODES_ZH: dict[str, tuple[str, str]] = {
     "ML-ACTION-012": ("on: list 的操作不能用于选中的记录", "请写 on: record"),
     "ML-ACTION-013": ("{path} 不是用户", ""),
     "ML-ACTION-014": ("没有步骤新建或取得名为 {name} 的记录", "请写 create: 或 get: 的 let 名称"),
+    "ML-ACTION-015": ("插件命令 {command} 先锁定 {name}，而 {name} 不是 {entity} 的固定关联字段", "请在 plugin.yaml 中写标有 fixed: true 的关联字段"),
     # approval chains
     "ML-CHAIN-001": ("{entity} 没有审批链 {name}", ""),
     "ML-CHAIN-002": ("{step} 不是 {chain} 中由发起人选择审批人的步骤", ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from metaloom.base.position import NOWHERE, Position
 from metaloom.model import Field
 
 
@@ -12,7 +13,8 @@ from metaloom.model import Field
 class PluginCommand:
     """One command of a ``plugin.yaml``. ``on`` is an entity address, or '' for a command without a record.
 
-    ``transitions`` names transitions ``<entity>/<name>`` that the command fires, so that they do not count as never fired.
+    ``transitions`` names transitions ``<entity>/<name>`` that the command fires, so that they do not count as never fired. ``locks_first``:
+    the link of the record whose target is locked before it, or ''. ``position``: where its plugin declares it.
     """
 
     name: str
@@ -21,6 +23,8 @@ class PluginCommand:
     output: Mapping[str, Field] = field(default_factory=dict)
     permission: str = ""
     transitions: frozenset[str] = frozenset()
+    locks_first: str = ""
+    position: Position = NOWHERE
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ class Registry:
     def manifest(self) -> PluginManifest:
         """What the compiler must know: every command with its fields. Complete: a ``run:`` of anything else is an error."""
         return PluginManifest({
-            c.address: PluginCommand(c.address, c.on, c.input, c.output, c.permission, frozenset(c.transitions))
+            c.address: PluginCommand(c.address, c.on, c.input, c.output, c.permission, frozenset(c.transitions), c.locks_first, c.position)
             for c in self.commands()
         }, complete=True, pages=frozenset(f"tool/{group}/{tool.name}" for group, tool in self.tools() if tool.page),
             doors={door.name: DoorShape(frozenset(self.provider_names(door.name)), door.methods, door.reply, door.definite)

@@ -39,3 +39,5 @@ def test_results_are_sent_to_commands_that_exist_and_are_internal():
     registry = installed()
     assert set(registry.manifest().commands) == {command.address for command in registry.commands()}
     assert registry.manifest().complete
+    locks = {name: (said.locks_first, said.position.file.rpartition("/")[2]) for name, said in registry.manifest().commands.items() if said.locks_first}
+    assert locks["loan_payments.confirm"] == ("recon", "plugin.yaml"), "what a command locks first is held against its entity, and told with its place"

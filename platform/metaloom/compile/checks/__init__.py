@@ -35,7 +35,7 @@ CHECKS = (
     fields.attributes_fit_the_type, fields.attributes_do_not_contradict, fields.search_fits_storage, fields.patterns_are_safe,
     fields.computed_values_form_no_circle,
     lifecycles.state_fields_and_lifecycles_pair, lifecycles.states_are_reachable, lifecycles.final_means_final, lifecycles.transitions_are_fired,
-    actions.inputs_are_enterable, actions.makers_are_people,
+    actions.inputs_are_enterable, actions.makers_are_people, actions.commands_lock_fixed_links,
     chains.steps_are_whole, chains.forks_go_somewhere, chains.deciders_exist, chains.returns_go_back, chains.votes_and_limits_count,
     chains.makers_are_people, chains.sub_chains_exist, chains.step_fields_fit, chains.protected_records_keep_four_eyes, chains.chains_are_started,
     processes.process_steps_are_whole, processes.process_ways_lead_on, processes.process_results_exist_before_use,

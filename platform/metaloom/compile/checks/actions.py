@@ -33,3 +33,14 @@ def makers_are_people(catalog: Catalog, context: Context) -> None:
             target = target_of(field) if field else implicit_links(entity).get(path, USER if "." in path else "")
             if field is not None and target != USER or field is None and path in ("id", "created_at", "updated_at", "row_version"):
                 say(context, "ML-ACTION-013", where, action.address, path=path)
+
+
+def commands_lock_fixed_links(catalog: Catalog, context: Context) -> None:
+    """What a plugin command locks before its record is told by a link that never changes: the record is not locked when the link is read."""
+    for command in context.plugins.commands.values():
+        entity = catalog.entities.get(command.on)
+        if entity is None or not command.locks_first:
+            continue
+        link = entity.fields.get(command.locks_first)
+        if link is None or link.type is not FieldType.LINK or not link.fixed:
+            say(context, "ML-ACTION-015", command.position, command.name, command=command.name, name=command.locks_first, entity=entity.address)
