@@ -7,6 +7,7 @@ Confirming a day moves what its statement says between 1012 and the bank. So a d
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from decimal import Decimal
 
 from metaloom.plugin.command import Values, Work
@@ -55,6 +56,7 @@ def decline(work: Work, difference: Values | None, input: Values) -> None:
 def confirm(work: Work, difference: Values | None, input: Values) -> None:
     """A second person agrees, and it is done."""
     assert difference is not None
+    waiting = _waiting_with(work, difference)
     if difference["order"]:
         work.lock(ORDER, difference["order"])
     _check(work, difference, difference["treatment"])       # the order may be another one by now
@@ -67,13 +69,20 @@ def confirm(work: Work, difference: Values | None, input: Values) -> None:
     elif difference["treatment"] == "suspense":
         _line_to_claim(work, difference)
     elif difference["treatment"] == "carry":
-        _carry(work, difference)
+        _carry(work, difference, waiting)
     elif difference["treatment"] == "by_hand":
         _end_by_hand(work, difference)
     work.change(DIFFERENCE, difference["id"], {"confirmed_by": work.actor.user_id})
     work.transition(DIFFERENCE, difference["id"], "confirm")
     if difference["recon"]:
         recount(work, difference["recon"])
+
+
+def _waiting_with(work: Work, difference: Values) -> list[Values]:
+    """What else waits to be decided about the order's money, locked before the order, as a refund of it does."""
+    if not difference["order"] or difference["kind"] == "unallocated":
+        return []
+    return work.find(DIFFERENCE, {"order": difference["order"], "kind": "unallocated", "status": ["open", "proposed"]}, lock=True)
 
 
 # -- what may be done ----------------------------------------------------------------------------------------------------
@@ -363,14 +372,14 @@ def _debit_to_claim(work: Work, difference: Values) -> None:
 # -- what is pending -----------------------------------------------------------------------------------------------------
 
 
-def _carry(work: Work, difference: Values) -> None:
+def _carry(work: Work, difference: Values, waiting: Sequence[Values]) -> None:
     """Takes off 1012 what the statement leaves there. A payout or refund without a result has one now: it was made, with another amount; what it
     moved too much or too little is carried."""
     order = None
     if difference["order"] and _about_the_order(difference):
         order = _made(work, difference)
         if difference["kind"] != "ours_only":
-            _end_parked_debit(work, difference, order)
+            _end_parked_debit(work, difference, order, waiting)
     left, memo = _left(work, difference), difference["reference"]
     if left:
         company = work.get(CHANNEL, work.get(RUN, difference["recon"])["pay_channel"])["company"] if difference["recon"] else difference["company"]
@@ -383,14 +392,14 @@ def _carry(work: Work, difference: Values) -> None:
         work.change(ORDER, order["id"], {"taken": abs(_stated(work, difference)), "recon": "matched"})
 
 
-def _end_parked_debit(work: Work, difference: Values, order: Values) -> None:
+def _end_parked_debit(work: Work, difference: Values, order: Values, waiting: Sequence[Values]) -> None:
     """A debit that no loan could take and that the channel reports otherwise: what it did not take is neither claimed nor refunded."""
     if order["biz_type"] != "collect" or order["status"] != "succeeded" or order["repayment"] or _stated(work, difference) == order["amount"]:
         return
     if order["taken"] is None and _stated(work, difference) <= 0 and _stands_parked(work, order):
         _undo(work, order)
         work.change(ORDER, order["id"], {"taken": ZERO})
-    for row in work.find(DIFFERENCE, {"order": order["id"], "kind": "unallocated", "status": ["open", "proposed"]}, lock=True):
+    for row in waiting:
         work.transition(DIFFERENCE, row["id"], "vanish")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from metaloom.base.errors import NotPossible
-from metaloom_plugins.loan_payments import recon
+from metaloom_plugins.loan_payments import differences, recon
 from tests.plugins.lender import Lender
 from tests.plugins.loan_payments import desk
 from tests.plugins.loan_payments.test_open_debits import PENDING
@@ -554,3 +554,38 @@ def test_comparing_locks_differences_before_orders_as_confirming_does(shop: Lend
     monkeypatch.setattr(recon, "_compare", lambda work, *rest: compare(Watched(work, locked), *rest))    # type: ignore[arg-type]
     fetch(shop, run, (order, "800.00"))
     assert locked.index(recon.DIFFERENCE) < locked.index(recon.ORDER)
+
+
+def test_ending_a_parked_debit_locks_both_differences_before_the_order_as_refunding_it_does(shop: Lender, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(shop)
+    order, unallocated = parked(shop)
+    run = told(shop)
+    others = [{"reference": row["pay_no"], "amount": str(row["amount"])} for row in shop.rows("payment_order", success_on=shop.stage.today, biz_type="payout")]
+    shop.do("finance", "recon_run", run, "fetch")
+    desk.statement(shop, run, [*others, {"reference": order["pay_no"], "kind": "collect", "amount": str(order["amount"]), "outcome": "failed"}])
+    (shown,) = open_ones(shop, run)
+    shop.do("finance", "payment_difference", shown["id"], "propose", {"treatment": "carry", "note": "已核实"})
+    locked = list[tuple[str, int | None]]()
+    plugin, confirm = shop.plugins.plugins["loan_payments"], differences.confirm
+    monkeypatch.setitem(plugin.handlers, "confirm", lambda work, *rest: confirm(WatchedRows(work, locked), *rest))    # type: ignore[arg-type]
+    shop.do("fincheck", "payment_difference", shown["id"], "confirm")
+    assert shop.row("payment_difference", unallocated["id"])["status"] == "gone"
+    at = [entity for entity, _ in locked].index(recon.ORDER)
+    assert {id for entity, id in locked[at:] if entity == recon.DIFFERENCE} <= {id for entity, id in locked[:at] if entity == recon.DIFFERENCE} | {shown["id"]}
+
+
+class WatchedRows(Watched):
+    """The same with the ids of the rows."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("lock", "change", "transition", "find"):
+            return getattr(self._work, name)
+
+        def call(entity: Any, *args: Any, **options: Any) -> Any:
+            found = getattr(self._work, name)(entity, *args, **options)
+            if name in ("lock", "change", "transition"):
+                self._locked.append((entity, args[0]))    # type: ignore[arg-type]
+            elif options.get("lock"):
+                self._locked.extend((entity, row["id"]) for row in found)    # type: ignore[misc]
+            return found
+        return call
