@@ -34,6 +34,8 @@ register({
                    "The trial balance is off: {debit} debit, {credit} credit in {currency}, difference {off}."),
     "ledger.offered": ("{company} {month} 可以月结：该月各项均已完成，试算平衡，明细与总账一致。",
                        "{month} of {company} can be closed: everything of it is done, the trial balance is zero, the sub-ledger agrees."),
+    "ledger.withdrawn": ("{company} {month} 暂不能月结：{first}等 {number} 项未完成，完成后再次提示。",
+                         "{month} of {company} cannot be closed now: {number} things are open, the first: {first}; it is offered again once they are done."),
     "ledger.waits": ("{company} {month} 尚未自动月结：{first}等 {number} 项未完成，完成后的下一次日终将自动月结。",
                      "{month} of {company} is not closed yet: {number} things are open, the first: {first}; the day end after they are done closes it."),
 })
@@ -80,8 +82,9 @@ def _trial_balance(going: Going, conn: Any) -> Iterator[Finding]:
 
 def close_months(going: Going, unit: Unit, step: JobStep, people: Sequence[int]) -> None:
     """Closes every month that is over and done where the company wants it so, and says once what keeps one open; else offers the next one to whoever
-    may close it, once, on the first day on which it is done, and the company keeps it as its month to close. A run that held something back does
-    neither: what belongs into the month may still be missing."""
+    may close it on the first day on which it is done, and the company keeps it as its month to close. What was offered is looked at again each day:
+    it is taken back when something came up, and offered anew. A run that held something back does neither: what belongs into the month may still be
+    missing."""
     run = going.run
     if run.failed:
         return
@@ -100,30 +103,37 @@ def close_months(going: Going, unit: Unit, step: JobStep, people: Sequence[int])
 
 
 def _offer(unit: Unit, company: Any, month: ledger.Month, people: Sequence[int]) -> None:
-    """That the month can be closed, where it is done. What was offered is not looked at again: the closing looks."""
-    if company["month_to_close"] == str(month) or undone(unit, company["id"], month):
-        return
-    keep_month(unit, company["id"], str(month))
-    _tell(unit, company, message("ledger.offered", company=company["name"], month=str(month)), people, _form(company, month))
+    """That the month can be closed, where it is done; that it cannot any more, where it was offered."""
+    found = undone(unit, company["id"], month)
+    if not found:
+        keep_month(unit, company["id"], str(month))
+        _tell(unit, company, message("ledger.offered", company=company["name"], month=str(month)), people, month, "")
+    elif company["month_to_close"] is not None:
+        keep_month(unit, company["id"], None)
+        _tell(unit, company, _open("ledger.withdrawn", company, month, found), people, month, "#open")
 
 
 def _waits(unit: Unit, company: Any, month: ledger.Month, people: Sequence[int], found: Sequence[Finding]) -> None:
-    """What keeps a month open that closes by itself, also when it could have been closed before. The link tells it from an offer."""
+    """What keeps a month open that closes by itself, also when it could have been closed before."""
     keep_month(unit, company["id"], None)
-    number = f"{SHOWN}+" if len(found) > SHOWN else len(found)
-    _tell(unit, company, message("ledger.waits", company=company["name"], month=str(month), number=number, first=found[0][2]), people,
-          f"{_form(company, month)}#waits")
+    _tell(unit, company, _open("ledger.waits", company, month, found), people, month, "#waits")
 
 
-def _form(company: Any, month: ledger.Month) -> str:
-    return f"/e/{PERIOD}/new?month={month}&company={company['id']}"
+def _open(code: str, company: Any, month: ledger.Month, found: Sequence[Finding]) -> Message:
+    return message(code, company=company["name"], month=str(month), number=f"{SHOWN}+" if len(found) > SHOWN else len(found), first=found[0][2])
 
 
-def _tell(unit: Unit, company: Any, said: Message, people: Sequence[int], link: str) -> None:
-    """Once for each month and link."""
+WORDS = ("", "#waits", "#open")
+"""What stands behind the link of what is told of a month: an offer, what keeps it open, what took an offer back."""
+
+
+def _tell(unit: Unit, company: Any, said: Message, people: Sequence[int], month: ledger.Month, word: str) -> None:
+    """To each who was not told so last of the month."""
     about = {"entity": COMPANY, "record_id": company["id"]}
-    if not rows.find(unit, MESSAGE, {**about, "kind": PERIOD, "link": link}, limit=1):
-        notify(unit, people, kind=PERIOD, subject=said, link=link, **about)
+    form = f"/e/{PERIOD}/new?month={month}&company={company['id']}"
+    before = rows.find(unit, MESSAGE, {**about, "kind": PERIOD, "link": [form + other for other in WORDS]}, order=("id",))
+    last = {row["receiver"]: row["link"] for row in before}
+    notify(unit, [person for person in people if last.get(person) != form + word], kind=PERIOD, subject=said, link=form + word, **about)
 
 
 __all__ = ["TRIAL_BALANCE", "close_months", "hold"]
