@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from metaloom.plugin.command import Values, Work
 
-from .orders import ITEM, LOAN, finish_batch, parts, unbooked
+from .orders import ITEM, LOAN, both, finish_batch, parts, unbooked
 
 BATCH, AGREEMENT, INSTALMENT = "lending.debit_batch", "lending.debit_agreement", "lending.instalment"
 CHANGE, RECEIPT = "lending.loan_change", "lending.bank_receipt"
@@ -17,6 +17,8 @@ OPEN = ("waiting", "sending", "retrying", "asking")
 ZERO = Decimal("0.00")
 CLAIMED = ("提前还款的款项已认领，待复核入账", "the money for a settlement or prepayment is claimed and waits to be booked")
 SETTLES = ("已约定当日提前结清，请待结清款到账", "the loan is to be settled today, as was agreed")
+STOPPED = ("协议已停扣", "the agreement is stopped")
+LESS = ("欠款已减少，请重新生成批次", "less is owed now; prepare a new batch")
 UNBOOKED = ("已有扣款成功但未入账", "a debit of it succeeded and is not booked yet")
 
 
@@ -46,7 +48,7 @@ def prepare(work: Work, batch: Values | None, input: Values) -> Values:
         capped = min(amount, agreement["amount_max"]) if agreement["amount_max"] is not None else amount
         line = {"batch": batch["id"], "loan": loan_id, "customer": loan["customer"], "agreement": agreement["id"], "amount": capped}
         if loan_id in awaited:
-            spared.append({**line, "fail_text": awaited[loan_id][0]})
+            spared.append({**line, "fail_text": both(*awaited[loan_id])})
         else:
             items.append(line)
     work.require(items, ("没有可扣款的贷款：没有到期欠款，客户没有有效的代扣协议，或贷款正待提前结清、提前还本的款项。",
@@ -118,9 +120,9 @@ def debit_again(work: Work, item: Values | None, input: Values) -> None:
 
 def _debit(work: Work, item: Values, batch: Values) -> None:
     loan, agreement = work.lock(LOAN, item["loan"]), work.get(AGREEMENT, item["agreement"])
-    why = _not_any_more(work, item, loan, batch) or (_not_yet(work, loan, batch) or ("",))[0]
-    if why:
-        work.change(ITEM, item["id"], {"fail_text": why, "next_on": None})
+    why = _not_any_more(work, item, loan, batch) or _not_yet(work, loan, batch)
+    if why is not None:
+        work.change(ITEM, item["id"], {"fail_text": both(*why), "next_on": None})
         work.transition(ITEM, item["id"], "skip")
         finish_batch(work, batch["id"])
         return
@@ -132,14 +134,14 @@ def _debit(work: Work, item: Values, batch: Values) -> None:
         "default_gateway": agreement["gateway"]})
 
 
-def _not_any_more(work: Work, item: Values, loan: Values, batch: Values) -> str:
-    """Why the debit is never sent again as it is; empty when it may be."""
+def _not_any_more(work: Work, item: Values, loan: Values, batch: Values) -> tuple[str, str] | None:
+    """Why the debit is never sent again as it is; None when it may be."""
     if work.get(AGREEMENT, item["agreement"])["status"] != "active":
-        return "协议已停扣"
+        return STOPPED
     until = max(batch["due_until"], work.business_date(batch["company"]))
     rows = work.find(INSTALMENT, {"loan": loan["id"]})
     owed = sum((row["unpaid"] for row in rows if row["due_date"] <= until and row["status"] not in ("paid", "cancelled")), ZERO) - loan["suspense"]
-    return "欠款已减少，请重新生成批次" if loan["status"] == "settled" or owed < item["amount"] else ""
+    return LESS if loan["status"] == "settled" or owed < item["amount"] else None
 
 
 def _not_yet(work: Work, loan: Values, batch: Values) -> tuple[str, str] | None:

@@ -22,6 +22,7 @@ from .orders import (
     Word,
     about,
     amount_moved,
+    both,
     end_by_hand,
     end_parked,
     lines_of,
@@ -264,7 +265,7 @@ def _left(work: Work, difference: Values) -> Decimal:
 
 def _adopt(work: Work, difference: Values) -> None:
     order = work.get(ORDER, difference["order"])
-    word = Word(str(difference["their_state"]), difference["channel_no"] or "", "statement", "对账单", difference["their_amount"])
+    word = Word(str(difference["their_state"]), difference["channel_no"] or "", "statement", both("对账单", "statement"), difference["their_amount"])
     if order["status"] == "succeeded":
         take_back(work, order, word)
     else:

@@ -30,6 +30,7 @@ NOT_FOUND_BEFORE_RESEND = 3
 SILENCE = timedelta(days=1)
 """A debit that has no result for so long is shown to people; again after as long, where they left it as it was."""
 UNDECIDED = ("sending", "unknown")
+SETTLED = ("该贷款已结清", "The loan is settled")
 LINES = ("", *(f"#{number}" for number in range(2, 10)))
 """What stands behind the number of a debit in those of the bank lines with its money."""
 
@@ -274,7 +275,7 @@ def show_unheld(work: Work, orders: Sequence[Values]) -> list[Values]:
     """Those of the orders whose money no loan has, each with a difference that says so."""
     found = unheld(work, orders)
     for order in found:
-        differ(work, order, "unallocated", Word("succeeded", amount=order["amount"]), note="该笔还款已被冲正 / Its repayment was reversed")
+        differ(work, order, "unallocated", Word("succeeded", amount=order["amount"]), note=both("该笔还款已被冲正", "Its repayment was reversed"))
     return found
 
 
@@ -347,7 +348,7 @@ def end_parked(work: Work, order: Values, took: Decimal, day: object) -> None:
     ended otherwise."""
     waits = order["status"] in UNDECIDED
     work.transition(ORDER, order["id"], "park")
-    why = f"渠道实收 {took:,.2f} 元，已转入待认领 / The channel took {took:,.2f}, which waits to be claimed"
+    why = both(f"渠道实收 {took:,.2f} 元，已转入待认领", f"The channel took {took:,.2f}, which waits to be claimed")
     work.change(ORDER, order["id"], {"taken": took, "success_on": day, "finished_at": order["finished_at"] or work.now, "recon": "matched",
                                      "fail_text": why})
     if waits:
@@ -368,9 +369,9 @@ def _not_paid_out(work: Work, order: Values, word: Word) -> None:
 def _collected(work: Work, order: Values) -> None:
     """Books the receipt. A loan that was settled meanwhile, or that the day end holds back, takes none: the money is parked, and people see why."""
     loan = work.lock(LOAN, order["loan"])
-    held = "" if loan["status"] == "settled" else _held_back(work, loan)
-    if loan["status"] == "settled" or held:
-        _park(work, order, f"该贷款在日终中被隔离：{held}" if held else "该贷款已结清")
+    why = SETTLED if loan["status"] == "settled" else _held_back(work, loan)
+    if why is not None:
+        _park(work, order, both(*why))
     else:
         booked = work.run("loan_servicing.repay", loan["id"], {
             "kind": "due", "amount": order["amount"], "value_date": work.business_date(order["company"]), "source": "debit",
@@ -380,16 +381,16 @@ def _collected(work: Work, order: Values) -> None:
         _item_paid(work, order)
 
 
-def _held_back(work: Work, loan: Values) -> str:
-    """Why the day end left the loan behind; empty when it did not. Such a loan takes no receipt before somebody mended it."""
+def _held_back(work: Work, loan: Values) -> tuple[str, str] | None:
+    """Why the day end left the loan behind; None when it did not. Such a loan takes no receipt before somebody mended it."""
     through = loan["accrued_through"]
     if through is None or through >= work.business_date(loan["company"]):
-        return ""
+        return None
     for error in work.find("platform.run_error", {"entity": LOAN, "record_id": loan["id"]}, order=("-id",), limit=20):
         run = work.get("platform.scheduled_run", error["run"])
         if work.get("platform.scheduled_job", run["job"])["job"] == DAY_END and run["business_date"] is not None and run["business_date"] > through:
-            return str(error["sentence"])
-    return ""
+            return f"该贷款在日终中被隔离：{error['sentence']}", f"The day end holds the loan back: {error['sentence_en'] or error['sentence']}"
+    return None
 
 
 def _park(work: Work, order: Values, why: str) -> None:
@@ -397,6 +398,13 @@ def _park(work: Work, order: Values, why: str) -> None:
     work.post("receipt_parked", {"channel": order["amount"], "bank": Decimal("0.00"), "received": order["amount"]}, about(work, order), order["company"],
               today, today, (ORDER, order["id"]))
     differ(work, order, "unallocated", Word("succeeded", amount=order["amount"]), note=why)
+
+
+def both(zh: str, en: str, length: int = 300) -> str:
+    """A sentence in both languages for a text that is read in either; what is too long is cut in each."""
+    rest = length - len(" / ")
+    zh = zh[:max(rest // 2, rest - len(en))]
+    return f"{zh} / {en[:rest - len(zh)]}"
 
 
 def parts(values: Sequence[Any], size: int = 500) -> list[list[Any]]:
@@ -467,7 +475,7 @@ def _stop_agreement(work: Work, item: Values, code: str) -> None:
     agreement = work.lock("lending.debit_agreement", item["agreement"])
     if agreement["status"] == "active":
         work.transition("lending.debit_agreement", agreement["id"], "stop")
-        work.change("lending.debit_agreement", agreement["id"], {"stop_reason": f"渠道返回 {code}"[:200]})
+        work.change("lending.debit_agreement", agreement["id"], {"stop_reason": both(f"渠道返回 {code}", f"The channel answered {code}", 200)})
 
 
 def finish_batch(work: Work, batch: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from metaloom.base.errors import NotPossible
 from metaloom.command.look_before import Seen, look_before
+from metaloom_plugins.loan_payments import debits
 from tests.plugins.lender import Lender
 from tests.plugins.loan_payments import desk
 from tests.plugins.loan_payments.test_payments import line
@@ -209,7 +210,7 @@ def test_another_try_of_what_is_not_owed_any_more_is_left_out_with_the_reason(sh
     shop.repay(loan, "100.00")
     shop.do("finance", "debit_item", order["debit_item_id"], "debit_again")
     left = shop.row("debit_item", order["debit_item_id"])
-    assert (left["status"], left["fail_text"]) == ("skipped", "欠款已减少，请重新生成批次")
+    assert (left["status"], left["fail_text"]) == ("skipped", "欠款已减少，请重新生成批次 / less is owed now; prepare a new batch")
     shop.settle(loan, quoted(shop, loan)["total"])
 
 
@@ -332,13 +333,13 @@ def test_a_batch_leaves_out_a_loan_that_is_to_be_settled_that_day_and_says_why(s
     shop.agree(shop.ask_settle(later, shop.stage.today + timedelta(days=1)))
     batch = desk.batch(shop)
     row, item = shop.row("debit_batch", batch), desk.item_of(shop, batch, settles)
-    assert (item["status"], item["fail_text"]) == ("skipped", "已约定当日提前结清，请待结清款到账")
+    assert (item["status"], item["fail_text"]) == ("skipped", f"{debits.SETTLES[0]} / {debits.SETTLES[1]}")
     sums = [desk.item_of(shop, batch, loan)["amount"] for loan in (later, plain)]
     assert (row["total_count"], row["total_amount"]) == (2, sum(sums)), "what is left out is in no sum"
     shop.day(shop.stage.today + timedelta(days=1))
     shop.do("fincheck", "debit_batch", batch, "start")
     assert desk.item_of(shop, batch, later)["status"] == "skipped", "started on the day that was agreed for the other"
-    assert desk.item_of(shop, batch, later)["fail_text"] == "已约定当日提前结清，请待结清款到账"
+    assert desk.item_of(shop, batch, later)["fail_text"] == f"{debits.SETTLES[0]} / {debits.SETTLES[1]}"
     assert desk.item_of(shop, batch, plain)["status"] == "sending" and not shop.rows("payment_order", loan_id=later, biz_type="collect")
     desk.one_call(shop)
     shop.repay(later, quoted(shop, later)["total"], kind="settle")
@@ -358,7 +359,7 @@ def test_a_batch_leaves_out_a_loan_whose_agreed_money_is_claimed(shop: Lender, k
     shop.do("officer", "bank_receipt", came, "claim", {"loan": loan})
     batch = desk.batch(shop)
     item = desk.item_of(shop, batch, loan)
-    assert (item["status"], item["fail_text"]) == ("skipped", "提前还款的款项已认领，待复核入账")
+    assert (item["status"], item["fail_text"]) == ("skipped", f"{debits.CLAIMED[0]} / {debits.CLAIMED[1]}")
     shop.do("fincheck", "debit_batch", batch, "cancel_batch", reason="测试")
     shop.do("finance", "bank_receipt", came, "unclaim", reason="认错")
     batch = desk.batch(shop)

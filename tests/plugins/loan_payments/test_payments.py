@@ -245,7 +245,8 @@ def test_a_debit_that_succeeds_after_its_loan_was_settled_has_its_money_parked(s
     desk.said(shop, order["id"], outcome="succeeded", amount=order["amount"])
     assert shop.row("payment_order", order["id"])["status"] == "succeeded" and desk.item_of(shop, made, loan)["status"] == "paid"
     assert shop.account("2241.02") - before == -order["amount"]
-    assert [row["kind"] for row in shop.rows("payment_difference", order_id=order["id"])] == ["unallocated"]
+    assert [(row["kind"], row["note"]) for row in shop.rows("payment_difference", order_id=order["id"])] == [
+        ("unallocated", "该贷款已结清 / The loan is settled")]
 
 
 def test_a_debit_of_a_loan_that_the_day_end_holds_back_is_parked_with_the_reason(shop: Lender) -> None:
@@ -262,6 +263,7 @@ def test_a_debit_of_a_loan_that_the_day_end_holds_back_is_parked_with_the_reason
         assert (shop.account("1012"), shop.account("2241.02")) == (before[0] + order["amount"], before[1] - order["amount"])
     (told,) = shop.rows("payment_difference", order_id=order["id"])
     assert told["kind"] == "unallocated" and "隔离" in told["note"] and "差额 -7.00" in told["note"]
+    assert "The day end holds the loan back: " in told["note"] and "difference -7.00" in told["note"]
     with pytest.raises(NotPossible):
         desk.batch(shop)                               # nothing else is due, and what stands parked is not taken once more
     refund = shop.create("service", "payment_refund", {"order": order["id"], "amount": order["amount"], "why": "wrong", "note": "先不退"})
