@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from metaloom.plugin.command import Values, Work
 
+from . import unclaimed
 from .orders import (
     DIFFERENCE,
     LOAN,
@@ -36,12 +37,15 @@ from .orders import (
 )
 from .recon import CHANNEL, LINE, RUN, ZERO, recount
 
+CARRIES = ["carry", "income", "income_back"]
 RECEIPT, ENTRY = "lending.bank_receipt", "platform.ledger_entry"
 
 
 def propose(work: Work, difference: Values | None, input: Values) -> None:
     """One person says what is to be done; nothing is done yet."""
     assert difference is not None
+    work.require(difference["kind"] != unclaimed.KIND, ("转入或退出营业外收入只能确认或退回。",
+                                                        "What becomes income, or is owed again, is confirmed or declined only."))
     _check(work, difference, input["treatment"])
     work.change(DIFFERENCE, difference["id"], {"treatment": input["treatment"], "note": input["note"], "proposed_by": work.actor.user_id})
     work.transition(DIFFERENCE, difference["id"], "propose")
@@ -50,6 +54,10 @@ def propose(work: Work, difference: Values | None, input: Values) -> None:
 def decline(work: Work, difference: Values | None, input: Values) -> None:
     """The second person does not agree."""
     assert difference is not None
+    if difference["kind"] == unclaimed.KIND:
+        work.change(DIFFERENCE, difference["id"], {"note": work.reason[:300]})
+        work.transition(DIFFERENCE, difference["id"], "vanish")
+        return
     work.change(DIFFERENCE, difference["id"], {"treatment": None, "proposed_by": None, "note": work.reason[:300]})
     work.transition(DIFFERENCE, difference["id"], "decline")
 
@@ -57,6 +65,9 @@ def decline(work: Work, difference: Values | None, input: Values) -> None:
 def confirm(work: Work, difference: Values | None, input: Values) -> None:
     """A second person agrees, and it is done."""
     assert difference is not None
+    if difference["kind"] == unclaimed.KIND:
+        unclaimed.confirm(work, difference)
+        return
     waiting = _waiting_with(work, difference)
     if difference["order"]:
         work.lock(ORDER, difference["order"])
@@ -183,7 +194,7 @@ def _may_correct(work: Work, difference: Values, came: Decimal) -> bool:
     """Whether a receipt of nobody may be what the channel gives back of a payment that is carried: it has the amount of that. The two are cleared
     against each other then (``loan_servicing.sundry``)."""
     carried: dict[str, Decimal] = defaultdict(lambda: ZERO)
-    for row in work.find(DIFFERENCE, {"company": difference["company"], "treatment": "carry", "status": "handled"}):
+    for row in work.find(DIFFERENCE, {"company": difference["company"], "treatment": CARRIES, "status": "handled"}):
         carried[row["reference"]] += row["carried"] or ZERO
     return difference["kind"] == "theirs_only" and came in carried.values()
 
