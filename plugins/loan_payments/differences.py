@@ -26,6 +26,7 @@ from .orders import (
     both,
     end_by_hand,
     end_parked,
+    gross,
     lines_of,
     may_revive,
     owed_back,
@@ -36,8 +37,9 @@ from .orders import (
     unheld,
 )
 from .recon import CHANNEL, LINE, RUN, ZERO, recount
+from .unclaimed import not_cleared
 
-CARRIES = ["carry", "income", "income_back"]
+CARRIES = ["carry", "together", "fee", "income", "income_back"]
 RECEIPT, ENTRY = "lending.bank_receipt", "platform.ledger_entry"
 
 
@@ -46,8 +48,8 @@ def propose(work: Work, difference: Values | None, input: Values) -> None:
     assert difference is not None
     work.require(difference["kind"] != unclaimed.KIND, ("转入或退出营业外收入只能确认或退回。",
                                                         "What becomes income, or is owed again, is confirmed or declined only."))
-    _check(work, difference, input["treatment"])
-    work.change(DIFFERENCE, difference["id"], {"treatment": input["treatment"], "note": input["note"], "proposed_by": work.actor.user_id})
+    _check(work, {**difference, "fee": input["fee"]}, input["treatment"])
+    work.change(DIFFERENCE, difference["id"], {"treatment": input["treatment"], "fee": input["fee"], "note": input["note"], "proposed_by": work.actor.user_id})
     work.transition(DIFFERENCE, difference["id"], "propose")
 
 
@@ -58,7 +60,7 @@ def decline(work: Work, difference: Values | None, input: Values) -> None:
         work.change(DIFFERENCE, difference["id"], {"note": work.reason[:300]})
         work.transition(DIFFERENCE, difference["id"], "vanish")
         return
-    work.change(DIFFERENCE, difference["id"], {"treatment": None, "proposed_by": None, "note": work.reason[:300]})
+    work.change(DIFFERENCE, difference["id"], {"treatment": None, "fee": None, "proposed_by": None, "note": work.reason[:300]})
     work.transition(DIFFERENCE, difference["id"], "decline")
 
 
@@ -80,6 +82,8 @@ def confirm(work: Work, difference: Values | None, input: Values) -> None:
         _taken_to_claim(work, difference)
     elif difference["treatment"] == "suspense":
         _line_to_claim(work, difference)
+    elif difference["treatment"] in ("together", "fee"):
+        _made_up(work, difference, waiting)
     elif difference["treatment"] == "carry":
         _carry(work, difference, waiting)
     elif difference["treatment"] == "by_hand":
@@ -94,7 +98,12 @@ def _waiting_with(work: Work, difference: Values) -> list[Values]:
     """What else waits to be decided about the order's money, locked before the order, as a refund of it does."""
     if not difference["order"] or difference["kind"] == "unallocated":
         return []
-    return work.find(DIFFERENCE, {"order": difference["order"], "kind": "unallocated", "status": ["open", "proposed"]}, lock=True)
+    where = {"order": difference["order"], "kind": "unallocated"}
+    if difference["treatment"] == "together":                # the other parts; their run is locked
+        where = {"order": difference["order"], "kind": "duplicate", "recon": difference["recon"]}
+    elif difference["treatment"] == "carry" and difference["kind"] == "duplicate":
+        work.find(DIFFERENCE, {"reference": difference["reference"], "company": difference["company"], "status": "handled"}, lock=True)
+    return work.find(DIFFERENCE, {**where, "status": ["open", "proposed"]}, lock=True)
 
 
 # -- what may be done ----------------------------------------------------------------------------------------------------
@@ -111,6 +120,8 @@ def _check(work: Work, difference: Values, treatment: str) -> None:
                                                     "The channel's word can be taken only where the states differ and it has a definite one."))
     elif treatment == "suspense":
         (_parked_debit if _is_parked(work, difference) else _may_be_claimed)(work, difference)
+    elif treatment in ("together", "fee"):
+        _may_be_made_up(work, difference, treatment)
     elif treatment == "carry":
         _may_be_carried(work, difference)
     elif difference["kind"] == "unallocated":
@@ -152,7 +163,7 @@ def _may_be_claimed(work: Work, difference: Values) -> None:
                                                    "This line waits to be claimed already; carry as pending what was parked too much."))
         return
     order = work.get(ORDER, difference["order"])
-    work.require(order["taken"] is None and order["status"] not in ("returned", "closed"),
+    work.require(order["taken"] is None and not (order["netted"] and difference["kind"] == "amount") and order["status"] not in ("returned", "closed"),
                  ("该支付单的款项已处理过；金额仍不同的，差额请挂账待查。",
                   "The money of this order was handled already; carry what still differs as pending."))
     work.require(not _revivable(work, difference, order), ("渠道结果可以直接采纳，请选择“以渠道为准”。", "The channel's word can be taken; choose that."))
@@ -172,9 +183,10 @@ def _may_be_carried(work: Work, difference: Values) -> None:
         work.require(not _adoptable(work, difference) or not _revivable(work, difference, order),
                      ("渠道结果可以直接采纳，请选择“以渠道为准”。", "The channel's word can be taken; choose that."))
     else:
-        work.require(stated <= 0 or _left(work, difference) > 0 or _may_correct(work, difference, stated),
-                     ("渠道已收到的款项请转入待认领；只有与另一笔已挂账差错金额相同的更正款可以挂账。",
-                      "Park for claiming what the channel has received; only what corrects a carried difference, with the same amount, is carried too."))
+        work.require(stated <= 0 or _left(work, difference) > 0 or _may_correct(work, difference, stated) or _is_missing_part(work, difference, stated),
+                     ("渠道已收到的款项请转入待认领；只有与另一笔已挂账差错金额相同的更正款、或同一支付单已挂账部分的后续到账可以挂账。",
+                      "Park for claiming what the channel has received; only what corrects a carried difference, with the same amount, or is a part of the "
+                      "same order that is carried as missing, is carried too."))
     work.require(_left(work, difference) or (order is not None and order["status"] in UNDECIDED and stated),
                  ("该差异不影响渠道备付科目，无须挂账。", "Nothing of this difference stays on account 1012; there is nothing to carry."))
 
@@ -197,6 +209,64 @@ def _may_correct(work: Work, difference: Values, came: Decimal) -> bool:
     for row in work.find(DIFFERENCE, {"company": difference["company"], "treatment": CARRIES, "status": "handled"}):
         carried[row["reference"]] += row["carried"] or ZERO
     return difference["kind"] == "theirs_only" and came in carried.values()
+
+
+def _is_missing_part(work: Work, difference: Values, came: Decimal) -> bool:
+    """Whether a further line of a debit is no more than what of it is carried as missing and not cleared."""
+    return difference["kind"] == "duplicate" and came <= not_cleared(work, difference["reference"], difference["company"])
+
+
+def _may_be_made_up(work: Work, difference: Values, treatment: str) -> None:
+    """A statement's line that is a part of our order, or what it moved without the channel's fee."""
+    order = work.get(ORDER, difference["order"]) if difference["order"] else None
+    if difference["kind"] != "amount" or not difference["recon"] or order is None:
+        work.refuse("只有对账单中与支付单金额不同的明细可以合并核对或计入手续费。",
+                    "Only a line of a statement with another amount than its order is taken together with others, or has a fee.")
+    assert order is not None
+    alive = order["status"] == "succeeded" or order["status"] in UNDECIDED or (order["status"] == "failed" and may_revive(work, order))
+    work.require(alive and _same_kind(work, difference, order) and difference["their_state"] == "succeeded" and order["taken"] in (None, order["amount"]),
+                 ("该支付单的款项已另行处理，或渠道明细与支付单的类型、结果不符。",
+                  "The order was settled otherwise, or the line is of another kind or outcome."))
+    work.require(order["biz_type"] != "collect" or not _stands_parked(work, order), NOT_ON_A_LOAN)
+    if treatment == "together":
+        _are_parts(work, difference, order)
+    left = _left(work, _whole(work, difference, treatment), made=True)
+    fee, most = difference["fee"], max(left, ZERO)
+    if treatment == "fee":
+        back = left < 0 and fee is None and -left <= (order["netted"] or ZERO)
+        work.require(back or (left > 0 and (fee is None or fee <= left)), _too_much(most))
+    else:
+        work.require(fee is None or fee <= most, _too_much(most))
+
+
+NOT_ON_A_LOAN = ("该笔扣款未入账到贷款，请先转入待认领并入账。", "No loan has this debit; park it for claiming and book it first.")
+
+
+def _too_much(left: Decimal) -> tuple[str, str]:
+    return (f"差额中可以计入手续费的为 {left:,.2f} 元，手续费不能超过该数。", f"{left:,.2f} is left for a fee; it is no more than that.")
+
+
+def _are_parts(work: Work, difference: Values, order: Values) -> None:
+    lines = _lines_of_the_order(work, difference, order)
+    work.require(len(lines) > 1, ("渠道只有一笔明细，无须合并。", "The statement has one line of it only; there is nothing to take together."))
+    handled = work.find(DIFFERENCE, {"recon": difference["recon"], "reference": difference["reference"], "kind": "duplicate", "status": "handled"})
+    work.require(not any(row["their_amount"] for row in handled), ("该支付单的其他明细已处理，不能再合并。", "Other lines of this order were handled already."))
+    over = gross(order, sum((line["amount"] for line in lines), ZERO)) - order["amount"]
+    work.require(order["biz_type"] != "collect" or over <= 0, (f"各笔明细合计比支付单多 {over:,.2f} 元，多出的明细请转入待认领。",
+                                                               f"The lines come to {over:,.2f} more than the order; park for claiming what is too much."))
+
+
+def _lines_of_the_order(work: Work, difference: Values, order: Values) -> list[Values]:
+    run = work.get(RUN, difference["recon"])
+    return work.find(LINE, {"recon": run["id"], "take": run["takes"], "reference": difference["reference"], "kind": order["biz_type"], "outcome": "succeeded"})
+
+
+def _whole(work: Work, difference: Values, treatment: str) -> Values:
+    """The difference of the order's lines together, where they are taken so."""
+    if treatment != "together":
+        return difference
+    lines = _lines_of_the_order(work, difference, work.get(ORDER, difference["order"]))
+    return {**difference, "their_amount": sum((line["amount"] for line in lines), ZERO)}
 
 
 def _is_not_booked(work: Work, difference: Values) -> None:
@@ -263,10 +333,12 @@ def _received(work: Work, order: Values) -> Decimal:
     return owed_back(work, order) + (booked["amount"] if booked["status"] == "posted" else ZERO)
 
 
-def _left(work: Work, difference: Values) -> Decimal:
-    """What settling the statement's line leaves on 1012: above zero somebody owes it to us, below we owe it."""
+def _left(work: Work, difference: Values, made: bool = False) -> Decimal:
+    """What settling the statement's line leaves on 1012: above zero somebody owes it to us, below we owe it. ``made``: with the order booked as made."""
     if _about_the_order(difference):
-        return _booked(work, work.get(ORDER, difference["order"])) - _stated(work, difference)
+        order = work.get(ORDER, difference["order"])
+        booked = _booked(work, {**order, "status": "succeeded", "repayment": None} if made and order["status"] != "succeeded" else order)
+        return booked - _stated(work, difference) - (order["netted"] or ZERO)
     before = work.get(DIFFERENCE, difference["follows"]) if difference["follows"] else None      # of the same line, when it said another amount
     return (_stated(work, before) if before else ZERO) - _stated(work, difference)
 
@@ -381,6 +453,28 @@ def _debit_to_claim(work: Work, difference: Values) -> None:
     _claimable(work, {**_line_of(work, order), "parked": entry["id"]})
 
 
+# -- parts and fees ------------------------------------------------------------------------------------------------------
+
+
+def _made_up(work: Work, difference: Values, waiting: Sequence[Values]) -> None:
+    """The order is made as it was agreed: by several lines, or by one without the channel's fee, which is booked. What is missing then is carried."""
+    order = _made(work, difference)
+    work.require(order["status"] == "succeeded" and not (order["biz_type"] == "collect" and _stands_parked(work, order)), NOT_ON_A_LOAN)
+    if difference["treatment"] == "together":
+        work.change(ORDER, order["id"], {"in_parts": True})
+        for row in waiting:
+            work.transition(DIFFERENCE, row["id"], "vanish")
+        difference = _whole(work, difference, "together")
+        work.change(DIFFERENCE, difference["id"], {"their_amount": difference["their_amount"]})
+    left = _left(work, difference)
+    fee = difference["fee"] if difference["fee"] is not None else left if difference["treatment"] == "fee" else ZERO
+    if left:
+        _off_the_channel(work, difference, order, left - fee, fee)
+    netted = (order["netted"] or ZERO) + fee
+    settled = gross({**order, "netted": netted}, difference["their_amount"])
+    work.change(ORDER, order["id"], {"netted": netted or None, "taken": None if settled == order["amount"] else settled, "recon": "matched"})
+
+
 # -- what is pending -----------------------------------------------------------------------------------------------------
 
 
@@ -392,16 +486,22 @@ def _carry(work: Work, difference: Values, waiting: Sequence[Values]) -> None:
         order = _made(work, difference)
         if difference["kind"] != "ours_only":
             _end_parked_debit(work, difference, order, waiting)
-    left, memo = _left(work, difference), difference["reference"]
+    left = _left(work, difference)
     if left:
-        company = work.get(CHANNEL, work.get(RUN, difference["recon"])["pay_channel"])["company"] if difference["recon"] else difference["company"]
-        today = work.business_date(company)
-        day = work.get(RUN, difference["recon"])["day"] if difference["recon"] else today
-        entry = work.post("payment_carried", {"to_come": max(left, ZERO), "to_go": max(-left, ZERO)}, about(work, order) if order else {"memo": memo},
-                          company, today, day, (DIFFERENCE, difference["id"]))
-        work.change(DIFFERENCE, difference["id"], {"carried": left, "voucher": entry})
+        _off_the_channel(work, difference, order, left, ZERO)
     if order is not None and _same_kind(work, difference, order):
-        work.change(ORDER, order["id"], {"taken": abs(_stated(work, difference)), "recon": "matched"})
+        work.change(ORDER, order["id"], {"taken": gross(order, abs(_stated(work, difference))), "recon": "matched"})
+
+
+def _off_the_channel(work: Work, difference: Values, order: Values | None, carried: Decimal, fee: Decimal) -> None:
+    """What goes from 1012 to 1901, or back, and to the fees."""
+    company = work.get(CHANNEL, work.get(RUN, difference["recon"])["pay_channel"])["company"] if difference["recon"] else difference["company"]
+    today = work.business_date(company)
+    day = work.get(RUN, difference["recon"])["day"] if difference["recon"] else today
+    amounts = {"to_come": max(carried, ZERO), "to_go": max(-carried, ZERO), "fee": max(fee, ZERO), "fee_back": max(-fee, ZERO)}
+    entry = work.post("payment_carried", amounts, about(work, order) if order else {"memo": difference["reference"]}, company, today, day,
+                      (DIFFERENCE, difference["id"]))
+    work.change(DIFFERENCE, difference["id"], {"carried": carried or None, "fee": fee or None, "voucher": entry})
 
 
 def _end_parked_debit(work: Work, difference: Values, order: Values, waiting: Sequence[Values]) -> None:
@@ -428,7 +528,8 @@ def _made(work: Work, difference: Values) -> Values:
     """The order, booked as made where the channel made it and nothing else did."""
     order = work.get(ORDER, difference["order"])
     open_ended = order["status"] in UNDECIDED or (order["status"] == "failed" and order["taken"] is None and may_revive(work, order))
-    if order["biz_type"] != "collect" and open_ended and _stated(work, difference) and _same_kind(work, difference, order):
+    makes = order["biz_type"] != "collect" or difference["treatment"] in ("together", "fee")
+    if makes and open_ended and _stated(work, difference) and _same_kind(work, difference, order):
         succeed_late(work, order)
         work.change(ORDER, order["id"], {"success_on": _day(work, difference, order)})
     return work.get(ORDER, order["id"])

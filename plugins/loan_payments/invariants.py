@@ -16,6 +16,7 @@ from .orders import DIFFERENCE, ORDER, REFUND, REPAYMENT, amount_moved, parts
 from .recon import BESIDE, CHANNEL, LINE, PAGE, RUN, ZERO, last_handled
 
 LEG = "platform.ledger_leg"
+OF_ORDER = ("pay_no", "biz_type", "amount", "taken", "netted", "status", "repayment")
 
 
 def settled(survey: Survey) -> Iterator[Breach]:
@@ -44,7 +45,7 @@ def _booked_as_stated(survey: Survey) -> Iterator[Breach]:
     for run in survey.rows(RUN, ("takes", "recon_no"), {"status": "closed"}):
         stated, beside = _lines_of_a_day(survey, run)
         for names in parts(sorted(stated), PAGE):
-            orders = {row["pay_no"]: row for row in survey.rows(ORDER, ("pay_no", "biz_type", "amount", "taken", "status", "repayment"), {"pay_no": names})}
+            orders = {row["pay_no"]: row for row in survey.rows(ORDER, OF_ORDER, {"pay_no": names})}
             held = _held(survey, [row for row in orders.values() if row["repayment"]])
             for name in names:
                 order, rest = orders.get(name), sum(stated[name].values(), ZERO) - beside[name]
@@ -53,7 +54,7 @@ def _booked_as_stated(survey: Survey) -> Iterator[Breach]:
                     continue             # the lines of both days tell of it
                 if order is not None and set(stated[name]) - {order["biz_type"]}:
                     continue             # money that came and went: the lines of both days tell of it
-                booked = held.get(order["id"], _of_order(order)) if order is not None and order["id"] not in homes else ZERO
+                booked = held.get(order["id"], _of_order(order)) - (order["netted"] or ZERO) if order is not None and order["id"] not in homes else ZERO
                 if rest != booked and (rest or not beside[name]):
                     yield Breach(RUN, run["id"], f"is closed: its statement has {rest} for {name}, of which {booked} is booked")
                 if order is not None and rest:

@@ -174,7 +174,7 @@ def told(work: Work, order: Values, word: Word) -> str:
     """What the word does to the locked order: applied | same | undecided | amount_differs | contradicts."""
     if order["taken"] is not None:
         return _told_after(work, order, word)
-    if word.outcome in ("succeeded", "failed") and word.amount is not None and word.amount != order["amount"]:
+    if word.outcome in ("succeeded", "failed") and word.amount is not None and order["amount"] not in (word.amount, gross(order, word.amount)):
         _amount_differs(work, order, word)
         return "amount_differs"
     if word.gateway_no and not order["channel_trade_no"]:
@@ -198,7 +198,8 @@ def told(work: Work, order: Values, word: Word) -> str:
 def _told_after(work: Work, order: Values, word: Word) -> str:
     """A word about an order of which people settled what it moved: nothing is booked by it any more, and what they did not know is shown to them."""
     known = (None, order["taken"], order["amount"] if order["status"] == "succeeded" else order["taken"])
-    if word.outcome not in ("succeeded", "failed") or (word.outcome == "succeeded" and word.amount in known):
+    said = None if word.amount is None else gross(order, word.amount)
+    if word.outcome not in ("succeeded", "failed") or (word.outcome == "succeeded" and (word.amount in known or said in known)):
         return "same"
     differ(work, order, "amount" if word.outcome == "succeeded" else "state", word)
     return "amount_differs" if word.outcome == "succeeded" else "contradicts"
@@ -208,6 +209,12 @@ def amount_moved(order: Values) -> Decimal:
     """What an order that moved money moved: its amount, unless people settled another one."""
     amount: Decimal = order["amount"] if order["taken"] is None else order["taken"]
     return amount
+
+
+def gross(order: Values, amount: Decimal) -> Decimal:
+    """What of an order an amount of the channel is, with the fee that it kept of a receipt, or took on top of a payment, and that people booked."""
+    fee: Decimal = order["netted"] or Decimal("0.00")
+    return amount + fee if order["biz_type"] == "collect" else amount - fee
 
 
 def _succeed(work: Work, order: Values) -> None:

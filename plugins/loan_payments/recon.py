@@ -12,7 +12,7 @@ from typing import Any
 
 from metaloom.plugin.command import Values, Work
 
-from .orders import DIFFERENCE, ORDER, amount_moved, parts, show_unheld, unheld
+from .orders import DIFFERENCE, ORDER, amount_moved, gross, parts, show_unheld, unheld
 
 RUN, LINE, CHANNEL = "lending.recon_run", "lending.recon_line", "lending.payment_channel"
 ZERO = Decimal("0.00")
@@ -110,8 +110,9 @@ def _line(run: Values, raw: Mapping[str, Any]) -> dict[str, Any]:
 def _compare(work: Work, run: Values, lines: Sequence[Mapping[str, Any]]) -> None:
     told = every(work, DIFFERENCE, {"recon": run["id"], "status": ["open", "proposed", "handled"]}, lock=True)
     orders = _orders(work, run, [line["reference"] for line in lines])
-    found, matched = differences(run["day"], orders, lines, _lines_near(work, run), _paid_elsewhere(work, run, orders, lines))
-    reversed_ones = {order["id"] for order in show_unheld(work, _stated(orders, lines))}
+    whole = joined(orders, lines)
+    found, matched = differences(run["day"], orders, whole, _lines_near(work, run), _paid_elsewhere(work, run, orders, lines))
+    reversed_ones = {order["id"] for order in show_unheld(work, _stated(orders, whole))}
     matched = [id for id in matched if id not in reversed_ones]
     for order_id in matched:
         work.change(ORDER, order_id, {"recon": "matched"})
@@ -129,10 +130,30 @@ def _compare(work: Work, run: Values, lines: Sequence[Mapping[str, Any]]) -> Non
     recount(work, run["id"])
 
 
+def joined(orders: Sequence[Values], lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The lines, those of an order that people took together as one."""
+    kinds = {order["pay_no"]: order["biz_type"] for order in orders if order["in_parts"]}
+    found, places = list[Mapping[str, Any]](), dict[str, int]()
+    for line in lines:
+        name = line["reference"]
+        if kinds.get(name) != line["kind"] or line["outcome"] != "succeeded":
+            found.append(line)
+        elif name in places:
+            first = found[places[name]]
+            found[places[name]] = {**first, "amount": first["amount"] + line["amount"], "fee": first["fee"] + line["fee"]}
+        else:
+            places[name] = len(found)
+            found.append(line)
+    return found
+
+
 def _stated(orders: Sequence[Values], lines: Sequence[Mapping[str, Any]]) -> list[Values]:
     """Those of the orders that the statement has as made, with their own amount."""
-    made = {(line["reference"], line["kind"], line["amount"]) for line in lines if line["outcome"] == "succeeded"}
-    return [order for order in orders if (order["pay_no"], order["biz_type"], order["amount"]) in made]
+    made: dict[tuple[str, str], list[Decimal]] = defaultdict(list)
+    for line in lines:
+        if line["outcome"] == "succeeded":
+            made[line["reference"], line["kind"]].append(line["amount"])
+    return [order for order in orders if order["amount"] in (gross(order, one) for one in made[order["pay_no"], order["biz_type"]])]
 
 
 def differences(day: date, orders: Sequence[Values], lines: Sequence[Mapping[str, Any]],
@@ -167,9 +188,10 @@ def _kind(day: date, order: Values | None, line: Mapping[str, Any]) -> str:
     if order is None:
         return "theirs_only"
     theirs, ours = line["outcome"], order["status"]
+    amount = gross(order, line["amount"])
     if order["taken"] is not None and line["kind"] == order["biz_type"]:      # people settled what moved; the statement agrees with that, or not
-        return "" if order["taken"] == (line["amount"] if theirs == "succeeded" else 0) else "amount"
-    if line["amount"] != order["amount"] or line["kind"] != order["biz_type"]:
+        return "" if order["taken"] == (amount if theirs == "succeeded" else 0) else "amount"
+    if amount != order["amount"] or line["kind"] != order["biz_type"]:
         return "amount"
     agree = {"succeeded": "succeeded", "failed": "failed"}.get(theirs)
     if agree is None:                         # still under way with them
@@ -314,7 +336,7 @@ def _tell_again(work: Work, row: Values, one: Found) -> None:
     """The channel says another amount than before: what was proposed for that is off."""
     amount, outcome = _theirs(one)
     ours = {"our_amount": one.order["amount"], "our_state": one.order["status"]} if one.order else {}
-    work.change(DIFFERENCE, row["id"], {**ours, "their_amount": amount, "their_state": outcome, "treatment": None, "proposed_by": None})
+    work.change(DIFFERENCE, row["id"], {**ours, "their_amount": amount, "their_state": outcome, "treatment": None, "fee": None, "proposed_by": None})
     if row["status"] == "proposed":
         work.transition(DIFFERENCE, row["id"], "decline")
 
@@ -330,7 +352,8 @@ def close(work: Work, run: Values | None, input: Values) -> None:
     left = every(work, DIFFERENCE, {"recon": run["id"], "status": ["open", "proposed"]})
     work.require(not left, (f"还有 {len(left)} 条差异未处理。", f"{len(left)} differences are not handled yet."))
     lines = every(work, LINE, {"recon": run["id"], "take": run["takes"], "outcome": "succeeded"})
-    lost = "、".join(order["pay_no"] for order in unheld(work, _stated(_orders(work, run, [line["reference"] for line in lines]), lines)))
+    orders = _orders(work, run, [line["reference"] for line in lines])
+    lost = "、".join(order["pay_no"] for order in unheld(work, _stated(orders, joined(orders, lines))))
     work.require(not lost, (f"支付单 {lost} 的还款已被冲正，款项未入账；请先在对账差异中转入待认领，或全额退款。",
                             f"The repayments of {lost} were reversed, and their money is booked nowhere; first park it for claiming, or refund it."))
     work.change(RUN, run["id"], {"closed_by": work.actor.user_id})
