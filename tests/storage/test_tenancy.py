@@ -32,6 +32,31 @@ def test_a_bad_tenant_name_is_refused(tenancy, name):
     assert tenancy.names() == ()
 
 
+def test_processes_that_begin_at_the_same_moment_on_an_empty_database_all_begin(settings):
+    for _ in range(5):
+        if settings.database_url:
+            with sa.create_engine(settings.database_url, poolclass=sa.NullPool).begin() as conn:
+                conn.exec_driver_sql("DROP SCHEMA IF EXISTS ml_control CASCADE")
+        together, found = threading.Barrier(4), []
+
+        def begins(together=together, found=found):
+            mine = Tenancy(settings)
+            together.wait(20)
+            try:
+                found.append(mine.names())
+            except sa.exc.DBAPIError as error:
+                found.append(error.orig)
+            finally:
+                mine.close()
+
+        threads = [threading.Thread(target=begins) for _ in range(4)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        assert found == [()] * 4
+
+
 def test_a_tenant_is_made_once(tenancy, tenant):
     with pytest.raises(Conflict):
         tenancy.create(tenant.name, "again")

@@ -121,6 +121,8 @@ class Control:
     def _begin(self) -> AbstractContextManager[sa.Connection]:
         if not self._made:
             with self._engine.begin() as conn:
+                if conn.dialect.name == "postgresql":
+                    postgresql.one_maker(conn)
                 METADATA.create_all(conn)
             self._made = True
         return self._engine.begin()

@@ -182,7 +182,7 @@ def control_engine(settings: Settings) -> sa.Engine:
     """The control schema of the installation's database; made when missing."""
     url = str(settings.database_url)
     with _administering(url) as conn:
-        conn.exec_driver_sql("SELECT pg_advisory_xact_lock(4711201)")
+        one_maker(conn)
         conn.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {CONTROL}")
     engine = sa.create_engine(
         url, pool_size=1, max_overflow=4, pool_timeout=_WAIT_SECONDS, pool_pre_ping=True, hide_parameters=True,
@@ -194,6 +194,11 @@ def control_engine(settings: Settings) -> sa.Engine:
         conn.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
 
     return engine
+
+
+def one_maker(conn: sa.Connection) -> None:
+    """Until the end of the transaction: CREATE … IF NOT EXISTS fails where two processes make the same thing at the same moment."""
+    conn.exec_driver_sql("SELECT pg_advisory_xact_lock(4711201)")
 
 
 class _Described(Sequence[Any]):
