@@ -136,3 +136,22 @@ def test_rest_tries_does_and_undoes(visitor, three):
         assert call(person, "POST", "/shop.buyer/many", {**body, **wrong}).status_code == 400, wrong
     assert call(visitor("han"), "POST", "/shop.buyer/many", body).status_code == 403
     assert call(visitor("han"), "POST", f"/many/{done['run']}/undo").status_code == 404
+
+
+def offers(page, field):
+    """The codes that stand in the box, and those that wait beside it."""
+    row = re.search(rf'<div class="manyrow" data-field="{field}".*?(?=<div class="manyrow")', page, re.S)[0]
+    now, _, beyond = row.partition("<template>")
+    return tuple(re.findall(r'<option value="(\w+)"', part) for part in (now, beyond))
+
+
+def test_only_what_the_chosen_records_leave_is_offered(li, visitor):
+    way = {"ordered_on": date(2026, 11, 1), "price": Decimal(5), "quantity": 1, "lines": []}
+    sales = {}
+    for name, ways in (("只邮寄", ["post"]), ("只自提", ["van"]), ("都行", None)):
+        buyer = command.create_record(li, BUYER, {"name": name, **({"ways": ways} if ways else {})}).id
+        sales[name] = command.create_record(li, SALE, {"buyer": buyer, **way}).id
+    asked = lambda *names: visitor("li").post("/many/shop.sale/main/edit", {"ids": ",".join(f"{sales[name]}:1" for name in names)}).text  # noqa: E731
+    assert offers(asked("只邮寄"), "ways") == (["post"], ["van", "shop"])
+    assert offers(asked("只邮寄", "只自提"), "ways") == (["post", "van"], ["shop"])
+    assert offers(asked("只邮寄", "都行"), "ways") == (["post", "van", "shop"], [])

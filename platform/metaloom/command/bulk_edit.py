@@ -6,7 +6,7 @@ does exactly the same and keeps nothing, so it cannot say anything else than the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,12 @@ from metaloom.command.archive_record import archive_in
 from metaloom.command.change_record import change_in
 from metaloom.command.context import ActionDone, Context, message_in, message_out
 from metaloom.command.delete_record import delete_in
+from metaloom.command.evaluate import checked, run
 from metaloom.command.failure import told
+from metaloom.command.live import Live
 from metaloom.command.restore_record import restore_in
 from metaloom.command.unit import Unit, perform, permit
+from metaloom.compile import entity_scope
 from metaloom.model import Entity, Field, FieldLevel, FieldType
 from metaloom.model.entity import FILE_TYPES
 from metaloom.record.bulk_runs import BulkRuns, Step
@@ -77,6 +80,37 @@ def editable_together(ctx: Context, entity: Entity) -> dict[str, Field]:
     return {name: one for name, one in entity.fields.items()
             if accepts(entity, one, "edit") and one.stored and one.type not in NOT_TOGETHER and not one.encrypted and name not in unique
             and one.visible_when != "false" and ctx.plan.field_level_anywhere(entity.address, name) >= FieldLevel.WRITE}
+
+
+def choices_left_together(ctx: Context, entity: Entity, fields: Collection[str], ids: Collection[int], conn: sa.Connection) -> dict[str, frozenset[str]]:
+    """For each of the fields whose choices are narrowed (``choices_in``): the codes that at least one of these records leaves to choose from."""
+    narrowed = [name for name in fields if entity.fields[name].choices_in]
+    if not narrowed:
+        return {}
+    unit = Unit(ctx, conn, "look", ctx.clock.now())
+    seen = [id for part in _parts(sorted(ids)) for id in rows.reader(unit).visible(entity.address, part)]
+    records = [row for part in _parts(seen) for row in rows.find(unit, entity.address, {"id": part})]
+    left = {name: _left(unit, entity, entity.fields[name], records) for name in narrowed}
+    return {name: codes for name, codes in left.items() if codes is not None}
+
+
+def _left(unit: Unit, entity: Entity, field: Field, records: Sequence[Mapping[str, Any]]) -> frozenset[str] | None:
+    """None where a record leaves all of them. Records that read the same are asked once."""
+    what = checked(entity_scope(unit.catalog, entity.address), field.choices_in)
+    first = sorted({path[0] for path in what.paths})
+    alike = {tuple(repr(row.get(name, row["id"])) for name in first): row for row in records}
+    found: set[str] = set()
+    for row in alike.values():
+        codes = run(what, Live(unit, entity, row), unit.env())
+        if codes is None:
+            return None
+        found.update(codes)
+    return frozenset(found)
+
+
+def narrowed_by(ctx: Context, entity: Entity, field: Field) -> frozenset[str]:
+    """The fields whose value says which choices are left."""
+    return frozenset(path[0] for path in checked(entity_scope(ctx.revision.catalog, entity.address), field.choices_in).paths) if field.choices_in else frozenset()
 
 
 def change_many(ctx: Context, entity: str, targets: Mapping[int, int], verb: str, values: Mapping[str, Any] | None = None, reason: str = "", *,

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Blueprint, g, render_template, request
 
 from metaloom.base.errors import Invalid, MetaloomError, NotAllowed, NotFound, NotPossible, Problem
 from metaloom.base.messages import message
-from metaloom.command.bulk_edit import MANY_MAX, VERBS, ManyDone, change_many, editable_together, undo_many
-from metaloom.model import Entity, FieldLevel
+from metaloom.command.bulk_edit import (
+    MANY_MAX,
+    VERBS,
+    ManyDone,
+    change_many,
+    choices_left_together,
+    editable_together,
+    narrowed_by,
+    undo_many,
+)
+from metaloom.model import Entity, Field, FieldLevel
 from metaloom.record.encode import display
 from metaloom.record.schema import schema_of
 from metaloom.web.current import Current, current, locale, say, url
-from metaloom.web.form_model import Source, make_field, raw_values
+from metaloom.web.form_model import FormField, Source, make_field, raw_values
 from metaloom.web.frame import list_url, record_url
 from metaloom.web.listing import read_state
 from metaloom.web.words import t as _t
@@ -131,7 +142,8 @@ def _page(pinned: Current, entity: Entity, name: str, verb: str, targets: dict[i
     chosen = request.form.getlist("_set")
     titles = _titles(pinned, fields)
     source = Source("action", {}, titles, dict.fromkeys(fields, FieldLevel.WRITE), sent=request.form if chosen else None, problems=problems)
-    made = [(make_field(pinned, entity, one, source, one.name, False), one.name in chosen) for one in fields.values()]
+    left = choices_left_together(pinned.looking(), entity, fields, targets, pinned.conn) if done is None else {}
+    made = [_field(pinned, entity, one, source, left.get(one.name), fields) for one in fields.values()]
     label = say(entity.label)
     head = {"edit": _t("many.edit"), "archive": _t("many.archive"), "delete": _t("many.delete"), "undo": _t("many.undo")}[verb]
     return render_template(
@@ -141,6 +153,25 @@ def _page(pinned: Current, entity: Entity, name: str, verb: str, targets: dict[i
         rows=_rows(pinned, entity, done) if done else [], sent=_again(), key=secrets.token_hex(16), place=url(f"/many/{entity.address}/{name}"),
         back=list_url(entity.address, name), crumbs=[(label, list_url(entity.address, name)), (head, "")], shown_max=SHOWN,
         reason=request.form.get("_reason", "")[:2000])
+
+
+@dataclass(frozen=True)
+class ManyField:
+    """A field with the choices that the records leave. ``beyond``: the others, for whoever gives one of the fields ``by`` another value, too."""
+
+    form: FormField
+    chosen: bool
+    beyond: tuple[tuple[str, str], ...] = ()
+    by: tuple[str, ...] = ()
+
+
+def _field(pinned: Current, entity: Entity, one: Field, source: Source, left: frozenset[str] | None, fields: Mapping[str, Field]) -> ManyField:
+    made, chosen = make_field(pinned, entity, one, source, one.name, False), request.form.getlist("_set")
+    if left is None:
+        return ManyField(made, one.name in chosen)
+    kept = tuple((code, words) for code, words in made.options if code in left or code in made.values)
+    by = tuple(sorted(narrowed_by(pinned.looking(), entity, one) & fields.keys()))
+    return ManyField(replace(made, options=kept), one.name in chosen, tuple(o for o in made.options if o not in kept) if by else (), by)
 
 
 def _again() -> list[tuple[str, str]]:

@@ -77,7 +77,21 @@
     // What was entered for many records shall be changed.
     document.addEventListener("change", function (e) {
       var row = e.target.closest(".manyrow"); if (row && !e.target.matches("[data-many]")) { var box = $("[data-many]", row); if (box) box.checked = true; }
+      if (row) beyond();
     });
+    // What the records do not leave to choose from is offered once the field that narrows it is to change, too.
+    function beyond() {
+      $$("[data-narrowed-by]").forEach(function (row) {
+        var select = $("select", row), open = row.dataset.narrowedBy.split(" ").some(function (name) { var box = $('[data-many="' + name + '"]'); return box && box.checked; });
+        if (!select || row._open === open) return; row._open = open;
+        $$("option", $("template", row).content).forEach(function (o) {
+          if (select.tomselect) { if (open) select.tomselect.addOption({ value: o.value, text: o.textContent }); else select.tomselect.removeOption(o.value, true); return; }
+          var shown = $$("option", select).find(function (s) { return s.value === o.value; });
+          if (open && !shown) select.appendChild(o.cloneNode(true)); else if (!open && shown) shown.remove();
+        });
+      });
+    }
+    beyond();
     // What is drawn anew are the rows that the address names now, not those of the search with which the page was opened.
     document.addEventListener("htmx:configRequest", function (e) { if (e.target.matches && e.target.matches("[data-refresh]")) e.detail.path = location.pathname + location.search; });
     // Actions on several records stand side by side where they fit into one line, else, and on a phone, in a menu.
