@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 import sqlalchemy as sa
 
+from metaloom import command
 from tests.web.site import BUYERS, context_of
 
 HOSTILE = (
@@ -588,3 +589,11 @@ def test_what_an_action_opens_is_opened_wherever_it_was_done(app):
     for form in ({}, {"_next": "/alpha/e/shop.sale/"}):
         with app.test_request_context("/alpha/e/shop.sale/1/do/again", method="POST", data=form):
             assert _after(None, "shop.sale", 1, "好了", "/alpha/e/shop.sale/2").headers["Location"].endswith("/alpha/e/shop.sale/2")
+
+
+def test_a_page_below_a_list_leads_back_in_the_words_of_the_menu(visitor, tenancy):
+    person = visitor("li")
+    made = command.create_record(context_of(tenancy.open("alpha"), "li"), "shop.buyer", {"name": "路标"}).id
+    for tail in ("new", "import", "imports", str(made), f"{made}/edit", f"{made}/versions"):
+        crumbs = re.search(r'<nav class="crumbs".*?</nav>', person.get(f"/e/shop.buyer/{tail}").text)[0]
+        assert '/e/shop.buyer/">买家</a>' in crumbs, tail

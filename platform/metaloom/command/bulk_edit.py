@@ -110,7 +110,8 @@ def _left(unit: Unit, entity: Entity, field: Field, records: Sequence[Mapping[st
 
 def narrowed_by(ctx: Context, entity: Entity, field: Field) -> frozenset[str]:
     """The fields whose value says which choices are left."""
-    return frozenset(path[0] for path in checked(entity_scope(ctx.revision.catalog, entity.address), field.choices_in).paths) if field.choices_in else frozenset()
+    scope = entity_scope(ctx.revision.catalog, entity.address)
+    return frozenset(path[0] for path in checked(scope, field.choices_in).paths) if field.choices_in else frozenset()
 
 
 def change_many(ctx: Context, entity: str, targets: Mapping[int, int], verb: str, values: Mapping[str, Any] | None = None, reason: str = "", *,

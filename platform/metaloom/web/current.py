@@ -14,6 +14,7 @@ from metaloom.base.text import DEFAULT_LOCALE, LOCALES, Text
 from metaloom.command import Context
 from metaloom.command.session import Pinned, Visit
 from metaloom.plugin.registry import installed
+from metaloom.record import Reader
 
 __all__ = ["Current", "Visit", "current", "locale", "say", "site", "url"]
 
@@ -25,6 +26,13 @@ class Current(Pinned):
     def around(self) -> tuple[Any, ...]:
         """What a piece of a page is drawn with besides the person's rights: asked once for the hundreds of cells of a page."""
         return self.catalog.digest, self.tenant.name, locale(), self.zone, request.script_root
+
+    @cached_property
+    def reader(self) -> Reader:
+        """Speaks the language of the page, which need not be the one that the person's account names."""
+        found: Reader = super().reader
+        found.locale = locale()
+        return found
 
     def context(self, **given: Any) -> Context:
         """The context in which commands of this request run; the read transaction is ended first."""

@@ -19,7 +19,7 @@ from metaloom.web.cells import Cell, cell, heads, path_label, resolve, titled, u
 from metaloom.web.current import Current, current, say, url
 from metaloom.web.drawn import render_page
 from metaloom.web.file_page import file_facts
-from metaloom.web.frame import list_url, notice_waiting, record_url
+from metaloom.web.frame import list_crumb, list_url, notice_waiting, record_url
 from metaloom.web.own import offered as own_offered
 from metaloom.web.own import own_of
 from metaloom.web.record_history import link_titles, moment_of, titles_now
@@ -108,7 +108,7 @@ def show(entity: str, id: int) -> Any:
         panel="" if opened == "info" else Markup(_panel(pinned, definition, row, opened)),
         here_url=record_url(entity, id), notice=notice_waiting(),
         above=Markup("".join(one.html for one in above)), locked=next((one.locked for one in above if one.locked), ""), **_buttons(pinned, definition, row),
-        crumbs=[(say(definition.label), list_url(entity)), (row.title, "")],
+        crumbs=[list_crumb(pinned, definition), (row.title, "")],
     )
 
 

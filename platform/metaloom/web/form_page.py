@@ -23,7 +23,7 @@ from metaloom.web.drawn import render_page
 from metaloom.web.form_model import Source, as_text, raw_values, sections, sent_rows, with_child_markers
 from metaloom.web.form_rules import entity_rules, for_page, linked_values
 from metaloom.web.form_values import default_values, from_address
-from metaloom.web.frame import json_answer, list_url, record_url, toast
+from metaloom.web.frame import json_answer, list_crumb, list_url, record_url, toast
 from metaloom.web.own import dressed, own_of
 from metaloom.web.security import inside
 
@@ -193,7 +193,7 @@ def _page(pinned: Current, definition: Entity, source: Source, row: Any, *, vers
     known = {one.html for part in parts for one in part.fields}
     problems = [(p.message.say(locale()), _anchor(p.field, known), _label_of(definition, p.field)) for p in source.problems]
     title = row.title if row is not None else ""
-    crumbs = [(say(definition.label), list_url(definition.address))]
+    crumbs = [list_crumb(pinned, definition)]
     crumbs += [(title, record_url(definition.address, row.id)), (_words_of("form.edit"), "")] if row is not None else [(_words_of("form.new"), "")]
     rules = for_page(pinned, entity_rules(pinned, definition), _record_for_rules(pinned, definition, source, row), definition.fields)
     return render_page("form/page.html", entity=definition, row=row, sections=parts, problems=problems, links=links, crumbs=crumbs, stale=stale,

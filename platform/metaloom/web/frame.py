@@ -24,9 +24,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from metaloom.access import AccessPlan
 from metaloom.base.errors import MetaloomError
+from metaloom.base.text import Text
 from metaloom.command.ask_tool import offered
 from metaloom.command.run_command import ADMIN
-from metaloom.model import Catalog, MenuItem
+from metaloom.model import Catalog, Entity, ListView, MenuItem
 from metaloom.record.sanitise import sanitise
 from metaloom.web import i18n
 from metaloom.web.current import Current, locale, say, site, url
@@ -160,6 +161,20 @@ def _tool_pages(plan: AccessPlan) -> frozenset[str]:
         known = frozenset(f"tool/{group}/{tool.name}" for group, tool in offered(site().registry, plan) if tool.page)
         plan.memory["tool_pages"] = known
     return known
+
+
+def list_label(catalog: Catalog, entity: Entity, view: ListView | None) -> Text:
+    """The list's own label, or what the menu calls it: the page answers the click in the same words, and pages below it lead back in them."""
+    if view is not None and view.label != entity.label:
+        return view.label
+    address = view.address if view is not None else f"{entity.address}/main"
+    here = (address, address.removesuffix("/main"))
+    return next((item.label for menu in catalog.menus.values() for item in menu.items.values() if item.list in here), entity.label)
+
+
+def list_crumb(pinned: Current, entity: Entity, name: str = "main") -> tuple[str, str]:
+    """The way back to the list, above a page that was reached from it."""
+    return say(list_label(pinned.catalog, entity, pinned.catalog.lists.get(f"{entity.address}/{name}"))), list_url(entity.address, name)
 
 
 def list_url(entity: str, name: str = "") -> str:

@@ -25,7 +25,7 @@ from metaloom.record import sheet
 from metaloom.record.import_runs import ImportRun, called
 from metaloom.record.sheet import XLSX
 from metaloom.web.current import Current, current, locale, say, site, url
-from metaloom.web.frame import list_url, record_url, toast
+from metaloom.web.frame import list_crumb, record_url, toast
 from metaloom.web.i18n import translate
 from metaloom.web.words import moment
 from metaloom.web.words import t as _t
@@ -161,7 +161,7 @@ def _run(pinned: Current, definition: Entity, id: int, **result: Any) -> str:
     problems = [(row.number, column_of_problem(definition, p.field, locale()), p.message.say(locale()))
                 for row in failed for p in row.problems][:PROBLEMS_SHOWN]
     place = f"/e/{definition.address}/import"
-    crumbs = [(say(definition.label), list_url(definition.address)), (_t("import.runs"), url(f"{place}s")), (run.name or f"#{run.id}", "")]
+    crumbs = [list_crumb(pinned, definition), (_t("import.runs"), url(f"{place}s")), (run.name or f"#{run.id}", "")]
     return render_template(
         "pages/import_run.html", entity=definition, crumbs=crumbs, run=run, place=url(f"{place}s/{run.id}"), problems=problems, tone=TONES[run.status],
         more=run.failed - len(failed), at_once=import_sheet.FAILED_AT_ONCE, at=moment(pinned, run.at), until=moment(pinned, run.expires_at),
@@ -193,7 +193,7 @@ def _runs(pinned: Current, definition: Entity, **result: Any) -> str:
     g.menu_here = f"list:{definition.address}/main"
     found = command.import_runs(pinned.looking(), pinned.conn, definition.address)
     runs = [(one, TONES[one.status], moment(pinned, one.at), moment(pinned, one.undone_at) if one.undone_at else "") for one in found]
-    crumbs = [(say(definition.label), list_url(definition.address)), (_t("list.import"), url(f"/e/{definition.address}/import")), (_t("import.runs"), "")]
+    crumbs = [list_crumb(pinned, definition), (_t("list.import"), url(f"/e/{definition.address}/import")), (_t("import.runs"), "")]
     names: dict[str, Any] = {"refusal": "", "said": "", "kept": [], **result}
     return render_template("pages/imports.html", entity=definition, crumbs=crumbs, runs=runs, busy=any(one.open for one in found),
                            may_undo=bool(pinned.plan.may(definition.address, "delete")), **names)
@@ -239,7 +239,7 @@ def _page(pinned: Current, definition: Entity, **result: Any) -> str:
     g.menu_here = f"list:{definition.address}/main"
     names: dict[str, Any] = {"refusal": "", "at_once": limit(pinned.catalog, "import_rows_at_once"), "file_id": 0, "name": "", "total": 0, "good": 0,
                              "problems": [], **result}
-    crumbs = [(say(definition.label), list_url(definition.address)), (translate(site().templates, locale(), "list.import"), "")]
+    crumbs = [list_crumb(pinned, definition), (translate(site().templates, locale(), "list.import"), "")]
     return render_template(
         "pages/import.html", entity=definition, fields=sheet_fields(pinned, definition.address), crumbs=crumbs,
         shown=names["problems"][:PROBLEMS_SHOWN], **names,

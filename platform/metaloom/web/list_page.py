@@ -26,7 +26,7 @@ from metaloom.web.cells import COLUMNS_KEPT, HINTS, READS, Head, heads, resolve
 from metaloom.web.chart import aim_words
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.drawn import drawn, framed, hole, pieces, zone
-from metaloom.web.frame import REFUSED, json_answer, toast
+from metaloom.web.frame import REFUSED, json_answer, list_label, toast
 from metaloom.web.list_chart import chart_zone
 from metaloom.web.list_rows import draw_rows
 from metaloom.web.listing import BOARD, CALENDAR, CHART, PREFIX, TABLE, ListState, read_state, search_fields
@@ -170,11 +170,8 @@ def _row_words() -> dict[str, str]:
 
 
 def list_title(pinned: Current, state: ListState) -> str:
-    """The list's own label, or what the menu calls it: the page answers the click in the same words."""
-    here = (state.view.address, state.view.address.removesuffix("/main"))
-    called = (item.label for menu in pinned.catalog.menus.values() for item in menu.items.values() if item.list in here)
-    own = state.view.label if state.view.label != state.entity.label else None
-    return say(own or next(called, None) or state.entity.label)
+    """In the words of the list's own label, or of the menu."""
+    return say(list_label(pinned.catalog, state.entity, state.view))
 
 
 def own_columns(pinned: Current, state: ListState) -> list[str] | None:

@@ -26,7 +26,7 @@ from metaloom.record.encode import display
 from metaloom.record.schema import schema_of
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.form_model import FormField, Source, make_field, raw_values
-from metaloom.web.frame import list_url, record_url
+from metaloom.web.frame import list_crumb, list_url, record_url
 from metaloom.web.listing import read_state
 from metaloom.web.words import t as _t
 
@@ -144,14 +144,13 @@ def _page(pinned: Current, entity: Entity, name: str, verb: str, targets: dict[i
     source = Source("action", {}, titles, dict.fromkeys(fields, FieldLevel.WRITE), sent=request.form if chosen else None, problems=problems)
     left = choices_left_together(pinned.looking(), entity, fields, targets, pinned.conn) if done is None else {}
     made = [_field(pinned, entity, one, source, left.get(one.name), fields) for one in fields.values()]
-    label = say(entity.label)
     head = {"edit": _t("many.edit"), "archive": _t("many.archive"), "delete": _t("many.delete"), "undo": _t("many.undo")}[verb]
     return render_template(
         "pages/many.html", entity=entity, verb=verb, head=head, fields=made, targets=",".join(f"{id}:{version}" for id, version in targets.items()),
         count=len(targets), problems=[p.message.say(locale()) for p in problems if p.field not in fields], done=done, trial=trial,
         asked=_said(pinned, entity, values or {}, titles),
         rows=_rows(pinned, entity, done) if done else [], sent=_again(), key=secrets.token_hex(16), place=url(f"/many/{entity.address}/{name}"),
-        back=list_url(entity.address, name), crumbs=[(label, list_url(entity.address, name)), (head, "")], shown_max=SHOWN,
+        back=list_url(entity.address, name), crumbs=[list_crumb(pinned, entity, name), (head, "")], shown_max=SHOWN,
         reason=request.form.get("_reason", "")[:2000])
 
 

@@ -14,7 +14,7 @@ from metaloom.record.paths import UnknownPath, field_of, target_of
 from metaloom.web.code_words import command_words, doer_words
 from metaloom.web.current import Current, current, locale, say
 from metaloom.web.detail_page import MAX_ID
-from metaloom.web.frame import list_url, record_url, toast
+from metaloom.web.frame import list_crumb, record_url, toast
 from metaloom.web.record_history import said
 from metaloom.web.words import moment
 from metaloom.web.words import t as _t
@@ -73,7 +73,7 @@ def _page(pinned: Current, definition: Entity, id: int, refusal: Any = ()) -> st
         "detail/versions.html", entity=definition, row=row, versions=names, earlier=earlier.entry, later=later.entry, lines=lines, refusal=refusal,
         may_restore="edit" in row.actions and not row.archived and bool(values), here_url=record_url(definition.address, id),
         left="、".join(say(field_of(definition, name).label) for name in left), n=len(values),
-        crumbs=[(say(definition.label), list_url(definition.address)), (row.title, record_url(definition.address, id)), (_t("version.title"), "")])
+        crumbs=[list_crumb(pinned, definition), (row.title, record_url(definition.address, id)), (_t("version.title"), "")])
 
 
 def _number(name: str) -> bool:
