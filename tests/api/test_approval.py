@@ -1,6 +1,7 @@
 """Approval over REST: the inbox, decisions, moves, what strangers get."""
 
 import io
+import re
 from hashlib import sha256
 
 import pytest
@@ -34,6 +35,20 @@ def test_a_review_is_started_found_decided_and_looked_up(people):
     assert [e["kind"] for e in clerk.get(f"/case/{case}/events").json["items"]][-1] == "finished"
     assert [(n["name"], n["status"]) for n in clerk.get(f"/case/{case}/path").json["items"]] == [("look", "done")]
     assert task in [row["id"] for row in chief.get("/task?box=done&limit=200").json["items"]]
+
+
+def test_boxes_say_steps_and_chains_in_words_and_instants_end_in_z(people):
+    _, case, task, version = started(people)
+    for language, step, chain in (("zh", "复核", "订单复核"), ("en", "Look", "Review")):
+        (row,) = [one for one in people["chief"].get("/task?box=todo&limit=200", Accept_Language=language).json["items"] if one["id"] == task]
+        assert (row["title"], row["case"]["title"], row["step"]) == (step, chain, "look")
+        (row,) = [one for one in people["clerk"].get("/task?box=mine&limit=200&fields=status", Accept_Language=language).json["items"] if one["id"] == case]
+        assert row["title"] == chain
+    said = {"decision": "pass", "record_version": version, "outputs": {"grade": 4}, "opinion": "2026-01-02T03:04:05+00:00 ?"}
+    assert people["chief"].post(f"/task/{task}/decide", said).status_code == 200
+    for tail in ("", "/events", "/path"):
+        told = people["chief"].get(f"/case/{case}{tail}").text.replace(said["opinion"], "")
+        assert "+00:00" not in told and re.search(r'T\d\d:\d\d:\d\d(\.\d+)?Z"', told), tail
 
 
 def test_a_task_tells_what_its_decision_asks_for(people):

@@ -97,6 +97,15 @@ def test_the_list_of_tasks_says_chain_and_step_in_words(guild, visit):
             checker.client.set_cookie("ml_locale", language, path="/hall")
             cells = {re.sub("<[^>]+>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", page_of(checker, path))}
             assert said <= cells and not cells & {"three", "one"}, (path, language)
+    started = guild.request(name="在哪一步")
+    case = guild.start("three", started)
+    pages = (f"/e/platform.approval_case/{case}", "/e/platform.approval_case/?tab=all", f"/e/guild.request/{started}", f"/e/guild.request/{started}/tab/approval",
+             "/task/?box=all")
+    for language, step in (("en", "First"), ("zh", "一级")):
+        checker.client.set_cookie("ml_locale", language, path="/hall")
+        for path in pages:
+            shown = page_of(checker, path)
+            assert step in shown and ("一级" in shown) == (language == "zh"), (path, language)
     task = guild.open_task(guild.start("three", guild.request(name="任务页")), "checker")
     checker.client.set_cookie("ml_locale", "zh", path="/hall")
     assert "<h1>一级</h1>" in page_of(checker, f"/e/platform.approval_task/{task}")

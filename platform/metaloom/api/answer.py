@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from typing import Any
 
 import orjson
 from flask import Response, g, request
@@ -17,6 +19,7 @@ from metaloom.base.text import Text
 from metaloom.command import ActionDone, Saved
 from metaloom.model import FieldLevel
 
+_KEPT_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
 # Whatever is more than text, numbers, lists and maps is spelled by ``plain``, for both writers.
 SPELLED = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_APPEND_NEWLINE
 
@@ -53,6 +56,13 @@ def plain(value: object) -> object:
     if isinstance(value, (set, frozenset)):
         return sorted(value, key=str)
     raise TypeError(type(value).__name__)
+
+
+def in_utc(value: Any) -> Any:
+    """An instant that was kept as text with its offset, or a list of them, spelled as every other instant of an answer; all else as it is."""
+    if isinstance(value, (list, tuple)):
+        return [in_utc(one) for one in value]
+    return value[:-6] + "Z" if isinstance(value, str) and _KEPT_INSTANT.fullmatch(value) else value
 
 
 def etag(row_version: int) -> str:

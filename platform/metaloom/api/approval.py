@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Response
 
-from metaloom.api.answer import answer, done
+from metaloom.api.answer import answer, done, in_utc
 from metaloom.api.body import json_object, only, refused
 from metaloom.api.bulk import ITEMS_MAX
 from metaloom.api.door import pinned
@@ -30,12 +30,13 @@ from metaloom.command import (
     output_defaults,
     start_approval,
 )
-from metaloom.command.approval_case import CASE
-from metaloom.command.boxes import BOXES
+from metaloom.command.approval_case import CASE, TASK
+from metaloom.command.boxes import BOXES, Box
 from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.command.move_case import DATA
 from metaloom.model import FieldLevel
 from metaloom.model.approval import Decide
+from metaloom.record import Filter, Reader
 
 BOX_KEYS = ("box", "filter", "q", "sort", "cursor", "page", "limit", "fields", "include", "count")
 DECIDE_KEYS = ("decision", "opinion", "outputs", "fields", "attachments", "record_version", "to", "then", "password", "signature")
@@ -54,7 +55,28 @@ def tasks() -> Response:
     found = BOXES[box]
     entity = pinned().revision.catalog.entities[found.entity]
     asked = read_question(pinned().revision, entity, BOX_KEYS)
-    return answer(list_page(reader(), entity, replace(asked, asked={**asked.asked, "tab": found.tab})))
+    page = list_page(reader(), entity, replace(asked, asked={**asked.asked, "tab": found.tab}))
+    return answer({**page, "items": _titled(found, page["items"])})
+
+
+def _titled(box: Box, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of a box whose titles, and those of their cases, say what steps and chains are called."""
+    cases = {item["case"]["id"] if box.case else item["id"] for item in items if not box.case or item.get("case")}
+    source = reader()
+    rows = source.list(CASE, filters=[Filter("id", "in", sorted(cases))], paths=["entity", "chain"], limit=len(cases)) if cases else ()
+    chains = {row.id: say(chain.label) for row in rows if (chain := source.plan.catalog.chains.get(f"{row['entity']}/{row['chain']}")) is not None}
+    steps = _step_words(source, [item["id"] for item in items]) if box.entity == TASK else {}
+    for item in items:
+        if box.case and item.get("case"):
+            item["case"] = {**item["case"], "title": chains.get(item["case"]["id"], item["case"]["title"])}
+        item["title"] = steps.get(item["id"], item["title"]) if box.case else chains.get(item["id"], item["title"])
+    return items
+
+
+def _step_words(source: Reader, ids: list[int]) -> dict[int, str]:
+    """What the steps of tasks were called when they came."""
+    rows = source.list(TASK, filters=[Filter("id", "in", ids)], paths=["step_label"], limit=len(ids)) if ids else ()
+    return {row.id: said for row in rows if (said := (row.values.get("step_label") or {}).get(locale()))}
 
 
 def decide(id: str) -> Response:
@@ -116,13 +138,14 @@ def case(id: str) -> Response:
     row = reader().get(CASE, found.id)
     state, mine = found.state, {o.task for o in found.offers if o.kind in DECISIONS}
     tasks_ = [{"id": found.tasks.get(no), "number": no, "step": t.step, "kind": t.kind, "status": t.status, "assignee": t.assignee, "pool": t.pool,
-               "opened_at": t.opened_at, "closed_at": t.closed_at or None, "due_at": t.due, "decision": t.decision or None, "opinion": t.opinion or None,
+               "opened_at": in_utc(t.opened_at), "closed_at": in_utc(t.closed_at) or None, "due_at": in_utc(t.due), "decision": t.decision or None,
+               "opinion": t.opinion or None,
                "asks": _asks(found, t.step) if no in mine else None}
               for no, t in state.tasks.items()]
     offers = [{"kind": o.kind, "task": found.tasks.get(o.task) if o.task is not None else None, "targets": o.targets} for o in found.offers]
     return answer({"id": found.id, "entity": found.row["entity"], "record_id": found.row["record_id"], "chain": found.row["chain"],
                    "chain_label": say(found.chain.label), "status": state.status, "subject": (row.values.get("subject") or {}).get(locale()),
-                   "initiator": state.initiator or None, "started_at": state.started_at, "finished_at": state.finished_at or None,
+                   "initiator": state.initiator or None, "started_at": in_utc(state.started_at), "finished_at": in_utc(state.finished_at) or None,
                    "record_readable": found.readable, "record_version": found.record_version if found.readable else None,
                    "tasks": tasks_, "offers": offers})
 
@@ -149,7 +172,7 @@ def case_path(id: str) -> Response:
 
 
 def _node(node: Node) -> dict[str, Any]:
-    return {**{name: value for name, value in asdict(node).items() if name not in ("children", "label")}, "label": say(node.label),
+    return {**{name: in_utc(value) for name, value in asdict(node).items() if name not in ("children", "label")}, "label": say(node.label),
             "children": [_node(child) for child in node.children]}
 
 
@@ -158,7 +181,7 @@ def events(id: str) -> Response:
     no_other_parameters()
     key = record_id(id)
     log, files = case_log(context(), key), case_files(context(), key)
-    return answer({"items": [{"seq": seq, "kind": event.kind, "data": dict(event.data),
+    return answer({"items": [{"seq": seq, "kind": event.kind, "data": {name: in_utc(value) for name, value in event.data.items()},
                               "files": [_file(files[one]) for one in event.data.get("attachments") or () if one in files]}
                              for seq, event in enumerate(log, 1)]})
 

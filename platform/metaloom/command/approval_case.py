@@ -18,9 +18,9 @@ from metaloom.approval.event import SYSTEM
 from metaloom.base.crash import crash_point
 from metaloom.base.errors import NotFound, NotPossible
 from metaloom.base.messages import Message, message
-from metaloom.base.text import Text
 from metaloom.command import approval_news, approval_rows, rows
 from metaloom.command.approval_facts import RecordFacts
+from metaloom.command.approval_words import BETWEEN, PLACES
 from metaloom.command.context import ActionDone
 from metaloom.command.steps import Let, Run, run_steps
 from metaloom.command.unit import Unit
@@ -31,7 +31,6 @@ from metaloom.storage.outbox import put
 
 CASE, TASK = "platform.approval_case", "platform.approval_task"
 TIMER, SUB_DONE = "approval.timer", "approval.sub_done"
-PLACES: Mapping[str, Text] = {"": Text("发起人", "Initiator"), "initiator": Text("发起人", "Initiator")}
 CHAINS_KEPT = 500
 
 _chains: dict[str, ApprovalChain] = {}
@@ -229,7 +228,7 @@ def _current(case: Case) -> str:
     if case.state.status == "returned":
         return PLACES["initiator"].zh
     steps = [case.chain.step(name) for name in case.state.active_steps() if any(s.name == name for s in case.chain.every_step())]
-    return "\u3001".join(step.label.zh for step in steps if not isinstance(step, Fork))[:500]
+    return BETWEEN.join(step.label.zh for step in steps if not isinstance(step, Fork))[:500]
 
 
 def _copies(case: Case, events: Sequence[Event]) -> None:

@@ -9,6 +9,7 @@ from metaloom.approval.event import SYSTEM
 from metaloom.base.errors import NotPossible
 from metaloom.base.messages import message
 from metaloom.command import approval_rows
+from metaloom.command.approval_words import at_steps
 from metaloom.command.unit import ENDINGS, Unit
 from metaloom.model import WaitFor
 
@@ -22,7 +23,7 @@ def refuse_in_approval(unit: Unit, address: str, record: Mapping[str, Any], *, g
         if gone or row["status"] not in LOOSE:
             chain = unit.catalog.chains.get(f"{address}/{row['chain']}")
             raise NotPossible(message("approval.in_approval_gone" if gone else "approval.in_approval",
-                                      chain=chain.label if chain is not None else row["chain"], steps=row["current_steps"] or "-"))
+                                      chain=chain.label if chain is not None else row["chain"], steps=at_steps(unit.catalog, row)))
 
 
 def wake_waiting(unit: Unit) -> None:

@@ -1,6 +1,14 @@
 """What approvals say."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from metaloom.base.messages import register
+from metaloom.base.text import Text
+from metaloom.model import Catalog
+
+PLACES: Mapping[str, Text] = {"": Text("发起人", "Initiator"), "initiator": Text("发起人", "Initiator")}
+BETWEEN = "、"
 
 register({
     "approval.started": ("已提交“{chain}”。", "“{chain}” was started."),
@@ -51,3 +59,17 @@ KINDS = {
     "hold": ("暂存", "save for later"), "claim": ("认领", "claim"), "unclaim": ("取消认领", "give back"), "read": ("已阅", "read"),
     "terminate": ("终止", "terminate"), "jump": ("跳转", "jump"), "wake": ("唤醒", "wake"), "pause": ("暂停", "pause"), "hand_over": ("移交", "hand over"),
 }
+
+
+def steps_said(catalog: Catalog, case: Mapping[str, Any]) -> Text:
+    """Where a case stands (its ``entity``, ``chain``, ``current_steps``), in both languages: kept are the Chinese words of the steps, by which
+    the chain of today says the others. A step that it no longer has stays as it was called."""
+    kept, chain = case["current_steps"] or "", catalog.chains.get(f"{case.get('entity')}/{case.get('chain')}")
+    called = {step.label.zh: step.label for step in (chain.every_step() if chain is not None else ())} | {place.zh: place for place in PLACES.values()}
+    steps = [called.get(words, Text(words, words)) for words in kept.split(BETWEEN)]
+    return Text(kept, ", ".join(step.en for step in steps))
+
+
+def at_steps(catalog: Catalog, case: Mapping[str, Any]) -> Text:
+    """The same for a sentence, which says ``-`` where the case stands nowhere."""
+    return steps_said(catalog, case) if case["current_steps"] else Text("-", "-")

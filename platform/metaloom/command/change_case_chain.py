@@ -19,6 +19,7 @@ from metaloom.base.messages import Message, message
 from metaloom.command import approval_rows
 from metaloom.command.approval_case import Case, digest_of, done, kept_chain, locked_case, make_move, pinned_chain
 from metaloom.command.approval_facts import RecordFacts
+from metaloom.command.approval_words import at_steps
 from metaloom.command.bulk import Outcome
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.run_command import ADMIN
@@ -147,4 +148,4 @@ def _follow(case: Case, chain: ApprovalChain, digest: str) -> None:
 
 
 def _said(case: Case, mode: str) -> Message:
-    return message(f"chain.{mode}", case=case.id, steps=case.row["current_steps"] or "-")
+    return message(f"chain.{mode}", case=case.id, steps=at_steps(case.unit.catalog, case.row))

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from metaloom import command
 from metaloom.base.errors import NotFound
+from metaloom.command.approval_words import steps_said
 from metaloom.model import Entity, Field, FieldLevel, FieldType
 from metaloom.model.entity import FILE_TYPES
 from metaloom.record.filters import Filter
@@ -250,10 +251,10 @@ def _has_chains(pinned: Current, definition: Entity) -> bool:
 def _cases(pinned: Current, definition: Entity, row: Any) -> Any:
     """The approvals of the record, newest first, as far as this person may see them."""
     page = pinned.reader.list(CASE, filters=[Filter("entity", "eq", definition.address), Filter("record_id", "eq", row.id)], sort=["-started_at"],
-                              paths=["chain", "status", "initiator", "current_steps", "started_at", "finished_at"], limit=RELATED_ROWS)
+                              paths=["entity", "chain", "status", "initiator", "current_steps", "started_at", "finished_at"], limit=RELATED_ROWS)
     states = pinned.catalog.choices["platform.approval_status"].items
     chains = {chain.name: say(chain.label) for chain in pinned.catalog.chains.values() if chain.entity == definition.address}
-    cases = [(url(f"/case/{one.id}"), chains.get(one["chain"], one["chain"]), states.get(one["status"]), one["current_steps"] or "",
+    cases = [(url(f"/case/{one.id}"), chains.get(one["chain"], one["chain"]), states.get(one["status"]), say(steps_said(pinned.catalog, one.values)),
               one.titles.get("initiator", ""), moment(pinned, one["started_at"]), moment(pinned, one["finished_at"])) for one in page.rows]
     return render_template("approval/cases.html", cases=cases)
 

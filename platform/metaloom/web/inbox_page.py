@@ -13,6 +13,7 @@ from metaloom import command
 from metaloom.base.errors import Invalid, NotPossible
 from metaloom.base.messages import message
 from metaloom.command.approval_case import CASE, TASK
+from metaloom.command.approval_words import steps_said
 from metaloom.command.boxes import BOXES, COPY, Box
 from metaloom.model import ApprovalChain, Decide
 from metaloom.record import Page, Row
@@ -125,7 +126,7 @@ def _line(pinned: Current, box: Box, row: Row, version: int | None = None) -> Li
     task = box.entity == TASK
     now, due = pinned.clock.now(), row["due_at"] if task else None
     status, colour = _coded(pinned, "platform.approval_status", of_case("status"))
-    step = _said(row["step_label"]) if task else of_case("current_steps") or ""
+    step = _said(row["step_label"]) if task else say(steps_said(pinned.catalog, {name: of_case(name) for name in ("entity", "chain", "current_steps")}))
     at = row[box.time]
     case_id = row["case"] if box.case else row.id
     return Line(
@@ -166,6 +167,10 @@ def _step_of_row(pinned: Current, name: str, row: Any) -> str:
     return _said(row.values.get("step_label")) or name
 
 
+def _steps_of_row(pinned: Current, words: str, row: Any) -> str:
+    return say(steps_said(pinned.catalog, {**row.values, "current_steps": words}))
+
+
 def _steps(pinned: Current) -> list[tuple[str, str]]:
     """The names of steps that people decide, with what they are called, steps of one name together."""
     called: dict[str, dict[str, None]] = {}
@@ -177,6 +182,7 @@ def _steps(pinned: Current) -> list[tuple[str, str]]:
 WORDS[CASE, "chain"], READS[CASE, "chain"] = _chain_of_row, ("entity",)
 CODES[CASE, "chain"] = _chains
 WORDS[CASE, "subject"] = WORDS[TASK, "step_label"] = lambda pinned, words, row: _said(words)
+WORDS[CASE, "current_steps"], READS[CASE, "current_steps"] = _steps_of_row, ("entity", "chain")
 WORDS[TASK, "step"], READS[TASK, "step"] = _step_of_row, ("step_label",)
 CODES[TASK, "step"] = _steps
 

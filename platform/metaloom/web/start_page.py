@@ -12,6 +12,7 @@ from metaloom.base.errors import Invalid, NotFound, NotPossible
 from metaloom.base.messages import message
 from metaloom.command.approval_case import CASE
 from metaloom.command.approval_guard import LOOSE
+from metaloom.command.approval_words import at_steps, steps_said
 from metaloom.model import ApprovalChain, Entity
 from metaloom.record import Filter
 from metaloom.web.case_facts import case_key
@@ -34,12 +35,12 @@ def standing(pinned: Current, definition: Entity, row: Any) -> Above:
         return Above("")
     found = pinned.reader.list(CASE, filters=[Filter("entity", "eq", definition.address), Filter("record_id", "eq", row.id),
                                               Filter("finished_at", "empty", True)],
-                               paths=["chain", "current_steps", "status"], sort=["-started_at"], limit=5)
+                               paths=["entity", "chain", "current_steps", "status"], sort=["-started_at"], limit=5)
     labels = {one.name: say(one.label) for one in chains}
-    running = [(url(f"/case/{case.id}"), labels.get(case["chain"], case["chain"]), case["current_steps"] or "") for case in found.rows]
+    running = [(url(f"/case/{case.id}"), labels.get(case["chain"], case["chain"]), say(steps_said(pinned.catalog, case.values))) for case in found.rows]
     startable = () if running else [(record_url(definition.address, row.id, f"/approval/{one.name}"), say(one.label))
                                     for one in chains if _may_start(pinned, one)]
-    locked = next((message("approval.in_approval", chain=labels.get(case["chain"], case["chain"]), steps=case["current_steps"] or "-").say(locale())
+    locked = next((message("approval.in_approval", chain=labels.get(case["chain"], case["chain"]), steps=at_steps(pinned.catalog, case.values)).say(locale())
                    for case in found.rows if case["status"] not in LOOSE), "")
     return Above(render_template("approval/standing.html", running=running, startable=startable), locked)
 
