@@ -15,7 +15,7 @@ from flask import Blueprint, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from metaloom.api.speech import locale
-from metaloom.base.errors import Busy, LoginRequired, MetaloomError, NotFound, Stale, TooMany
+from metaloom.base.errors import LoginRequired, MetaloomError, NotFound, Stale, headers_of
 from metaloom.base.messages import Message, message
 
 log = logging.getLogger("metaloom.api")
@@ -42,8 +42,7 @@ def told(error: MetaloomError) -> Response:
     if isinstance(error, LoginRequired):
         more["login"] = {"method": "POST", "path": login_path(), "header": "Authorization: Bearer"}
     answer = problem(status, error.message, **more)
-    if isinstance(error, (Busy, TooMany)):
-        answer.headers["Retry-After"] = str(error.retry_after)
+    answer.headers.update(headers_of(error))
     if isinstance(error, LoginRequired):
         answer.headers["WWW-Authenticate"] = challenge()
     return answer

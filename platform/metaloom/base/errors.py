@@ -119,6 +119,11 @@ class Busy(MetaloomError):
     retry_after = 2
 
 
+def headers_of(error: MetaloomError) -> dict[str, str]:
+    """What an answer says of the error beside its body: when to come again."""
+    return {"Retry-After": str(error.retry_after)} if isinstance(error, (Busy, TooMany)) else {}
+
+
 register({
     "error.not_allowed": ("您没有此操作的权限。", "You are not allowed to do this."),
     "error.not_possible": ("当前不能执行此操作。", "This is not possible now."),

@@ -14,6 +14,7 @@ from metaloom.model import FieldLevel
 from metaloom.model.access import STANDARD_ACTIONS
 from metaloom.record.filters import Filter
 from metaloom.web.current import Current, current, locale, say
+from metaloom.web.words import whole
 
 blueprint = Blueprint("access", __name__)
 USER = "platform.user"
@@ -58,10 +59,10 @@ def _told(pinned: Current, asked: dict[str, str]) -> tuple[AccessTold | None, st
         return None, message("access.told.no_person", name=asked["person"]).say(locale())
     if asked["entity"] not in pinned.catalog.entities:
         return None, message("access.unknown_entity", entity=asked["entity"]).say(locale())
-    number = asked["record"]
-    if number and not (number.isascii() and number.isdecimal() and 0 < int(number) < 2**63):
+    number = whole(asked["record"])
+    if asked["record"] and not number:
         return None, message("access.told.number").say(locale())
-    told = command.explain_access(pinned.looking(), found[0].id, asked["entity"], asked["action"] or "read", int(number) if number else None)
+    told = command.explain_access(pinned.looking(), found[0].id, asked["entity"], asked["action"] or "read", number)
     return told, ""
 
 

@@ -27,13 +27,14 @@ from metaloom.record.schema import schema_of
 from metaloom.web.cells import titled, unit_of
 from metaloom.web.current import Current, current, locale, site, url
 from metaloom.web.errors import wants_fragment
-from metaloom.web.form_model import Source, make_field, raw_values, whole
+from metaloom.web.form_model import Source, make_field, raw_values
 from metaloom.web.form_page import MAX_ID
 from metaloom.web.form_rules import action_rules, for_page, input_rules, linked_values
 from metaloom.web.frame import json_answer, list_url, record_url, toast
 from metaloom.web.frame import refused as say_refused
 from metaloom.web.own import Verb, may, own_of
 from metaloom.web.security import inside
+from metaloom.web.words import whole
 
 blueprint = Blueprint("action", __name__)
 REASON_MAX = 2000
@@ -273,8 +274,7 @@ def _results(pinned: Current, entity: str, name: str, results: Mapping[str, Any]
 
 
 def _version() -> int | None:
-    text = request.form.get("_version", "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+    return whole(request.form.get("_version", ""))
 
 
 def _refused(pinned: Current, definition: Entity, id: int | None, refused: MetaloomError) -> Any:
@@ -371,7 +371,7 @@ def transfer(entity: str, id: int) -> Any:
     definition = pinned.entity(entity)
     if id > MAX_ID:
         raise NotFound
-    chosen = {name: int(v) for name in _owner_names(definition) if (v := request.form.get(name, "")).isdecimal() and len(v) < 19}
+    chosen = {name: number for name in _owner_names(definition) if (number := whole(request.form.get(name, ""))) is not None}
     try:
         saved = command.transfer_record(pinned.context(), entity, id, company=chosen.get("company"), org_unit=chosen.get("org_unit"), user=chosen.get("owner"),
                                         row_version=_version(), reason=request.form.get("_reason", "")[:REASON_MAX])

@@ -24,6 +24,7 @@ from metaloom.web.frame import after, list_url, record_url, refused
 from metaloom.web.listing import ListState, in_clear, read_state
 from metaloom.web.security import inside
 from metaloom.web.words import t as _t
+from metaloom.web.words import whole
 
 blueprint = Blueprint("board", __name__)
 FIELDS_SHOWN = 4
@@ -244,8 +245,7 @@ def move(entity: str, id: int) -> Any:
     if to is None:
         raise NotFound
     back = inside(request.form["_next"]) if request.form.get("_next") else list_url(entity, state.view.name)
-    version = request.form.get("_version", "")
-    if not (version.isascii() and version.isdecimal() and len(version) < 19) or int(version) != row.row_version:
+    if whole(request.form.get("_version", "")) != row.row_version:
         return _moved_on(back)
     if to.code == here:
         return "", 204

@@ -27,6 +27,7 @@ from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import record_url
 from metaloom.web.words import t as _t
+from metaloom.web.words import whole
 
 blueprint = Blueprint("chains", __name__)
 SOURCES = ("published", "text", "files")
@@ -183,15 +184,15 @@ def _answer(pinned: Current, address: str, source: str, page: Callable[[dict[str
 def _tried(pinned: Current, address: str, source: str) -> Simulation:
     if source not in SOURCES:
         raise Invalid([Problem("source", message("field.choice"))])
-    where, asked = request.form.get("where", "").strip()[:2000], request.form.get("limit", "").strip()
-    if not asked.isascii() or not asked.isdecimal() or not 1 <= int(asked[:9]) <= ONLINE_MAX:
+    where, limit = request.form.get("where", "").strip()[:2000], whole(request.form.get("limit", "").strip(), 9)
+    if limit is None or not 1 <= limit <= ONLINE_MAX:
         raise Invalid([Problem("limit", message("simulate.limit", limit=ONLINE_MAX))])
     ctx = pinned.looking()
     draft = draft_from_text(ctx, address, request.form.get("draft", "")) if source == "text" else draft_from_files(ctx) if source == "files" else None
     if draft is not None and address not in draft.chains:
         raise Invalid([Problem("source", message("simulate.not_in_files", chain=address))])
     try:
-        return command.simulate_chain(ctx, address, draft=draft, where=where, limit=int(asked), enough=until(ONLINE_SECONDS))
+        return command.simulate_chain(ctx, address, draft=draft, where=where, limit=limit, enough=until(ONLINE_SECONDS))
     except ExpressionError as error:
         raise Invalid([Problem("where", message("simulate.where", why=error.said))]) from error
 

@@ -16,7 +16,7 @@ from metaloom.web.errors import wants_fragment
 from metaloom.web.file_page import file_facts
 from metaloom.web.frame import json_answer, record_url, toast
 from metaloom.web.timeline import timeline_panel
-from metaloom.web.words import form_ids
+from metaloom.web.words import form_ids, whole
 
 blueprint = Blueprint("comment", __name__)
 
@@ -56,9 +56,8 @@ def change(entity: str, id: int, comment: int) -> Any:
     pinned = _pinned(entity, id)
     if request.form.get("do") == "remove":
         return _after(pinned, entity, id, command.remove_comment(pinned.context(), entity, id, comment))
-    version = request.form.get("_version", "")
     try:
-        done = command.change_comment(pinned.context(), entity, id, comment, _given(), int(version) if version.isdecimal() and len(version) < 19 else None)
+        done = command.change_comment(pinned.context(), entity, id, comment, _given(), whole(request.form.get("_version", "")))
     except Invalid as wrong:
         return _wrong(pinned, entity, id, comment, wrong.problems)
     return _after(pinned, entity, id, done)

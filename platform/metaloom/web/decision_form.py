@@ -23,7 +23,7 @@ from metaloom.web.case_facts import names_of, step_of
 from metaloom.web.current import Current, current, locale, say
 from metaloom.web.file_page import file_facts
 from metaloom.web.form_model import FormField, Source, make_field, raw_values
-from metaloom.web.words import form_ids, moment
+from metaloom.web.words import form_ids, moment, whole
 
 OUT, OWN = "out.", "own."       # prefixes of the inputs of a decision: what the step asks for, fields of the record
 ASKED_FILES = "ask-attachments"      # the same in a dialog, beside the page's own
@@ -190,5 +190,4 @@ def sent_drawing(sent: Mapping[str, str] | None) -> str:
 
 def shown_version() -> int | None:
     """The version of the record that the form was made for."""
-    text = request.form.get("_version", "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+    return whole(request.form.get("_version", ""))

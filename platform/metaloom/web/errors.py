@@ -9,14 +9,7 @@ from flask import Flask, Response, g, make_response, redirect, render_template, 
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from metaloom.base.errors import (
-    Busy,
-    Invalid,
-    LoginRequired,
-    MetaloomError,
-    NotFound,
-    TooMany,
-)
+from metaloom.base.errors import Invalid, LoginRequired, MetaloomError, NotFound, headers_of
 from metaloom.base.messages import message
 from metaloom.web.current import locale, url
 
@@ -43,8 +36,7 @@ def _known(error: MetaloomError) -> AnyResponse:
     if isinstance(error, LoginRequired):
         return login_redirect()
     answer = error_answer(error.status, error.message.say(locale()), problems=getattr(error, "problems", ()))
-    if isinstance(error, (Busy, TooMany)):
-        answer.headers["Retry-After"] = str(error.retry_after)
+    answer.headers.update(headers_of(error))
     return answer
 
 

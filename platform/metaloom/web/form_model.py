@@ -18,6 +18,7 @@ from metaloom.record.paths import target_of
 from metaloom.record.schema import accepts
 from metaloom.web.current import Current, locale, say
 from metaloom.web.listing import fraction
+from metaloom.web.words import form_ids, whole
 
 WIDGETS = {
     FieldType.LONG_TEXT: "area",
@@ -234,8 +235,7 @@ def _filled(one: Field, source: Source, made: FormField, value: Any) -> FormFiel
 
 
 def _files(ids: Iterable[str], source: Source) -> tuple[Mapping[str, Any], ...]:
-    numbers = [int(i) for i in ids if i.isdecimal() and len(i) < 19]
-    return tuple(source.files.get(n, {"id": n, "name": f"#{n}", "size": 0}) for n in numbers)
+    return tuple(source.files.get(n, {"id": n, "name": f"#{n}", "size": 0}) for n in form_ids(ids))
 
 
 def _shown(pinned: Current, entity: Entity, one: Field, source: Source, value: Any) -> str:
@@ -297,11 +297,6 @@ def _options(pinned: Current, one: Field) -> tuple[tuple[str, str], ...]:
     return tuple((c.code, say(c.label)) for c in choices.items.values() if not c.hidden) if choices else ()
 
 
-def whole(text: str) -> int | None:
-    """The number that an address or a form gave, if it is one and small enough for the database."""
-    return int(text) if text.isdecimal() and len(text) < 19 else None
-
-
 # ----------------------------------------------------------------------------------------------------- child grids
 
 
@@ -357,8 +352,8 @@ def sent_rows(sent: MultiDict[str, str], name: str) -> list[MultiDict[str, str]]
     rows: dict[int, MultiDict[str, str]] = {}
     for key, values in sent.lists():
         parts = key.split(".", 2)
-        if len(parts) == 3 and parts[0] == name and parts[1].isdecimal() and len(parts[1]) < 6:
-            row = rows.setdefault(int(parts[1]), MultiDict())
+        if len(parts) == 3 and parts[0] == name and (number := whole(parts[1], 5)) is not None:
+            row = rows.setdefault(number, MultiDict())
             row.setlist(parts[2], values)
     return [rows[index] for index in sorted(rows)]
 

@@ -26,6 +26,7 @@ from metaloom.web.form_values import default_values, from_address
 from metaloom.web.frame import json_answer, list_crumb, list_url, record_url, toast
 from metaloom.web.own import dressed, own_of
 from metaloom.web.security import inside
+from metaloom.web.words import form_ids, whole
 
 blueprint = Blueprint("form", __name__)
 MAX_ID = 2**63 - 1
@@ -99,7 +100,7 @@ def change(entity: str, id: int) -> Any:
     pinned, definition, row = _editable(entity, id)
     version = request.form.get("_version", "")
     try:
-        shown = int(version) if version.isdecimal() and len(version) < 19 else None
+        shown = whole(version)
         ctx, own = pinned.context(), own_of(entity)
         if own.change is not None:
             saved = own.change(ctx, id, _input(pinned, definition, "edit"), shown)
@@ -179,8 +180,8 @@ def _words(pinned: Current, definition: Entity, one: Field, typed: str) -> str:
     choices = pinned.catalog.choices.get(one.choices)
     if choices and typed in choices.items:
         return say(choices.items[typed].label)
-    if one.type in LINK_TYPES and typed.isdecimal() and len(typed) < 19:
-        return _titles(pinned, definition, {one.name: int(typed)}).get(one.name, typed)
+    if one.type in LINK_TYPES and (number := whole(typed)) is not None:
+        return _titles(pinned, definition, {one.name: number}).get(one.name, typed)
     return typed or "-"
 
 
@@ -238,8 +239,7 @@ def _source_of(pinned: Current, definition: Entity, row: Any) -> Source:
 
 def _sent_source(pinned: Current, definition: Entity, row: Any, problems: tuple[Problem, ...]) -> Source:
     titles = dict(row.titles) if row is not None else {}
-    ids = {n: int(request.form[n]) for n, f in definition.fields.items()
-           if f.type in LINK_TYPES and request.form.get(n, "").isdecimal() and len(request.form[n]) < 19}
+    ids = {n: number for n, f in definition.fields.items() if f.type in LINK_TYPES and (number := whole(request.form.get(n, ""))) is not None}
     titles |= _titles(pinned, definition, ids) | _child_titles(pinned, definition)
     values = row.values if row is not None else default_values(pinned, definition)
     levels = row.levels if row is not None else _levels_anywhere(pinned, definition)
@@ -269,7 +269,7 @@ def _child_titles(pinned: Current, definition: Entity) -> dict[str, str]:
             continue
         child = pinned.catalog.entities[one.entity]
         for index, row in enumerate(sent_rows(request.form, one.name)):
-            ids = {n: int(v) for n, f in child.fields.items() if f.type in LINK_TYPES and (v := row.get(n, "")).isdecimal() and len(v) < 19}
+            ids = {n: number for n, f in child.fields.items() if f.type in LINK_TYPES and (number := whole(row.get(n, ""))) is not None}
             found |= {f"{one.name}.{index}.{n}={ids[n]}": title for n, title in _titles(pinned, child, ids).items()}
     return found
 
@@ -283,7 +283,7 @@ def _with_files(pinned: Current, definition: Entity, source: Source) -> Source:
     ids: list[int] = []
     for one in definition.fields.values():
         if one.type in FILE_TYPES:
-            ids += [int(p) for v in (source.sent.getlist(one.name) if source.sent else ()) for p in v.split(",") if p.isdecimal() and len(p) < 19]
+            ids += form_ids([part for sent in (source.sent.getlist(one.name) if source.sent else ()) for part in sent.split(",")])
             ids += list(source.values.get(one.name) or ())
     return replace(source, files=file_facts(pinned, ids)) if ids else source
 
@@ -298,9 +298,8 @@ def _record_for_rules(pinned: Current, definition: Entity, source: Source, row: 
             record[name] = browser_value(value)
     for one in definition.fields.values():
         if one.type in LINK_TYPES:
-            sent = source.sent.get(one.name) if source.sent is not None else None
-            id = int(sent) if sent and sent.isdecimal() and len(sent) < 19 else source.values.get(one.name)
-            record[one.name] = linked_values(pinned, rules, one, id)
+            sent = whole(source.sent.get(one.name, "")) if source.sent is not None else None
+            record[one.name] = linked_values(pinned, rules, one, sent if sent is not None else source.values.get(one.name))
         elif one.type is FieldType.CHILD:
             record[one.name] = [{n: browser_value(v) for n, v in r.values.items() if "." not in n} for r in source.children.get(one.name, ())]
     return record
@@ -315,10 +314,9 @@ def linked(entity: str, name: str) -> Any:
     pinned = current()
     definition = pinned.entity(entity)
     one = definition.fields.get(name)
-    id = request.args.get("id", "")
     if one is None or one.type not in LINK_TYPES:
         raise NotFound
-    return json_answer(linked_values(pinned, entity_rules(pinned, definition), one, int(id) if id.isdecimal() and len(id) < 19 else None))
+    return json_answer(linked_values(pinned, entity_rules(pinned, definition), one, whole(request.args.get("id", ""))))
 
 
 @blueprint.get("/capitals")

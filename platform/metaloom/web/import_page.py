@@ -27,7 +27,7 @@ from metaloom.record.sheet import XLSX
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.frame import list_crumb, record_url, toast
 from metaloom.web.i18n import translate
-from metaloom.web.words import moment
+from metaloom.web.words import moment, whole
 from metaloom.web.words import t as _t
 
 blueprint = Blueprint("import", __name__)
@@ -224,9 +224,10 @@ def _kept(pinned: Current) -> Any:
     given, kept = request.files.get("file"), request.form.get("_file", "")
     if given is not None and given.filename:
         return None
-    if not (kept.isascii() and kept.isdigit() and len(kept) < 19):
+    number = whole(kept)
+    if number is None:
         raise NotPossible(message("sheet.kind"))
-    return command.file_for(pinned.looking(), int(kept))
+    return command.file_for(pinned.looking(), number)
 
 
 def _stored(pinned: Current, kept: Any) -> bytes:

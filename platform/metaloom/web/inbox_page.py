@@ -22,7 +22,7 @@ from metaloom.web.cells import CODES, READS, WORDS
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import after
-from metaloom.web.words import age, form_ids, moment
+from metaloom.web.words import age, form_ids, moment, whole
 from metaloom.web.words import t as _t
 
 blueprint = Blueprint("inbox", __name__)
@@ -104,8 +104,8 @@ def _filters(box: Box) -> list[Filter]:
     entity, _, chain = asked.get("chain", "").partition("/")
     if entity and chain:
         found += [Filter(f"{box.case}entity", "eq", entity), Filter(f"{box.case}chain", "eq", chain)]
-    if asked.get("initiator", "").isdecimal():
-        found.append(Filter(f"{box.case}initiator", "eq", asked["initiator"][:18]))
+    if (initiator := whole(asked.get("initiator", ""))) is not None:
+        found.append(Filter(f"{box.case}initiator", "eq", str(initiator)))
     if asked.get("q", "").strip():
         found.append(Filter(f"{box.case}subject_text", "contains", asked["q"].strip()))
     if asked.get("from") or asked.get("to"):

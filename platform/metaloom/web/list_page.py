@@ -34,6 +34,7 @@ from metaloom.web.many_page import offered as offered_together
 from metaloom.web.own import own_of
 from metaloom.web.saved_page import default_address, opened_name
 from metaloom.web.settings_page import PAGE_SIZES
+from metaloom.web.words import whole
 
 blueprint = Blueprint("list", __name__)
 BULK_MAX = 200
@@ -403,7 +404,7 @@ def run_bulk(entity: str, action: str) -> Any:
 def _picked(texts: list[str]) -> dict[int, int]:
     """``id:row_version`` of each chosen row, as it was shown."""
     pairs = [text.partition(":")[::2] for text in texts[:BULK_MAX]]
-    return {int(id): int(version) for id, version in pairs if all(p.isascii() and p.isdigit() and len(p) < 19 for p in (id, version))}
+    return {number: shown for id, version in pairs if (number := whole(id)) is not None and (shown := whole(version)) is not None}
 
 
 def _why(refused: MetaloomError) -> str:

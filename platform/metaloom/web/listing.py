@@ -22,6 +22,7 @@ from metaloom.record.paths import Path, implicit_fields, target_of
 from metaloom.web.cells import CODES, COLUMNS_KEPT, path_label, resolve
 from metaloom.web.current import Current, say
 from metaloom.web.frame import list_url
+from metaloom.web.words import form_ids
 
 TABLE, BOARD, CALENDAR, CHART = "table", "board", "calendar", "chart"
 CHARTED = frozenset({FieldType.CHOICE, FieldType.STATE, FieldType.BOOLEAN, FieldType.DATE, FieldType.DATETIME, *LINK_TYPES})
@@ -306,7 +307,7 @@ def _with_titles(pinned: Current, fields: list[SearchField]) -> list[SearchField
     """Names of the linked records that the address already filters by."""
     done = []
     for one in fields:
-        ids = [int(v) for v in one.values if v.isdecimal() and len(v) < 19] if one.kind == "link" else []
+        ids = form_ids(one.values) if one.kind == "link" else []
         if ids:
             try:
                 hits = pinned.reader.lookup(one.target, ids=ids, limit=len(ids))

@@ -17,8 +17,8 @@ from metaloom.record.paths import target_of
 from metaloom.record.values import BadValue, Reading, read
 from metaloom.web.action_page import filtered_by
 from metaloom.web.current import Current, current, say
-from metaloom.web.form_model import whole
 from metaloom.web.frame import json_answer, record_url
+from metaloom.web.words import whole
 
 blueprint = Blueprint("lookup", __name__)
 LOOKUP_MAX = 20

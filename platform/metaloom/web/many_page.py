@@ -29,6 +29,7 @@ from metaloom.web.form_model import FormField, Source, make_field, raw_values
 from metaloom.web.frame import list_crumb, list_url, record_url
 from metaloom.web.listing import read_state
 from metaloom.web.words import t as _t
+from metaloom.web.words import whole
 
 blueprint = Blueprint("many", __name__)
 SHOWN = 200
@@ -107,7 +108,7 @@ def _targets(pinned: Current, entity: str, name: str) -> dict[int, int]:
     """The chosen records with the versions that were shown, or every record of the search (``_all``)."""
     if not request.form.get("_all"):
         pairs = [text.partition(":")[::2] for text in ",".join(request.form.getlist("ids"))[:60_000].split(",")]
-        return {int(id): int(version) for id, version in pairs if all(p.isascii() and p.isdigit() and len(p) < 19 for p in (id, version))}
+        return {number: shown for id, version in pairs if (number := whole(id)) is not None and (shown := whole(version)) is not None}
     state = read_state(pinned, entity, name)
     found: dict[int, int] = {}
     cursor = None

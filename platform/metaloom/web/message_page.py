@@ -26,6 +26,7 @@ from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import json_answer, record_url, toast
 from metaloom.web.own import Own, Verb, register
+from metaloom.web.words import whole
 
 blueprint = Blueprint("message", __name__)
 PANEL, PAGE = 8, 30
@@ -176,7 +177,7 @@ def _goal(note: Note) -> str:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= 18 else None
+    return whole(text or "")
 
 
 # -- the log of what was sent, on the generic screens ------------------------------------------------------------------------

@@ -35,7 +35,7 @@ from metaloom.web.form_rules import for_page, input_rules
 from metaloom.web.frame import after, record_url
 from metaloom.web.frame import refused as say_refused
 from metaloom.web.own import Own, register
-from metaloom.web.words import moment, t
+from metaloom.web.words import moment, t, whole
 
 blueprint = Blueprint("process", __name__)
 BELL_TICKS = 10          # every half second: the page waits five seconds for the result
@@ -93,8 +93,7 @@ ABOVE["process"] = _above
 
 
 def _number(name: str) -> int:
-    text = request.args.get(name, "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0
+    return whole(request.args.get(name, ""), 15) or 0
 
 
 def _strip(pinned: Current, run: RunShown) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from metaloom.record.filters import Filter
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.frame import toast
 from metaloom.web.words import t as _t
+from metaloom.web.words import whole
 
 blueprint = Blueprint("rights", __name__)
 ASSIGNMENT = "platform.role_assignment"
@@ -210,12 +211,11 @@ def draft() -> Any:
     pinned = _here()
     entity = _entity(pinned, request.form.get("entity", ""))
     wanted = _wanted(pinned, entity)
-    base = request.form.get("base", "")
-    number = int(base) if base.isascii() and base.isdecimal() and len(base) < 10 else -1
+    number = whole(request.form.get("base", ""), 9)
     served = pinned.revision.number
     try:
-        if number != served:                      # the form holds every grant whole: what somebody else published meanwhile would be taken back unseen
-            raise Conflict(message("publish.moved_on", current=served, base=max(number, 0)))
+        if number is None or number != served:      # the form holds every grant: what others published meanwhile would be taken back unseen
+            raise Conflict(message("publish.moved_on", current=served, base=number or 0))
         if request.form.get("do") != "publish":
             return _page(pinned, entity, draft_rights(pinned.looking(), entity.address, wanted), wanted=wanted)
         reason = request.form.get("reason", "").strip()[:2000]

@@ -13,6 +13,7 @@ from metaloom.record.saved_lists import OF_VIEW, OWN_WORDS, PREFIX, SavedList
 from metaloom.web.current import Current, current, locale, say, site, url
 from metaloom.web.frame import list_url, toast
 from metaloom.web.listing import ListState, mode_of
+from metaloom.web.words import whole
 
 blueprint = Blueprint("saved", __name__)
 ID_MAX = 2**63 - 1
@@ -98,11 +99,11 @@ def default_address(pinned: Current, state: ListState) -> str:
 
 def opened_name(pinned: Current, state: ListState) -> str:
     """What the kept list is called that the address was opened from."""
-    given = state.args.get("saved", "")
-    if not (given.isascii() and given.isdigit() and 0 < int(given[:19]) <= ID_MAX):
+    number = whole(state.args.get("saved", ""))
+    if not number:
         return ""
     try:
-        return command.saved_list(pinned.looking(), pinned.conn, int(given[:19])).name
+        return command.saved_list(pinned.looking(), pinned.conn, number).name
     except MetaloomError:
         return ""
 

@@ -13,6 +13,7 @@ from metaloom.base.text import LOCALES
 from metaloom.model.screen import VIEWS
 from metaloom.web.current import current, site, url
 from metaloom.web.security import inside
+from metaloom.web.words import whole
 
 blueprint = Blueprint("settings", __name__)
 YEAR = 31_536_000
@@ -69,5 +70,4 @@ def set_list(entity: str, name: str) -> Any:
 def _widths(text: str, columns: Container[str]) -> dict[str, int]:
     """``path:pixels`` of each column that was drawn wider or narrower, divided by commas."""
     pairs = [part.rpartition(":")[::2] for part in text[:4000].split(",")]
-    return {path: max(WIDTH_MIN, min(int(width), WIDTH_MAX)) for path, width in pairs[:COLUMNS_MAX]
-            if path in columns and width.isascii() and width.isdigit() and len(width) < 6}
+    return {path: max(WIDTH_MIN, min(pixels, WIDTH_MAX)) for path, width in pairs[:COLUMNS_MAX] if path in columns and (pixels := whole(width, 5)) is not None}

@@ -23,7 +23,7 @@ from metaloom.web.case_story import QUIET, Story, people_in
 from metaloom.web.current import Current, url
 from metaloom.web.frame import record_url
 from metaloom.web.record_history import link_titles, moment_of, titles_now
-from metaloom.web.words import moment
+from metaloom.web.words import moment, whole
 
 KINDS = ("comment", "change", "approval", "message")
 ROWS = 20
@@ -100,8 +100,8 @@ def _places(text: str) -> dict[str, int]:
     found = {}
     for part in text[:200].split("."):
         kind, _, mark = part.partition("-")
-        if kind in KINDS and mark.isascii() and mark.isdecimal() and len(mark) < 19:
-            found[kind] = int(mark)
+        if kind in KINDS and (number := whole(mark)) is not None:
+            found[kind] = number
     return found
 
 

@@ -18,6 +18,7 @@ from metaloom.base.text import Text
 from metaloom.plugin.tools import Tool
 from metaloom.web.current import say
 from metaloom.web.form_model import FormField, FormRow, FormSection
+from metaloom.web.words import whole
 
 ROWS_MAX = 50
 Schema = Mapping[str, Any]
@@ -220,7 +221,7 @@ def _row(grid: Asked, number: int, sent: Sent) -> dict[str, str]:
 
 def _row_numbers(key: str, sent: Sent) -> list[int]:
     found = {name[len(key) + 1:].split(".", 1)[0] for name in sent if name.startswith(f"{key}.")}
-    return sorted(int(one) for one in found if one.isascii() and one.isdigit() and len(one) < 7)
+    return sorted(number for one in found if (number := whole(one, 6)) is not None)
 
 
 def _value(schema: Schema, text: str) -> Any:

@@ -34,6 +34,7 @@ from metaloom.web.tool_form import (
     words,
 )
 from metaloom.web.words import t as _t
+from metaloom.web.words import whole
 
 blueprint = Blueprint("tool", __name__)
 FORMATS = {"xlsx": XLSX, "csv": "text/csv; charset=utf-8"}
@@ -73,8 +74,8 @@ def show(group: str, name: str) -> Any:
     """The form; below it the answer when it was sent (``go``). The address holds the question, so it can be kept and passed on."""
     pinned, tool = _tool(group, name)
     if "go" not in request.args:
-        preset = request.args.get("preset", "")
-        chosen = tool.presets[int(preset)][1] if preset.isdigit() and len(preset) < 3 and int(preset) < len(tool.presets) else {}
+        preset = whole(request.args.get("preset", ""), 2)
+        chosen = tool.presets[preset][1] if preset is not None and preset < len(tool.presets) else {}
         return _page(group, tool, tidied(tool, sent_of(tool, chosen, str(pinned.business_date or ""))), None, ())
     sent = tidied(tool, request.args)
     try:

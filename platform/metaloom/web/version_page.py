@@ -16,7 +16,7 @@ from metaloom.web.current import Current, current, locale, say
 from metaloom.web.detail_page import MAX_ID
 from metaloom.web.frame import list_crumb, record_url, toast
 from metaloom.web.record_history import said
-from metaloom.web.words import moment
+from metaloom.web.words import moment, whole
 from metaloom.web.words import t as _t
 
 blueprint = Blueprint("version", __name__)
@@ -39,7 +39,7 @@ def restore(entity: str, id: int, entry: int) -> Any:
     reader, given = pinned.reader, request.form.get("_version", "")
     row, found = versions_of(reader, entity, id)
     version(found, entry)
-    shown = int(given) if given.isascii() and given.isdigit() and len(given) < 19 else None
+    shown = whole(given)
     try:
         pinned.release()
         ctx = pinned.context()

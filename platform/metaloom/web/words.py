@@ -31,4 +31,9 @@ def age(since: datetime | str | None, until: datetime) -> str:
 
 def form_ids(values: Any) -> list[int]:
     """The numbers among what a form sent, each small enough for the database."""
-    return [int(value) for value in values if value.isascii() and value.isdecimal() and len(value) < 19]
+    return [number for value in values if (number := whole(value)) is not None]
+
+
+def whole(text: str, digits: int = 18) -> int | None:
+    """The number that an address or a form gave, if it is one and small enough for the database."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= digits else None

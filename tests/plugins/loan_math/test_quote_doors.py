@@ -135,7 +135,8 @@ def test_a_wrong_field_is_told_at_the_field_by_its_label(visitor: Any) -> None:
 def test_a_preset_fills_the_form(visitor: Any) -> None:
     page = visitor.get("/tool/lending/quote", query_string={"preset": "3"}).text
     assert 'value="26"' in page and '<option value="week" selected>' in page
-    assert visitor.get("/tool/lending/quote", query_string={"preset": "99"}).status_code == 200
+    for strange in ("99", "²", "-1", "٣"):
+        assert visitor.get("/tool/lending/quote", query_string={"preset": strange}).status_code == 200, strange
 
 
 def test_the_table_as_files(visitor: Any) -> None:
