@@ -1,5 +1,6 @@
 """A question kept ready is answered as SQLAlchemy would answer it, each time, on both databases."""
 
+from contextlib import nullcontext
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -147,18 +148,34 @@ def test_a_lasting_question_of_another_tenant_over_the_same_connection_reads_tha
 
 @pytest.mark.postgres
 @ON_POSTGRESQL
-def test_a_column_that_became_wider_is_told_as_busy_once_under_the_old_catalog_and_not_at_all_under_the_new(asked):
+def test_a_column_that_became_wider_costs_a_first_question_nothing_and_a_later_one_a_refusal_under_the_old_catalog_only(asked):
     before, after = (Ready(sa.select(TABLE.c.code), lasting=digest) for digest in ("one", "two"))
+    for length, earlier, answered in ((60, 0, True), (70, 1, False)):
+        with asked.read() as conn:
+            assert {len(before.rows(conn)) for _ in range(PREPARED_AFTER + 8)} == {3}
+        with asked.ddl() as conn:
+            conn.exec_driver_sql(f"ALTER TABLE asked ALTER code TYPE varchar({length})")
+        with asked.read() as conn:
+            assert [len(after.rows(conn)) for _ in range(3)] == [3] * 3
+        with nullcontext() if answered else pytest.raises(Busy), asked.read() as conn:
+            assert [conn.scalar(sa.text("SELECT 1")) for _ in range(earlier)] == [1] * earlier
+            assert len(before.rows(conn)) == 3
+            path, role = conn.exec_driver_sql("SELECT current_setting('search_path'), current_setting('transaction_read_only')").one()
+            assert asked.row.schema_name in path and role == "on", "it is in the same tenant, and still may not write"
+        with asked.read() as conn:
+            assert [len(before.rows(conn)) for _ in range(PREPARED_AFTER + 3)] == [3] * (PREPARED_AFTER + 3)
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+def test_a_writing_transaction_is_never_begun_anew(asked):
+    ready = Ready(sa.select(TABLE.c.code), lasting="one")
     with asked.read() as conn:
-        assert {len(before.rows(conn)) for _ in range(PREPARED_AFTER + 8)} == {3}
+        assert {len(ready.rows(conn)) for _ in range(PREPARED_AFTER + 8)} == {3}
     with asked.ddl() as conn:
         conn.exec_driver_sql("ALTER TABLE asked ALTER code TYPE varchar(60)")
-    with asked.read() as conn:
-        assert [len(after.rows(conn)) for _ in range(3)] == [3] * 3
-    with pytest.raises(Busy), asked.read() as conn:
-        before.rows(conn)
-    with asked.read() as conn:
-        assert [len(before.rows(conn)) for _ in range(3)] == [3] * 3
+    with pytest.raises(Busy), asked.write() as conn:
+        ready.rows(conn)
 
 
 @pytest.mark.postgres

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 EXTENSIONS = "ext"
 CONTROL = "ml_control"
 _POOL_SIZE, _POOL_MORE, _WAIT_SECONDS = 5, 10, 5
-_PROLOGUE, _PLACE = "metaloom_prologue", "metaloom_place"
+_PROLOGUE, _PLACE, _ASKED = "metaloom_prologue", "metaloom_place", "metaloom_asked"
 _JOINS_ORDERED = 4
 
 _engines: dict[str, sa.Engine] = {}
@@ -283,6 +283,7 @@ def _shared_engine(url: str) -> sa.Engine:
             )  # fmt: skip
             sa.event.listen(engine, "do_connect", lambda dialect, record, args, named: _Connection.connect(*args, **named))
             sa.event.listen(engine, "begin", _enter_tenant)
+            sa.event.listen(engine, "before_cursor_execute", _asks)
     return engine
 
 
@@ -299,6 +300,7 @@ def _enter_tenant(conn: sa.Connection) -> None:
     if prologue is None:
         raise RuntimeError("a transaction was begun without naming a tenant")
     driver: Any = conn.connection.driver_connection
+    conn.info[_ASKED] = False
     try:
         entered = driver.enter(_bytes(prologue))
     except psycopg.Error:
@@ -312,6 +314,23 @@ def _enter_tenant(conn: sa.Connection) -> None:
 @lru_cache(4000)
 def _bytes(prologue: str) -> bytes:
     return prologue.encode()
+
+
+def _asks(conn: sa.Connection, *statement: Any) -> None:
+    conn.info[_ASKED] = True
+
+
+def is_fresh(conn: sa.Connection) -> bool:
+    """Whether this is a reading transaction that was asked nothing yet: begun anew, it shows what it would have shown."""
+    return not conn.info.get(_ASKED, True) and "READ ONLY" in str(conn.get_execution_options().get(_PROLOGUE))
+
+
+def begin_anew(conn: sa.Connection) -> None:
+    """The reading transaction once more, over a connection that has forgotten what was prepared there."""
+    driver: Any = conn.connection.driver_connection
+    driver.rollback()
+    driver.execute("DEALLOCATE ALL")
+    driver.execute(conn.get_execution_options()[_PROLOGUE])
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-from metaloom.storage.postgresql import place_of
+from metaloom.storage.postgresql import begin_anew, is_fresh, place_of
 
 PREPARED_AFTER, PREPARED_MAX = 2, 20      # for each connection: a record's statement with seven links takes 0.6 MB of the server's memory
 
@@ -77,13 +77,22 @@ def _asked(conn: sa.Connection, sql: str, values: Mapping[str, Any] | None, prep
     """The driver's rows. Whoever counts statements hears of it, and a refusal has SQLAlchemy's kind, as with ``conn.execute``."""
     dbapi, driver = conn.dialect.loaded_dbapi, conn.connection.driver_connection
     cursor = driver.asking  # type: ignore[union-attr]
+    fresh = prepared and is_fresh(conn)
     try:
         for told in conn.dispatch.before_cursor_execute:
             told(conn, cursor, sql, values or {}, None, False)
         driver.prepare_threshold, driver.prepared_max = PREPARED_AFTER if prepared else None, PREPARED_MAX  # type: ignore[union-attr]
-        return cursor.execute(sql, values).fetchall()  # type: ignore[no-any-return, func-returns-value]
+        try:
+            return cursor.execute(sql, values).fetchall()  # type: ignore[no-any-return, func-returns-value]
+        except dbapi.NotSupportedError:
+            # A column whose type changed since the statement was prepared. As the first question of its transaction it is asked once more.
+            if not fresh:
+                raise
+            driver.prepare_threshold = None  # type: ignore[union-attr]
+            begin_anew(conn)
+            return cursor.execute(sql, values).fetchall()  # type: ignore[no-any-return, func-returns-value]
     except dbapi.Error as refused:
-        # A column whose type changed since the statement was prepared: with another connection it is prepared anew.
+        # Later in a transaction, what was read before would be of another moment: with another connection it is prepared anew.
         lost = conn.dialect.is_disconnect(refused, conn.connection, cursor) or prepared and isinstance(refused, dbapi.NotSupportedError)  # type: ignore[arg-type]
         if lost:
             conn.invalidate(refused)
