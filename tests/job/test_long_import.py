@@ -524,3 +524,44 @@ def test_one_that_kills_the_process_every_time_is_given_up_and_can_go_on(hall):
     start_import(hall.ctx("clerk"), id)
     work(hall)
     assert run_of(hall, id).status == "done"
+
+
+# -- from the machine ---------------------------------------------------------------------------------------------------
+
+
+def test_the_command_watches_an_import_until_it_is_over_and_fails_with_it(hall, monkeypatch):
+    from click.testing import CliRunner
+
+    from metaloom.cli import job as words
+
+    class Shared:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *refused):
+            return False
+
+        def open(self, name):
+            assert name == hall.tenant.name
+            return hall.tenant
+
+    monkeypatch.setattr(words, "house", Shared)
+    monkeypatch.setattr(words, "sleep", lambda seconds: work(hall))
+
+    def watch(id, code=0):
+        told = CliRunner().invoke(words.watch, [hall.tenant.name, str(id), "--import"])
+        assert told.exit_code == code, told.output
+        return told.output.splitlines()
+
+    good = begin(hall, sheet(hall, count=3))
+    first, *_, last = watch(good)
+    assert (first, last) == (f"import {good} waiting     0% 0 of 3 rows, 0 good, 0 failed", f"import {good} checked   100% 3 of 3 rows, 3 good, 0 failed")
+    start_import(hall.ctx("clerk"), good)
+    assert watch(good)[-1] == f"import {good} done      100% 3 of 3 rows, 3 made, 0 failed"
+    bad = begin(hall, sheet(hall, count=5, wrong=(3, 4)))
+    *_, last, why = watch(bad, code=1)
+    assert (last, why) == (f"import {bad} checked   100% 5 of 5 rows, 3 good, 2 failed", f"Error: 2 rows of the import {bad} failed: its page names each")
+    stopped = begin(hall, sheet(hall, count=3))
+    cancel_import(hall.ctx("clerk"), stopped)
+    assert watch(stopped, code=1)[-1] == "Error: the import ended as cancelled"
+    assert watch(99_999, code=1) == ["Error: there is no import 99999"]

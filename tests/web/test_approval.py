@@ -99,8 +99,8 @@ def test_the_list_of_tasks_says_chain_and_step_in_words(guild, visit):
             assert said <= cells and not cells & {"three", "one"}, (path, language)
     started = guild.request(name="在哪一步")
     case = guild.start("three", started)
-    pages = (f"/e/platform.approval_case/{case}", "/e/platform.approval_case/?tab=all", f"/e/guild.request/{started}", f"/e/guild.request/{started}/tab/approval",
-             "/task/?box=all")
+    record = f"/e/guild.request/{started}"
+    pages = (f"/e/platform.approval_case/{case}", "/e/platform.approval_case/?tab=all", record, f"{record}/tab/approval", "/task/?box=all")
     for language, step in (("en", "First"), ("zh", "一级")):
         checker.client.set_cookie("ml_locale", language, path="/hall")
         for path in pages:

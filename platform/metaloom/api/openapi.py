@@ -41,6 +41,7 @@ from metaloom.command.decide_task import DECISIONS, OPINION_MAX
 from metaloom.command.draft_chain import TEXT_MAX
 from metaloom.command.drawing import TEXT_MAX as DRAWING_MAX
 from metaloom.command.import_records import MODES as MODES_OF_IMPORT
+from metaloom.command.import_sheet import FAILED_AT_ONCE
 from metaloom.command.limits import limit
 from metaloom.command.move_case import CASE_MOVES, DATA, PEOPLE_MAX, WHOLE
 from metaloom.command.opinion_files import FILES_MAX
@@ -485,7 +486,8 @@ class Book:
         self._add(f"/{address}/import/template", "get", Operation(
             f"{address}.import_template", f"Workbook to fill in · {label}", {"200": book, **looked}), tag=address)
         self._add(f"/{address}/imports/{{id}}/failed", "get", Operation(
-            f"{address}.failed_import", f"Workbook of the rows that are not in · {label}", {"200": book, **looked}, (_p("id"),)), tag=address)
+            f"{address}.failed_import", f"Workbook of the rows that are not in, {FAILED_AT_ONCE:,} of them at a time · {label}",
+            {"200": book, **looked}, (_p("id"),)), tag=address)
         kept = {"type": "object", "additionalProperties": False, "required": ["file"], "properties": {"file": ID}}
         self._add(f"/{address}/imports/{{id}}/corrected", "post", Operation(
             f"{address}.correct_import", f"Send those rows again, corrected · {label}", {"200": _json(_ref("ImportRun")), **done}, (_p("id"), key),

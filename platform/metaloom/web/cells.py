@@ -16,6 +16,7 @@ from metaloom.record.encode import choice_of, said_for, words_for
 from metaloom.record.paths import PATHS, Path, UnknownPath, target_of
 from metaloom.web.current import Current, locale, say
 from metaloom.web.frame import icon, record_url
+from metaloom.web.words import bracketed
 
 NUMBERS = frozenset({*EXACT_TYPES, FieldType.INTEGER})
 UNSORTABLE = frozenset({FieldType.JSON, FieldType.LONG_TEXT, FieldType.RICH_TEXT, FieldType.MULTI_CHOICE, FieldType.TAGS, *FILE_TYPES})
@@ -142,11 +143,11 @@ def path_label(pinned: Current, entity: Entity, path: Path) -> str:
 
 
 def unit_of(field: Field) -> str:
-    """What stands behind a label: (元), (月); empty where the value needs none."""
+    """What stands behind a label: （元）, （月）; empty where the value needs none."""
     if field.unit:
-        return f" ({say(field.unit)})"
+        return bracketed(say(field.unit))
     if field.type is FieldType.MONEY:
-        return " (元)" if field.currency == "CNY" and locale() == "zh" else f" ({field.currency})"
+        return bracketed("元" if field.currency == "CNY" and locale() == "zh" else field.currency)
     return ""
 
 

@@ -26,8 +26,8 @@ from metaloom.web.chain_story import drawing
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import record_url
+from metaloom.web.words import bracketed, whole
 from metaloom.web.words import t as _t
-from metaloom.web.words import whole
 
 blueprint = Blueprint("chains", __name__)
 SOURCES = ("published", "text", "files")
@@ -311,7 +311,7 @@ def _sheet(found: Simulation) -> Response:
     rows = []
     for line in shown(found).lines:
         for number, step in enumerate(line.steps or (Step("", (), (), False),)):
-            rows.append([line.title, line.really, line.outcome, step.label, "、".join(step.people) + (f" ({_t('simulate.admins')})" if step.admin else ""),
+            rows.append([line.title, line.really, line.outcome, step.label, "、".join(step.people) + (bracketed(_t("simulate.admins")) if step.admin else ""),
                          "、".join(f"{who}: {why}" for who, why in step.dropped), "; ".join(line.changes) if number == 0 else ""])
     answer = Response(csv_table(heads, rows), mimetype="text/csv; charset=utf-8")
     name = quote(f"{say(found.chain.label)}-{_t('simulate.title')}.csv")

@@ -32,6 +32,7 @@ from metaloom.record.sanitise import sanitise
 from metaloom.web import i18n
 from metaloom.web.current import Current, locale, say, site, url
 from metaloom.web.errors import wants_fragment
+from metaloom.web.words import bracketed, colon
 
 THEMES = ("light", "dark")
 PAGES = {"workbench": "/", "tasks": "/task/", "chains": "/approval/chains/", "changed_chains": "/approval/changed/",
@@ -259,7 +260,7 @@ def register_frame(app: Flask) -> None:
     """Names known to every template, and the headers of every answer."""
     app.context_processor(_names)
     app.after_request(_finish)
-    app.jinja_env.globals.update(icon=icon, csrf=csrf_field, csrf_token=csrf_token, url=url, static=_static)
+    app.jinja_env.globals.update(icon=icon, bracketed=bracketed, colon=colon, csrf=csrf_field, csrf_token=csrf_token, url=url, static=_static)
     app.jinja_env.filters["sanitised"] = lambda text: Markup(sanitise(text))
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 

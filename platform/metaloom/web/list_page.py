@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -177,15 +177,18 @@ def list_title(pinned: Current, state: ListState) -> str:
 
 def own_columns(pinned: Current, state: ListState) -> list[str] | None:
     """The person's own choice of columns, as far as it is still readable; else the list's."""
-    if not state.columns:
-        return None
+    return _readable(pinned, state, state.columns) or None if state.columns else None
+
+
+def _readable(pinned: Current, state: ListState, columns: Iterable[str]) -> list[str]:
+    """Those that this person may see anywhere, masked at least."""
     kept = []
-    for text in state.columns:
+    for text in columns:
         path = resolve(pinned, state.entity, text)
         if path is not None and all(pinned.plan.field_level_anywhere(h.entity, h.field.name) >= FieldLevel.READ for h in path.hops) \
                 and pinned.plan.field_level_anywhere(path.entity, path.field.name) >= FieldLevel.MASKED:
             kept.append(text)
-    return kept or None
+    return kept
 
 
 def _hints(pinned: Current, state: ListState) -> dict[str, str]:
@@ -258,7 +261,7 @@ def _toolbar(pinned: Current, state: ListState) -> dict[str, Any]:
         **_creating(pinned, state), "may_export": may("export"), "may_import": writable and may("import") and may("create"),
         "may_restore": state.entity.archivable and may("restore"), "list_actions": actions,
         "import_url": url(f"/e/{address}/import"),
-        "all_columns": heads(pinned, state.entity, dict.fromkeys((*(state.columns or ()), *state.view.columns)), state.view),
+        "all_columns": heads(pinned, state.entity, _readable(pinned, state, dict.fromkeys((*(state.columns or ()), *state.view.columns))), state.view),
         "shown_columns": frozenset(state.columns or (p for p, c in state.view.columns.items() if not c.hidden)),
         "settings_url": url(f"/settings/list/{address}/{state.view.name}"),
         "many_url": url(f"/many/{address}/{state.view.name}"), "saved_url": url(f"/saved/{address}/{state.view.name}"),

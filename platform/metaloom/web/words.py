@@ -37,3 +37,13 @@ def form_ids(values: Any) -> list[int]:
 def whole(text: str, digits: int = 18) -> int | None:
     """The number that an address or a form gave, if it is one and small enough for the database."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= digits else None
+
+
+def bracketed(words: str) -> str:
+    """In brackets behind other words, as the language of the page sets them."""
+    return f"（{words}）" if locale() == "zh" else f" ({words})"
+
+
+def colon() -> str:
+    """Between a word and what is said of it, as the language of the page sets it."""
+    return "：" if locale() == "zh" else ": "
