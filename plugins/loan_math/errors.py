@@ -7,6 +7,7 @@ from typing import Final
 _TEXTS: Final[dict[str, tuple[str, str]]] = {
     "not_decimal": ("{key} 必须是十进制数，收到 {found}", "{key} must be a Decimal, found {found}"),
     "not_number": ("{key} 必须是数字，收到 {found}", "{key} must be a number, found {found}"),
+    "negative": ("{key} 不能为负数，收到 {found}", "{key} must not be negative, found {found}"),
     "wrong_type": ("{key} 的类型应为 {limit}，收到 {found}", "{key} must be of type {limit}, found {found}"),
     "wrong_shape": ("{key} 的内容不符合要求（{limit}），收到 {found}", "{key} is not as it should be ({limit}), found {found}"),
     "not_with": ("{key} 不能与 {limit} 同时使用", "{key} does not go with {limit}"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -18,6 +19,7 @@ from .errors import LoanMathError
 
 FOLDER = Path(__file__).with_name("schema")
 _NUMBER_LONGEST = 40
+_NEGATIVE = re.compile(r"-\d+(\.\d+)?")
 
 
 @cache
@@ -67,7 +69,7 @@ def _refusal(error: Any) -> LoanMathError:
     if rule == "pattern" and error.schema.get("format") == "date":
         return LoanMathError(key, "not_date", found=_shown(found))
     if rule == "pattern" and "x-format" in error.schema:
-        return LoanMathError(key, "not_number", found=_shown(found))
+        return LoanMathError(key, "negative" if _NEGATIVE.fullmatch(str(found)) else "not_number", found=_shown(found))
     return LoanMathError(key, "wrong_shape", found=_shown(found), limit=rule)
 
 

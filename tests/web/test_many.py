@@ -155,3 +155,11 @@ def test_only_what_the_chosen_records_leave_is_offered(li, visitor):
     assert offers(asked("只邮寄"), "ways") == (["post"], ["van", "shop"])
     assert offers(asked("只邮寄", "只自提"), "ways") == (["post", "van"], ["shop"])
     assert offers(asked("只邮寄", "都行"), "ways") == (["post", "van", "shop"], [])
+
+
+def test_the_undo_is_called_an_undo_of_many_not_of_one(visitor, three):
+    person, ids = visitor("li"), ",".join(f"{id}:1" for id in three)
+    done = person.post("/many/shop.buyer/main/edit", {"ids": ids, "_set": "remark", "remark": "一并", "_step": "do", "_key": "undo-head"}).text
+    run = re.search(r"/undo/(\d+)", done)[1]
+    undone = person.post(f"/many/shop.buyer/main/undo/{run}").text
+    assert "<h1>撤销批量操作</h1>" in undone and "撤销买家" not in undone

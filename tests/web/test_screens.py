@@ -425,7 +425,7 @@ def test_a_region_is_checked_said_in_words_and_found_by_its_province(tenancy, vi
 def test_a_rate_says_what_it_is_reckoned_by(visitor):
     person = visitor("li")
     assert '<span class="unit">% / 年</span>' in person.get("/e/shop.buyer/new").text
-    assert "返点 (年)" in person.get("/e/shop.buyer/").text
+    assert "返点（年）" in person.get("/e/shop.buyer/").text
     assert person.post("/e/shop.buyer/new", {"name": "返点客", "rebate": "1.5"}).status_code in (302, 303)
     assert "1.50%" in person.get("/e/shop.buyer/").text
 

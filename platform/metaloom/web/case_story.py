@@ -12,7 +12,7 @@ from metaloom.command import FileShown
 from metaloom.command.drawing import BYTES_MAX
 from metaloom.model import ApprovalChain, ChainStep
 from metaloom.web.current import Current, locale, say
-from metaloom.web.words import age, moment
+from metaloom.web.words import age, listed, moment
 from metaloom.web.words import t as _t
 
 # What people need not read: bookkeeping of the machine.
@@ -139,7 +139,7 @@ class Story:
         to = data.get("to")
         if isinstance(to, str):
             return self._place(to)
-        return "、".join(self._name(one) for one in sorted(_ids(to))) if locale() == "zh" else ", ".join(self._name(one) for one in sorted(_ids(to)))
+        return listed(self._name(one) for one in sorted(_ids(to)))
 
     def _place(self, name: str) -> str:
         if name in ("", "initiator"):
@@ -178,7 +178,7 @@ class Story:
         time = age(node.since, now) if node.status == "now" else self._when(node.until or node.since) if node.status == "done" else ""
         ways = tuple((say(way.label), way.status, self.blocks(way.children)) for way in node.children)
         who = [self._name(one) for one in node.who]
-        shown = "、".join(who[:4]) + (f" +{len(who) - 4}" if len(who) > 4 else "")
+        shown = listed(who[:4]) + (f" +{len(who) - 4}" if len(who) > 4 else "")
         outcome = _t(f"approval.outcome.{node.outcome}") if node.outcome else ""
         return Block(say(node.label), node.kind, node.status, shown, time, "" if outcome.startswith("approval.outcome.") else outcome, "", ways)
 

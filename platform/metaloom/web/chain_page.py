@@ -26,7 +26,7 @@ from metaloom.web.chain_story import drawing
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import record_url
-from metaloom.web.words import bracketed, whole
+from metaloom.web.words import bracketed, listed, whole
 from metaloom.web.words import t as _t
 
 blueprint = Blueprint("chains", __name__)
@@ -258,7 +258,7 @@ def _line(found: Simulation, one: Tried, labels: dict[str, str], branches: dict[
     elif outcome.result:
         said, tone = _status(outcome.result), "good" if outcome.result == "approved" else "bad"
     else:
-        said, tone = _t("simulate.stops", steps="、".join(labels.get(name, name) for name in outcome.stops_at)), "back"
+        said, tone = _t("simulate.stops", steps=listed(labels.get(name, name) for name in outcome.stops_at)), "back"
     return Line(one.title, record_url(found.chain.entity, one.record), url(f"/case/{one.case}") if one.case is not None else "",
                 _status(one.really) if one.really else "", " → ".join(_walked(outcome.path)),
                 tuple(_step(found, asked, labels) for asked in {asked.step: asked for asked in outcome.asked}.values()), said, tone,
@@ -302,7 +302,7 @@ def _side(found: Simulation, one: Difference, side: Iterable[Any], branches: dic
         words = [branches.get((one.where, name), str(name)) for name in side]
     else:
         words = [_status(str(code)) if code else _t("simulate.no_end") for code in side]
-    return "、".join(words) or _t("simulate.not_passed")
+    return listed(words) or _t("simulate.not_passed")
 
 
 def _sheet(found: Simulation) -> Response:
@@ -311,8 +311,8 @@ def _sheet(found: Simulation) -> Response:
     rows = []
     for line in shown(found).lines:
         for number, step in enumerate(line.steps or (Step("", (), (), False),)):
-            rows.append([line.title, line.really, line.outcome, step.label, "、".join(step.people) + (bracketed(_t("simulate.admins")) if step.admin else ""),
-                         "、".join(f"{who}: {why}" for who, why in step.dropped), "; ".join(line.changes) if number == 0 else ""])
+            rows.append([line.title, line.really, line.outcome, step.label, listed(step.people) + (bracketed(_t("simulate.admins")) if step.admin else ""),
+                         listed(f"{who}: {why}" for who, why in step.dropped), "; ".join(line.changes) if number == 0 else ""])
     answer = Response(csv_table(heads, rows), mimetype="text/csv; charset=utf-8")
     name = quote(f"{say(found.chain.label)}-{_t('simulate.title')}.csv")
     answer.headers["Content-Disposition"] = f"attachment; filename=simulation.csv; filename*=UTF-8''{name}"

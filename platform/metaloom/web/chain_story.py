@@ -9,7 +9,8 @@ from typing import Any
 from metaloom.approval.chain_diff import Change
 from metaloom.base.text import Text
 from metaloom.model import ApprovalChain, Catalog, ChainStep, CopyTo, Decide, Fork, SubChain, WaitFor, Who
-from metaloom.web.current import locale, say
+from metaloom.web.current import say
+from metaloom.web.words import listed
 from metaloom.web.words import t as _t
 
 
@@ -66,7 +67,7 @@ def people_words(catalog: Catalog, ways: Iterable[Who]) -> str:
 
 
 def _listed(words: Iterable[str]) -> str:
-    return ("、" if locale() == "zh" else ", ").join(words)
+    return listed(words)
 
 
 def _person(catalog: Catalog, who: Who) -> str:

@@ -17,7 +17,7 @@ from metaloom.command.change_case_chain import MODES
 from metaloom.web.chain_story import Told, told_changes
 from metaloom.web.current import Current, current, locale, say, url
 from metaloom.web.inbox_page import chain_label
-from metaloom.web.words import age, form_ids, moment
+from metaloom.web.words import age, form_ids, listed, moment
 from metaloom.web.words import t as _t
 
 blueprint = Blueprint("changed", __name__)
@@ -85,7 +85,7 @@ def _group(pinned: Current, one: OlderText) -> Group:
 
 def _line(pinned: Current, case: OlderCase) -> Line:
     return Line(case.case, _subject(case), url(f"/case/{case.case}"), case.initiator, moment(pinned, case.started_at),
-                age(case.started_at, pinned.clock.now()), "、".join(say(label) for label in case.steps.values()))
+                age(case.started_at, pinned.clock.now()), listed(say(label) for label in case.steps.values()))
 
 
 def _subject(case: OlderCase) -> str:
@@ -134,7 +134,7 @@ def preview() -> Any:
 
 
 def _outlook(subjects: Mapping[int, str], one: CaseOutlook) -> dict[str, Any]:
-    return {"subject": subjects.get(one.case, f"#{one.case}"), "goes": "、".join(say(label) for label in one.goes), "asks": "、".join(one.asks),
+    return {"subject": subjects.get(one.case, f"#{one.case}"), "goes": listed(say(label) for label in one.goes), "asks": listed(one.asks),
             "refused": one.refused.say(locale()) if one.refused is not None else ""}
 
 

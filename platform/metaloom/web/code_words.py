@@ -11,6 +11,7 @@ from metaloom.web import i18n
 from metaloom.web.cells import CODES, GOALS, HINTS, WORDS
 from metaloom.web.current import Current, locale, say, site
 from metaloom.web.frame import record_url
+from metaloom.web.words import bracketed, listed
 
 ENTITY_CODES = ("platform.audit_entry", "platform.ledger_entry", "platform.outbox", "platform.file", "platform.approval_case", "platform.message",
                 "platform.webhook_delivery", "platform.webhook_call")
@@ -41,14 +42,14 @@ def facts_words(pinned: Current, facts: Any, row: Any) -> str:
     """What the engine keeps as names and values, one after another; moments in the reader's zone."""
     if not isinstance(facts, Mapping):
         return str(facts)
-    return "，".join(f"{name} {_fact(pinned, value)}" for name, value in facts.items() if value is not None)
+    return ("，" if locale() == "zh" else ", ").join(f"{name} {_fact(pinned, value)}" for name, value in facts.items() if value is not None)
 
 
 def _fact(pinned: Current, value: Any) -> str:
     if isinstance(value, Mapping):
-        return f"（{facts_words(pinned, value, None)}）"
+        return bracketed(facts_words(pinned, value, None)).strip()
     if isinstance(value, list):
-        return "、".join(_fact(pinned, one) for one in value)
+        return listed(_fact(pinned, one) for one in value)
     moment = _moment(value)
     return moment.astimezone(pinned.zone).strftime("%Y-%m-%d %H:%M") if moment is not None else str(value)
 

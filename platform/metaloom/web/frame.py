@@ -32,7 +32,7 @@ from metaloom.record.sanitise import sanitise
 from metaloom.web import i18n
 from metaloom.web.current import Current, locale, say, site, url
 from metaloom.web.errors import wants_fragment
-from metaloom.web.words import bracketed, colon
+from metaloom.web.words import bracketed, colon, listed
 
 THEMES = ("light", "dark")
 PAGES = {"workbench": "/", "tasks": "/task/", "chains": "/approval/chains/", "changed_chains": "/approval/changed/",
@@ -312,7 +312,7 @@ def _frame_names(pinned: Current) -> dict[str, Any]:
     return {
         "actor": actor,
         "menu_html": LazyMenu(pinned),
-        "role_names": "、".join(roles[:3]),
+        "role_names": listed(roles[:3]),
         "company_name": pinned.visit.company_name,
         "business_date": pinned.visit.business_date,
     }

@@ -24,6 +24,7 @@ from metaloom.web.cells import GATHER, GOALS, NAMES, WORDS
 from metaloom.web.current import Current, locale, say, site
 from metaloom.web.frame import record_url
 from metaloom.web.own import Own, Verb, register
+from metaloom.web.words import listed
 
 ERRORS_SHOWN = 50
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -108,10 +109,10 @@ def step_words(pinned: Current, step: JobStep) -> str:
         return " · ".join([*about, say(found[0].label) if found else step.name])
     if step.verb == "hold":
         labels = {f"{said.plugin}.{said.name}": said.label for said, _ in (site().registry or installed()).invariants()}
-        return "，".join(_t("job.hold.trial_balance") if name == TRIAL_BALANCE else say(labels[name]) if name in labels else name for name in step.names)
+        return listed(_t("job.hold.trial_balance") if name == TRIAL_BALANCE else say(labels[name]) if name in labels else name for name in step.names)
     if step.verb == "close_months":
         return " · ".join(_who_words(catalog, "", who) for who in step.to)
-    return step.name if step.verb == "run" else "，".join(step.names)
+    return step.name if step.verb == "run" else listed(step.names)
 
 
 def _who_words(catalog: Catalog, entity: str, who: Who) -> str:
@@ -255,6 +256,11 @@ register(RUN, Own(panel=_run_panel, verbs={verb.name: verb for verb in _RUN_VERB
 register(HELD, Own(panel=_held_panel, verbs={verb.name: verb for verb in _HELD_VERBS}))
 
 
+def _job_name(pinned: Current, label: str) -> str:
+    """A job where only its kept label is known, which is the Chinese one."""
+    return next((say(job.label) for job in pinned.catalog.jobs.values() if job.label.zh == label), label)
+
+
 def _run_name(pinned: Current, key: str) -> str:
     """A run where only its key is known: the job's label and the day of the key."""
     address, _, rest = key.partition("|")
@@ -273,6 +279,7 @@ def _run_words(pinned: Current, key: str, row: Any) -> str:
 WORDS[JOB, "label"] = _label
 WORDS[RUN, "key"] = _run_words
 NAMES[RUN] = _run_name
+NAMES[JOB] = _job_name
 GATHER[HELD, "record_id"] = _gather_held
 WORDS[HELD, "record_id"] = _held_title
 WORDS[HELD, "entity"] = _held_entity

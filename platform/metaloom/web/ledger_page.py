@@ -87,7 +87,7 @@ def export() -> Any:
     found = account_balances(pinned, asked.since, asked.until, asked.company)
     note_export(pinned, LEG, "csv", len(found.rows), {"since": asked.since.isoformat(), "until": asked.until.isoformat(), "company": asked.company})
     name = f"{_t('books.balances')}_{asked.since}_{asked.until}.csv"
-    return send_file(io.BytesIO(_csv(found)), "text/csv; charset=utf-8", as_attachment=True, download_name=name)
+    return send_file(io.BytesIO(_csv(found)), "text/csv", as_attachment=True, download_name=name)
 
 
 def _permitted() -> Current:

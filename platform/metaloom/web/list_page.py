@@ -38,7 +38,7 @@ from metaloom.web.words import whole
 
 blueprint = Blueprint("list", __name__)
 BULK_MAX = 200
-FORMATS = {"csv": "text/csv; charset=utf-8", "xlsx": XLSX}
+FORMATS = {"csv": "text/csv", "xlsx": XLSX}
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def _page(pinned: Current, entity: Entity, name: str, verb: str, targets: dict[i
     source = Source("action", {}, titles, dict.fromkeys(fields, FieldLevel.WRITE), sent=request.form if chosen else None, problems=problems)
     left = choices_left_together(pinned.looking(), entity, fields, targets, pinned.conn) if done is None else {}
     made = [_field(pinned, entity, one, source, left.get(one.name), fields) for one in fields.values()]
-    head = {"edit": _t("many.edit"), "archive": _t("many.archive"), "delete": _t("many.delete"), "undo": _t("many.undo")}[verb]
+    head = {"edit": _t("many.edit"), "archive": _t("many.archive"), "delete": _t("many.delete"), "undo": _t("many.undo_head")}[verb]
     return render_template(
         "pages/many.html", entity=entity, verb=verb, head=head, fields=made, targets=",".join(f"{id}:{version}" for id, version in targets.items()),
         count=len(targets), problems=[p.message.say(locale()) for p in problems if p.field not in fields], done=done, trial=trial,

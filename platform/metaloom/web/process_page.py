@@ -35,7 +35,7 @@ from metaloom.web.form_rules import for_page, input_rules
 from metaloom.web.frame import after, record_url
 from metaloom.web.frame import refused as say_refused
 from metaloom.web.own import Own, register
-from metaloom.web.words import moment, t, whole
+from metaloom.web.words import listed, moment, t, whole
 
 blueprint = Blueprint("process", __name__)
 BELL_TICKS = 10          # every half second: the page waits five seconds for the result
@@ -108,7 +108,7 @@ def _strip(pinned: Current, run: RunShown) -> dict[str, Any]:
         "steps": [(one.standing, say(one.label), one.type) for one in steps], "since": moment(pinned, row["since"], seconds=True),
         "step": say(step.label) if step is not None else "",
         "help": say(step.help) if step is not None and step.help and state.status in ("manual", "task") else "",
-        "people": "、".join(people) if state.status in ("manual", "task") else "",
+        "people": listed(people) if state.status in ("manual", "task") else "",
         "due": moment(pinned, row["due_at"], seconds=True) if not state.ended else "",
         "next": moment(pinned, row["wake_at"], seconds=True) if state.status == "again" else "", "tries": state.attempt,
         "why": (row["error"] if locale() == "zh" else row["error_en"]) or "", "started": moment(pinned, row["started_at"], seconds=True),

@@ -16,7 +16,7 @@ from werkzeug.datastructures import MultiDict
 
 from metaloom.base.text import Text
 from metaloom.plugin.tools import Tool
-from metaloom.web.current import say
+from metaloom.web.current import locale, say
 from metaloom.web.form_model import FormField, FormRow, FormSection
 from metaloom.web.words import whole
 
@@ -310,7 +310,7 @@ def _styled(made: FormField, schema: Schema) -> FormField:
     if schema.get("format") == "date":
         return replace(made, widget="date")
     if kind == "money":
-        return replace(made, widget="money", capitals=bool(schema.get("x-capitals")))
+        return replace(made, widget="money", capitals=bool(schema.get("x-capitals")) and locale() == "zh")
     if kind == "rate":
         return replace(made, widget="rate", unit="%")
     return replace(made, widget="number") if schema.get("type") == "integer" or kind == "number" else made

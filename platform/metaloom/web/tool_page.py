@@ -37,7 +37,7 @@ from metaloom.web.words import t as _t
 from metaloom.web.words import whole
 
 blueprint = Blueprint("tool", __name__)
-FORMATS = {"xlsx": XLSX, "csv": "text/csv; charset=utf-8"}
+FORMATS = {"xlsx": XLSX, "csv": "text/csv"}          # Flask adds the charset
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ def _shown(schema: Mapping[str, Any], value: Any) -> str:
 
 def _capitals(schema: Mapping[str, Any], value: Any) -> str:
     try:
-        return in_capitals(Decimal(value)) if schema.get("x-capitals") and value is not None else ""
+        return in_capitals(Decimal(value)) if schema.get("x-capitals") and value is not None and locale() == "zh" else ""
     except (InvalidOperation, ValueError):
         return ""
 

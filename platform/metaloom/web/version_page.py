@@ -16,7 +16,7 @@ from metaloom.web.current import Current, current, locale, say
 from metaloom.web.detail_page import MAX_ID
 from metaloom.web.frame import list_crumb, record_url, toast
 from metaloom.web.record_history import said
-from metaloom.web.words import moment, whole
+from metaloom.web.words import listed, moment, whole
 from metaloom.web.words import t as _t
 
 blueprint = Blueprint("version", __name__)
@@ -50,7 +50,7 @@ def restore(entity: str, id: int, entry: int) -> Any:
         return _page(pinned, definition, id, refusal=said), refused.status
     said = done.saved.message.say(locale())
     if done.left:
-        said += _t("version.left_as_is", fields="、".join(say(field_of(definition, name).label) for name in done.left))
+        said += _t("version.left_as_is", fields=listed(say(field_of(definition, name).label) for name in done.left))
     return toast(redirect(record_url(entity, id) + "?tab=history", 303), said)
 
 
@@ -72,7 +72,7 @@ def _page(pinned: Current, definition: Entity, id: int, refusal: Any = ()) -> st
     return render_template(
         "detail/versions.html", entity=definition, row=row, versions=names, earlier=earlier.entry, later=later.entry, lines=lines, refusal=refusal,
         may_restore="edit" in row.actions and not row.archived and bool(values), here_url=record_url(definition.address, id),
-        left="、".join(say(field_of(definition, name).label) for name in left), n=len(values),
+        left=listed(say(field_of(definition, name).label) for name in left), n=len(values),
         crumbs=[list_crumb(pinned, definition), (row.title, record_url(definition.address, id)), (_t("version.title"), "")])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -42,6 +43,11 @@ def whole(text: str, digits: int = 18) -> int | None:
 def bracketed(words: str) -> str:
     """In brackets behind other words, as the language of the page sets them."""
     return f"（{words}）" if locale() == "zh" else f" ({words})"
+
+
+def listed(parts: Iterable[str]) -> str:
+    """One after another, as the language of the page sets them."""
+    return ("、" if locale() == "zh" else ", ").join(parts)
 
 
 def colon() -> str:

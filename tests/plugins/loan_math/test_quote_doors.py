@@ -173,6 +173,8 @@ def test_a_wrong_cell_is_told_at_the_cell_in_the_readers_language(visitor: Any) 
     assert "is-invalid" in answer.text.split('name="events.0.until"')[0].rsplit("<input", 1)[1] and "field-error" in cell
     visitor.client.set_cookie("ml_locale", "en", path="/quotes")
     assert "Events, row 1: Amount must be a number" in visitor.get("/tool/lending/quote", query_string={**QUESTION, **PREPAY, "events.1003.amount": "abc"}).text
+    told = visitor.get("/tool/lending/quote", query_string={**QUESTION, "principal": "-5"}).text
+    assert "Principal must not be negative, found -5" in told and "must be a number" not in told
 
 
 def test_what_goes_together_is_told_by_labels(visitor: Any) -> None:
