@@ -148,13 +148,13 @@ def offers(page, field):
 def test_only_what_the_chosen_records_leave_is_offered(li, visitor):
     way = {"ordered_on": date(2026, 11, 1), "price": Decimal(5), "quantity": 1, "lines": []}
     sales = {}
-    for name, ways in (("只邮寄", ["post"]), ("只自提", ["van"]), ("都行", None)):
+    for name, ways in (("By post only", ["post"]), ("By van only", ["van"]), ("Any way", None)):
         buyer = command.create_record(li, BUYER, {"name": name, **({"ways": ways} if ways else {})}).id
         sales[name] = command.create_record(li, SALE, {"buyer": buyer, **way}).id
     asked = lambda *names: visitor("li").post("/many/shop.sale/main/edit", {"ids": ",".join(f"{sales[name]}:1" for name in names)}).text  # noqa: E731
-    assert offers(asked("只邮寄"), "ways") == (["post"], ["van", "shop"])
-    assert offers(asked("只邮寄", "只自提"), "ways") == (["post", "van"], ["shop"])
-    assert offers(asked("只邮寄", "都行"), "ways") == (["post", "van", "shop"], [])
+    assert offers(asked("By post only"), "ways") == (["post"], ["van", "shop"])
+    assert offers(asked("By post only", "By van only"), "ways") == (["post", "van"], ["shop"])
+    assert offers(asked("By post only", "Any way"), "ways") == (["post", "van", "shop"], [])
 
 
 def test_the_undo_is_called_an_undo_of_many_not_of_one(visitor, three):

@@ -15,6 +15,7 @@ worker_class = "gthread"
 max_requests = 20_000
 max_requests_jitter = 2_000
 graceful_timeout = 25
+control_socket_disable = True       # one for all servers of an account, in its home folder, which a service may not have
 
 
 def post_fork(server: Any, worker: Any) -> None:

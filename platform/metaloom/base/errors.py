@@ -16,7 +16,7 @@ register({
     "error.stale": ("这条记录已被他人修改，您的修改没有保存，也没有丢失。请核对后重新提交。",
                     "Someone else changed this record. Your changes are not saved and not lost: compare and submit again."),
     "error.version_missing": ("缺少版本号（If-Match）。", "The version (If-Match) is missing."),
-    "error.invalid": ("有 {count} 处需要修改。", "{count} things need to be corrected."),
+    "error.invalid": ("有 {count} 处需要修改。", "To be corrected: {count}."),
     "error.login": ("请先登录。", "Please log in."),
     "error.busy": ("系统正忙，数据没有变化，请稍后再试。", "The system is busy. Nothing was changed; please try again shortly."),
     "error.too_many": ("操作过于频繁，请稍后再试。", "Too many requests; please wait a little."),

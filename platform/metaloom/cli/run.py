@@ -86,7 +86,7 @@ def _config(host: str, port: int, workers: int, threads: int) -> dict[str, objec
     return {
         "bind": f"{host}:{port}", "workers": workers, "threads": threads, "worker_class": "gthread", "preload_app": False,
         "timeout": 120, "graceful_timeout": 20, "keepalive": 5, "loglevel": os.environ.get("METALOOM_LOG", "warning").lower(),
-        "proc_name": "metaloom", "worker_int": _leave,
+        "proc_name": "metaloom", "worker_int": _leave, "control_socket_disable": True,
     }  # fmt: skip
 
 

@@ -36,7 +36,7 @@ VERBS = {"edit": "edit", "archive": "delete", "delete": "delete"}           # ve
 NOT_TOGETHER = frozenset({FieldType.CHILD, *FILE_TYPES})
 
 register({
-    "many.done": ("共 {all} 条：成功 {good} 条，未变化 {same} 条，拒绝 {bad} 条。", "{all} records: {good} done, {same} unchanged, {bad} refused."),
+    "many.done": ("共 {all} 条：成功 {good} 条，未变化 {same} 条，拒绝 {bad} 条。", "Of {all}: {good} done, {same} unchanged, {bad} refused."),
     "many.undone": ("已撤销：恢复 {n} 条，保留 {kept} 条。", "Undone: {n} put back, {kept} kept."),
     "many.none": ("没有选中记录。", "No record was chosen."),
     "many.limit": ("一次最多处理 {limit} 条，请缩小查询范围。", "At most {limit} records at once; narrow the search."),
