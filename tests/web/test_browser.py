@@ -717,3 +717,20 @@ def test_a_file_is_picked_in_the_words_of_the_page_and_named(seen, live):
         seen.click(".filepick .btn")
     asked.value.set_files({"name": "买家.csv", "mimeType": "text/csv", "buffer": "姓名\n孙权\n".encode()})
     expect(seen.locator(".filepick .nm")).to_have_text("买家.csv")
+
+
+def test_a_bulk_edit_offers_all_choices_once_what_narrows_them_is_to_change_too(seen, live, tenancy):
+    li = context_of(tenancy.open("alpha"), "li")
+    buyer = command.create_record(li, "shop.buyer", {"name": "By post", "ways": ["post"]}).id
+    number = command.create_record(li, "shop.sale", {"buyer": buyer, "price": Decimal(5), "quantity": 1, "lines": []}).id
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.sale/")
+    seen.locator(f"tr:has(a[href$='/e/shop.sale/{number}']) input[type=checkbox]").first.check()
+    seen.click("[data-pop=manymenu]")
+    seen.locator("#manymenu button").first.click()
+    offered = seen.locator("select[name=ways] option")
+    expect(offered).to_have_count(2)
+    seen.check("[data-many=buyer]")
+    expect(offered).to_have_count(4)
+    seen.uncheck("[data-many=buyer]")
+    expect(offered).to_have_count(2)

@@ -39,3 +39,9 @@ def test_a_held_record_alone_is_named_too(pinned):
 ])
 def test_a_link_to_a_run_says_the_job_and_its_day(pinned, key, words):
     assert job_page._run_name(pinned, key) == words
+
+
+def test_a_job_says_its_companies_days_and_what_begins_it(pinned):
+    assert job_page._days_words(pinned, {"1": "2026-06-09", "3": "2026-06-08"}, None) == "platform.company 1 2026-06-09、#3 2026-06-08"
+    assert job_page._schedule_words(pinned, "business_date", None) == "营业日期推进后" and job_page._schedule_words(pinned, "0 3 * * *", None) == "0 3 * * *"
+    assert job_page._job_name(pinned, "日终") == "日终" and job_page._job_name(pinned, "旧任务") == "旧任务"

@@ -14,6 +14,7 @@ from metaloom.base.text import Text
 from metaloom.command.books_step import TRIAL_BALANCE
 from metaloom.command.context import Context, Saved
 from metaloom.command.retry_held import HELD
+from metaloom.command.session import COMPANY
 from metaloom.command.start_job import JOB, RUN
 from metaloom.job.parts import figures_of
 from metaloom.job.runs import OPEN, errors_of
@@ -24,7 +25,7 @@ from metaloom.web.cells import GATHER, GOALS, NAMES, WORDS
 from metaloom.web.current import Current, locale, say, site
 from metaloom.web.frame import record_url
 from metaloom.web.own import Own, Verb, register
-from metaloom.web.words import listed
+from metaloom.web.words import listed, whole
 
 ERRORS_SHOWN = 50
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -261,6 +262,17 @@ def _job_name(pinned: Current, label: str) -> str:
     return next((say(job.label) for job in pinned.catalog.jobs.values() if job.label.zh == label), label)
 
 
+def _schedule_words(pinned: Current, schedule: str, row: Any) -> str:
+    return _t("job.by_business_date") if schedule == "business_date" else schedule
+
+
+def _days_words(pinned: Current, days: Mapping[str, str], row: Any) -> str:
+    """The day by the company, as far as this person may see companies."""
+    ids = {id: number for id in days if (number := whole(id)) is not None}
+    called = pinned.reader.titles(COMPANY, list(ids.values()))
+    return listed(f"{called.get(number, f'#{number}')} {days[id]}" for id, number in ids.items())
+
+
 def _run_name(pinned: Current, key: str) -> str:
     """A run where only its key is known: the job's label and the day of the key."""
     address, _, rest = key.partition("|")
@@ -279,6 +291,8 @@ def _run_words(pinned: Current, key: str, row: Any) -> str:
 WORDS[JOB, "label"] = _label
 WORDS[RUN, "key"] = _run_words
 NAMES[RUN] = _run_name
+WORDS[JOB, "schedule"] = _schedule_words
+WORDS[JOB, "marked_days"] = _days_words
 NAMES[JOB] = _job_name
 GATHER[HELD, "record_id"] = _gather_held
 WORDS[HELD, "record_id"] = _held_title
