@@ -38,7 +38,7 @@ from metaloom.web.security import TenantSecurity, TenantSession, require_login
 
 log = logging.getLogger("metaloom.app")
 
-WARM_MAX, WARM_SECONDS = 200, 1.0
+WARM_MAX, WARM_SECONDS = 200, 5.0
 READY_LOOKS = 5
 
 # The last one stands in Flask-AppBuilder's sample configuration.
