@@ -327,7 +327,8 @@ def test_an_administrator_asks_why_somebody_may_or_may_not(office, enter):
     assert "可以：" in yes and "不可以" not in yes.split("该用户持有的授权")[0] and "字段权限" in yes
     assert "没有编号为 999999 的记录" in admin.get("/access/?person=admin&entity=platform.user&record=999999").get_data(as_text=True)
     for wrong, said in (("person=noone_such&entity=platform.user", "没有用户名为“noone_such”"), ("person=admin&entity=a.b", "没有名为“a.b”"),
-                        ("person=admin&entity=platform.user&record=-1", "正整数"), ("person=admin&entity=platform.user&record=" + "9" * 30, "正整数")):
+                        ("person=admin&entity=platform.user&record=-1", "正整数"), ("person=admin&entity=platform.user&record=" + "9" * 30, "正整数"),
+                        ("person=admin&entity=platform.user&record=" + "9" * 5000, "正整数")):
         answer = admin.get(f"/access/?{wrong}")
         assert answer.status_code == 422 and said in answer.get_data(as_text=True)
     auditor = enter("auditor")

@@ -597,3 +597,30 @@ def test_a_page_below_a_list_leads_back_in_the_words_of_the_menu(visitor, tenanc
     for tail in ("new", "import", "imports", str(made), f"{made}/edit", f"{made}/versions"):
         crumbs = re.search(r'<nav class="crumbs".*?</nav>', person.get(f"/e/shop.buyer/{tail}").text)[0]
         assert '/e/shop.buyer/">买家</a>' in crumbs, tail
+
+
+def test_the_column_chooser_names_no_field_that_is_hidden_from_the_person(visitor, monkeypatch):
+    from metaloom.access import AccessPlan
+    from metaloom.model import FieldLevel
+
+    def chooser(columns):
+        return re.findall(r'name="columns" value="([^"]+)"', visitor("li").get(f"/e/shop.buyer/?cols={columns}").text)
+
+    assert "region" in chooser("name,region")
+    seen = AccessPlan.field_level_anywhere
+    monkeypatch.setattr(AccessPlan, "field_level_anywhere",
+                        lambda plan, entity, name: FieldLevel.HIDDEN if (entity, name) == ("shop.buyer", "region") else seen(plan, entity, name))
+    assert set(chooser("region,name")) == {"name", "mobile", "level", "rebate", "created_at"}
+
+
+def test_records_are_read_in_the_language_of_the_page(visitor, monkeypatch):
+    from metaloom.record import Reader
+
+    heard, real = [], Reader.list
+    monkeypatch.setattr(Reader, "list", lambda reader, *asked, **more: (heard.append(reader.locale), real(reader, *asked, **more))[1])
+    person = visitor("li")
+    for language in ("en", "zh"):
+        person.post("/settings/locale", {"locale": language})
+        heard.clear()
+        person.get("/e/shop.buyer/")
+        assert set(heard) == {language}
