@@ -75,8 +75,9 @@ def measure(lender: Lender, given: argparse.Namespace) -> None:
     tell("day end, 1 worker, first day", loans, day(lender, 1))
     ours = day(lender, 1)
     tell("day end, 1 worker", loans, ours)
-    if given.workers > 1:
-        tell(f"day end, {given.workers} workers", loans, day(lender, given.workers))
+    beside = day(lender, given.workers) if given.workers > 1 else 0.0
+    if beside:
+        tell(f"day end, {given.workers} workers", loans, beside)
     if given.due:
         tell("day end, 1 worker, every bill falls due", loans, day(lender, 1))
     if given.history:
@@ -90,6 +91,8 @@ def measure(lender: Lender, given: argparse.Namespace) -> None:
     tell("limit: one statement, narrow table", agreed, seconds)
     each = row_by_row(lender)
     tell(f"ORM loop, {ORM_LOANS} loans", ORM_LOANS, each)
+    if beside:
+        print(f"day end, {given.workers} workers: {loans / beside / (agreed / seconds):.2f} of the limit")
     print(f"day end, 1 worker: {loans / ours / (agreed / seconds):.2f} of the limit, {loans / ours / (ORM_LOANS / each):.0f} times the ORM loop; load {os.getloadavg()[0]:.1f}")
 
 
