@@ -301,9 +301,8 @@ def test_related_records_are_those_that_link_here(world, many):
             reader.related("demo.client", 1, "nothing")
 
 
+@pytest.mark.parametrize("world", ["postgresql"], indirect=True)       # SQLite is asked in the same process
 def test_a_list_is_prepared_with_the_values_of_rights_and_never_with_what_somebody_typed(world):
-    if world.tenant.dialect != "postgresql":
-        pytest.skip("SQLite is asked in the same process")
     with world.as_(1, "everything") as reader:
         for _ in range(PREPARED_AFTER + 3):
             reader.list("demo.project", limit=2)
