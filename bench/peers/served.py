@@ -32,6 +32,8 @@ import sqlalchemy as sa  # noqa: E402
 from gunicorn.app.base import BaseApplication  # noqa: E402
 from run import addresses, at_once, bare_application  # noqa: E402
 
+from metaloom.base import heap  # noqa: E402
+
 MARKER = "page by marker, half way"
 SCENARIOS = ("list, first page", "filter status, sort late days", "client by part of a name", MARKER, "detail", "REST list of 100")
 PORTS = {"bare": 8471, "ours": 8472}
@@ -52,7 +54,10 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Any:
         tenancy, tenant = data.open_made(self.given.database)
-        return bare_application(http_pages.Bare(tenant)) if self.name == "bare" else http_pages.create_app(tenancy.settings, tenancy=tenancy)
+        tenant.revision()
+        app = bare_application(http_pages.Bare(tenant)) if self.name == "bare" else http_pages.create_app(tenancy.settings, tenancy=tenancy)
+        heap.settle()
+        return app
 
 
 class Client:
@@ -85,6 +90,7 @@ def main() -> None:
     words.add_argument("--serve", choices=sorted(PORTS), help=argparse.SUPPRESS)
     given = words.parse_args()
     if given.serve:
+        heap.calm()          # both, as ``metaloom.app.preloaded`` does
         Server(given.serve, given).run()
         return
     tenancy, tenant = data.open_tenant(given.database, given.rows, fresh=False)
