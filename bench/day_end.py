@@ -37,7 +37,7 @@ from tests.plugins.lender import Lender, open_lender  # noqa: E402
 
 SERVER = os.environ.get("METALOOM_TEST_DATABASE_URL", "postgresql+psycopg://root@127.0.0.1:5432/postgres")
 STEP, TEMPLATES, ORM_LOANS, DAYS = 100, 10, 300, 26
-OWN = ("drawdown", "term_snapshot", "loan", "repayment_plan", "instalment")
+OWN = ("drawdown", "term_snapshot", "loan", "repayment_plan", "instalment", "loan_provision")
 """What every copied loan has of its own; customer, limit and product are those of its template."""
 
 
@@ -116,7 +116,7 @@ def copy(lender: Lender, made: list[int], times: int) -> None:
     tables = {name: lender.tenant.revision().tables.of(f"lending.{name}") for name in OWN}
     drawdowns = [row["drawdown_id"] for row in lender.rows("loan") if row["id"] in made]
     of_loan = {"drawdown": ("id", drawdowns), "term_snapshot": ("drawdown_id", drawdowns), "loan": ("id", made), "repayment_plan": ("loan_id", made),
-               "instalment": ("loan_id", made)}
+               "instalment": ("loan_id", made), "loan_provision": ("loan_id", made)}
     own = {f"{name}_id": name for name in OWN} | {"snapshot_id": "term_snapshot", "plan_id": "repayment_plan"}
     with lender.tenant.ddl() as conn:
         conn.exec_driver_sql("RESET ROLE; SET LOCAL session_replication_role = replica")  # rows that are copies need no look at their links
