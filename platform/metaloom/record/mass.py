@@ -262,7 +262,6 @@ class ReckonedLines(_Arithmetic):
         super().__init__(dialect)
         self.id, self.each = place.c.c0, place.c.c1
         self._said = dict(zip((*said.what, *said.rises), list(place.c)[2:], strict=True))
-        self.said = tuple(self._said.values())
 
     def of(self, name: str) -> Any:
         return self._said[name]
@@ -321,7 +320,7 @@ def settling(how: Settling, reckoner: Reckoner, said: Reckoned, write: Callable[
         changing = table.update().where(table.c.id == lines.id, table.c.id.between(*reckoner.bounds), lines.each == last).values({**changed, **version})
         writing = (*(into.insert().from_select(list(names), rows).cte(f"added{n}") for n, (into, names, rows) in enumerate(adding)), changing.cte("changed"))
         ids_of = sa.func.array_agg(lines.id, type_=sa.ARRAY(sa.BigInteger))
-        in_one = told.add_columns(ids_of, _digest(lines, ordered=one_number)).add_cte(*writing)
+        in_one = told.add_columns(ids_of, _digest(place, ordered=one_number)).add_cte(*writing)
     else:
         wanted = sa.select(lines.id, *changed.values()).select_from(place).where(lines.each == last)
         change_one = table.update().where(table.c.id == sa.bindparam("n_id")).values(
@@ -361,10 +360,10 @@ def joined_as_sets(conn: sa.Connection, dialect: str) -> Iterator[None]:
         conn.exec_driver_sql("SET LOCAL enable_nestloop TO DEFAULT; SET LOCAL jit TO DEFAULT; SET LOCAL work_mem TO DEFAULT")
 
 
-def _digest(lines: ReckonedLines, *, ordered: bool) -> Any:
+def _digest(lines: Any, *, ordered: bool) -> Any:
     """Over the columns as arrays in the form in which they are sent, which takes half of what a text of each line would. ``ordered``: the lines come
     one after another as they were reckoned, that is by id; grouped, they have to be put in order again."""
-    columns = [one if ordered else aggregate_order_by(one, lines.id) for one in (lines.id, *lines.said)]
+    columns = [one if ordered else aggregate_order_by(one, lines.c.c0) for one in lines.c]
     arrays = [sa.func.array_send(sa.func.array_agg(one), type_=sa.LargeBinary) for one in columns]
     return sa.func.encode(sa.func.sha256(functools.reduce(operators.concat_op, arrays)), sa.literal_column("'hex'"))
 
