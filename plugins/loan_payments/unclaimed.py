@@ -3,9 +3,9 @@ another one confirms; each stands as a difference of the same payment, whose ``c
 
 from __future__ import annotations
 
-from datetime import date
 from decimal import Decimal
 
+from metaloom.base.dates import add_months
 from metaloom.plugin.command import Values, Work
 
 from .orders import DIFFERENCE
@@ -82,17 +82,6 @@ def _is_over(work: Work, same: list[Values], company: int) -> None:
     months = work.get("platform.company", company)["unclaimed_months"]
     work.require(months, ("公司未设置无人认领款转收入的期限。", "The company sets no period after which unclaimed money is income."))
     since = max(work.get(ENTRY, row["voucher"])["booking_date"] for row in same if row["carried"] and row["carried"] < 0 and row["status"] == "handled")
-    until = _months_after(since, months)
+    until = add_months(since, months)
     work.require(work.business_date(company) >= until, (f"须挂账满 {months} 个月（{until}）仍无人认领，才能转营业外收入。",
                                                         f"The period of {months} months is not over before {until}."))
-
-
-def _months_after(day: date, months: int) -> date:
-    """The same day that many months later; the last of the month where there is no such day."""
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    for last in range(day.day, 27, -1):
-        try:
-            return date(year, month + 1, last)
-        except ValueError:
-            continue
-    return date(year, month + 1, day.day)
