@@ -35,13 +35,6 @@ from tests.plugins.loan_servicing.books import books_agree, broken
 from tests.plugins.loan_servicing.test_invariants import changed
 from tests.plugins.waiting import wait_for
 
-
-@pytest.fixture(scope="module")
-def shop(both_lenders: Lender) -> Lender:
-    both_lenders.way = desk.channel(both_lenders, "MAIN")    # type: ignore[attr-defined]
-    return both_lenders
-
-
 # -- a repayment that a person reversed ------------------------------------------------------------------------------------
 
 

@@ -33,12 +33,6 @@ from tests.plugins.loan_servicing.test_invariants import changed
 FEES = "6603"
 
 
-@pytest.fixture(scope="module")
-def shop(both_lenders: Lender) -> Lender:
-    both_lenders.way = desk.channel(both_lenders, "MAIN")    # type: ignore[attr-defined]
-    return both_lenders
-
-
 def settle(shop: Lender, difference: Any, treatment: str, fee: str = "") -> None:
     given = {"treatment": treatment, "note": "已与渠道核实", **({"fee": D(fee)} if fee else {})}
     shop.do("finance", "payment_difference", difference["id"], "propose", given)

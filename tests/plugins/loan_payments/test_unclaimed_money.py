@@ -11,19 +11,12 @@ import pytest
 
 from metaloom.base.errors import MetaloomError, NotAllowed, NotPossible
 from tests.plugins.lender import Lender
-from tests.plugins.loan_payments import desk
 from tests.plugins.loan_payments.test_even_books import sundry
 from tests.plugins.loan_payments.test_other_amounts import PENDING_MONEY, begin, handle, moved, open_ones, paying, told
 from tests.plugins.loan_servicing.books import books_agree
 from tests.plugins.loan_servicing.test_invariants import changed
 
 INCOME = "6301"
-
-
-@pytest.fixture(scope="module")
-def shop(both_lenders: Lender) -> Lender:
-    both_lenders.way = desk.channel(both_lenders, "MAIN")    # type: ignore[attr-defined]
-    return both_lenders
 
 
 def owed(shop: Lender, paid: str = "19900.00") -> Any:
