@@ -29,6 +29,7 @@ from .orders import (
     gross,
     lines_of,
     may_revive,
+    not_cleared,
     owed_back,
     succeed_late,
     take_back,
@@ -37,7 +38,6 @@ from .orders import (
     unheld,
 )
 from .recon import CHANNEL, LINE, RUN, ZERO, recount
-from .unclaimed import not_cleared
 
 CARRIES = ["carry", "together", "fee", "income", "income_back"]
 RECEIPT, ENTRY = "lending.bank_receipt", "platform.ledger_entry"
@@ -96,6 +96,8 @@ def confirm(work: Work, difference: Values | None, input: Values) -> None:
 
 def _waiting_with(work: Work, difference: Values) -> list[Values]:
     """What else waits to be decided about the order's money, locked before the order, as a refund of it does."""
+    if difference["kind"] == "unallocated" and difference["treatment"] == "suspense":      # what is carried of it, as clearing that does
+        work.find(DIFFERENCE, {"reference": difference["reference"], "company": difference["company"], "status": "handled"}, lock=True)
     if not difference["order"] or difference["kind"] == "unallocated":
         return []
     where = {"order": difference["order"], "kind": "unallocated"}
@@ -119,7 +121,8 @@ def _check(work: Work, difference: Values, treatment: str) -> None:
         work.require(_adoptable(work, difference), ("只有状态不符、且渠道已有明确结果的支付单可以以渠道为准。",
                                                     "The channel's word can be taken only where the states differ and it has a definite one."))
     elif treatment == "suspense":
-        (_parked_debit if _is_parked(work, difference) else _may_be_claimed)(work, difference)
+        if not _lost_in_part(work, difference):
+            (_parked_debit if _is_parked(work, difference) else _may_be_claimed)(work, difference)
     elif treatment in ("together", "fee"):
         _may_be_made_up(work, difference, treatment)
     elif treatment == "carry":
@@ -137,6 +140,14 @@ def _check(work: Work, difference: Values, treatment: str) -> None:
 def _is_parked(work: Work, difference: Values) -> bool:
     """Whether the difference is about money that no loan could take when it came; else about a booking of it that a person took back."""
     return difference["kind"] == "unallocated" and not work.get(ORDER, difference["order"])["repayment"]
+
+
+def _lost_in_part(work: Work, difference: Values) -> bool:
+    """Whether the difference is about a debit whose repayment a person reversed while a part of it, or all, was carried as missing."""
+    if difference["kind"] != "unallocated":
+        return False
+    order = work.get(ORDER, difference["order"])
+    return order["taken"] is not None and bool(unheld(work, [order]))
 
 
 def _adoptable(work: Work, difference: Values) -> bool:
@@ -392,11 +403,25 @@ def _serial(work: Work, name: str) -> str:
 def _taken_to_claim(work: Work, difference: Values) -> None:
     """What the channel took with a debit, in place of whatever was booked of it: claimed like a line of the bank, valued on the day it was taken."""
     order = work.get(ORDER, difference["order"])
+    took, day = difference["their_amount"], _day(work, difference, order)
+    settled = took
+    if _lost_in_part(work, difference):
+        settled, took = order["taken"], _no_longer_missing(work, difference, order)
     if order["status"] == "succeeded":
         _undo(work, order)
-    took, day = difference["their_amount"], _day(work, difference, order)
-    end_parked(work, order, took, day)
-    _claimable(work, {**_line_of(work, order), "bank_serial_no": _serial(work, order["pay_no"]), "amount": took, "value_date": day})
+    end_parked(work, order, settled, day)
+    if took:
+        _claimable(work, {**_line_of(work, order), "bank_serial_no": _serial(work, order["pay_no"]), "amount": took, "value_date": day})
+
+
+def _no_longer_missing(work: Work, difference: Values, order: Values) -> Decimal:
+    """No loan has the debit any more, so nothing of it is missing: what is carried and not cleared is taken back, and what came is left."""
+    missing = not_cleared(work, order["pay_no"], order["company"])
+    if missing:
+        _off_the_channel(work, difference, order, -missing, ZERO)
+    came: Decimal = order["amount"] - missing
+    work.change(DIFFERENCE, difference["id"], {"their_amount": came})
+    return came
 
 
 def _day(work: Work, difference: Values, order: Values) -> object:

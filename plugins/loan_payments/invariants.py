@@ -91,11 +91,12 @@ def _lines_of_a_day(survey: Survey, run: Values) -> tuple[dict[str, dict[str, De
 def _held(survey: Survey, debits: Sequence[Values]) -> dict[int, Decimal]:
     """What of debits whose repayment was reversed is to be refunded; nothing else of them is booked."""
     gone = {row["id"] for ids in parts([row["repayment"] for row in debits]) for row in survey.rows(REPAYMENT, (), {"id": ids, "status": "reversed"})}
-    lost = {row["id"]: ZERO for row in debits if row["repayment"] in gone and row["taken"] is None and row["status"] == "succeeded"}
+    lost = {row["id"]: ZERO for row in debits if row["repayment"] in gone and row["status"] == "succeeded"}
     for some in parts(list(lost)):
         for refund in survey.rows(REFUND, ("order", "amount", "parked"), {"order": some}):
             lost[refund["order"]] += refund["amount"] if refund["parked"] else ZERO
-    return lost
+    carried = {row["id"] for row in debits if row["taken"] is not None}          # of one that is refunded meanwhile ``taken`` tells
+    return {id: amount for id, amount in lost.items() if not (amount and id in carried)}
 
 
 def _of_order(order: Values) -> Decimal:

@@ -18,7 +18,7 @@ from . import routing
 
 ORDER, CHANNEL, DRAWDOWN, LOAN = "lending.payment_order", "lending.payment_channel", "lending.drawdown", "lending.loan"
 DIFFERENCE, REFUND, ITEM = "lending.payment_difference", "lending.payment_refund", "lending.debit_item"
-REPAYMENT = "lending.repayment"
+REPAYMENT, MONEY = "lending.repayment", "lending.other_money"
 DAY_END = "lending.day_end"
 METHOD = {"payout": "pay", "collect": "collect", "refund": "refund"}
 QUERY_AFTER = (10, 30, 60, 300, 1800)
@@ -282,15 +282,29 @@ def show_unheld(work: Work, orders: Sequence[Values]) -> list[Values]:
     """Those of the orders whose money no loan has, each with a difference that says so."""
     found = unheld(work, orders)
     for order in found:
-        differ(work, order, "unallocated", Word("succeeded", amount=order["amount"]), note=both("该笔还款已被冲正", "Its repayment was reversed"))
+        came = order["amount"] if order["taken"] is None else order["amount"] - not_cleared(work, order["pay_no"], order["company"])
+        differ(work, order, "unallocated", Word("succeeded", amount=came), note=both("该笔还款已被冲正", "Its repayment was reversed"))
     return found
 
 
 def unheld(work: Work, orders: Sequence[Values]) -> list[Values]:
-    """Those of the orders that are debits which succeeded, whose repayment a person reversed, and whose money is not given back either."""
-    booked = {order["repayment"]: order for order in orders if order["biz_type"] == "collect" and order["status"] == "succeeded" and order["taken"] is None}
+    """Those of the orders that are debits which succeeded, whose repayment a person reversed, and whose money is not given back either. Of a debit that
+    is refunded while a part of it is carried, the refund tells."""
+    booked = {order["repayment"]: order for order in orders if order["biz_type"] == "collect" and order["status"] == "succeeded"}
     gone = [row["id"] for ids in parts([id for id in booked if id]) for row in work.find(REPAYMENT, {"id": ids, "status": "reversed"})]
-    return [booked[id] for id in gone if owed_back(work, booked[id]) < booked[id]["amount"]]
+    return [booked[id] for id in gone if owed_back(work, booked[id]) < (booked[id]["amount"] if booked[id]["taken"] is None else Decimal("0.01"))]
+
+
+def not_cleared(work: Work, reference: str, company: int) -> Decimal:
+    """What is left of all that was carried of one payment: above zero it is owed to us, below we owe it."""
+    carried = work.find(DIFFERENCE, {"reference": reference, "company": company, "status": "handled"})
+    left: Decimal = sum((row["carried"] for row in carried if row["carried"]), Decimal("0.00"))
+    ids = [row["id"] for row in carried]
+    if not ids:
+        return left
+    for row in work.find(MONEY, {"difference": ids, "status": "posted"}):
+        left += row["amount"] if row["kind"] == "difference_paid" else -row["amount"]
+    return left + sum((row["amount"] for row in work.find(MONEY, {"against": ids, "kind": "difference_netted", "status": "posted"})), Decimal("0.00"))
 
 
 def owed_back(work: Work, order: Values) -> Decimal:
@@ -355,7 +369,8 @@ def end_parked(work: Work, order: Values, took: Decimal, day: object) -> None:
     ended otherwise."""
     waits = order["status"] in UNDECIDED
     work.transition(ORDER, order["id"], "park")
-    why = both(f"渠道实收 {took:,.2f} 元，已转入待认领", f"The channel took {took:,.2f}, which waits to be claimed")
+    why = both(f"渠道实收 {took:,.2f} 元，已转入待认领", f"The channel took {took:,.2f}, which waits to be claimed") if took else \
+        both("渠道未收到该笔扣款", "The channel took nothing of this debit")
     work.change(ORDER, order["id"], {"taken": took, "success_on": day, "finished_at": order["finished_at"] or work.now, "recon": "matched",
                                      "fail_text": why})
     if waits:

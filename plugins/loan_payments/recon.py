@@ -148,12 +148,13 @@ def joined(orders: Sequence[Values], lines: Sequence[Mapping[str, Any]]) -> list
 
 
 def _stated(orders: Sequence[Values], lines: Sequence[Mapping[str, Any]]) -> list[Values]:
-    """Those of the orders that the statement has as made, with their own amount."""
+    """Those of the orders that the statement has as made, with their own amount or the one that people settled."""
     made: dict[tuple[str, str], list[Decimal]] = defaultdict(list)
     for line in lines:
         if line["outcome"] == "succeeded":
             made[line["reference"], line["kind"]].append(line["amount"])
-    return [order for order in orders if order["amount"] in (gross(order, one) for one in made[order["pay_no"], order["biz_type"]])]
+    return [order for order in orders
+            if any(gross(order, one) in (order["amount"], amount_moved(order)) for one in made[order["pay_no"], order["biz_type"]])]
 
 
 def differences(day: date, orders: Sequence[Values], lines: Sequence[Mapping[str, Any]],

@@ -55,6 +55,8 @@ def _owe(work: Work, refund: Values, debit: Values, told: Sequence[Values]) -> N
     today = work.business_date(debit["company"])
     if debit["repayment"]:
         if unheld(work, [debit]):          # a person took it off the loan already: all of it goes back
+            work.require(debit["taken"] is None, ("该笔扣款有挂账的差额，请先将已收款项转入待认领，再退回该流水。",
+                                                  "A part of this debit is carried: park what came for claiming first, and send that line back."))
             rest = debit["amount"] - owed_back(work, debit)
             work.require(refund["amount"] == rest, (f"该笔还款已被冲正，只能全额退款（{rest:,.2f} 元）；部分退款请先转入待认领并入账。",
                                                     f"Its repayment was reversed: refund it as a whole ({rest:,.2f}), or park it for claiming."))

@@ -8,9 +8,9 @@ from decimal import Decimal
 from metaloom.base.dates import add_months
 from metaloom.plugin.command import Values, Work
 
-from .orders import DIFFERENCE
+from .orders import DIFFERENCE, not_cleared
 
-MONEY, ENTRY = "lending.other_money", "platform.ledger_entry"
+ENTRY = "platform.ledger_entry"
 KIND = "unclaimed"
 ZERO = Decimal("0.00")
 
@@ -48,18 +48,6 @@ def confirm(work: Work, difference: Values) -> None:
         amount = -amount
     work.change(DIFFERENCE, difference["id"], {"carried": amount, "voucher": entry, "confirmed_by": work.actor.user_id})
     work.transition(DIFFERENCE, difference["id"], "confirm")
-
-
-def not_cleared(work: Work, reference: str, company: int) -> Decimal:
-    """What is left of all that was carried of one payment: above zero it is owed to us, below we owe it."""
-    carried = work.find(DIFFERENCE, {"reference": reference, "company": company, "status": "handled"})
-    left: Decimal = sum((row["carried"] for row in carried if row["carried"]), ZERO)
-    ids = [row["id"] for row in carried]
-    if not ids:
-        return left
-    for row in work.find(MONEY, {"difference": ids, "status": "posted"}):
-        left += row["amount"] if row["kind"] == "difference_paid" else -row["amount"]
-    return left + sum((row["amount"] for row in work.find(MONEY, {"against": ids, "kind": "difference_netted", "status": "posted"})), ZERO)
 
 
 def _of_the_payment(work: Work, difference: Values) -> list[Values]:

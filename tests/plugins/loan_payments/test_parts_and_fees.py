@@ -11,6 +11,7 @@ import pytest
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible
 from tests.plugins.lender import Lender
 from tests.plugins.loan_payments import desk
+from tests.plugins.loan_payments.test_even_books import sundry
 from tests.plugins.loan_payments.test_other_amounts import (
     BANK,
     BY_CHANNEL,
@@ -192,4 +193,90 @@ def test_a_debit_net_of_its_fee_whose_repayment_is_reversed_is_claimed_as_a_whol
     handle(shop, shown, "suspense")
     assert moved(shop, before) == {BANK: order["amount"] - 6 - 12000, TO_CLAIM: -order["amount"]}
     assert BY_CHANNEL not in moved(shop, before)
+    books_agree(shop)
+
+
+def reverse(shop: Lender, order: Any) -> Any:
+    """A person reverses the debit's repayment; what people are told then."""
+    shop.do("fincheck", "repayment", shop.row("payment_order", order["id"])["repayment_id"], "reverse", reason="入错账")
+    (shown,) = shop.rows("payment_difference", order_id=order["id"], status="open")
+    assert shown["kind"] == "unallocated"
+    cannot(shop, shown, "adopt", "carry", "none", "by_hand", "next_day")
+    refund = shop.create("finance", "payment_refund", {"order": order["id"], "amount": shown["their_amount"] or D(1), "why": "wrong", "note": "误扣"})
+    with pytest.raises(NotPossible):
+        shop.do("fincheck", "payment_refund", refund, "pay_back")
+    shop.do("finance", "payment_refund", refund, "cancel", reason="先转入待认领")
+    return shown
+
+
+def debits(shop: Lender, loan: int) -> bool:
+    """Whether a batch would debit the loan once more."""
+    try:
+        batch = desk.batch(shop)
+    except NotPossible:
+        return False
+    lines = shop.rows("debit_item", batch_id=batch)
+    shop.do("finance", "debit_batch", batch, "cancel_batch", reason="测试")
+    return loan in {row["loan_id"] for row in lines}
+
+
+@pytest.mark.parametrize("rest", ["missing", "came", "lost"])
+def test_a_debit_in_parts_whose_repayment_is_reversed_is_claimed_as_it_came(shop: Lender, rest: str) -> None:
+    """Of 1,066.19 the channel brought 500.00 and the rest is carried; then it came, or was written off, or neither."""
+    before = begin(shop)
+    loan, order = debited(shop, "succeeded")
+    run = told(shop, (order, "300.00"), (order, "200.00"))
+    amount = next(row for row in open_ones(shop, run) if row["kind"] == "amount")
+    settle(shop, amount, "together")
+    shop.do("fincheck", "recon_run", run, "close")
+    missing, came = order["amount"] - 500, D(500)
+    if rest == "lost":
+        shop.do("fincheck", "other_money", sundry(shop, kind="difference_lost", difference=amount["id"], amount=missing), "post_money")
+        came = order["amount"]
+    if rest == "came":
+        shop.day(shop.stage.today + timedelta(days=1))
+        later = told(shop, (order, str(missing)))
+        settle(shop, open_ones(shop, later)[0], "carry")
+        shop.do("fincheck", "recon_run", later, "close")
+        came = order["amount"]
+    in_bank = moved(shop, before)[BANK]
+    shown = reverse(shop, order)
+    assert shown["their_amount"] == came and "loan_payments.settled" in broken(shop)
+    assert not debits(shop, loan)
+    handle(shop, shown, "suspense")
+    assert moved(shop, before) == {BANK: in_bank, TO_CLAIM: -came}
+    ended, (line,) = shop.row("payment_order", order["id"]), shop.rows("bank_receipt", bank_serial_no=order["pay_no"])
+    assert (ended["status"], ended["taken"], line["amount"]) == ("parked", 500, came)
+    if line["status"] in ("unclaimed", "proposed"):
+        shop.do("officer", "bank_receipt", line["id"], "claim", {"loan": loan})
+    shop.do("fincheck", "bank_receipt", line["id"], "post", {"kind": "due"})
+    assert on_loan(shop, loan) == [came] and moved(shop, before) == {BANK: in_bank}
+    shop.day(shop.stage.today + timedelta(days=1))
+    again = told(shop, (order, str(missing)))
+    cannot(shop, open_ones(shop, again)[0], "carry")
+    handle(shop, open_ones(shop, again)[0], "suspense")
+    shop.do("fincheck", "recon_run", again, "close")
+    assert moved(shop, before) == {BANK: in_bank + missing, TO_CLAIM: -missing}, "what comes after all is claimed"
+    books_agree(shop)
+
+
+def test_a_debit_that_never_came_is_off_the_books_once_its_repayment_is_reversed(shop: Lender) -> None:
+    before = begin(shop)
+    loan, order = debited(shop, "succeeded")
+    run = shop.create("finance", "recon_run", {"pay_channel": shop.way, "day": shop.stage.today})    # type: ignore[attr-defined]
+    fetch(shop, run)
+    shop.do("finance", "recon_run", run, "fetch")
+    others = [row for row in shop.rows("payment_order", pay_channel_id=shop.way, success_on=shop.stage.today) if row["id"] != order["id"]]    # type: ignore[attr-defined]
+    desk.statement(shop, run, [{"reference": row["pay_no"], "kind": row["biz_type"], "amount": str(row["amount"])} for row in others])
+    (gone,) = open_ones(shop, run)
+    settle(shop, gone, "carry")
+    shop.do("fincheck", "recon_run", run, "close")
+    assert moved(shop, before) == {BANK: D(-12000), PENDING_MONEY: order["amount"]}
+    shown = reverse(shop, order)
+    assert shown["their_amount"] == 0
+    handle(shop, shown, "suspense")
+    assert moved(shop, before) == {BANK: D(-12000)} and not shop.rows("bank_receipt", bank_serial_no=order["pay_no"])
+    ended = shop.row("payment_order", order["id"])
+    assert (ended["status"], ended["taken"], ended["fail_text"]) == ("parked", 0, "渠道未收到该笔扣款 / The channel took nothing of this debit")
+    assert debits(shop, loan)
     books_agree(shop)
