@@ -279,6 +279,8 @@ CASES: dict[str, dict[str, str]] = {
     "field in two sections": edited(SCREENS, "fields: [lines, total],", "fields: [lines, note], # ← ML-SCREEN-002\n     "),
     "unknown form field": edited(SCREENS, "fields: [customer, note]}", "fields: [customer, noet]}  # ← ML-REF-002"),
     "required field in no section": {SCREENS: SHOP[SCREENS].replace("fields: [customer, note]}", "fields: [note]}").replace("  sections:\n", "  sections:  # ← ML-SCREEN-004\n")},
+    "field in no section": {SCREENS: SHOP[SCREENS].replace("fields: [customer, note]}", "fields: [customer]}"),
+                            ORDER: SHOP[ORDER].replace("    note: {type: long_text,", "    note: {type: long_text,  # ← ML-SCREEN-007\n          ")},
     "menu to two places": edited(BASICS, "order: {list: order_form, label: {zh: 订单, en: Orders}}", "order: {list: order_form, page: workbench, label: {zh: 订单, en: Orders}}  # ← ML-SCREEN-005"),
     "menu to an unknown list": edited(BASICS, "list: order_form/big,", "list: order_form/huge, # ← ML-REF-001\n       "),
     "menu to an unknown page": edited(BASICS, "list: order_form/big,", "page: workbensh, # ← ML-REF-001\n       "),

@@ -188,6 +188,7 @@ CODES: dict[str, Code] = {
     "ML-SCREEN-004": Code("{field} is required but stands in no section", "add it to a section, or give it a default", "warning"),
     "ML-SCREEN-005": Code("{item} needs exactly one of {goals}, found {found}"),
     "ML-SCREEN-006": Code("{entity} cannot be created by people on its own", "link to a list instead"),
+    "ML-SCREEN-007": Code("{field} stands in no section, so nobody can enter it", "add it to a section, or make it read_only", "warning"),
     # dashboards
     "ML-DASH-001": Code("a {type} needs {key}", "add it, or choose another type"),
     "ML-DASH-002": Code("{key} means nothing for {type}", "remove it"),

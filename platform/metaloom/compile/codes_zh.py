@@ -180,6 +180,7 @@ CODES_ZH: dict[str, tuple[str, str]] = {
     "ML-SCREEN-004": ("{field} 必填，但不在任何分区中", "请加入某个分区，或给出默认值"),
     "ML-SCREEN-005": ("{item} 须在 {goals} 中恰好写一个，此处为 {found}", ""),
     "ML-SCREEN-006": ("{entity} 不能由人员单独新建", "请改为链接到列表"),
+    "ML-SCREEN-007": ("{field} 不在任何分区中，没有人能填写", "请加入某个分区，或设为 read_only"),
     # dashboards
     "ML-DASH-001": ("{type} 需要 {key}", "请补上，或换一种类型"),
     "ML-DASH-002": ("{key} 对 {type} 没有意义", "请删除"),

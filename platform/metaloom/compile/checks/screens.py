@@ -11,6 +11,7 @@ from metaloom.model.entity import LIST_TYPES
 
 PAGES = ("workbench", "tasks", "chains", "changed_chains", "balances", "access", "rights")  # pages of the engine that a menu may name
 _DATES, _INSTANTS = frozenset({FieldType.DATE, FieldType.DATETIME}), frozenset({"created_at", "updated_at"})
+_GIVEN = frozenset({FieldType.STATE, FieldType.AUTO_NUMBER})
 _SHAPELESS = frozenset({FieldType.CHILD, FieldType.JSON})
 
 
@@ -150,8 +151,12 @@ def _warn_missing(context: Context, entity: Entity, placed: dict[str, str]) -> N
     filled = {name for field in entity.fields.values() for name in field.fill if field.name in placed}
     for field in entity.fields.values():
         free = field.default or field.computed or field.read_only or field.name in filled or field.name == entity.parent_field
-        if field.required and not free and field.name not in placed:
+        if field.name in placed:
+            continue
+        if field.required and not free:
             say(context, "ML-SCREEN-004", spot(context, entity.address, "form", "sections"), entity.address, field=field.name)
+        elif not (field.required or field.computed or field.read_only or field.name == entity.parent_field or field.type in _GIVEN):
+            say(context, "ML-SCREEN-007", field.position, entity.address, field=field.name)
 
 
 def menus_lead_somewhere(catalog: Catalog, context: Context) -> None:
