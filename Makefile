@@ -69,6 +69,7 @@ bench: install-test
 
 lint: install-dev
 	$(BIN)/ruff check .
+	$(BIN)/metaloom check --strict
 	$(BIN)/lint-imports --config setup.cfg --no-logo
 	MYPYPATH=platform $(BIN)/mypy $(TYPED:%=-p metaloom.%)
 
