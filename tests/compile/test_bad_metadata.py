@@ -97,6 +97,9 @@ CASES: dict[str, dict[str, str]] = {
     "job: every second": edited(BASICS, 'cron: "0 6 * * 1-5"', 'cron: "* * * * * *"  # ← ML-JOB-001\n     '),
     "job: a day that never comes": edited(BASICS, 'cron: "0 6 * * 1-5"', 'cron: "0 6 30 2 *"  # ← ML-JOB-001\n     '),
     "job: two schedules": edited(BASICS, '    schedule: {cron: "0 6 * * 1-5"}', '    schedule: {cron: "0 6 * * 1-5", business_date: after_move}  # ← ML-JOB-002'),
+    "job: moves the date of no company": edited(BASICS, "      - notify: {roles: [boss],", "      - {move_business_date: {}}  # ← ML-JOB-003\n      - notify: {roles: [boss],"),
+    "job: moves the date that it waits for": {BASICS: SHOP[BASICS].replace('    schedule: {cron: "0 6 * * 1-5"}', "    schedule: {business_date: after_move}").replace(
+        "      - notify: {roles: [boss],", "      - {move_business_date: {most: 1}}  # ← ML-JOB-012\n      - notify: {roles: [boss],")},
     "job: business date of a tenant": edited(BASICS, '    schedule: {cron: "0 6 * * 1-5"}', '    schedule: {business_date: after_move}\n    per: tenant  # ← ML-JOB-003'),
     "job: unknown action": edited(BASICS, "{action: order_form/sell,", "{action: order_form/sel,  # ← ML-REF-001\n        "),
     "job: unknown entity": edited(BASICS, "{action: order_form/sell,", "{action: order_from/sell,  # ← ML-REF-001\n        "),
@@ -637,7 +640,8 @@ def test_a_plugin_command_may_be_granted_and_its_transitions_count_as_fired() ->
     ("customer", set()), ("order_no", {"ML-ACTION-015"}), ("custmer", {"ML-ACTION-015"}), ("clerk", {"ML-ACTION-015"}),
 ])
 def test_what_a_plugin_command_locks_first_is_a_fixed_link_of_its_record(name: str, codes: set[str]) -> None:
-    files = edited(ORDER, "customer: {", "clerk: {type: user, label: {zh: 店员, en: Clerk}}\n    customer: {fixed: true, ")
+    files = {**edited(ORDER, "customer: {", "clerk: {type: user, label: {zh: 店员, en: Clerk}}\n    customer: {fixed: true, "),
+             **edited(SCREENS, "fields: [customer, note]}", "fields: [customer, clerk, note]}")}
     locks = PluginManifest({"till.pay": PluginCommand("till.pay", "shop.order_form", locks_first=name)})
     found = findings(shop(files), locks)
     assert {d.code for d in found} == codes

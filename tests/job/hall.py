@@ -39,6 +39,13 @@ JOBS = """jobs:
     schedule: {cron: "*/5 * * * *"}
     steps:
       - run: club_desk.sweep
+  switch:
+    label: {zh: 日切, en: Date switch}
+    schedule: {cron: "5 0 * * *", paused: true}
+    per: company
+    catch_up: latest
+    steps:
+      - {move_business_date: {most: 3}, tell: [chief]}
 """
 EARLY = datetime(2026, 3, 2, 0, 0, tzinfo=UTC)          # 08:00 in Shanghai
 CHILD = """

@@ -312,3 +312,61 @@ def test_rules_over_very_many_records_keep_the_lease_and_stop_where_another_work
         start_job(hall.ctx("admin"), hall.job_id("club.watch"))
         hall.work()
         assert len(leases) == ranges and all(one.year > 2001 for one in leases)
+
+
+def days(hall):
+    with hall.tenant.read() as conn:
+        company = hall.tenant.revision().tables.of("platform.company")
+        return {row.id: row.business_date for row in conn.execute(sa.select(company.c.id, company.c.business_date))}
+
+
+def test_the_date_of_each_company_moves_at_midnight_once_somebody_resumed_the_job(hall):
+    for company in (hall.north, hall.south):
+        move_business_date(hall.system, company, date(2026, 3, 2))
+    hall.tick()
+    hall.clock.at = datetime(2026, 3, 2, 16, 6, tzinfo=UTC)            # 00:06 of the third in Shanghai
+    hall.tick()
+    assert not hall.runs("club.switch"), "paused until somebody wants it"
+    pause_job(hall.ctx("admin"), hall.job_id("club.switch"), False)
+    hall.tick()
+    assert not hall.runs("club.switch"), "what was due meanwhile is not made up for"
+    hall.clock.at += DAY
+    hall.tick()
+    hall.work()
+    assert {row["status"] for row in hall.runs("club.switch")} == {"done"} and len(hall.runs("club.switch")) == 2
+    assert {days(hall)[company] for company in (hall.north, hall.south)} == {date(2026, 3, 4)}, "two days at once"
+    hall.tick()
+    assert len(hall.runs("club.day")) == 4, "each day of each company follows"
+    move_business_date(hall.system, hall.north, date(2026, 3, 20))
+    hall.clock.at += DAY
+    hall.tick()
+    hall.work()
+    assert (days(hall)[hall.north], days(hall)[hall.south]) == (date(2026, 3, 20), date(2026, 3, 5)), "never back"
+
+
+def test_a_clock_that_is_far_ahead_moves_no_date_and_is_told(hall):
+    for company in (hall.north, hall.south):
+        move_business_date(hall.system, company, date(2026, 3, 2))
+    hall.tick()
+    pause_job(hall.ctx("admin"), hall.job_id("club.switch"), False)
+    hall.tick()
+    hall.clock.at += timedelta(days=3650)
+    hall.tick()
+    hall.work()
+    assert {row["status"] for row in hall.runs("club.switch")} == {"failed"} and {days(hall)[one] for one in (hall.north, hall.south)} == {date(2026, 3, 2)}
+    told = [row for row in hall.engine_rows("message") if "营业日期" in row["subject"]]
+    assert {row["receiver_id"] for row in told} >= {hall.people["chief"]} and "超过 3 天" in told[0]["subject"]
+
+
+def test_a_process_with_another_master_key_takes_no_work(hall, monkeypatch, caplog):
+    hall.members(1)
+    hall.tick()
+    hall.clock.at = EARLY + DAY
+    hall.tick()
+    good = hall.tenant.secrets._master_key
+    monkeypatch.setattr(hall.tenant.secrets, "_master_key", b"x" * 32)
+    monkeypatch.setattr(hall.tenant.secrets, "_known", None)
+    assert hall.work() == hall.work() == 0 and {row["status"] for row in hall.runs()} == {"waiting"}
+    assert sum("METALOOM_MASTER_KEY" in line for line in caplog.messages) == 1
+    monkeypatch.setattr(hall.tenant.secrets, "_master_key", good)
+    assert hall.work() and hall.runs(status="done")

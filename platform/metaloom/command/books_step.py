@@ -1,4 +1,5 @@
-"""Steps of a job about a company's books: that they are right (``hold``), and that months which are over are closed (``close_months``)."""
+"""Steps of a job about a company's books: that they are right (``hold``), that months which are over are closed (``close_months``), and that they
+are at the day it is (``move_business_date``)."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from metaloom.command.environment import COMPANY, business_date
 from metaloom.command.findings import SHOWN, DoesNotHold, Finding, finding
 from metaloom.command.going import Going, unit_of
 from metaloom.command.live import Live
+from metaloom.command.move_business_date import move_in
 from metaloom.command.notify import notify
 from metaloom.command.unit import Unit
 from metaloom.model import JobStep
@@ -30,6 +32,9 @@ register({
     "job.hold": ("账务核对不符（{number} 项），请先查明原因，再重跑。", "The books do not agree ({number} findings); find out why, then run it again."),
     "job.hold_more": ("核对不符的超过 {number} 项，其余未列出。", "More than {number} things do not agree; the rest is not listed."),
     "job.no_invariant": ("没有名为“{name}”的核对项。", "There is nothing called {name} that could be held."),
+    "day.far": ("{company}的营业日期是 {day}，而今天是 {today}，相差超过 {most} 天，未自动推进；请核对服务器时间后由管理员推进营业日期。",
+                "The business date of {company} is {day} and today is {today}, more than {most} days ahead: it did not move by itself. "
+                "Check the server's clock; an administrator moves the date."),
     "ledger.off": ("试算不平衡：{currency} 借方合计 {debit}，贷方合计 {credit}，差额 {off}。",
                    "The trial balance is off: {debit} debit, {credit} credit in {currency}, difference {off}."),
     "ledger.offered": ("{company} {month} 可以月结：该月各项均已完成，试算平衡，明细与总账一致。",
@@ -102,6 +107,19 @@ def close_months(going: Going, unit: Unit, step: JobStep, people: Sequence[int])
             close_in(unit, str(month), company["id"])
 
 
+def move_on(going: Going, unit: Unit, step: JobStep) -> Message | None:
+    """Moves the date of the run's company to the day it is in the client's zone, never back. A clock that is further ahead than the step allows is
+    believed by nobody but a person: DoesNotHold (F24)."""
+    company = rows.fetch(unit, COMPANY, going.run.company_id or 0, lock=True)
+    today = unit.now.astimezone(going.ctx.tenant.zone).date()
+    if company is None or company["business_date"] is None or company["business_date"] >= today:
+        return None
+    if (today - company["business_date"]).days > step.most:
+        said = message("day.far", company=company["name"], today=today.isoformat(), day=company["business_date"].isoformat(), most=step.most)
+        raise DoesNotHold(said, [])
+    return move_in(unit, company["id"], today).message
+
+
 def _offer(unit: Unit, company: Any, month: ledger.Month, people: Sequence[int]) -> None:
     """That the month can be closed, where it is done; that it cannot any more, where it was offered."""
     found = undone(unit, company["id"], month)
@@ -136,4 +154,4 @@ def _tell(unit: Unit, company: Any, said: Message, people: Sequence[int], month:
     notify(unit, [person for person in people if last.get(person) != form + word], kind=PERIOD, subject=said, link=form + word, **about)
 
 
-__all__ = ["TRIAL_BALANCE", "close_months", "hold"]
+__all__ = ["TRIAL_BALANCE", "close_months", "hold", "move_on"]

@@ -22,7 +22,7 @@ from metaloom.base.messages import Message, message, register, words
 from metaloom.base.text import Text
 from metaloom.command import evaluate, rows
 from metaloom.command.approval_people import People
-from metaloom.command.books_step import close_months, hold
+from metaloom.command.books_step import close_months, hold, move_on
 from metaloom.command.context import ActionDone, Context
 from metaloom.command.environment import COMPANY
 from metaloom.command.evaluate_warnings import evaluate_warnings
@@ -313,7 +313,7 @@ def _whole(going: Going, step: JobStep) -> bool:
             with going.ctx.tenant.write() as conn:
                 moved(conn)
         else:
-            work = {"run": _run_command, "close_months": _close_months}.get(step.verb, _tell)
+            work = {"run": _run_command, "close_months": _close_months, "move_business_date": _move_on}.get(step.verb, _tell)
             _perform(going, step.verb, None, lambda unit: work(going, unit, step), moved)
     except (LeaseLost, RunEnded, Busy):
         raise
@@ -350,6 +350,11 @@ def _evaluate(going: Going, step: JobStep, moved: Callable[[Any], None]) -> None
 def _close_months(going: Going, unit: Unit, step: JobStep) -> ActionDone:
     close_months(going, unit, step, _people(unit, step, going.run))
     return ActionDone("", None, None, message("command.done", action=going.job.label))
+
+
+def _move_on(going: Going, unit: Unit, step: JobStep) -> ActionDone:
+    said = move_on(going, unit, step)
+    return ActionDone("", None, None, said or message("command.done", action=going.job.label))
 
 
 def _run_command(going: Going, unit: Unit, step: JobStep) -> ActionDone:

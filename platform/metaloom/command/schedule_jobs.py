@@ -69,7 +69,7 @@ def digest_of(job: Job) -> str:
 
 
 def _plain(step: JobStep) -> dict[str, Any]:
-    return {**{name: getattr(step, name) for name in ("verb", "entity", "name", "where", "names", "when")}, "values": dict(step.values),
+    return {**{name: getattr(step, name) for name in ("verb", "entity", "name", "where", "names", "when", "most")}, "values": dict(step.values),
             "words": [asdict(t) if t is not None else None for t in (step.subject, step.body)]}
 
 
@@ -81,10 +81,10 @@ def _schedule(tenant: Tenant, job: Job, now: datetime, companies: tuple[tuple[in
         fresh = row is None or not row["active"] or row["schedule"] != schedule_of(job)
         marked_at = now if fresh or row is None else row["marked_at"] or now
         days = {} if fresh or row is None else dict(row["marked_days"] or {})
-        paused = row is not None and bool(row["paused"])
+        paused = job.paused if row is None else bool(row["paused"])
         slots = () if paused else tuple(_slots(tenant, job, marked_at, days, now, companies))
         keep_job(conn, job.address, {
-            **_described(job), "active": True, "marked_at": max(marked_at, now),
+            **_described(job), **({"paused": paused} if row is None else {}), "active": True, "marked_at": max(marked_at, now),
             "marked_days": {str(id): _later(days.get(str(id)), day) for id, day in companies} if job.business_date else None,
             "next_at": next_instant(job.cron, tenant.zone, now) if job.cron and not paused else None})
         crash_point("schedule.before_runs")

@@ -18,6 +18,8 @@ from metaloom.model import Catalog, Field, Job, JobStep, Who
 
 COMPANY = "platform.company"
 FACTS = ("done", "failed", "day")
+MOST_DAYS = 7
+"""A company's date that lags behind by more than a week is moved by a person, who knows why."""
 _SLOT = re.compile(r"\{([^{}]*)\}")
 
 
@@ -32,7 +34,8 @@ def build_job(context: Context, folder: Folder, name: str, node: Node) -> Job:
         steps=tuple(_step(context, folder, f"{address}/steps/{i}", n) for i, n in enumerate(steps.value)),
         cron=string(schedule.get("cron")).strip() if schedule is not None else "", business_date=by_day,
         per=string(node.get("per"), "company" if by_day else "tenant"), catch_up=string(node.get("catch_up"), "one_by_one"),
-        run_as=context.find("role", node.get("run_as"), folder.pack, address), position=node.key)
+        run_as=context.find("role", node.get("run_as"), folder.pack, address),
+        paused=flag(schedule.get("paused")) if schedule is not None else False, position=node.key)
 
 
 def _step(context: Context, folder: Folder, address: str, node: Node) -> JobStep:
@@ -48,6 +51,11 @@ def _step(context: Context, folder: Folder, address: str, node: Node) -> JobStep
         return JobStep("hold", names=strings(node.get("hold")), to=_roles(context, folder, address, node.get("tell")), position=node.position)
     if node.get("close_months") is not None:
         return _close_months(context, folder, address, node)
+    moves = node.get("move_business_date")
+    if moves is not None:
+        most = moves.get("most")
+        return JobStep("move_business_date", most=int(most.value) if most else MOST_DAYS, to=_roles(context, folder, address, node.get("tell")),
+                       position=node.position)
     rules = node.get("evaluate_warnings")
     assert rules is not None
     names = tuple(name if "." in name.partition("/")[0] else f"{folder.pack}.{name}" for name in strings(rules))

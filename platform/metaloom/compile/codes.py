@@ -274,6 +274,7 @@ CODES: dict[str, Code] = {
     "ML-JOB-008": Code("the role {role} may not {name} on {entity}", "grant it in access:, or leave run_as out"),
     "ML-JOB-009": Code("the command {name} works on {entity}", "write action: with where:"),
     "ML-JOB-011": Code("nobody can be told: {why}"),
+    "ML-JOB-012": Code("a job that begins when the date has moved cannot move it", "write cron, or no schedule"),
     "ML-JOB-010": Code("the command {name} works without a record, which no role may do", "leave run_as out"),
     "ML-PRINT-001": Code("{name} is neither a child field nor a tab of related records of {entity}"),
     "ML-PRINT-002": Code("{name} is a child field: all its rows are printed, in their order", "take filter: and sort: out, or print related records"),

@@ -263,6 +263,7 @@ CODES_ZH: dict[str, tuple[str, str]] = {
     "ML-JOB-009": ("命令 {name} 针对 {entity} 的记录", "请写 action: 和 where:"),
     "ML-JOB-010": ("命令 {name} 不针对记录，没有角色可以执行", "请不写 run_as"),
     "ML-JOB-011": ("没有人可以通知：{why}", ""),
+    "ML-JOB-012": ("营业日期推进后才开始的任务不能推进营业日期", "请写 cron，或不写 schedule"),
     "ML-PRINT-001": ("{name} 既不是 {entity} 的明细字段，也不是其关联页签", ""),
     "ML-PRINT-002": ("{name} 是明细字段，打印其全部行并按其顺序", "请去掉 filter: 和 sort:，或改为打印关联记录"),
     "ML-PRINT-003": ("{path} 离开了明细行，明细表格不能打印", "请写明细实体自己的字段"),

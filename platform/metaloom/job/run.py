@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 BATCH = 10
 
 
+_told: set[str] = set()
+"""Tenants of which the log has said that this process cannot open them."""
+
+
 def worker_name() -> str:
     """Tells apart processes and threads of all machines."""
     return f"{socket.gethostname()}/{os.getpid()}/{get_ident()}"
@@ -31,7 +35,12 @@ def run_due(
     tenant: Tenant, handlers: Mapping[str, Handler], limit: int = 1000, *, stopping: Callable[[], bool] = lambda: False,
     lease_seconds: int = LEASE_SECONDS, at: datetime | None = None,
 ) -> int:  # fmt: skip
-    """Run up to ``limit`` due rows; how many were run. Kinds without a handler here stay for another worker. ``at``: as for ``claim``."""
+    """Run up to ``limit`` due rows; how many were run. Kinds without a handler here stay for another worker. ``at``: as for ``claim``.
+
+    A process whose master key is not the tenant's leaves all of them alone: it would fail each, and some for good.
+    """
+    if not _may_open(tenant):
+        return 0
     worker, done = worker_name(), 0
     while done < limit and not stopping():
         claimed_at = monotonic()
@@ -48,6 +57,16 @@ def run_due(
             _run(tenant, row, handlers[row.kind], row.claimed_at + timedelta(seconds=monotonic() - claimed_at))
             done += 1
     return done
+
+
+def _may_open(tenant: Tenant) -> bool:
+    fits = tenant.secrets.fits()
+    if fits:
+        _told.discard(tenant.name)
+    elif tenant.name not in _told:
+        _told.add(tenant.name)
+        log.error("no work of %s is done here: METALOOM_MASTER_KEY does not open its keys", tenant.name)
+    return fits
 
 
 def _run(tenant: Tenant, row: Row, handler: Handler, started: datetime) -> None:

@@ -23,6 +23,7 @@ class JobStep:
     (always | failed). With ``entity`` of every record for which ``where`` holds, each in a transaction of its own.
     ``hold``: ``names`` of invariants of plugins, and ``trial_balance``; where one does not hold the run ends as failed.
     ``close_months``: months of the company's books that are over are closed where ``where`` holds of the company, else offered to ``to``.
+    ``move_business_date``: the company's date moves on to the day it is, by ``most`` days at most; ``to`` are told where it is further behind.
     """
 
     verb: str
@@ -35,6 +36,7 @@ class JobStep:
     body: Text | None = None
     when: str = "always"
     to: tuple[Who, ...] = ()
+    most: int = 0
     channels: tuple[str, ...] = ()
     urgent: bool = False
     position: Position = NOWHERE
@@ -51,6 +53,7 @@ class Job:
 
     ``per`` tenant | company: one run, or one for each company. ``catch_up``: what became due while nobody looked runs
     one_by_one, only the latest of it, or none of it. ``run_as``: the role whose rights the steps have; empty: the engine's.
+    ``paused``: a new one waits until somebody resumes it.
     """
 
     address: str
@@ -61,5 +64,6 @@ class Job:
     per: str = "tenant"
     catch_up: str = "one_by_one"
     run_as: str = ""
+    paused: bool = False
     help: Text | None = None
     position: Position = NOWHERE

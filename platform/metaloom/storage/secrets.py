@@ -65,6 +65,14 @@ class Secrets:
         self._blind_keys: dict[str, bytes] = {}
         self.origins: Mapping[str, str] = {}
 
+    def fits(self) -> bool:
+        """Whether the master key of this process opens the tenant's keys."""
+        try:
+            self._keys()
+        except WrongKey:
+            return False
+        return True
+
     def encrypt(self, field_address: str, text: str) -> str:
         """Ciphertext of ``text`` for this field of this tenant."""
         keys = self._keys()

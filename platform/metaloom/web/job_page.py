@@ -111,6 +111,8 @@ def step_words(pinned: Current, step: JobStep) -> str:
     if step.verb == "hold":
         labels = {f"{said.plugin}.{said.name}": said.label for said, _ in (site().registry or installed()).invariants()}
         return listed(_t("job.hold.trial_balance") if name == TRIAL_BALANCE else say(labels[name]) if name in labels else name for name in step.names)
+    if step.verb == "move_business_date":
+        return _t("job.most_days", number=step.most)
     if step.verb == "close_months":
         return " · ".join(_who_words(catalog, "", who) for who in step.to)
     return step.name if step.verb == "run" else listed(step.names)

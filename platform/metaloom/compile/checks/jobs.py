@@ -32,6 +32,11 @@ def schedules_come(catalog: Catalog, context: Context) -> None:
             say(context, "ML-JOB-002", _spot(context, job, "schedule"), job.address)
         if job.business_date and job.per != "company":
             say(context, "ML-JOB-003", _spot(context, job, "per"), job.address)
+        for place, step in enumerate(job.steps):
+            if step.verb == "move_business_date" and job.per != "company":
+                say(context, "ML-JOB-003", _spot(context, job, "steps", str(place)), job.address)
+            elif step.verb == "move_business_date" and job.business_date:
+                say(context, "ML-JOB-012", _spot(context, job, "steps", str(place)), job.address)
 
 
 def _wrong(cron: str) -> str:
