@@ -109,6 +109,28 @@ def test_a_new_field_keeps_rows_and_can_be_used_at_once(tenant):
     assert values(tenant, "name", "size") == [("old", None), ("new", 5)]
 
 
+def test_tables_and_columns_are_remembered_with_the_revision_that_made_them(tenant):
+    def known():
+        with tenant.read() as conn:
+            rows = conn.execute(sa.select(layout).where(layout.c.table_name == "shop__thing")).all()
+        return {row.column_name: row for row in rows}
+
+    publish(tenant, thing(field("size", "integer") + "\n" + field("mobile", "phone", "encrypted: true, mask: phone")))
+    first = known()
+    assert first.keys() == {"", *physical(tenant)} and {row.since_revision for row in first.values()} == {1}
+    assert first[""].spec is None and {name: row.spec["name"] for name, row in first.items() if name} == {name: name for name in first if name}
+    assert (first["size"].spec["kind"], first["size"].origin, first["mobile"].origin) == ("integer", None, "shop.thing/field/mobile")
+    publish(tenant, thing(field("size", "integer") + "\n" + field("weight", "integer")))
+    second = known()
+    assert second.keys() == {*first, "weight"} and second["weight"].since_revision == 2
+    assert (second["size"], second["mobile"].retired_revision) == (first["size"], 2)
+    with tenant.write() as conn:                 # known, and not there: remembered once, and no longer as gone
+        conn.execute(layout.insert().values(table_name="shop__thing", column_name="width", spec={"name": "width", "kind": "text"}, retired_revision=2))
+    publish(tenant, thing(field("size", "integer") + "\n" + field("width", "integer")))
+    found = known()["width"]
+    assert (found.spec["kind"], found.since_revision, found.retired_revision) == ("integer", None, None)
+
+
 def test_a_field_that_left_keeps_its_column_and_is_found_again(tenant):
     publish(tenant, thing(field("size", "integer")))
     insert(tenant, name="a", size=5)

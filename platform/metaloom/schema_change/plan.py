@@ -8,7 +8,7 @@ followed by ``<entity>/<field>``.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
@@ -536,7 +536,7 @@ class _Planner:
 
 
 def _json(spec: ColumnSpec) -> dict[str, object]:
-    return asdict(spec)
+    return dict(vars(spec))
 
 
 _STORAGE = ("kind", "length", "precision", "scale", "references", "cascade")

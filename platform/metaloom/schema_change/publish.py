@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -250,7 +250,7 @@ def _open(work: _Work) -> int:
     with work.tenant.write() as conn:
         return int(conn.scalar(journal.insert().values(
             kind=work.kind, state="open", base_number=work.served, target_number=work.target, digest=work.catalog.digest,
-            steps=json.loads(json.dumps([asdict(step) for step in work.plan.steps])), author_id=work.author.id,
+            steps=json.loads(json.dumps([vars(step) for step in work.plan.steps])), author_id=work.author.id,
             author_name=work.author.name[:128], reason=work.reason[:1000],
         ).returning(journal.c.id)))  # fmt: skip
 
@@ -258,9 +258,10 @@ def _open(work: _Work) -> int:
 def _expand(work: _Work) -> None:
     def run() -> None:
         with work.tenant.ddl() as conn:
-            for step in _keys_last(work.plan.of("expand")):
+            steps = _keys_last(work.plan.of("expand"))
+            for step in steps:
                 _execute(conn, step)
-                _remember(conn, step, work.target)
+            _remember_new(conn, steps, work.target)
     _retrying(run)
 
 
@@ -394,11 +395,23 @@ def _retrying(run: Callable[[], None]) -> None:
 
 # ---- what the engine remembers of tables
 
+def _remember_new(conn: sa.Connection, steps: Sequence[Step], number: int) -> None:
+    """The tables and columns that steps without a rename make. Those that were never there go in together: a first publish has a thousand."""
+    made = {(step.table, step.column): step for step in steps if _makes(step)}
+    known = {(row.table_name, row.column_name) for row in conn.execute(sa.select(layout.c.table_name, layout.c.column_name))}
+    for place in made.keys() & known:
+        _remember(conn, made[place], number)
+    if fresh := [_row(*place, step.spec, number) for place, step in made.items() if place not in known]:
+        conn.execute(layout.insert(), fresh)
+
+
+def _makes(step: Step) -> bool:
+    return step.action == "create_table" or step.action in ("add_column", "remember", "retype") and step.spec is not None
+
+
 def _remember(conn: sa.Connection, step: Step, number: int) -> None:
     here = sa.and_(layout.c.table_name == step.table, layout.c.column_name == step.column)
-    if step.action == "create_table":
-        _put(conn, step.table, "", None, number)
-    elif step.action in ("add_column", "remember", "retype") and step.spec is not None:
+    if _makes(step):
         _put(conn, step.table, step.column, step.spec, number)
     elif step.action == "rename_table":
         _rename(conn, sa.and_(layout.c.table_name == step.former, layout.c.column_name == ""), step.former, table_name=step.table)
@@ -417,10 +430,13 @@ def _remember(conn: sa.Connection, step: Step, number: int) -> None:
 
 def _put(conn: sa.Connection, table: str, column: str, spec: object, number: int) -> None:
     here = sa.and_(layout.c.table_name == table, layout.c.column_name == column)
+    if conn.execute(layout.update().where(here).values(spec=spec, retired_revision=None)).rowcount == 0:
+        conn.execute(layout.insert(), _row(table, column, spec, number))
+
+
+def _row(table: str, column: str, spec: object, number: int) -> dict[str, object]:
     origin = (spec.get("origin") or None) if isinstance(spec, dict) else None
-    changed = {"spec": spec, "retired_revision": None}
-    if conn.execute(layout.update().where(here).values(**changed)).rowcount == 0:
-        conn.execute(layout.insert().values(table_name=table, column_name=column, origin=origin, since_revision=number, **changed))
+    return {"table_name": table, "column_name": column, "origin": origin, "since_revision": number, "spec": spec, "retired_revision": None}
 
 
 def _rename(conn: sa.Connection, here: sa.ColumnElement[bool], former: str, **values: object) -> None:
