@@ -11,9 +11,11 @@ import pytest
 import sqlalchemy as sa
 
 from metaloom.base.errors import Busy, Conflict, NotFound, NotPossible
+from metaloom.compile.manifest import PluginCommand, PluginManifest
 from metaloom.schema_change import publish
 from metaloom.storage import Settings, Tenancy, after_commit
 from metaloom.storage.engine import setting
+from metaloom.storage.revisions import shared
 from metaloom.storage.settings import new_key
 from metaloom.storage.types import utc_now
 from tests.storage.sources import NAME, entity, label, shop
@@ -444,3 +446,18 @@ def test_what_a_failed_commit_left_open_is_never_committed_by_the_next_transacti
             with tenant.write() as conn:
                 conn.execute(setting.insert().values(name=f"{door.__name__} {number}", value=1))
     assert sorted(setting_names(tenant)) == ["read 0", "read 1", "write 0", "write 1"]
+
+
+def test_installations_with_equal_plugins_share_what_is_compiled(tmp_path):
+    def compiler(part, manifest):
+        made = Tenancy(Settings(home=tmp_path / part), manifest=manifest)
+        made.close()
+        return made.compiler
+
+    one, equal = (PluginManifest({"a.pay": PluginCommand("a.pay")}, readers=frozenset({"bank"})) for _ in range(2))
+    other = replace(one, commands={"a.pay": PluginCommand("a.pay", permission="pay")})
+    assert compiler("one", one) is compiler("two", equal)
+    assert compiler("three", other) is not compiler("one", one)
+    texts = shop(entity("thing", NAME))
+    assert shared(texts, compiler("one", one))[0] is shared(texts, compiler("two", equal))[0]
+    assert shared(texts, compiler("three", other))[0] is not shared(texts, compiler("one", one))[0]

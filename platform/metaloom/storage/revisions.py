@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from threading import Lock
 from time import monotonic
@@ -27,6 +28,7 @@ STAMP_SECONDS = 0.3
 _LATELY_SECONDS = 10.0
 REFUSED_SECONDS = 60.0
 _KEPT = 64
+_COMPILERS_KEPT = 8
 
 register({
     "revision.none": ("该租户还没有发布任何版本。", "Nothing is published for this tenant yet."),
@@ -47,8 +49,19 @@ Compiler = Callable[[Sequence[SourceText]], Catalog]
 
 
 def compiler_with(manifest: PluginManifest) -> Compiler:
-    """The usual compiler, holding ``run:`` steps against the commands of these plugins."""
-    return lambda sources: compile_catalog(tuple(Source(*source) for source in sources), plugins=manifest)
+    """The usual compiler, holding ``run:`` steps against the commands of these plugins. Equal manifests have one, so that every tenancy of a
+    process finds what another one has compiled."""
+    with _compiling:
+        found = next((compiler for known, compiler in _compilers if known == manifest), None)
+        if found is None:
+            del _compilers[:-_COMPILERS_KEPT + 1]
+            found = partial(_compile, manifest)
+            _compilers.append((manifest, found))
+    return found
+
+
+def _compile(manifest: PluginManifest, sources: Sequence[SourceText]) -> Catalog:
+    return compile_catalog(tuple(Source(*source) for source in sources), plugins=manifest)
 
 
 @dataclass(frozen=True)
@@ -161,6 +174,7 @@ def _origins(conn: sa.Connection, catalog: Catalog) -> Mapping[str, str]:
     return found
 
 
+_compilers: list[tuple[PluginManifest, Compiler]] = []
 _shared: dict[tuple[str, Compiler], tuple[Catalog, Tables]] = {}
 _compiling = Lock()
 
