@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -230,7 +231,7 @@ def crowd(shop: Lender, threads: int, *, repayments: int, amount: D) -> None:
                 command.run_action(ctx, "lending.loan", loan, "repay", repayment(shop, str(amount)), shop.row("loan", loan)["row_version"], "")
                 return
             except (Stale, Busy):
-                continue
+                time.sleep(random.uniform(0, threads / 50))     # who is told to look again takes a moment; fifty who do not take the machine
         raise AssertionError("was never let in")
 
     people = [threading.Thread(target=person, args=(ctx,)) for ctx in contexts]
