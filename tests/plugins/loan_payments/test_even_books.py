@@ -15,10 +15,10 @@ from metaloom.base.errors import Invalid, NotAllowed, NotPossible
 from metaloom_plugins.loan_payments import differences, recon
 from tests.plugins.lender import Lender
 from tests.plugins.loan_payments import desk
-from tests.plugins.loan_payments.test_open_debits import PENDING
-from tests.plugins.loan_payments.test_other_amounts import (
+from tests.plugins.loan_payments.differing import (
     BANK,
     BY_CHANNEL,
+    PENDING,
     PENDING_MONEY,
     TO_CLAIM,
     begin,
@@ -29,6 +29,7 @@ from tests.plugins.loan_payments.test_other_amounts import (
     moved,
     open_ones,
     paying,
+    sundry,
     told,
 )
 from tests.plugins.loan_servicing.books import books_agree, broken
@@ -240,12 +241,6 @@ def carried(shop: Lender, reference: str, kind: str, amount: str) -> Any:
     handle(shop, shown, "carry")
     shop.do("fincheck", "recon_run", run, "close")
     return shop.row("payment_difference", shown["id"])
-
-
-def sundry(shop: Lender, **values: Any) -> int:
-    made = shop.create("finance", "other_money", values)
-    shop.do("finance", "other_money", made, "submit_money")
-    return made
 
 
 def test_what_the_channel_corrects_under_another_number_is_cleared_against_what_is_carried(shop: Lender) -> None:

@@ -16,12 +16,11 @@ from metaloom.command.look_before import Seen, look_before
 from metaloom_plugins.loan_payments import debits
 from tests.plugins.lender import Lender
 from tests.plugins.loan_payments import desk
+from tests.plugins.loan_payments.differing import PENDING
 from tests.plugins.loan_payments.test_payments import line
 from tests.plugins.loan_payments.test_payments_together import at_once, loans_held
 from tests.plugins.loan_servicing.books import books_agree
 from tests.plugins.loan_servicing.test_changes import change, propose
-
-PENDING = "9995"
 
 
 @pytest.fixture(scope="module")

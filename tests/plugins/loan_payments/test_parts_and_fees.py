@@ -11,8 +11,7 @@ import pytest
 from metaloom.base.errors import Invalid, NotAllowed, NotPossible
 from tests.plugins.lender import Lender
 from tests.plugins.loan_payments import desk
-from tests.plugins.loan_payments.test_even_books import sundry
-from tests.plugins.loan_payments.test_other_amounts import (
+from tests.plugins.loan_payments.differing import (
     BANK,
     BY_CHANNEL,
     PENDING_MONEY,
@@ -26,6 +25,7 @@ from tests.plugins.loan_payments.test_other_amounts import (
     open_ones,
     parked,
     paying,
+    sundry,
     told,
 )
 from tests.plugins.loan_servicing.books import books_agree, broken

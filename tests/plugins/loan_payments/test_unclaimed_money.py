@@ -11,8 +11,7 @@ import pytest
 
 from metaloom.base.errors import MetaloomError, NotAllowed, NotPossible
 from tests.plugins.lender import Lender
-from tests.plugins.loan_payments.test_even_books import sundry
-from tests.plugins.loan_payments.test_other_amounts import PENDING_MONEY, begin, handle, moved, open_ones, paying, told
+from tests.plugins.loan_payments.differing import PENDING_MONEY, begin, handle, moved, open_ones, paying, sundry, told
 from tests.plugins.loan_servicing.books import books_agree
 from tests.plugins.loan_servicing.test_invariants import changed
 
