@@ -25,7 +25,7 @@ def png(width: int = 120, height: int = 40, *, colour: int = 6, lines: int = 3, 
     for y in range(height if raw is None else 0):
         stroke = 10 <= y < 10 + lines and not dot
         rows.append(b"".join(inked if stroke and 5 <= x < width - 5 or dot and 10 <= y < 13 and 10 <= x < 13 else blank for x in range(width)))
-    packed = zlib.compress(raw if raw is not None else b"".join(bytes([filters]) + line for line in filtered(rows, step, filters)))
+    packed = zlib.compress(raw if raw is not None else b"".join(filtered(rows, step, filters)))
     head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace)
     return HEAD + chunk(b"IHDR", head) + more + chunk(b"IDAT", packed) + chunk(b"IEND", b"") + behind
 
@@ -34,14 +34,20 @@ def filtered(rows: list[bytes], step: int, kind: int) -> list[bytes]:
     """The lines as the format writes them under one of its five filters."""
     found, above = [], bytes(len(rows[0])) if rows else b""
     for row in rows:
-        line = bytearray()
-        for x, value in enumerate(row):
-            left, up, corner = row[x - step] if x >= step else 0, above[x], above[x - step] if x >= step else 0
-            guess = min((abs(up - corner), 0, left), (abs(left - corner), 1, up), (abs(left + up - 2 * corner), 2, corner))[2]
-            line.append((value - (0, left, up, (left + up) // 2, guess)[kind]) & 255)
-        found.append(bytes(line))
+        left, corner = bytes(step) + row, bytes(step) + above
+        guesses = (bytes(len(row)), left, above, map(_half, left, above), map(_nearest, left, above, corner))[kind]
+        found.append(bytes([kind, *((value - guess) & 255 for value, guess in zip(row, guesses, strict=False))]))
         above = row
     return found
+
+
+def _half(left: int, up: int) -> int:
+    return (left + up) // 2
+
+
+def _nearest(left: int, up: int, corner: int) -> int:
+    """Of the three the one that is nearest to where they lead."""
+    return min((abs(up - corner), 0, left), (abs(left - corner), 1, up), (abs(left + up - 2 * corner), 2, corner))[2]
 
 
 def text(picture: bytes) -> str:

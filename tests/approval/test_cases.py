@@ -28,7 +28,7 @@ def cases() -> dict[str, dict[str, Any]]:
     """Every case by ``operation/name``; what a file says above its cases holds for each."""
     found = {}
     for file in sorted(FOLDER.glob("*.yaml")):
-        whole = yaml.safe_load(file.read_text("utf-8"))
+        whole = yaml.load(file.read_text("utf-8"), yaml.CSafeLoader)
         common = {k: v for k, v in whole.items() if k != "cases"}
         for name, case in whole["cases"].items():
             found[f"{file.stem}/{name}"] = {**common, **case, "facts": {**common.get("facts", {}), **case.get("facts", {})}}

@@ -6,6 +6,7 @@ import io
 import struct
 import zipfile
 from collections.abc import Mapping
+from functools import cache
 
 TYPES = ('<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
          '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" '
@@ -34,6 +35,7 @@ def workbook(rows: str, head: str = "", sheet: str = "worksheets/sheet1.xml") ->
         f"xl/{sheet}": f"{head}<worksheet {NAMESPACE}><sheetData>{rows}</sheetData></worksheet>"})
 
 
+@cache
 def swelling(megabytes: int, name: str = "word/document.xml") -> bytes:
     """Zeros that take a thousandth of their size."""
     out = io.BytesIO()
