@@ -7,6 +7,7 @@ takes pictures of a running application. Screens are found through its menu, so 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import threading
@@ -20,7 +21,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "shots"
 LOOKS = tuple((width, theme, locale) for width in (1440, 390) for theme in ("light", "dark") for locale in ("zh", "en"))
-CHROMIUM = ("/usr/bin/chromium", ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"))
+CHROMIUM = (shutil.which("chromium") or shutil.which("chromium-headless-shell"),
+            ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"))
 LISTS_MAX = 3
 
 
