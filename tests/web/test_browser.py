@@ -454,6 +454,17 @@ def test_words_keep_their_contrast_in_light_and_dark(seen, live):
             assert seen.evaluate(checks) == [], (theme, path)
 
 
+def test_what_a_choice_means_changes_with_it(seen, live):
+    log_in(seen, live)
+    seen.goto(f"{live}/alpha/e/shop.buyer/new")
+    said = seen.locator("[data-field=level] [data-helps]")
+    expect(said).to_be_hidden()
+    seen.select_option("[name=level]", "gold")
+    expect(said).to_have_text("满三年的老客户")
+    seen.select_option("[name=level]", "plain")
+    expect(said).to_be_hidden()
+
+
 def test_a_region_is_chosen_by_province_city_and_county(seen, live):
     log_in(seen, live)
     seen.goto(f"{live}/alpha/e/shop.buyer/new")

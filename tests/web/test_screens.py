@@ -422,6 +422,14 @@ def test_a_region_is_checked_said_in_words_and_found_by_its_province(tenancy, vi
     assert "广东省 / 深圳市 / 南山区" in person.get("/e/shop.buyer/").text
 
 
+def test_what_the_chosen_one_means_stands_beneath_the_field(visitor):
+    person, said = visitor("li"), 'data-usual="" aria-live="polite"'
+    page = person.get("/e/shop.buyer/new").text
+    assert f'{said} hidden></div>' in page and "{&#34;gold&#34;: &#34;" in page, "plain is chosen, of which nothing is said"
+    again = person.post("/e/shop.buyer/new", {"name": "", "level": "gold"})
+    assert again.status_code == 400 and f"{said}>满三年的老客户</div>" in again.text
+
+
 def test_a_rate_says_what_it_is_reckoned_by(visitor):
     person = visitor("li")
     assert '<span class="unit">% / 年</span>' in person.get("/e/shop.buyer/new").text

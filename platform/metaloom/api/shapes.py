@@ -173,7 +173,7 @@ def _plain_taken(catalog: Catalog, field: Field) -> Schema:
     if field.type in LINK_TYPES:
         return {**ID, "description": f"id: {target_of(field)}"}
     if field.type is FieldType.CHOICE:
-        return {"type": "string", "enum": _codes(catalog, field, offered=True)}
+        return {"type": "string", "enum": _codes(catalog, field, offered=True), **_meant(catalog, field)}
     if field.type is FieldType.MULTI_CHOICE:
         return {"type": "array", "items": {"type": "string", "enum": _codes(catalog, field, offered=True)}, "maxItems": MULTI_MAX}
     if field.type is FieldType.TAGS:
@@ -210,6 +210,13 @@ def _bound(limit: Decimal | None, otherwise: int) -> int:
 def _codes(catalog: Catalog, field: Field, *, offered: bool = False) -> list[str]:
     choices = catalog.choices.get(field.choices)
     return [c.code for c in choices.items.values() if not (offered and c.hidden)] if choices else []
+
+
+def _meant(catalog: Catalog, field: Field) -> Schema:
+    """What choices mean, where that is said of them."""
+    choices = catalog.choices.get(field.choices)
+    said = [f"{c.code}: {say(c.help)}" for c in choices.items.values() if c.help and not c.hidden] if choices else []
+    return {"description": " · ".join(said)} if said else {}
 
 
 def nullable(schema: Schema) -> Schema:

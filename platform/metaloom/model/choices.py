@@ -15,6 +15,7 @@ class Choice:
     label: Text
     colour: str = ""            # tag colour: grey blue green orange red purple cyan yellow
     hidden: bool = False        # still shown on old rows, no longer offered
+    help: Text | None = None    # said beneath a field while this one is chosen
 
 
 @dataclass(frozen=True)

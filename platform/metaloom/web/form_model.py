@@ -68,7 +68,8 @@ class FormField:
     """One field of a form. ``value`` is the text in the input (``values`` where there are several); ``shown`` the words
     where it cannot be changed; ``usual`` those that hold where it stays empty. ``when``: the name of another input and its values under
     which this one is asked for, ``hidden`` whether it is not now. ``mark`` ends the id where two inputs share a name,
-    ``asks`` the address of the candidates in the dialog of an action: which one, of which record."""
+    ``asks`` the address of the candidates in the dialog of an action: which one, of which record. ``helps``: what is said beneath by the code
+    that is chosen, in place of ``help``."""
 
     name: str
     html: str
@@ -80,6 +81,7 @@ class FormField:
     shown: str = ""
     titles: Mapping[str, str] = field(default_factory=dict)
     options: tuple[tuple[str, str], ...] = ()
+    helps: Mapping[str, str] = field(default_factory=dict)
     target: str = ""
     source: str = ""
     filtered: bool = False
@@ -206,6 +208,7 @@ def make_field(pinned: Current, entity: Entity, one: Field, source: Source, html
         filtered=bool(one.filter),
         target=target_of(one) if one.type in LINK_TYPES else "",
         options=_options(pinned, one),
+        helps=_helps(pinned, one),
     )
     if made.widget == "child":
         return _child(pinned, one, source, made)
@@ -295,6 +298,12 @@ def _accept(one: Field) -> str:
 def _options(pinned: Current, one: Field) -> tuple[tuple[str, str], ...]:
     choices = pinned.catalog.choices.get(one.choices) if one.type in (FieldType.CHOICE, FieldType.MULTI_CHOICE) else None
     return tuple((c.code, say(c.label)) for c in choices.items.values() if not c.hidden) if choices else ()
+
+
+def _helps(pinned: Current, one: Field) -> dict[str, str]:
+    """What is said beneath the field while a choice is chosen, by code."""
+    choices = pinned.catalog.choices.get(one.choices) if one.type is FieldType.CHOICE else None
+    return {c.code: say(c.help) for c in choices.items.values() if c.help and not c.hidden} if choices else {}
 
 
 # ----------------------------------------------------------------------------------------------------- child grids

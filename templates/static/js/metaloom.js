@@ -67,6 +67,10 @@
     pop.style.top = (r.bottom + pop.offsetHeight + 8 > innerHeight ? Math.max(8, r.top - pop.offsetHeight - 4) : r.bottom + 4) + "px";
   }
   function closePops() { $$(".pop:not([hidden])").forEach(function (p) { p.hidden = true; }); $$('[data-pop][aria-expanded="true"]').forEach(function (b) { b.setAttribute("aria-expanded", "false"); }); }
+  document.addEventListener("change", function (e) { // what the chosen one means, beneath the field
+    var box = e.target.closest("[data-field]"), help = box && $("[data-helps]", box);
+    if (help) { help.textContent = JSON.parse(help.dataset.helps)[e.target.value] || help.dataset.usual; help.hidden = !help.textContent; }
+  });
   document.addEventListener("change", function (e) { if (e.target.matches("[data-picked]")) { var nm = $(".nm", e.target.parentNode), f = e.target.files[0]; nm.textContent = f ? f.name : nm.dataset.none; } });
   document.addEventListener("submit", function (e) { if (e.target.closest(".pop") && !e.defaultPrevented) setTimeout(closePops, 0); }); // a download leaves the page as it is
   document.addEventListener("scroll", function (e) { if (e.target.classList && e.target.classList.contains("tablewrap")) closePops(); }, true);
