@@ -11,9 +11,10 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
-from flask import Response, g, request
+from flask import Response, g, request, send_file
 
 from metaloom.api.speech import locale
+from metaloom.base.download import disposition
 from metaloom.base.messages import Message
 from metaloom.base.text import Text
 from metaloom.command import ActionDone, Saved
@@ -63,6 +64,13 @@ def in_utc(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [in_utc(one) for one in value]
     return value[:-6] + "Z" if isinstance(value, str) and _KEPT_INSTANT.fullmatch(value) else value
+
+
+def sent_file(content: Any, media_type: str, name: str, stand_in: str, *, inline: bool = False) -> Response:
+    """A file, a stream or a path, as the answer. ``stand_in``: see ``disposition``."""
+    made: Response = send_file(content, media_type, etag=False)
+    made.headers["Content-Disposition"] = disposition(name, stand_in, inline=inline)
+    return made
 
 
 def etag(row_version: int) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, request, send_file
+from flask import Response, request
 
-from metaloom.api.answer import answer
+from metaloom.api.answer import answer, sent_file
 from metaloom.api.body import json_object, only, refused
 from metaloom.api.door import pinned
 from metaloom.api.question import EXPORT_KEYS, no_other_parameters, read_question
@@ -57,7 +57,7 @@ def file(id: str) -> Response:
     """GET /exports/<id>/file: the finished file; 409 before it is ready and after it is gone."""
     no_other_parameters()
     found = open_export(pinned(), record_id(id))
-    made: Response = send_file(found.content, mimetype=EXPORT_TYPES[found.format], as_attachment=True, download_name=found.name)
+    made = sent_file(found.content, EXPORT_TYPES[found.format], found.name, found.entity)
     made.content_length = found.size
     return made
 

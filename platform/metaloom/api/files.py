@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Response, request, send_file
+from flask import Response, request
 
-from metaloom.api.answer import answer
+from metaloom.api.answer import answer, sent_file
 from metaloom.api.body import refused
 from metaloom.api.door import pinned
 from metaloom.api.question import no_other_parameters
@@ -34,6 +34,4 @@ def download(id: str) -> Response:
     no_other_parameters()
     key = record_id(id)
     shown = file_for(context(), key)
-    made: Response = send_file(pinned().tenant.files.path(shown.digest), mimetype=shown.media_type, as_attachment=True,
-                               download_name=shown.name, etag=False)
-    return made
+    return sent_file(pinned().tenant.files.path(shown.digest), shown.media_type, shown.name, f"file-{key}")

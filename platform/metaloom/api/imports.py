@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, request, send_file
+from flask import Response, request
 
-from metaloom.api.answer import answer
+from metaloom.api.answer import answer, sent_file
 from metaloom.api.body import json_object, only, refused
 from metaloom.api.door import pinned
 from metaloom.api.question import no_other_parameters
@@ -189,8 +189,7 @@ def correct(entity: str, id: str) -> Response:
 
 
 def _workbook(book: bytes, name: str) -> Response:
-    made: Response = send_file(io.BytesIO(book), XLSX, as_attachment=True, download_name=f"{name}.xlsx", etag=False)
-    return made
+    return sent_file(io.BytesIO(book), XLSX, f"{name}.xlsx", name)
 
 
 def read(entity: str, id: str) -> Response:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 
-from flask import Response, send_file
+from flask import Response
 
+from metaloom.api.answer import sent_file
 from metaloom.api.door import pinned
 from metaloom.api.question import EXPORT_KEYS, no_other_parameters, read_question
 from metaloom.api.records import known_entity, record_id, renamed
@@ -35,6 +36,6 @@ def print_all(entity: str) -> Response:
 
 
 def _file(printed: Printed) -> Response:
-    made: Response = send_file(io.BytesIO(printed.content), mimetype="application/pdf", download_name=printed.name, etag=False)
+    made = sent_file(io.BytesIO(printed.content), "application/pdf", printed.name, printed.stand_in, inline=True)
     made.headers["Cache-Control"] = "private, no-store"
     return made

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from flask import Response, current_app, request, send_file
+from flask import Response, current_app, request
 
 from metaloom.api import people
-from metaloom.api.answer import answer, etag, saved
+from metaloom.api.answer import answer, etag, saved, sent_file
 from metaloom.api.body import json_object, only, refused
 from metaloom.api.door import pinned
 from metaloom.api.question import EXPORT_KEYS, LIMIT, RELATED_KEYS, Question, no_other_parameters, number, read_question
@@ -210,9 +210,7 @@ def export(entity: str) -> Response:
     except Invalid as wrong:
         raise renamed(wrong) from None
     file.seek(0)
-    made: Response = send_file(file, mimetype=EXPORT_TYPES[format], as_attachment=True,
-                               download_name=f"{found.address}.{format}", etag=False)
-    return made
+    return sent_file(file, EXPORT_TYPES[format], f"{found.address}.{format}", found.address)
 
 
 # -- writing

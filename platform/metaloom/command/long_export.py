@@ -97,6 +97,7 @@ class ExportFile:
     """What is needed to send an export to its person; ``size`` in bytes."""
 
     name: str
+    entity: str
     format: str
     size: int
     content: SealedReader
@@ -392,7 +393,7 @@ def open_export(pinned: Pinned, id: int) -> ExportFile:
     except BaseException:
         content.close()
         raise
-    return ExportFile(run.name, run.format, run.size, content)
+    return ExportFile(run.name, run.entity, run.format, run.size, content)
 
 
 def _same_rights(pinned: Pinned, run: ExportRun) -> bool:

@@ -72,9 +72,10 @@ register({
 
 @dataclass(frozen=True)
 class Printed:
-    """A finished PDF and what it is called."""
+    """A finished PDF and what it is called; ``stand_in`` says what it is in ASCII."""
 
     name: str
+    stand_in: str
     content: bytes
 
 
@@ -119,7 +120,7 @@ def print_record(pinned: Pinned, entity: Entity, id: int, name: str = MAIN, *, l
     content = printing.draw(paper.sheet())
     pinned.opened(entity, id)
     write_down(pinned.context(), COMMAND, entity.address, {"template": template.name}, id)
-    return Printed(_file_name(template.title.say(locale), row.title), content)
+    return Printed(_file_name(template.title.say(locale), row.title), f"{entity.address}-{id}", content)
 
 
 def _template(pinned: Pinned, entity: Entity, name: str) -> PrintTemplate:
@@ -311,7 +312,7 @@ def print_list(pinned: Pinned, entity: Entity, *, locale: str, title: str, paths
     content = printing.draw(_sheet(pinned, title, (table,), locale, right=right, landscape=True))
     facts = {"rows": len(rows), "columns": [path.text for path in columns], **question_told(pinned.revision, entity.address, asked)}
     write_down(pinned.context(), COMMAND, entity.address, facts)
-    return Printed(_file_name(title, ""), content)
+    return Printed(_file_name(title, ""), entity.address, content)
 
 
 # -- shared ----------------------------------------------------------------------------------------------------------

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
-from flask import Blueprint, Response, g, redirect, render_template, request
+from flask import Blueprint, g, redirect, render_template, request
 
 from metaloom import command
 from metaloom.approval import Node
@@ -24,6 +24,7 @@ from metaloom.model import ApprovalChain, Catalog, Entity
 from metaloom.record.export import csv_table
 from metaloom.web.chain_story import drawing
 from metaloom.web.current import Current, current, locale, say, url
+from metaloom.web.download import sent_file
 from metaloom.web.errors import wants_fragment
 from metaloom.web.frame import record_url
 from metaloom.web.words import bracketed, listed, whole
@@ -305,7 +306,7 @@ def _side(found: Simulation, one: Difference, side: Iterable[Any], branches: dic
     return listed(words) or _t("simulate.not_passed")
 
 
-def _sheet(found: Simulation) -> Response:
+def _sheet(found: Simulation) -> Any:
     """The table as a file, a line for each record and step."""
     heads = [_t(f"simulate.head.{name}") for name in ("record", "really", "outcome", "step", "people", "dropped", "changes")]
     rows = []
@@ -313,7 +314,4 @@ def _sheet(found: Simulation) -> Response:
         for number, step in enumerate(line.steps or (Step("", (), (), False),)):
             rows.append([line.title, line.really, line.outcome, step.label, listed(step.people) + (bracketed(_t("simulate.admins")) if step.admin else ""),
                          listed(f"{who}: {why}" for who, why in step.dropped), "; ".join(line.changes) if number == 0 else ""])
-    answer = Response(csv_table(heads, rows), mimetype="text/csv; charset=utf-8")
-    name = quote(f"{say(found.chain.label)}-{_t('simulate.title')}.csv")
-    answer.headers["Content-Disposition"] = f"attachment; filename=simulation.csv; filename*=UTF-8''{name}"
-    return answer
+    return sent_file(io.BytesIO(csv_table(heads, rows)), "text/csv", f"{say(found.chain.label)}-{_t('simulate.title')}.csv", "simulation")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, g, redirect, render_template, send_file
+from flask import Blueprint, g, redirect, render_template
 
 from metaloom import command
 from metaloom.base.errors import MetaloomError, NotFound
 from metaloom.command.limits import limit
 from metaloom.record.export_runs import ExportRun
 from metaloom.web.current import Current, current, locale, say, url
+from metaloom.web.download import sent_file
 from metaloom.web.form_page import MAX_ID
 from metaloom.web.frame import REFUSED, toast
 from metaloom.web.list_page import FORMATS
@@ -55,7 +56,7 @@ def download(id: int) -> Any:
     if id > MAX_ID:
         raise NotFound
     found = command.open_export(pinned, id)
-    answer = send_file(found.content, FORMATS[found.format], as_attachment=True, download_name=found.name)
+    answer = sent_file(found.content, FORMATS[found.format], found.name, found.entity)
     answer.content_length = found.size
     answer.headers["Cache-Control"] = "private, no-store"
     return answer

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask import Blueprint, request, send_file
+from flask import Blueprint, request
 
 from metaloom.base.errors import Invalid, MetaloomError, NotFound, Problem
 from metaloom.base.messages import message
 from metaloom.web.current import Current, current, url
+from metaloom.web.download import sent_file
 from metaloom.web.frame import json_answer
 
 blueprint = Blueprint("file", __name__)
@@ -48,13 +49,7 @@ def download(id: int) -> Any:
     found = command.file_for(pinned.context(), id)
     path = pinned.tenant.files.path(found.digest)
     inline = found.media_type in INLINE and request.args.get("save") != "1"
-    answer = send_file(
-        path,
-        mimetype=found.media_type if inline else "application/octet-stream",
-        as_attachment=not inline,
-        download_name=found.name,
-        conditional=True,
-    )
+    answer = sent_file(path, found.media_type if inline else "application/octet-stream", found.name, f"file-{id}", inline=inline)
     answer.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; sandbox"
     answer.headers["Cache-Control"] = "private, no-cache"
     return answer

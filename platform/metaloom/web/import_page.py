@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from flask import Blueprint, g, redirect, render_template, request, send_file
+from flask import Blueprint, g, redirect, render_template, request
 
 from metaloom import command
 from metaloom.base.errors import NotAllowed, NotFound, NotPossible
@@ -25,6 +25,7 @@ from metaloom.record import sheet
 from metaloom.record.import_runs import ImportRun, called
 from metaloom.record.sheet import XLSX
 from metaloom.web.current import Current, current, locale, say, site, url
+from metaloom.web.download import sent_file
 from metaloom.web.frame import list_crumb, record_url, toast
 from metaloom.web.i18n import translate
 from metaloom.web.words import moment, whole
@@ -48,7 +49,7 @@ def show(entity: str) -> Any:
 def download_template(entity: str) -> Any:
     """The empty sheet to fill in."""
     pinned, definition = _importable(entity)
-    return send_file(io.BytesIO(empty_sheet(pinned, entity, locale())), XLSX, as_attachment=True, download_name=f"{say(definition.label)}.xlsx")
+    return sent_file(io.BytesIO(empty_sheet(pinned, entity, locale())), XLSX, f"{say(definition.label)}.xlsx", f"{entity}-import")
 
 
 @blueprint.post("/e/<entity>/import")
@@ -76,9 +77,9 @@ def run(entity: str) -> Any:
             told.setdefault(p.row, []).append((p.problem.field.split(".", 1)[0], p.problem.message.say(locale())))
         fields = sheet_fields(pinned, entity)
         if mode == "marked":
-            return _workbook(sheet.marked(given.lines, fields, told, locale()), name, _t("import.marked_name"))
+            return _workbook(entity, sheet.marked(given.lines, fields, told, locale()), name, _t("import.marked_name"))
         wrong = [(number, cells, told[at]) for at, (number, cells) in enumerate(given.numbered, start=1) if at in told]
-        return _workbook(sheet.only_failed(wrong, fields, locale()), name, _t("import.failed_name"))
+        return _workbook(entity, sheet.only_failed(wrong, fields, locale()), name, _t("import.failed_name"))
     if done.created:
         return toast(redirect(url(f"/e/{entity}/imports"), 303), translate(site().templates, locale(), "import.done", n=len(done.created)))
     problems = [(given.numbers[p.row - 1], column_of_problem(definition, p.problem.field, locale()), p.problem.message.say(locale()))
@@ -105,7 +106,7 @@ def download_failed(entity: str, run: int) -> Any:
     """The rows that are not in, the first of them, and only those, as a sheet to correct."""
     pinned, _ = _importable(entity)
     found = _import(pinned, entity, run)
-    return _workbook(failed_sheet(pinned, pinned.looking(), found, locale()), found.name, _t("import.failed_name"))
+    return _workbook(entity, failed_sheet(pinned, pinned.looking(), found, locale()), found.name, _t("import.failed_name"))
 
 
 @blueprint.post("/e/<entity>/imports/<int:run>/start")
@@ -132,8 +133,8 @@ def correct(entity: str, run: int) -> Any:
     return toast(redirect(url(f"/e/{entity}/imports/{run}"), 303), done.message.say(locale()))
 
 
-def _workbook(book: bytes, name: str, what: str) -> Any:
-    return send_file(io.BytesIO(book), XLSX, as_attachment=True, download_name=f"{called(name).rsplit('.', 1)[0]}-{what}.xlsx")
+def _workbook(entity: str, book: bytes, name: str, what: str) -> Any:
+    return sent_file(io.BytesIO(book), XLSX, f"{called(name).rsplit('.', 1)[0]}-{what}.xlsx", f"{entity}-import")
 
 
 def _moved(entity: str, run: int, move: Any) -> Any:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, g, render_template, request, send_file
+from flask import Blueprint, g, render_template, request
 
 from metaloom import command
 from metaloom.base.errors import Invalid, NotAllowed, Problem
@@ -22,6 +22,7 @@ from metaloom.command.context import Context, Saved
 from metaloom.command.export_records import note_export
 from metaloom.record.export import neutral
 from metaloom.web.current import Current, current, locale, say
+from metaloom.web.download import sent_file
 from metaloom.web.frame import list_url, url
 from metaloom.web.own import Own, register
 from metaloom.web.words import t as _t
@@ -87,7 +88,7 @@ def export() -> Any:
     found = account_balances(pinned, asked.since, asked.until, asked.company)
     note_export(pinned, LEG, "csv", len(found.rows), {"since": asked.since.isoformat(), "until": asked.until.isoformat(), "company": asked.company})
     name = f"{_t('books.balances')}_{asked.since}_{asked.until}.csv"
-    return send_file(io.BytesIO(_csv(found)), "text/csv", as_attachment=True, download_name=name)
+    return sent_file(io.BytesIO(_csv(found)), "text/csv", name, "balances")
 
 
 def _permitted() -> Current:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, Response, g, make_response, redirect, render_template, request, send_file
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request
 from markupsafe import escape
 
 from metaloom import command
@@ -25,6 +25,7 @@ from metaloom.web.calendar_page import calendar_zone
 from metaloom.web.cells import COLUMNS_KEPT, HINTS, READS, Head, heads, resolve
 from metaloom.web.chart import aim_words
 from metaloom.web.current import Current, current, locale, say, site, url
+from metaloom.web.download import sent_file
 from metaloom.web.drawn import drawn, framed, hole, pieces, zone
 from metaloom.web.frame import REFUSED, json_answer, list_label, toast
 from metaloom.web.list_chart import chart_zone
@@ -361,7 +362,7 @@ def _file(pinned: Current, state: ListState, kind: str) -> Any:
         file.close()
         raise
     file.seek(0)
-    return send_file(file, FORMATS[kind], as_attachment=True, download_name=_file_name(pinned, state, kind))
+    return sent_file(file, FORMATS[kind], _file_name(pinned, state, kind), state.entity.address)
 
 
 def _file_name(pinned: Current, state: ListState, kind: str) -> str:

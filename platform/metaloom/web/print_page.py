@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from flask import Blueprint, send_file
+from flask import Blueprint
 
 from metaloom.base.errors import NotFound
 from metaloom.command.print_records import Printed, print_list, print_record
 from metaloom.model.printing import MAIN
 from metaloom.web.current import current, locale
 from metaloom.web.detail_page import MAX_ID
+from metaloom.web.download import sent_file
 from metaloom.web.list_page import list_title, own_columns
 from metaloom.web.listing import read_state
 
@@ -41,6 +42,6 @@ def print_all(entity: str, name: str = "main") -> Any:
 
 
 def _shown(printed: Printed) -> Any:
-    answer = send_file(io.BytesIO(printed.content), "application/pdf", download_name=printed.name)
+    answer = sent_file(io.BytesIO(printed.content), "application/pdf", printed.name, printed.stand_in, inline=True)
     answer.headers["Cache-Control"] = "private, no-store"
     return answer

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from flask import Blueprint, g, render_template, request, send_file
+from flask import Blueprint, g, render_template, request
 from werkzeug.datastructures import MultiDict
 
 from metaloom.base.errors import Invalid, NotFound
@@ -20,6 +20,7 @@ from metaloom.plugin.asking import ask
 from metaloom.plugin.tools import Tool
 from metaloom.record.sheet import XLSX
 from metaloom.web.current import Current, current, locale, say, site, url
+from metaloom.web.download import sent_file
 from metaloom.web.tool_form import (
     Asked,
     asked_of,
@@ -98,7 +99,7 @@ def export(group: str, name: str) -> Any:
     if not tables:
         raise NotFound
     body = _csv(tables[0]) if kind == "csv" else _xlsx([*tables, _figure_sheet(tool, answer), _question_sheet(tool, sent), *_asked_grids(tool, sent)])
-    return send_file(io.BytesIO(body), FORMATS[kind], as_attachment=True, download_name=f"{say(tool.label)}.{kind}")
+    return sent_file(io.BytesIO(body), FORMATS[kind], f"{say(tool.label)}.{kind}", f"{group}.{name}")
 
 
 def _tool(group: str, name: str) -> tuple[Current, Tool]:
