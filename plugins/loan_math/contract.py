@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
-from .errors import LoanMathError
+from .errors import LoanMathError, raise_all
 from .matrix import Matrices, Matrix, read_matrices, read_matrix
 from .money import Rounding
 from .reading import day, number, rate
@@ -130,7 +130,7 @@ class Contract:
 
 
 def read_contract(given: Mapping[str, Any]) -> Contract:
-    """The contract of a request that passed the schema. LoanMathError names the key of what contradicts itself."""
+    """The contract of a request that passed the schema. LoanMathError names every key that has no meaning, else every one that contradicts another."""
     scale = given.get("rounding", {}).get("scale", 2)
     reader = _Reader(given, scale)
     method, day_count = given["method"], given.get("day_count", "30/360")
@@ -139,7 +139,7 @@ def read_contract(given: Mapping[str, Any]) -> Contract:
     basis = given.get("interest_basis") or _usual_basis(method, day_count, unit, given=bool(dates or plan))
     contract = Contract(
         principal=reader.amount("principal", zero_allowed=False),
-        annual_rate=rate("annual_rate", given["annual_rate"]),
+        annual_rate=reader.rate("annual_rate", given["annual_rate"]),
         method=method,
         periods=reader.periods(dates or tuple(due for due, _ in plan)),
         start_date=reader.day("start_date"),
@@ -159,7 +159,7 @@ def read_contract(given: Mapping[str, Any]) -> Contract:
         tail_rule=given.get("tail_rule", "last"),
         level=given.get("level") or ("formula" if basis == "period" or day_count in BY_NOMINAL_PERIOD else "closest"),
         balloon_periods=given.get("balloon_periods", 0),
-        principal_percent=rate("principal_percent", given["principal_percent"]) if "principal_percent" in given else None,
+        principal_percent=reader.rate("principal_percent", given["principal_percent"]) if "principal_percent" in given else None,
         revolving_interest=given.get("revolving_interest", "all_accrued"),
         fees=tuple(reader.fee(f"fees[{place}]", one) for place, one in enumerate(given.get("fees", ()))),
         coupons=tuple(reader.coupon(f"coupons[{place}]", one) for place, one in enumerate(given.get("coupons", ()))),
@@ -168,11 +168,12 @@ def read_contract(given: Mapping[str, Any]) -> Contract:
         as_of=reader.day("as_of") if "as_of" in given else None,
         penalty=reader.penalty(),
         allocation=read_matrix(given.get("allocation", "BY_PERIOD")),
-        matrices=read_matrices(given.get("allocation_matrices", ())),
+        matrices=reader.matrices(),
         **reader.grace(),
         **reader.settlement(),
     )
-    _check(contract, given)
+    raise_all(reader.wrong)
+    raise_all(_contradictions(contract, given))
     return contract
 
 
@@ -187,22 +188,44 @@ def _usual_basis(method: str, day_count: str, unit: str, *, given: bool) -> str:
 
 
 class _Reader:
-    """The parts of a request as values."""
+    """The parts of a request as values. What has no meaning is noted in ``wrong`` and read as zero, so that all of it is found."""
 
     def __init__(self, given: Mapping[str, Any], scale: int) -> None:
         self.given, self.scale = given, scale
+        self.wrong: list[LoanMathError] = []
 
     def day(self, key: str) -> date:
         return day(key, self.given[key])
 
+    def rate(self, key: str, given: object) -> Fraction:
+        try:
+            return rate(key, given)
+        except LoanMathError as refusal:
+            self.wrong.append(refusal)
+            return Fraction(0)
+
     def amount(self, key: str, given: object = None, *, zero_allowed: bool = True) -> int:
-        found = number(key, self.given[key] if given is None else given)
+        try:
+            return self._amount(key, self.given[key] if given is None else given, zero_allowed)
+        except LoanMathError as refusal:
+            self.wrong.append(refusal)
+            return 0
+
+    def _amount(self, key: str, given: object, zero_allowed: bool) -> int:
+        found = number(key, given)
         minor = found.scaleb(self.scale)
         if minor != minor.to_integral_value():
             raise LoanMathError(key, "too_many_places", found=str(found), limit=self.scale)
         if found < 0 or found > Decimal(10) ** 12 or (found == 0 and not zero_allowed):
             raise LoanMathError(key, "out_of_range", found=str(found), limit=f"{'0' if zero_allowed else '> 0'} – {10**12}")
         return int(minor)
+
+    def matrices(self) -> Matrices:
+        try:
+            return read_matrices(self.given.get("allocation_matrices", ()))
+        except LoanMathError as refusal:
+            self.wrong.append(refusal)
+            return Matrices()
 
     def dates(self) -> tuple[date, ...]:
         return tuple(day(f"due_dates[{place}]", text) for place, text in enumerate(self.given.get("due_dates", ())))
@@ -215,9 +238,9 @@ class _Reader:
     def periods(self, dates: tuple[date, ...]) -> int:
         given = self.given.get("periods")
         if given is None and not dates:
-            raise LoanMathError("periods", "required")
+            self.wrong.append(LoanMathError("periods", "required"))
         if given is not None and dates and given != len(dates):
-            raise LoanMathError("periods", "conflict", found=given, limit=f"{len(dates)} × due_date")
+            self.wrong.append(LoanMathError("periods", "conflict", found=given, limit=f"{len(dates)} × due_date"))
         return int(given) if given is not None else len(dates)
 
     def holidays(self) -> Holidays:
@@ -229,8 +252,8 @@ class _Reader:
         found = self.given.get("rounding", {})
         multiple = self.amount("rounding.instalment_multiple", found["instalment_multiple"]) if "instalment_multiple" in found else 1
         if multiple < 1:
-            raise LoanMathError("rounding.instalment_multiple", "out_of_range", found=multiple, limit="> 0")
-        return Rounding(found.get("mode", "HALF_UP"), scale, multiple)
+            self.wrong.append(LoanMathError("rounding.instalment_multiple", "out_of_range", found=multiple, limit="> 0"))
+        return Rounding(found.get("mode", "HALF_UP"), scale, max(multiple, 1))
 
     def grace(self) -> dict[str, int]:
         found = self.given.get("grace", {})
@@ -241,26 +264,26 @@ class _Reader:
         found = self.given.get("settle")
         if found is None:
             return {}
-        return {"settle_on": day("settle.date", found["date"]), "settle_fee_rate": rate("settle.fee_rate", found.get("fee_rate", "0"))}
+        return {"settle_on": day("settle.date", found["date"]), "settle_fee_rate": self.rate("settle.fee_rate", found.get("fee_rate", "0"))}
 
     def fee(self, key: str, given: Mapping[str, Any]) -> Fee:
         if ("amount" in given) == ("rate" in given):
-            raise LoanMathError(f"{key}.amount", "needs" if "amount" not in given else "not_with", limit="rate")
+            self.wrong.append(LoanMathError(f"{key}.amount", "needs" if "amount" not in given else "not_with", limit="rate"))
         amount = self.amount(f"{key}.amount", given["amount"]) if "amount" in given else None
-        return Fee(given["code"], given["when"], amount, rate(f"{key}.rate", given["rate"]) if "rate" in given else None,
+        return Fee(given["code"], given["when"], amount, self.rate(f"{key}.rate", given["rate"]) if "rate" in given else None,
                    given.get("basis", "principal"), given.get("in_apr", True))
 
     def coupon(self, key: str, given: Mapping[str, Any]) -> Coupon:
         wanted = {"interest_free_days": "days", "interest_discount": "rate", "rate_cut": "rate", "cash_off": "amount"}[given["kind"]]
         if wanted not in given:
-            raise LoanMathError(f"{key}.{wanted}", "required")
+            self.wrong.append(LoanMathError(f"{key}.{wanted}", "required"))
         other = next((name for name in ("days", "rate", "amount") if name in given and name != wanted), None)
         if other is not None:
-            raise LoanMathError(f"{key}.{other}", "not_with", limit=f"kind={given['kind']}")
+            self.wrong.append(LoanMathError(f"{key}.{other}", "not_with", limit=f"kind={given['kind']}"))
         amount = self.amount(f"{key}.amount", given["amount"]) if "amount" in given else 0
-        found = Coupon(given["kind"], given.get("period", 1), given.get("days", 0), rate(f"{key}.rate", given.get("rate", "0")), amount)
+        found = Coupon(given["kind"], given.get("period", 1), given.get("days", 0), self.rate(f"{key}.rate", given.get("rate", "0")), amount)
         if found.kind == "interest_discount" and found.rate > 1:
-            raise LoanMathError(f"{key}.rate", "out_of_range", found=str(given["rate"]), limit="0 – 1")
+            self.wrong.append(LoanMathError(f"{key}.rate", "out_of_range", found=str(given["rate"]), limit="0 – 1"))
         return found
 
     def penalty(self) -> Penalty:
@@ -268,11 +291,12 @@ class _Reader:
         if found is None:
             return Penalty()
         if ("rate" in found) == ("multiplier" in found):
-            raise LoanMathError("penalty.rate", "needs" if "rate" not in found else "not_with", limit="multiplier")
-        per_year = rate("annual_rate", self.given["annual_rate"])
-        charged = rate("penalty.rate", found["rate"]) if "rate" in found else per_year * rate("penalty.multiplier", found["multiplier"])
+            self.wrong.append(LoanMathError("penalty.rate", "needs" if "rate" not in found else "not_with", limit="multiplier"))
+            return Penalty()
+        per_year = self.rate("annual_rate", self.given["annual_rate"])
+        charged = self.rate("penalty.rate", found["rate"]) if "rate" in found else per_year * self.rate("penalty.multiplier", found["multiplier"])
         if "multiplier" in found and found.get("rate_per") == "day":
-            raise LoanMathError("penalty.rate_per", "not_with", limit="multiplier")
+            self.wrong.append(LoanMathError("penalty.rate_per", "not_with", limit="multiplier"))
         return Penalty(charged, found.get("rate_per", "year"), found.get("base", "principal"), found.get("grace_days", 0),
                        found.get("grace_retroactive", True), found.get("compound", False))
 
@@ -288,7 +312,7 @@ class _Reader:
         if name in ("amount", "principal", "fee"):
             return self.amount(key, value)
         if name in ("annual_rate", "fee_rate", "rate"):
-            return rate(key, value)
+            return self.rate(key, value)
         if name == "allocation":
             return read_matrix(value)
         return day(key, value) if name == "until" else value
@@ -298,31 +322,31 @@ def _days(key: str, given: Any) -> frozenset[date]:
     return frozenset(day(f"{key}[{place}]", text) for place, text in enumerate(given))
 
 
-def _check(contract: Contract, given: Mapping[str, Any]) -> None:
+def _contradictions(contract: Contract, given: Mapping[str, Any]) -> Iterator[LoanMathError]:
     """What the schema cannot say: keys that only mean something together."""
     own = {"balloon_periods": "BALLOON", "principal_percent": "FIXED_PRINCIPAL_PERCENT", "custom_plan": "CUSTOM",
            "revolving_interest": "DAILY_REVOLVING"}
     for key, method in own.items():
         if key in given and contract.method != method:
-            raise LoanMathError(key, "not_with", limit=f"method={contract.method}")
+            yield LoanMathError(key, "not_with", limit=f"method={contract.method}")
         if key not in given and contract.method == method and key != "revolving_interest":
-            raise LoanMathError(key, "required")
-    if contract.method == "BALLOON" and contract.balloon_periods < contract.periods:
-        raise LoanMathError("balloon_periods", "wrong_order", found=contract.balloon_periods, limit=f"periods={contract.periods}")
-    if contract.method == "FIXED_PRINCIPAL_PERCENT" and not 0 < contract.principal_percent <= 100:  # type: ignore[operator]
-        raise LoanMathError("principal_percent", "out_of_range", found=str(given["principal_percent"]), limit="> 0 – 100")
+            yield LoanMathError(key, "required")
+    if contract.method == "BALLOON" and 0 < contract.balloon_periods < contract.periods:
+        yield LoanMathError("balloon_periods", "wrong_order", found=contract.balloon_periods, limit=f"periods={contract.periods}")
+    if contract.principal_percent is not None and not 0 < contract.principal_percent <= 100:
+        yield LoanMathError("principal_percent", "out_of_range", found=str(given["principal_percent"]), limit="> 0 – 100")
     if contract.custom_plan and sum(contract.custom_plan) != contract.principal:
         total = contract.rounding.text(sum(contract.custom_plan))
-        raise LoanMathError("custom_plan", "conflict", found=f"Σ {total}", limit=f"principal={given['principal']}")
+        yield LoanMathError("custom_plan", "conflict", found=f"Σ {total}", limit=f"principal={given['principal']}")
     for key in ("due_day", "first_due_date", "min_first_days", "due_dates"):
         if contract.due_dates and key in given and (key != "due_dates" or contract.custom_plan):
-            raise LoanMathError(key, "not_with", limit="custom_plan" if contract.custom_plan else "due_dates")
+            yield LoanMathError(key, "not_with", limit="custom_plan" if contract.custom_plan else "due_dates")
     if contract.due_day is not None and contract.period_unit not in MONTHS:
-        raise LoanMathError("due_day", "conflict", found=contract.due_day, limit=f"period_unit={contract.period_unit}")
+        yield LoanMathError("due_day", "conflict", found=contract.due_day, limit=f"period_unit={contract.period_unit}")
     for key, periods in (("principal_periods", contract.principal_grace), ("interest_payment_periods", contract.interest_grace),
                          ("interest_free_periods", contract.interest_free)):
         if periods and periods >= contract.periods and key != "interest_free_periods":
-            raise LoanMathError(f"grace.{key}", "out_of_range", found=periods, limit=f"0 – {contract.periods - 1}")
+            yield LoanMathError(f"grace.{key}", "out_of_range", found=periods, limit=f"0 – {contract.periods - 1}")
     for place, coupon in enumerate(contract.coupons):
         if coupon.period > contract.periods:
-            raise LoanMathError(f"coupons[{place}].period", "out_of_range", found=coupon.period, limit=f"1 – {contract.periods}")
+            yield LoanMathError(f"coupons[{place}].period", "out_of_range", found=coupon.period, limit=f"1 – {contract.periods}")

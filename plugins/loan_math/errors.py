@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 _TEXTS: Final[dict[str, tuple[str, str]]] = {
@@ -37,15 +39,20 @@ _TEXTS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
+TOLD_MAX: Final = 100
+"""A small request can hold thousands of mistakes."""
+
+
 class LoanMathError(ValueError):
     """An input the arithmetic refuses.
 
     `key` names the parameter, `code` the kind of refusal (stable, for tests and translation).
-    `str()` is English; `text("zh")` is what a Chinese screen shows.
+    `str()` is English; `text("zh")` is what a Chinese screen shows. `others` are wrong as well.
     """
 
-    def __init__(self, key: str, code: str, *, found: object = None, limit: object = None) -> None:
+    def __init__(self, key: str, code: str, *, found: object = None, limit: object = None, others: tuple[LoanMathError, ...] = ()) -> None:
         self.key = key
+        self.others = others
         self.code = code
         self.found = _short(found)
         self.limit = str(limit)
@@ -57,12 +64,23 @@ class LoanMathError(ValueError):
         return template.format(key=self.key, found=self.found, limit=self.limit)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (self.key, self.code, self.found, self.limit)
+        return _rebuild, (self.key, self.code, self.found, self.limit, self.others)
 
 
-def _rebuild(key: str, code: str, found: str, limit: str) -> LoanMathError:
+def raise_all(refusals: Iterable[LoanMathError]) -> None:
+    """Nothing without any; else the first with the others at it, one for each key, at most TOLD_MAX."""
+    by_key: dict[str, LoanMathError] = {}
+    for one in refusals:
+        by_key.setdefault(one.key, one)
+    if by_key:
+        first, *others = islice(by_key.values(), TOLD_MAX)
+        first.others = tuple(others)
+        raise first
+
+
+def _rebuild(key: str, code: str, found: str, limit: str, others: tuple[LoanMathError, ...]) -> LoanMathError:
     """Errors cross process borders (the plugin runs in a pool); keyword-only arguments need this to unpickle."""
-    return LoanMathError(key, code, found=found, limit=limit)
+    return LoanMathError(key, code, found=found, limit=limit, others=others)
 
 
 def _short(found: object) -> str:

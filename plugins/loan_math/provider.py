@@ -100,9 +100,8 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except LoanMathError as refusal:
-        said = Text(refusal.text("zh"), refusal.text("en"))
-        problem = Problem(refusal.key, words(Text("{said}", "{said}"), said=said))
-        raise RefusedValue([problem], problem.message) from refusal
+        problems = [Problem(one.key, words(Text("{said}", "{said}"), said=Text(one.text("zh"), one.text("en")))) for one in (refusal, *refusal.others)]
+        raise RefusedValue(problems, problems[0].message if len(problems) == 1 else None) from refusal
 
 
 def _own_terms(given: door.Terms) -> terms.Terms:

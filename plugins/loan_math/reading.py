@@ -15,10 +15,11 @@ from typing import Any
 import jsonschema
 
 from .check import DATE_MAX, DATE_MIN
-from .errors import LoanMathError
+from .errors import LoanMathError, raise_all
 
 FOLDER = Path(__file__).with_name("schema")
 _NUMBER_LONGEST = 40
+_FIRST = re.compile(r"[^.\[]*")
 _NEGATIVE = re.compile(r"-\d+(\.\d+)?")
 
 
@@ -36,27 +37,35 @@ def _validator(name: str) -> Any:
 
     checker = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("number", is_number)
     checker = checker.redefine("integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool))
-    return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=checker)(schema(name))
+    strict = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=checker)
+    formats = jsonschema.FormatChecker(formats=())
+    formats.checks("date", raises=LoanMathError)(lambda value: not isinstance(value, str) or bool(day("", value)))
+    return strict(schema(name), format_checker=formats)
 
 
 def checked(name: str, request: object) -> Mapping[str, Any]:
-    """The request, if it is one; else LoanMathError names the deepest key at fault."""
-    error = jsonschema.exceptions.best_match(_validator(name).iter_errors(request))
-    if error is not None:
-        raise _refusal(error)
+    """The request, if it is one; else LoanMathError names every key at fault, in the order of the schema."""
+    order = {key: place for place, key in enumerate(schema(name)["properties"])}
+    found = [one for error in _validator(name).iter_errors(request) for one in _refusals(jsonschema.exceptions.best_match([error]))]
+    raise_all(sorted(found, key=lambda one: order.get(_FIRST.match(one.key)[0], len(order))))  # type: ignore[index]
     assert isinstance(request, Mapping)
     return request
 
 
-def _refusal(error: Any) -> LoanMathError:
+def _refusals(error: Any) -> list[LoanMathError]:
+    """One for each unknown key and each that is missing, else one. The schema tells of each missing key anew, so the same comes more than once."""
     key = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path).lstrip(".") or "request"
     found, wanted, rule = error.instance, error.validator_value, error.validator
     if rule == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))
-        unknown = next(name for name in found if name not in known)
-        return LoanMathError(_below(key, unknown), "unknown_key", limit=", ".join(known))
+        return [LoanMathError(_below(key, name), "unknown_key", limit=", ".join(known)) for name in found if name not in known]
     if rule == "required":
-        return LoanMathError(_below(key, next(name for name in wanted if name not in found)), "required")
+        return [LoanMathError(_below(key, name), "required") for name in wanted if name not in found]
+    return [_refusal(key, error)]
+
+
+def _refusal(key: str, error: Any) -> LoanMathError:
+    found, wanted, rule = error.instance, error.validator_value, error.validator
     if rule in ("enum", "const"):
         choices = wanted if rule == "enum" else [wanted]
         return LoanMathError(key, "unknown_choice", found=_shown(found), limit=", ".join(map(str, choices)))
@@ -66,6 +75,8 @@ def _refusal(error: Any) -> LoanMathError:
     if rule == "type":
         code = "not_whole" if wanted == "integer" else "not_number" if "number" in wanted else "wrong_type"
         return LoanMathError(key, code, found=_shown(found), limit=wanted if isinstance(wanted, str) else ", ".join(wanted))
+    if rule == "format" and isinstance(error.cause, LoanMathError):
+        return LoanMathError(key, error.cause.code, found=_shown(found), limit=error.cause.limit)
     if rule == "pattern" and error.schema.get("format") == "date":
         return LoanMathError(key, "not_date", found=_shown(found))
     if rule == "pattern" and "x-format" in error.schema:

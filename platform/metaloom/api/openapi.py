@@ -199,7 +199,9 @@ class Book:
             names = [f"{group}.{tool.name}.{part}" for part in ("input", "output")]
             for name, schema in zip(names, (tool.input, tool.output), strict=True):
                 self.schemas[name] = _own_references(schema, name)
-            one, many = ({"oneOf": [_ref(name), _items_of(_ref(name))]} for name in names)
+            question, reply = (_ref(name) for name in names)
+            one = {"oneOf": [question, _items_of(question)]}
+            many = {"oneOf": [reply, _items_of({"anyOf": [reply, _ref("RefusedQuestion")]})]}
             self._add(f"/{group}/{tool.name}", "post", Operation(
                 f"{group}.{tool.name}", say(tool.label) or "", {"200": _json(many), **_refusals("400", "401", "403", "404", "413", "415", "422")}, body=one))
 
@@ -650,6 +652,8 @@ _NULL_TEXT, _NULL_INT = {"type": ["string", "null"]}, {"type": ["integer", "null
 _TEXTS: Schema = {"type": "array", "items": _TEXT}
 _IN_ROW = {"row": {**_INT, "description": "of rows from 1; of a file as the workbook counts them, its header being 1"}, "field": _TEXT,
            "column": {**_TEXT, "description": "of a file: the field as the header calls it"}, "message": _TEXT}
+_KEY_AT_FAULT: Schema = {"type": "object", "required": ["key", "zh", "en"], "additionalProperties": False,
+                         "properties": {"key": _TEXT, "zh": _TEXT, "en": _TEXT}}
 _KEPT: dict[str, Schema] = {
     "name": {"type": "string", "minLength": 1, "maxLength": NAME_MAX}, "query": {"type": "object", "maxProperties": KEYS_MAX, "additionalProperties": _TEXTS},
     "columns": {"type": "array", "items": _TEXT, "maxItems": COLUMNS_MAX}, "shared": {"type": "string", "enum": list(SHARED), "default": "nobody"},
@@ -691,6 +695,11 @@ COMMON_SCHEMAS: dict[str, Schema] = {
     "SayComment": {"type": "object", "additionalProperties": False, "required": ["text"], "properties": {
         "text": {"type": "string", "minLength": 1, "maxLength": COMMENT_MAX}, "mentions": {"type": "array", "items": ID, "maxItems": MENTIONS_MAX},
         "files": {"type": "array", "items": ID, "maxItems": COMMENT_FILES_MAX}}},
+    "RefusedQuestion": {
+        "type": "object", "required": ["error", "errors"], "additionalProperties": False,
+        "description": "In the place of a refused question of a list. A question that stands alone and is refused is a Problem, with the same keys in `problems`.",
+        "properties": {"error": {**_KEY_AT_FAULT, "description": "The first of `errors`."}, "errors": {
+            "type": "array", "minItems": 1, "description": "All that is wrong with the question, both languages.", "items": _KEY_AT_FAULT}}},
     "KeptDone": {"type": "object", "required": ["id", "message"], "properties": {"id": ID, "message": _TEXT}},
     "KeptList": {"type": "object", "required": ["id", "entity", "list", "name", "own", "shared", "query", "columns"], "properties": {
         "id": ID, "entity": _TEXT, "list": _TEXT, "own": {"type": "boolean"}, "left_out": {"type": "boolean"}, "may_change": {"type": "boolean"},
@@ -700,8 +709,8 @@ COMMON_SCHEMAS: dict[str, Schema] = {
         "type": _TEXT, "title": _TEXT, "status": _INT, "code": _TEXT, "message": _TEXT, "row_version": _INT, "request_id": _TEXT,
         "login": {"type": "object", "description": "401: where to get a token, and how to send it", "properties": {
             "method": _TEXT, "path": _TEXT, "header": _TEXT}},
-        "problems": {"type": "array", "items": {"type": "object", "required": ["field", "message"], "properties": {
-            "field": _TEXT, "message": _TEXT}}}}},
+        "problems": {"type": "array", "description": "All that is wrong with the request, in the language of Accept-Language", "items": {
+            "type": "object", "required": ["field", "message"], "properties": {"field": _TEXT, "message": _TEXT}}}}},
     "Saved": {"type": "object", "required": ["id", "row_version", "title", "message"], "properties": {
         "id": ID, "row_version": _INT, "title": _TEXT, "message": _TEXT}},
     "Done": {"type": "object", "required": ["id", "row_version", "message", "results"], "properties": {

@@ -43,7 +43,7 @@ def _callback(group: str, tool: Tool) -> Callable[..., None]:
         try:
             answers = ask(registry.installed(), group, tool.name, parse(file.read()))
         except Invalid as refusal:
-            click.echo(_line({"error": told(refusal)}), err=True)
+            click.echo(_line(told(refusal)), err=True)
             raise SystemExit(1) from None
         except PluginFault as fault:
             raise click.ClickException(str(fault)) from fault

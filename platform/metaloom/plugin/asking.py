@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from metaloom.base.errors import Invalid, Problem
-from metaloom.base.messages import Message, message, register
+from metaloom.base.messages import message, register
 from metaloom.plugin.registry import Registry
 from metaloom.plugin.tools import LIST_MAX
 
@@ -18,7 +18,7 @@ register({
 
 
 def ask(plugins: Registry, group: str, name: str, request: Any) -> Any:
-    """The answer to one question; to a list a list of answers, where a refused question has ``{"error": …}`` in its place."""
+    """The answer to one question; to a list a list of answers, where a refused question has what :func:`told` says in its place."""
     provider = plugins.provider("tools", group)
     if not isinstance(request, list):
         return _one(provider, name, request)
@@ -44,11 +44,11 @@ def _or_error(provider: Any, name: str, request: Any) -> Mapping[str, Any]:
     try:
         return _one(provider, name, request)
     except Invalid as refusal:
-        return {"error": told(refusal)}
+        return told(refusal)
 
 
-def told(refusal: Invalid) -> dict[str, str]:
-    """A refusal as JSON: the key at fault, and the sentence in both languages."""
-    problems: Sequence[Problem] = refusal.problems
-    said: Message = problems[0].message if problems else refusal.message
-    return {"key": problems[0].field if problems else "", "zh": said.say("zh"), "en": said.say("en")}
+def told(refusal: Invalid) -> dict[str, Any]:
+    """A refusal as JSON: ``errors`` names every key at fault with its sentence in both languages, ``error`` is the first of them."""
+    problems = refusal.problems or (Problem("", refusal.message),)
+    errors = [{"key": one.field, "zh": one.message.say("zh"), "en": one.message.say("en")} for one in problems]
+    return {"error": errors[0], "errors": errors}

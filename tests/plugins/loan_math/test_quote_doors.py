@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import openpyxl
 import pytest
 from click.testing import CliRunner
@@ -130,6 +132,60 @@ def test_a_wrong_field_is_told_at_the_field_by_its_label(visitor: Any) -> None:
     answer = visitor.get("/tool/lending/quote", query_string={**QUESTION, "principal": "abc"})
     assert answer.status_code == 400
     assert "贷款金额 必须是数字" in answer.text and 'id="f-principal-p"' in answer.text
+
+
+MANY_WRONG = {**QUESTION, "principal": "abc", "annual_rate": "", "periods": "0", "start_date": "2025-02-30", "colour": "red",
+              "fees.0.code": "handling", "fees.0.when": "at_payout", "fees.0.amount": "-3",
+              "events.0.kind": "prepay", "events.0.date": "tomorrow", "events.0.amount": "x"}
+
+
+def test_all_wrong_fields_are_told_at_once_each_beside_its_field(visitor: Any) -> None:
+    answer = visitor.get("/tool/lending/quote", query_string=MANY_WRONG)
+    assert answer.status_code == 400
+    listed = re.findall(r'data-jump="f-([^"]+)"', answer.text)
+    assert listed == ["principal", "annual_rate", "periods", "start_date", "fees-0-amount", "events-0-date", "events-0-amount-2"]
+    for field in listed:
+        assert re.search(rf'id="f-{re.escape(field)}-p"', answer.text), field
+    assert "有 7 处需要修改" in answer.text and "缺少 年利率" in answer.text and "期数 必须在 1 – 600 之间" in answer.text
+    visitor.client.set_cookie("ml_locale", "en", path="/quotes")
+    told = visitor.get("/tool/lending/quote", query_string=MANY_WRONG).text
+    assert "Principal must be a number" in told and "Start date must be a date, found 2025-02-30" in told
+
+
+def test_what_does_not_go_together_is_told_at_once(visitor: Any) -> None:
+    sent = {**QUESTION, "fees.0.code": "a", "fees.0.when": "at_payout", "penalty.rate": "18", "penalty.multiplier": "1.5",
+            "coupons.0.kind": "cash_off", "principal": "100.123"}
+    told = visitor.get("/tool/lending/quote", query_string=sent).text
+    assert set(re.findall(r'data-jump="f-([^"]+)"', told)) == {"principal", "fees-0-amount", "coupons-0-amount", "penalty-rate"}
+    sent = {**QUESTION, "method": "BALLOON", "first_due_date": "2025-02-20", "due_day": "15", "period_unit": "week",
+            "grace.principal_periods": "12", "grace.interest_payment_periods": "13"}
+    told = visitor.get("/tool/lending/quote", query_string=sent).text
+    assert set(re.findall(r'data-jump="f-([^"]+)"', told)) == {"balloon_periods", "due_day", "grace-principal_periods", "grace-interest_payment_periods"}
+
+
+def test_rest_tells_all_that_is_wrong_at_once(app: Any) -> None:
+    """One question as every refusal does, in the reader's language; a question of a list in its place, in both."""
+    client, headers = app.test_client(), api(app, "officer")
+    wrong = {**stored("E01", "request"), "principal": "abc", "periods": 0, "start_date": "2025-02-30", "colour": "red", "shape": "round"}
+    keys = ["principal", "periods", "start_date", "colour", "shape"]
+    for language, missing in (("zh", "不认识的参数 shape"), ("en", "unknown parameter shape")):
+        answer = client.post("/quotes/api/v1/lending/quote", json=wrong, headers={**headers, "Accept-Language": language})
+        assert (answer.status_code, [one["field"] for one in answer.json["problems"]]) == (400, keys)
+        assert answer.json["problems"][4]["message"].startswith(missing)
+    good, bad = client.post("/quotes/api/v1/lending/quote", json=[stored("E01", "request"), wrong], headers=headers).json
+    assert good == stored("E01", "reply") and bad["error"] == bad["errors"][0] and [one["key"] for one in bad["errors"]] == keys
+    assert bad["errors"][0]["zh"].startswith("principal 必须是数字") and bad["errors"][0]["en"].startswith("principal must be a number")
+    document = client.get("/quotes/api/v1/openapi.json", headers=headers).json
+    answered = document["paths"]["/lending/quote"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    [_, many] = answered["oneOf"]
+    jsonschema.Draft202012Validator({**many, "components": document["components"]}).validate([good, bad])
+    refused = document["components"]["schemas"]["RefusedQuestion"]
+    assert set(refused["required"]) == {"error", "errors"}
+
+
+def test_the_word_tells_all_that_is_wrong_at_once() -> None:
+    done = run("quote", given={**stored("E01", "request"), "principal": "abc", "periods": 0})
+    assert [one["key"] for one in json.loads(done.stderr)["errors"]] == ["principal", "periods"]
 
 
 def test_a_preset_fills_the_form(visitor: Any) -> None:
