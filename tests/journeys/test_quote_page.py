@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pypdf
 import pytest
 
 import metaloom_plugins.loan_math
@@ -74,3 +76,27 @@ def test_rows_are_added_changed_and_removed_on_a_phone(house: Any, desk: Any) ->
     page.wait_for_selector("#answer")
     assert quoting.rows(page, "提前还款")[0]["合计"] == "30685.24"
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_a_day_that_is_none_stays_as_it_was_typed(house: Any, desk: Any) -> None:
+    page = desk("officer").page
+    page.goto(f"{house.address}{quoting.PATH}?go=1&start_date=2025-02-30&as_of=2025-3-1")
+    assert page.locator("[data-field='start_date'] input").input_value() == "2025-02-30"
+    assert "2025-02-30" in page.locator("[data-field='start_date']").inner_text()
+    assert page.locator("[data-field='as_of'] input").input_value() == "2025-03-01"
+
+
+def test_paper_is_white_and_holds_who_asked_what_on_few_pages(house: Any, desk: Any) -> None:
+    """An answer with its question fits on a page, whatever the theme of the screen is."""
+    page = desk("officer").page
+    quoting.ask(page, house.address, {"principal": "100000", "annual_rate": "0.12", "method": "EQUAL_PRINCIPAL", "periods": 12, "start_date": "2025-01-15",
+                                      "fees": [{"code": "service", "when": "at_payout", "amount": "2000"}]})
+    assert not page.locator(".papermeta").is_visible()
+    page.evaluate("document.documentElement.setAttribute('data-bs-theme', 'dark')")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.documentElement.getAttribute('data-bs-theme')") == "light"
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.documentElement.getAttribute('data-bs-theme')") == "dark"
+    page.emulate_media(media="print")
+    assert page.locator(".papermeta").is_visible() and not page.locator(".toolform").is_visible() and page.locator(".onpaper").is_visible()
+    assert len(pypdf.PdfReader(io.BytesIO(page.pdf(format="A4"))).pages) == 1

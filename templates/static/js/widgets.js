@@ -19,6 +19,12 @@
       body.addEventListener("scroll", function () { if (t.isOpen) t.positionDropdown(); }, { passive: true });
     }
 
+    // 30 February stays as it was typed, for the server to refuse: it does not become another day in silence.
+    function noRoll(text, format) {
+      var day = flatpickr.parseDate(text, format), typed = /^\s*\d{4}-(\d{1,2})-(\d{1,2})/.exec(text);
+      return day && typed && (day.getMonth() + 1 !== +typed[1] || day.getDate() !== +typed[2]) ? undefined : day;
+    }
+
     function dates(root) {
       all(root, "[data-date],[data-datetime],[data-time]").forEach(function (input) {
         if (input._flatpickr || input.readOnly || input.disabled) return;
@@ -27,7 +33,7 @@
           locale: zh ? "zh" : "default", allowInput: true, disableMobile: true, enableTime: time || clock, noCalendar: clock, time_24hr: true,
           mode: input.hasAttribute("data-many") ? "multiple" : "single", dateFormat: clock ? "H:i" : time ? "Y-m-d H:i" : "Y-m-d", appendTo: input.closest("dialog") || undefined,
           position: input.closest("dialog") ? function (self) { placed(self.calendarContainer, self._input); } : "auto",
-          minDate: input.dataset.min || undefined, maxDate: input.dataset.max || undefined,
+          parseDate: noRoll, minDate: input.dataset.min || undefined, maxDate: input.dataset.max || undefined,
           onChange: function () { input.dispatchEvent(new Event("input", { bubbles: true })); }
         });
       });
