@@ -54,6 +54,33 @@ def test_cancelling_limits_and_wrong_questions(world, chief, people, monkeypatch
     assert refused.status_code == 409 and "POST" in refused.json["message"]
 
 
+def test_the_format_stands_in_the_body_or_in_the_query(chief):
+    for path, body, name in (("?fields=code", {"format": "xlsx"}, "depot.buyer.xlsx"), ("?format=xlsx", {}, "depot.buyer.xlsx"), ("", {}, "depot.buyer.csv")):
+        begun = chief.call("POST", f"/depot.buyer/exports{path}", body)
+        assert (begun.status_code, begun.json["name"]) == (202, name), begun.json
+        chief.call("POST", f"/exports/{begun.json['id']}/cancel", {})
+    for path, body in (("", {"format": "exe"}), ("", {"format": 1}), ("", {"format": None}), ("?format=csv", {"format": "csv"})):
+        refused = chief.call("POST", f"/depot.buyer/exports{path}", body)
+        assert refused.status_code == 400 and refused.json["problems"][0]["field"] == "format"
+    document = chief.get("/openapi.json").json
+    body = document["paths"]["/depot.buyer/exports"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body == {"$ref": "#/components/schemas/BeginExport"}
+    jsonschema.validate({"format": "xlsx"}, document["components"]["schemas"]["BeginExport"])
+
+
+@pytest.mark.parametrize(("language", "parameter", "field"), [
+    ("zh", "“nothing”既不是参数，也不是您能查看的字段。", "没有名为“nothing”的字段，或您无权查看。"),
+    ("en", "“nothing” is neither a parameter nor a field that you may see.", "There is no field “nothing”, or you may not see it.")])
+def test_what_is_no_parameter_is_called_so(chief, language, parameter, field):
+    for path, said in (("nothing=1", parameter), ("nothing__ge=1", parameter), ("fields=nothing", field), ("include=nothing", field), ("sort=nothing", field),
+                       ('filter=[{"path":"nothing","value":1}]', field)):
+        refused = chief.call("POST", f"/depot.buyer/exports?{path}", {}, Accept_Language=language)
+        assert refused.status_code == 400, (path, refused.text)
+        assert (refused.status_code, [one["message"] for one in refused.json["problems"]]) == (400, [said]), path
+        refused = chief.get(f"/depot.buyer?{path}", Accept_Language=language)
+        assert (refused.status_code, [one["message"] for one in refused.json["problems"]]) == (400, [said]), path
+
+
 def test_a_repeated_key_asks_once(chief):
     made = [chief.call("POST", "/depot.buyer/exports", {}, Idempotency_Key="e-1") for _ in range(2)]
     assert made[0].json["id"] == made[1].json["id"] and made[1].headers["Idempotency-Replayed"] == "true"

@@ -20,15 +20,12 @@ from metaloom.record.export_runs import ExportRun
 
 
 def begin(entity: str) -> Response:
-    """POST /<entity>/exports: 202, and where to look how far it is. The query string is that of the list, with ``format``."""
+    """POST /<entity>/exports: 202, and where to look how far it is. The query string is that of the list; ``format`` stands in the body, or there."""
     found = known_entity(entity)
     if not (verdict := pinned().plan.may(found.address, "export")):      # before anything of the question is told
         raise NotAllowed(verdict.reason)
     asked = read_question(pinned().revision, found, EXPORT_KEYS)
-    only(json_object(empty=True), ())
-    format = request.args.get("format", "csv")
-    if format not in EXPORT_TYPES:
-        raise refused("format", message("record.bad_format", format=format[:20]))
+    format = _format(json_object(empty=True))
     try:
         about, _ = how_many(pinned(), found.address, **asked.asked)
         made = begin_export(pinned(), found.address, format=format, name=f"{found.address}.{format}", about=about, locale=locale(), sort=asked.sort,
@@ -39,6 +36,16 @@ def begin(entity: str) -> Response:
     if made.replayed:
         out.headers["Idempotency-Replayed"] = "true"
     return out
+
+
+def _format(body: dict[str, Any]) -> str:
+    only(body, ("format",))
+    if "format" in body and "format" in request.args:
+        raise refused("format", message("api.repeated", name="format"))
+    format = body.get("format", request.args.get("format", "csv"))
+    if not isinstance(format, str) or format not in EXPORT_TYPES:
+        raise refused("format", message("record.bad_format", format=str(format)[:20]))
+    return format
 
 
 def exports() -> Response:

@@ -8,6 +8,8 @@ register({
     "api.json_object": ("请求内容须为 JSON 对象。", "The body must be a JSON object."),
     "api.json_type": ("请使用 Content-Type: application/json。", "Send Content-Type: application/json."),
     "api.unknown_key": ("没有这个参数。", "There is no such parameter."),
+    "api.unknown_parameter": ("“{name}”既不是参数，也不是您能查看的字段。", "“{name}” is neither a parameter nor a field that you may see."),
+    "api.unknown_field": ("没有名为“{name}”的字段，或您无权查看。", "There is no field “{name}”, or you may not see it."),
     "api.repeated": ("参数“{name}”只能出现一次。", "The parameter “{name}” may stand once only."),
     "api.not_number": ("须为整数。", "This must be a whole number."),
     "api.not_flag": ("须为 true 或 false。", "This must be true or false."),

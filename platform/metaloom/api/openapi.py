@@ -306,7 +306,7 @@ class Book:
             self._add(f"/{address}/exports", "post", Operation(
                 f"{address}.begin_export", f"Export in the background · {say(entity.label)}",
                 {"202": _json(_ref("Export"), headers=("Location",)), **_refusals("400", "401", "403", "404", "409", "415", "422")},
-                (*self._list_parameters(entity), _p("format"), _p("idempotency_key"))), tag=address)
+                (*self._list_parameters(entity), _p("format"), _p("idempotency_key")), _ref("BeginExport"), False), tag=address)
             self._add(f"/{address}/print", "get", Operation(
                 f"{address}.print_list", f"Print the list · {say(entity.label)}", {"200": PAPER, **_refusals("400", "401", "403", "404", "409", "429")},
                 self._list_parameters(entity)), tag=address)
@@ -671,6 +671,8 @@ COMMON_SCHEMAS: dict[str, Schema] = {
         "status": {"type": "string", "enum": ["waiting", "running", "checked", "done", "failed", "cancelled", "gone"]}, "taken_back": _INT,
         "asked_at": _TEXT, "finished_at": _NULL_TEXT, "expires_at": _NULL_TEXT, "message": _TEXT, "problems": {"type": "array", "items": {
             "type": "object", "required": ["row", "field", "message"], "properties": _IN_ROW}}}},
+    "BeginExport": {"type": "object", "additionalProperties": False, "description": "Rows and fields are those of the query, as in the list", "properties": {
+        "format": {"type": "string", "enum": ["csv", "xlsx"], "default": "csv", "description": "Here or in the query"}}},
     "Export": {"type": "object", "required": ["id", "entity", "name", "format", "status", "rows", "total", "size", "asked_at", "file"], "properties": {
         "id": ID, "entity": _TEXT, "name": _TEXT, "format": _TEXT, "rows": _INT, "size": _INT, "asked_at": _TEXT, "finished_at": _NULL_TEXT,
         "status": {"type": "string", "enum": ["waiting", "running", "done", "failed", "cancelled", "gone"]},
@@ -697,7 +699,7 @@ COMMON_SCHEMAS: dict[str, Schema] = {
         "files": {"type": "array", "items": ID, "maxItems": COMMENT_FILES_MAX}}},
     "RefusedQuestion": {
         "type": "object", "required": ["error", "errors"], "additionalProperties": False,
-        "description": "In the place of a refused question of a list. A question that stands alone and is refused is a Problem, with the same keys in `problems`.",
+        "description": "In the place of a refused question of a list. One that stands alone is refused by a Problem, with the same keys in `problems`.",
         "properties": {"error": {**_KEY_AT_FAULT, "description": "The first of `errors`."}, "errors": {
             "type": "array", "minItems": 1, "description": "All that is wrong with the question, both languages.", "items": _KEY_AT_FAULT}}},
     "KeptDone": {"type": "object", "required": ["id", "message"], "properties": {"id": ID, "message": _TEXT}},

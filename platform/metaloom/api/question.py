@@ -153,4 +153,4 @@ def _known(revision: Any, entity: Entity, text: str) -> None:
     try:
         path(revision, entity.address, text)
     except UnknownPath:
-        raise refused("include", message("record.unknown_column", path=text[:60])) from None
+        raise refused("include", message("api.unknown_field", name=text[:60])) from None

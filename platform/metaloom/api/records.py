@@ -18,7 +18,7 @@ from metaloom.api.question import EXPORT_KEYS, LIMIT, RELATED_KEYS, Question, no
 from metaloom.api.speech import locale
 from metaloom.audit import untyped
 from metaloom.base.errors import Invalid, NotAllowed, NotFound, Problem, VersionMissing
-from metaloom.base.messages import message
+from metaloom.base.messages import Message, message
 from metaloom.command import (
     archive_record,
     change_record,
@@ -69,16 +69,16 @@ def list_page(source: Reader, entity: Entity, asked: Question) -> dict[str, Any]
     try:
         page = source.list(entity.address, sort=asked.sort, cursor=asked.cursor, page=asked.page, limit=asked.limit,
                            paths=asked.columns, **asked.asked)
+        out = page_out(page)
+        if asked.count:
+            count = source.count(entity.address, **asked.asked)
+            out["count"] = {"number": count.number, "exact": count.exact}
+        if asked.totals:
+            _refuse_hidden_totals(source, entity, asked.totals)
+            totals = source.totals(entity.address, asked.totals, **asked.asked)
+            out["totals"] = {name: None if value is None else str(value) for name, value in totals.items()}
     except Invalid as wrong:
         raise renamed(wrong) from None
-    out = page_out(page)
-    if asked.count:
-        count = source.count(entity.address, **asked.asked)
-        out["count"] = {"number": count.number, "exact": count.exact}
-    if asked.totals:
-        _refuse_hidden_totals(source, entity, asked.totals)
-        totals = source.totals(entity.address, asked.totals, **asked.asked)
-        out["totals"] = {name: None if value is None else str(value) for name, value in totals.items()}
     return out
 
 
@@ -90,7 +90,7 @@ def _refuse_hidden_totals(source: Reader, entity: Entity, names: tuple[str, ...]
         except UnknownPath:
             continue
         if source.plan.field_level_anywhere(found.entity, found.field.name) < FieldLevel.READ:
-            raise Invalid([Problem("totals", message("record.unknown_column", path=name[:60]))])
+            raise Invalid([Problem("totals", message("api.unknown_field", name=name[:60]))])
 
 
 def page_out(page: Page) -> dict[str, Any]:
@@ -101,8 +101,16 @@ def page_out(page: Page) -> dict[str, Any]:
 
 
 def renamed(wrong: Invalid) -> Invalid:
-    """The reader calls them columns; here they are fields."""
-    return Invalid([Problem("fields" if p.field == "columns" else p.field, p.message) for p in wrong.problems])
+    """The reader calls them columns; here they are fields, and a parameter of the query that is no keyword names one."""
+    return Invalid([Problem("fields" if p.field == "columns" else p.field, _renamed(p)) for p in wrong.problems])
+
+
+def _renamed(problem: Problem) -> Message:
+    if problem.message.code != "record.unknown_column":
+        return problem.message
+    name = str(problem.message.slots["path"])
+    alone = problem.field[:60] == name and any(key.partition("__")[0] == problem.field for key in request.args)
+    return message("api.unknown_parameter" if alone else "api.unknown_field", name=name)
 
 
 def read_record(entity: str, id: str) -> Response:
@@ -140,7 +148,7 @@ def _with_linked(entity: Entity, row: Row, paths: list[str]) -> Row:
 def _only_fields(entity: Entity, row: Row, body: dict[str, Any], names: list[str]) -> dict[str, Any]:
     unknown = [name for name in names if "." not in name and name not in row.values and name not in row.children and name not in body]
     if unknown:
-        raise Invalid([Problem("fields", message("record.unknown_column", path=name[:60])) for name in unknown])
+        raise Invalid([Problem("fields", message("api.unknown_field", name=name[:60])) for name in unknown])
     return {name: value for name, value in body.items() if name in names or name in ("id", "row_version", "title")}
 
 

@@ -123,6 +123,7 @@ def begin_export(pinned: Pinned, entity: str, *, format: str, name: str, about: 
     """An export of its own row and a worker's turn; the answer is the export. ``name``: what the file will be called. ``key``: the same
     key begins one export. NotPossible when the person has too many under way or kept."""
     columns, revision = pinned.reader.columns(entity, asked.get("view"), paths), pinned.revision
+    pinned.reader.list(entity, sort=sort, paths=columns[:1], limit=1, **asked)      # an order that is none is refused now, not by the worker
     question = _packed(asked, sort, columns)
     ctx = pinned.context(locale=locale, idempotency_key=key)
 
