@@ -41,6 +41,7 @@ PASSWORD = "metaloom2026"
 """Every demonstration login has it; the README says so. Demonstration tenants are not for real data."""
 ADMIN, AUDITOR = "admin", "auditor"
 PREFIX, SETTING = "demo:", "demo"
+READY, FINISHED = "ready", "finished"
 MORNING, STEP = time_of_day(9), timedelta(seconds=7)
 DOOR, COMPANY, ORG_UNIT, USER = "demo_data", "platform.company", "platform.org_unit", "platform.user"
 TRIES, WAIT_SECONDS = 8, 60.0
@@ -72,6 +73,8 @@ def make(tenancy: Tenancy, name: str, *, size: Size | None = None, first_only: b
                       jobs=True)
     if stage.finished():
         return False
+    if first_only and stage.begun():
+        return True
     with tenancy.keeping(name), suppress(ReadySoFar):
         _play(stage, size or Size())
     return True
@@ -99,7 +102,7 @@ class DemoStage:
         self._people: dict[str, int] = {}
         self._companies: dict[str, int] = {}
         self._actors: dict[str, Worker] = {}
-        self._waiting = True
+        self._waiting, self._new = True, False
         self._handlers = handlers(plugins, self.clock)
         self._limits = {TIMER: self._handlers.pop(TIMER)}    # these run out by the days that are played, not by the machine's clock
         self.done = 0
@@ -108,13 +111,19 @@ class DemoStage:
 
     def finished(self) -> bool:
         """Whether a run came to its end here."""
-        return self._journal.ended()
+        return self._journal.has(FINISHED)
+
+    def begun(self) -> bool:
+        """Whether a run came so far that there is enough to look around."""
+        return self._journal.has(READY)
 
     def open(self) -> None:
         """Reads what an earlier run did; makes the administrator and the auditor."""
         self._journal.read()
         if not self._journal and self._holds_records():
             raise NotPossible(message("demo.not_empty", name=self.tenant.name))
+        if self._journal and self._tell is not None:
+            self._tell(0, 0, f"已有 {len(self._journal):,} 步，接着做 / going on after {len(self._journal):,} steps")
         self.user(ADMIN, "系统管理员", ("platform.admin",))
         self.user(AUDITOR, "审计员", ("platform.auditor",))
 
@@ -128,7 +137,7 @@ class DemoStage:
         self.next_day(self.last_day)
         self.drain()
         self.attempt(lambda: command.evaluate_warnings(self._context(PREFIX + "warnings")))
-        self._journal.end()
+        self._journal.mark(FINISHED)
 
     # -- organisation ------------------------------------------------------------------------------------------------
 
@@ -197,13 +206,16 @@ class DemoStage:
 
     def ready(self) -> None:
         self.drain()
+        if not self.begun():
+            self._journal.mark(READY)
         if self._on_ready is not None:
             self._on_ready()
         if self._first_only:
             raise ReadySoFar
 
     def progress(self, done: int, total: int, text: str) -> None:
-        if self._tell is not None:
+        """Silent while the walk is over what an earlier run did: it would count from nothing what is there."""
+        if self._tell is not None and (self._new or not self._journal):
             self._tell(done, total, text)
 
     # -- the one way in ----------------------------------------------------------------------------------------------
@@ -265,6 +277,7 @@ class Worker:
             return known
         stage._waiting = True
         saved = stage.attempt(lambda: command.create_record(self._context(key), entity, values))
+        stage._new = True
         self._versions[entity, saved.id] = saved.row_version
         return int(saved.id)
 
@@ -280,6 +293,7 @@ class Worker:
             assert stale.row_version is not None
             moved = stale.row_version
             done = stage.attempt(lambda: self._run(key, entity, id, action, input, moved, reason))
+        stage._new = True
         if done.row_version is not None:
             self._versions[entity, id] = done.row_version
 
@@ -314,6 +328,7 @@ class Worker:
     def _work(self, key: str, work: Callable[[Context], ActionDone]) -> None:
         self._stage._waiting = True
         done = self._stage.attempt(lambda: work(self._context(key)))
+        self._stage._new = True
         self._versions.pop((done.entity, done.id), None)
 
     def ask(self, entity: str, id: int, action: str, input: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
@@ -394,8 +409,8 @@ class Journal:
         self._tenant = tenant
         self._made: dict[str, dict[str, int]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._made)
+    def __len__(self) -> int:
+        return len(self._made)
 
     def read(self) -> None:
         audit = self._tenant.revision().tables.engine.audit
@@ -404,17 +419,21 @@ class Journal:
             for request_id, entity, record_id in conn.execute(wanted):
                 self._made.setdefault(request_id[len(PREFIX):], {}).setdefault(entity or "", record_id or 0)
 
-    def ended(self) -> bool:
-        setting = self._tenant.revision().tables.engine.setting
+    def has(self, mark: str) -> bool:
         with self._tenant.read() as conn:
-            kept = conn.scalar(sa.select(setting.c.value).where(setting.c.name == SETTING))
-        return bool(kept and kept.get("finished"))
+            return bool(self._marks(conn).get(mark))
 
-    def end(self) -> None:
-        """The mark that spares the next start the reading."""
+    def mark(self, mark: str) -> None:
+        """Spares the next start the reading."""
         setting = self._tenant.revision().tables.engine.setting
         with self._tenant.write() as conn:
-            conn.execute(setting.insert().values(name=SETTING, value={"finished": True}))
+            kept = self._marks(conn)
+            conn.execute(setting.update().where(setting.c.name == SETTING).values(value={**kept, mark: True}) if kept
+                         else setting.insert().values(name=SETTING, value={mark: True}))
+
+    def _marks(self, conn: sa.Connection) -> Mapping[str, Any]:
+        setting = self._tenant.revision().tables.engine.setting
+        return conn.scalar(sa.select(setting.c.value).where(setting.c.name == SETTING)) or {}
 
     def find(self, key: str, entity: str) -> int | None:
         """The record that ``key`` made in ``entity`` ('' = whether it was worked off at all)."""

@@ -41,7 +41,7 @@ def command(name: str, client: str, customers: int, cases: int, days: int, gentl
         if fill(tenancy, name, client=client, size=size, first_only=first_part, gently=gently):
             show_logins(name)
         else:
-            click.echo(f"{name}: the demonstration data is complete")
+            say_complete(name)
 
 
 def fill(tenancy: Tenancy, name: str, *, client: str = "demo", size: Size | None = None, first_only: bool = False,
@@ -54,6 +54,11 @@ def fill(tenancy: Tenancy, name: str, *, client: str = "demo", size: Size | None
     asked = size or Size(customers=CUSTOMERS, cases=CASES, days=DAYS, first=FIRST)
     with _progress(name) as tell, _quiet():
         return make(tenancy, name, size=asked, first_only=first_only, progress=tell, gently=gently)
+
+
+def say_complete(name: str) -> None:
+    """There is nothing left to make."""
+    click.echo(f"{name}: the demonstration data is complete")
 
 
 def show_logins(name: str) -> None:
@@ -85,7 +90,7 @@ def _progress(name: str) -> Iterator[Callable[[int, int, str], None]]:
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console)
     with bar:
         task = bar.add_task(name, total=None)
-        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=f"{name} {text}")
+        yield lambda done, total, text: bar.update(task, completed=done, total=total or None, description=f"{name} {text}")
 
 
 def _lines(name: str) -> Callable[[int, int, str], None]:
@@ -93,8 +98,10 @@ def _lines(name: str) -> Callable[[int, int, str], None]:
     said = [time.monotonic() - LINE_SECONDS]
 
     def tell(done: int, total: int, text: str) -> None:
-        if time.monotonic() - said[0] >= LINE_SECONDS or done == total:
+        if not total:
+            click.echo(f"{name}: {text}", err=True)
+        elif time.monotonic() - said[0] >= LINE_SECONDS or done == total:
             said[0] = time.monotonic()
-            click.echo(f"{name}: {done * 100 // max(total, 1)} % {text}", err=True)
+            click.echo(f"{name}: {done * 100 // total} % {text}", err=True)
 
     return tell

@@ -56,11 +56,12 @@ def _refuse_taken(host: str, port: int, demo: bool) -> None:
 
 def _demo(tenancy: Tenancy) -> subprocess.Popen[bytes] | None:
     """The demo tenant with its people and enough to look around; the rest is made by a process of its own beside the server."""
-    from metaloom.cli.demo import fill, show_logins
+    from metaloom.cli.demo import fill, say_complete, show_logins
 
     unfinished = fill(tenancy, DEMO, first_only=True)
     show_logins(DEMO)
     if not unfinished:
+        say_complete(DEMO)
         return None
     return subprocess.Popen([sys.executable, "-m", "metaloom", "demo", DEMO, "--gently"], env=os.environ.copy())
 

@@ -91,7 +91,7 @@ class Stage(Protocol):
         """Enough is there to log in and look around; the rest may be made later, in another process."""
 
     def progress(self, done: int, total: int, text: str) -> None:
-        """Tells who is waiting how far it is, in ``text`` what is being made."""
+        """Tells who is waiting how far it is, in ``text`` what is being made; after an interruption only from where something is made again."""
 
 
 @runtime_checkable

@@ -92,13 +92,23 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     often.setattr(history, "BEHAVIOURS", {**plan.BEHAVIOURS, "settles": 40})
     assert demo.make(tenancy, "played", size=SMALL, first_only=True, registry=plugins)
 
+    told: list[tuple[int, int, str]] = []
+
     def stop(done: int, total: int, text: str) -> None:
+        told.append((done, total, text))
         if done > total // 2:
             raise Stopped
 
     with pytest.raises(Stopped):
         demo.make(tenancy, "played", size=SMALL, registry=plugins, progress=stop)
-    assert demo.make(tenancy, "played", size=SMALL, registry=plugins)
+    reached = told[-1][0]
+    assert demo.make(tenancy, "played", size=SMALL, first_only=True, registry=plugins, progress=stop) and told[-1][0] == reached   # that much is there
+    made = demo.make(tenancy, "played", size=SMALL, registry=plugins, progress=lambda *said: told.append(said))
+    assert made
+    again = told[[done for done, *_ in told].index(reached) + 1:]
+    # What is there already is not told as if it were made anew.
+    assert again[0][:2] == (0, 0) and "接着做" in again[0][2] and len(again) > 2
+    assert all(done >= reached for done, total, _ in again[1:] if total > reached), again[:3]
     assert not demo.make(tenancy, "played", size=SMALL, registry=plugins)
     often.undo()
     lender = Lender.__new__(Lender)
