@@ -50,6 +50,8 @@ def test_balances_lead_to_their_legs_and_a_closed_month_takes_no_entry(house, de
     assert (found["1303.01"][3], found["6011.01"][3]) == ("7,884.88", "466.67"), "the interest of the 14 days of February; 533.33 is January's"
     shot(page, "balance")
     page.set_viewport_size({"width": 390, "height": 800})
+    csv_button, print_button = page.locator(".btnset .btn").all()
+    assert csv_button.bounding_box()["y"] == print_button.bounding_box()["y"], "the two stand in one line on a phone"
     shot(page, "balance-phone")
     page.set_viewport_size({"width": 1440, "height": 900})
 

@@ -501,6 +501,35 @@ def test_no_region_is_fetched_where_none_is_asked(seen, live):
     assert seen.weight and not [url for url in seen.weight if "regions.json" in url]
 
 
+def test_a_table_that_is_a_little_too_wide_moves_together(seen, live):
+    """No column stands half under the actions where the cells may give way; where they cannot, they keep their room."""
+    log_in(seen, live)
+    seen.set_viewport_size({"width": 1440, "height": 900})
+    seen.goto(f"{live}/alpha/e/shop.sale/")
+    wrap = seen.locator("#listzone .tablewrap")
+    wrap.evaluate("w => { w.style.width = '300px'; }")
+    expect(wrap).to_have_class(re.compile(r"\bmore-x\b"))
+    assert "tight-x" not in wrap.get_attribute("class")
+    needed = wrap.evaluate("w => w.scrollWidth")
+    wrap.evaluate("(w, width) => { w.style.width = width + 'px'; }", needed - 40)
+    expect(wrap).to_have_class(re.compile(r"\btight-x\b"))
+    expect(wrap).not_to_have_class(re.compile(r"\bmore-x\b"))
+    wrap.evaluate("(w, width) => { w.style.width = width + 'px'; }", needed + 40)
+    expect(wrap).not_to_have_class(re.compile(r"\btight-x\b"))
+
+
+@pytest.mark.parametrize("locale", ["zh", "en"])
+def test_the_pager_of_a_phone_has_its_two_steps_side_by_side(seen, live, locale):
+    log_in(seen, live)
+    seen.context.add_cookies([{"name": "ml_locale", "value": locale, "url": f"{live}/alpha/"}])
+    seen.set_viewport_size({"width": 390, "height": 800})
+    seen.goto(f"{live}/alpha/e/shop.sale/")
+    back, on = (seen.locator(".pager > .btn").nth(n).bounding_box() for n in (0, 1))
+    size = seen.locator(".pager form").bounding_box()
+    assert back["y"] == on["y"] and abs(back["width"] - on["width"]) < 2 and on["height"] >= 38 and size["y"] + size["height"] <= back["y"]
+    assert on["x"] + on["width"] <= 390
+
+
 def test_a_wide_table_says_that_there_is_more_and_shows_its_last_column_whole(seen, live):
     log_in(seen, live)
     seen.goto(f"{live}/alpha/e/shop.sale/")

@@ -194,7 +194,14 @@
   // ---- the edge of a wide table is shaded while there is more to the side
   function shadows(root) {
     $$(".tablewrap", root).forEach(function (w) {
-      function mark() { w.classList.toggle("scrolled-x", w.scrollLeft > 2); w.classList.toggle("more-x", w.scrollLeft + w.clientWidth < w.scrollWidth - 2); }
+      var width = -1;
+      function fit() { // little too wide: the cells move together, rather than half a column standing under the actions
+        if (w.clientWidth === width) return;
+        width = w.clientWidth; w.classList.remove("tight-x");
+        if (w.scrollWidth <= width + 2) return;
+        w.classList.add("tight-x"); if (w.scrollWidth > width + 2) w.classList.remove("tight-x");
+      }
+      function mark() { fit(); w.classList.toggle("scrolled-x", w.scrollLeft > 2); w.classList.toggle("more-x", w.scrollLeft + w.clientWidth < w.scrollWidth - 2); }
       w.addEventListener("scroll", mark, { passive: true }); mark();
       if (window.ResizeObserver) { var seen = new ResizeObserver(mark); seen.observe(w); if (w.firstElementChild) seen.observe(w.firstElementChild); } // the menu folds, totals arrive, the window turns
     });
