@@ -516,6 +516,13 @@ def test_a_table_that_is_a_little_too_wide_moves_together(seen, live):
     expect(wrap).not_to_have_class(re.compile(r"\bmore-x\b"))
     wrap.evaluate("(w, width) => { w.style.width = width + 'px'; }", needed + 40)
     expect(wrap).not_to_have_class(re.compile(r"\btight-x\b"))
+    half = """w => { const all = [...w.querySelectorAll('thead th')].map(h => h.getBoundingClientRect()), edge = all.pop().left;
+        return all.filter(h => h.left < edge - 2 && h.right > edge + 2).length }"""
+    for width in range(needed - 400, needed - 200, 29):
+        wrap.evaluate("(w, width) => { w.style.width = width + 'px'; }", width)
+        expect(wrap).to_have_class(re.compile(r"\bmore-x\b"))
+        seen.wait_for_timeout(50)
+        assert wrap.evaluate(half) == 0, width
 
 
 @pytest.mark.parametrize("locale", ["zh", "en"])

@@ -198,8 +198,16 @@
       function fit() { // little too wide: the cells move together, rather than half a column standing under the actions
         if (w.clientWidth === width) return;
         width = w.clientWidth; w.classList.remove("tight-x");
+        var heads = $$("thead tr:first-child th:not(.c-sel)", w), acts = heads[heads.length - 1];
+        heads.forEach(function (h) { h.style.minWidth = ""; });
         if (w.scrollWidth <= width + 2) return;
-        w.classList.add("tight-x"); if (w.scrollWidth > width + 2) w.classList.remove("tight-x");
+        w.classList.add("tight-x"); if (w.scrollWidth <= width + 2) return;
+        w.classList.remove("tight-x"); if (!acts || !acts.classList.contains("stick-r")) return;
+        var edge = acts.getBoundingClientRect().left, whole = heads.filter(function (h) { return h.getBoundingClientRect().right <= edge + 1; });
+        var room = edge - Math.max.apply(null, whole.map(function (h) { return h.getBoundingClientRect().right; }));
+        if (whole.length > 1 && room > 1 && room < width / 4) whole.map(function (h) { return h.getBoundingClientRect().width + room / whole.length; }).forEach(function (wanted, n) {
+          whole[n].style.minWidth = wanted + "px"; // at the start every column is seen whole or not at all
+        });
       }
       function mark() { fit(); w.classList.toggle("scrolled-x", w.scrollLeft > 2); w.classList.toggle("more-x", w.scrollLeft + w.clientWidth < w.scrollWidth - 2); }
       w.addEventListener("scroll", mark, { passive: true }); mark();
