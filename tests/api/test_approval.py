@@ -41,9 +41,11 @@ def test_boxes_say_steps_and_chains_in_words_and_instants_end_in_z(people):
     _, case, task, version = started(people)
     for language, step, chain in (("zh", "复核", "订单复核"), ("en", "Look", "Review")):
         (row,) = [one for one in people["chief"].get("/task?box=todo&limit=200", Accept_Language=language).json["items"] if one["id"] == task]
-        assert (row["title"], row["case"]["title"], row["step"]) == (step, chain, "look")
+        assert (row["title"], row["case"]["title"], row["step"], row["step_label"]) == (step, chain, "look", step)
         (row,) = [one for one in people["clerk"].get("/task?box=mine&limit=200&fields=status", Accept_Language=language).json["items"] if one["id"] == case]
         assert row["title"] == chain
+        (row,) = [one for one in people["clerk"].get("/task?box=mine&limit=200", Accept_Language=language).json["items"] if one["id"] == case]
+        assert isinstance(row["subject"], str) and row["subject"]
     said = {"decision": "pass", "record_version": version, "outputs": {"grade": 4}, "opinion": "2026-01-02T03:04:05+00:00 ?"}
     assert people["chief"].post(f"/task/{task}/decide", said).status_code == 200
     for tail in ("", "/events", "/path"):

@@ -18,6 +18,7 @@ from metaloom.api.speech import locale, say
 from metaloom.approval import Node
 from metaloom.base.errors import NotFound
 from metaloom.base.messages import message
+from metaloom.base.text import LOCALES
 from metaloom.command import (
     CaseShown,
     FileShown,
@@ -40,6 +41,7 @@ from metaloom.record import Filter, Reader
 
 BOX_KEYS = ("box", "filter", "q", "sort", "cursor", "page", "limit", "fields", "include", "count")
 DECIDE_KEYS = ("decision", "opinion", "outputs", "fields", "attachments", "record_version", "to", "then", "password", "signature")
+BOTH = set(LOCALES)
 BULK_KEYS = ("decision", "opinion", "items")
 
 
@@ -60,7 +62,7 @@ def tasks() -> Response:
 
 
 def _titled(box: Box, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of a box whose titles, and those of their cases, say what steps and chains are called."""
+    """Rows of a box whose titles, and those of their cases, say what steps and chains are called; words kept in both languages are the reader's."""
     cases = {item["case"]["id"] if box.case else item["id"] for item in items if not box.case or item.get("case")}
     source = reader()
     rows = source.list(CASE, filters=[Filter("id", "in", sorted(cases))], paths=["entity", "chain"], limit=len(cases)) if cases else ()
@@ -70,6 +72,7 @@ def _titled(box: Box, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if box.case and item.get("case"):
             item["case"] = {**item["case"], "title": chains.get(item["case"]["id"], item["case"]["title"])}
         item["title"] = steps.get(item["id"], item["title"]) if box.case else chains.get(item["id"], item["title"])
+        item |= {name: value[locale()] for name, value in item.items() if isinstance(value, dict) and set(value) == BOTH}
     return items
 
 

@@ -245,7 +245,7 @@ class Book:
         id_, key = _p("id"), _p("idempotency_key")
         box = _query("box", {"type": "string", "enum": list(BOXES), "default": "todo"}, "what waits for me, what I did, started, got a copy of")
         asked = (box, *(_p(name) for name in ("q", "sort", "fields", "include", "filter", "cursor", "page", "limit", "count")))
-        self._add("/task", "get", Operation("tasks", "Inbox", {"200": _json(_page({"type": "object"})), **_refusals("400", "401", "403", "404")}, asked))
+        self._add("/task", "get", Operation("tasks", "Inbox", {"200": _json(_page(_ref("InboxItem"))), **_refusals("400", "401", "403", "404")}, asked))
         self._add("/task/decide", "post", Operation("decide_many", "Decide several tasks", {
             "200": _json(_ref("DecidedMany")), **_refusals(*refusals)}, (key,), _ref("DecideMany")))
         self._add("/task/{id}/decide", "post", Operation("decide", "Decide a task", moved, (id_, key), _ref("Decide")))
@@ -722,9 +722,15 @@ COMMON_SCHEMAS: dict[str, Schema] = {
         "properties": {"index": _INT, "status": _INT, "id": _NULL_INT, "row_version": _NULL_INT, "code": _TEXT, "message": _TEXT,
                        "problems": {"type": "array", "items": {"type": "object"}}}}}}},
     "Decide": {"type": "object", "required": ["decision", "record_version"], "additionalProperties": False, "properties": {
-        "decision": {"type": "string", "enum": list(DECISIONS)}, "opinion": {"type": "string", "maxLength": OPINION_MAX}, "outputs": {"type": "object"},
-        "fields": {"type": "object"}, "attachments": {"type": "array", "items": ID}, "record_version": _INT, "to": _TEXT,
-        "then": {"type": "string", "enum": ["rerun", "resume"]}, "password": {"type": "string", "maxLength": 256, "format": "password"},
+        "decision": {"type": "string", "enum": list(DECISIONS)}, "opinion": {"type": "string", "maxLength": OPINION_MAX},
+        "outputs": {"type": "object", "description": "As `asks.outputs` of the task in `GET /case/{id}`; `{}` takes `asks.defaults`"},
+        "fields": {"type": "object", "description": "As `asks.fields` there"},
+        "attachments": {"type": "array", "items": ID, "description": "Uploads of `POST /files`"},
+        "record_version": {**_INT, "description": "That of the case: the version that was looked at; 412 where the record moved on"},
+        "to": {**_TEXT, "description": "Of a return: one of the offer's `targets`, the first without it"},
+        "then": {"type": "string", "enum": ["rerun", "resume"],
+                 "description": "Of a return: the steps between are gone through again, or not; as the chain says without it"},
+        "password": {"type": "string", "maxLength": 256, "format": "password"},
         "signature": {"type": "string", "maxLength": DRAWING_MAX, "description": "A drawn signature: PNG in base64."}}},
     "Simulate": {"type": "object", "required": ["chain"], "additionalProperties": False, "properties": {
         "chain": {"type": "string", "minLength": 1, "maxLength": 200}, "source": {"type": "string", "enum": list(SOURCES), "default": "published"},
@@ -738,24 +744,47 @@ COMMON_SCHEMAS: dict[str, Schema] = {
         "reason": {"type": "string", "maxLength": CHANGE_REASON_MAX}, "dry_run": {"type": "boolean", "default": False}}},
     "DecideMany": {"type": "object", "required": ["decision", "items"], "additionalProperties": False, "properties": {
         "decision": {"type": "string", "enum": list(DECISIONS)}, "opinion": {"type": "string", "maxLength": OPINION_MAX},
-        "items": {"type": "array", "minItems": 1, "maxItems": 200, "items": {"type": "object", "required": ["task", "record_version"],
+        "items": {"type": "array", "minItems": 1, "maxItems": 200, "description": "Each has its own outcome; a task that asks for outputs is not passed here",
+                  "items": {"type": "object", "required": ["task", "record_version"],
                   "additionalProperties": False, "properties": {"task": ID, "record_version": _INT}}}}},
     "DecidedMany": {"type": "object", "required": ["done", "failed", "items"], "properties": {
         "done": _INT, "failed": _INT, "items": {"type": "array", "items": {"type": "object", "required": ["task", "status", "message"], "properties": {
             "task": _INT, "status": _INT, "code": _TEXT, "message": _TEXT}}}}},
     "StartApproval": {"type": "object", "additionalProperties": False, "properties": {"chosen": {
         "type": "object", "additionalProperties": {"type": "array", "items": ID}}}},
+    "InboxItem": {
+        "type": "object", "required": ["id", "row_version", "title"],
+        "description": "A task (box todo, done), a case (mine, all) or a copy (copied). Whose task it is, which record it is about, in which version, "
+                       "and what may be done with it now: `GET /case/{id}` of its case.",
+        "properties": {
+            "id": ID, "row_version": _INT,
+            "title": {"type": ["string", "null"], "description": "What the step (of a case: the chain) is called, in the reader's language"},
+            "case": {"anyOf": [_ref("Link"), {"type": "null"}], "description": "Of a task or copy"},
+            "step": _NULL_TEXT, "step_label": {"type": ["string", "null"], "description": "In the reader's language"},
+            "subject": {"type": ["string", "null"], "description": "Of a case, in the reader's language"},
+            "entity": _NULL_TEXT, "record_id": _NULL_INT, "chain": _NULL_TEXT, "status": _NULL_TEXT,
+            "assignee": {"anyOf": [_ref("Link"), {"type": "null"}], "description": "null: it waits in a pool for whoever claims it"},
+            "opened_at": _NULL_TEXT, "due_at": _NULL_TEXT, "closed_at": _NULL_TEXT, "decision": _NULL_TEXT}},
     "Case": {"type": "object", "required": ["id", "entity", "record_id", "chain", "status", "tasks", "offers"], "properties": {
         "id": ID, "entity": _TEXT, "record_id": ID, "chain": _TEXT, "chain_label": _TEXT, "status": _TEXT, "subject": _NULL_TEXT,
         "initiator": _NULL_INT, "started_at": _TEXT, "finished_at": _NULL_TEXT, "record_readable": {"type": "boolean"},
-        "record_version": _NULL_INT, "tasks": {"type": "array", "items": _ref("Task")}, "offers": {"type": "array", "items": {
-            "type": "object", "properties": {"kind": _TEXT, "task": _NULL_INT, "targets": {"type": "array", "items": _TEXT}}}}}},
+        "record_version": {**_NULL_INT, "description": "The version to decide about: send it back with the decision"},
+        "tasks": {"type": "array", "items": _ref("Task")}, "offers": {
+            "type": "array", "description": "What this person may do now. pass, reject, return, resolve are decisions (`POST /task/{id}/decide`); "
+                                            "every other kind is a path: `POST /task/{id}/<kind>`, of an offer without a task `POST /case/{id}/<kind>`.",
+            "items": {"type": "object", "properties": {"kind": _TEXT, "task": _NULL_INT, "targets": {
+                "type": "array", "items": _TEXT, "description": "The steps that `to` may name; `initiator` is whoever started the case"}}}}}},
     "Task": {"type": "object", "required": ["id", "step", "status", "asks"], "properties": {
         "id": _NULL_INT, "number": _INT, "step": _TEXT, "kind": _TEXT, "status": _TEXT, "assignee": _NULL_INT, "decision": _NULL_TEXT,
         "opinion": _NULL_TEXT, "asks": {
-            "type": ["object", "null"], "description": "what a decision takes, for those who may decide now: JSON schemas of outputs and fields",
-            "properties": {"outputs": {"type": "object"}, "defaults": {"type": "object"}, "fields": {"type": "object"}, "opinion": _TEXT,
-                           "attachments": _TEXT, "password": {"type": "boolean"}, "signature": {"type": "boolean"}}}}},
+            "type": ["object", "null"], "description": "What a decision takes, for those who may decide now; null before a task of a pool is claimed",
+            "properties": {
+                "outputs": {"type": "object", "description": "JSON schema of `outputs`"},
+                "defaults": {"type": "object", "description": "What `outputs` holds where it leaves a key out; `{}` takes them all"},
+                "fields": {"type": "object", "description": "JSON schema of `fields`: of the record, to be changed with the decision"},
+                "opinion": {**_TEXT, "description": "required, optional, or on_reject (every decision but pass): whether `opinion` must say something"},
+                "attachments": {**_TEXT, "description": "Whether `attachments` must, may or may not name uploads"},
+                "password": {"type": "boolean"}, "signature": {"type": "boolean"}}}}},
     "Tokens": {"type": "object", "required": ["access_token", "token_type", "expires_in"], "properties": {
         "access_token": _TEXT, "refresh_token": _TEXT, "token_type": _TEXT, "expires_in": _INT}},
     "Login": {"type": "object", "required": ["username", "password"], "additionalProperties": False, "properties": {
