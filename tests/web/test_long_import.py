@@ -1,5 +1,6 @@
 """Long imports on the screen: checked and taken in the background, with progress, each row at fault, and a sheet of those rows to correct."""
 
+import csv
 import io
 import re
 from zipfile import ZipFile
@@ -8,8 +9,10 @@ import pytest
 from openpyxl import Workbook, load_workbook
 
 from metaloom.base.clock import SystemClock
+from metaloom.base.text import Text
 from metaloom.command import handle_import, import_sheet, limits
 from metaloom.job import run_due
+from metaloom.model import Field, FieldType
 from metaloom.plugin.registry import installed
 from metaloom.record import sheet
 from tests.web.test_import import call, count, send
@@ -73,9 +76,15 @@ def test_a_sheet_of_failed_rows_holds_so_many_and_the_next_ones_come_after(visit
     person = visitor("li")
     place = send(person, SHEET.replace("长单", "多单").replace("普通", "白银").encode()).headers["Location"].removeprefix("/alpha")
     work()
-    assert all(words in person.get(place).text for words in ("下载未通过的前 2 行（共 12 行）", "一次最多下载 2 行"))
+    assert all(words in person.get(place).text for words in ("下载未通过的前 2 行（共 12 行）", "Excel 一次最多 2 行"))
     person.post(f"{place}/start")
     work()
+    assert "下载全部 12 行（CSV）" in person.get(place).text and person.get(f"{place}/failed?format=pdf").status_code == 404
+    whole = person.get(f"{place}/failed?format=csv")
+    assert whole.mimetype == "text/csv" and whole.headers["Content-Disposition"].startswith('attachment; filename="shop.buyer-import')
+    lines = list(csv.DictReader(io.StringIO(whole.data.decode("utf-8-sig"))))
+    assert len(lines) == 12 and [line["原行号（请勿修改）"] for line in lines][:4] == ["2", "3", "4", "5"]
+    assert all("等级" in list(line.values())[-1] for line in lines)
     seen = []
     for left in (12, 10):
         body = person.get(f"{place}/failed").data
@@ -94,6 +103,11 @@ def test_a_sheet_of_failed_rows_holds_so_many_and_the_next_ones_come_after(visit
     person.post("/settings/locale", {"locale": "en"})
     assert "Download the first 2 of 8 rows that failed" in person.get(place).text
     person.post("/settings/locale", {"locale": "zh"})
+    rest = person.get(f"{place}/failed?format=csv").data.decode("utf-8-sig").replace("白银", "金牌").replace("钻石", "金牌")
+    data = {"csrf_token": person.token(), "file": (io.BytesIO(rest.encode()), "corrected.csv")}
+    assert person.client.post(person.url(f"{place}/corrected"), data=data).status_code == 303
+    work()
+    assert person.get(f"{place}/failed").status_code == 404, "all of them came back in one file"
 
 
 def upload(person, place, body):
@@ -191,3 +205,13 @@ def with_numbers(body, changed):
                     text = text.replace(was.encode(), now.encode())
             new.writestr(part, text)
     return out.getvalue()
+
+
+@pytest.mark.parametrize("typed", ["=1+1", "-5.00", "+86 13800000000", "@x", "普通", "'quoted'", ""])
+def test_what_a_file_of_failed_rows_makes_safe_comes_back_as_it_was_typed(typed):
+    """Spreadsheets show a leading apostrophe where they would calculate; an import takes it off again."""
+    field = Field(name="code", label=Text("编号", "Code"), type=FieldType.TEXT)
+    body = sheet.all_failed([(2, {"code": typed or None}, [("code", "不对")])], [field], "zh")
+    head, row = sheet.read_rows("a.csv", body, 10)
+    assert list(row)[:2] == ["2", typed] or typed == "" and list(row)[1] in ("", None)
+    assert not typed.startswith(("=", "-", "+")) or f"'{typed}" in body.decode("utf-8-sig")

@@ -13,7 +13,7 @@ from metaloom.api.answer import answer, sent_file
 from metaloom.api.body import json_object, only, refused
 from metaloom.api.door import pinned
 from metaloom.api.question import no_other_parameters
-from metaloom.api.records import ID_MAX, context, permitted, record_id
+from metaloom.api.records import EXPORT_TYPES, ID_MAX, context, permitted, record_id
 from metaloom.api.saved import context_now
 from metaloom.api.speech import locale
 from metaloom.base.errors import NotFound, NotPossible, Problem
@@ -164,11 +164,14 @@ def template(entity: str) -> Response:
 
 
 def failed(entity: str, id: str) -> Response:
-    """GET /<entity>/imports/<id>/failed: the rows that are not in as a workbook, what is wrong beside each."""
-    no_other_parameters()
+    """GET /<entity>/imports/<id>/failed: the rows that are not in, what is wrong beside each: the first of them as a workbook, or all as CSV."""
+    kind = no_other_parameters(("format",)).get("format", "xlsx")
+    if kind not in EXPORT_TYPES:
+        raise refused("format", message("record.bad_format", format=kind[:20]))
     found, key = _importable(entity), record_id(id)
     run = import_run(context_now(), pinned().conn, found.address, key)
-    return _workbook(failed_sheet(pinned(), context_now(), run, locale()), f"{found.address}-{run.id}")
+    body, name = failed_sheet(pinned(), context_now(), run, locale(), format=kind), f"{found.address}-{run.id}"
+    return sent_file(io.BytesIO(body), EXPORT_TYPES[kind], f"{name}.{kind}", name)
 
 
 def correct(entity: str, id: str) -> Response:

@@ -488,8 +488,9 @@ class Book:
         self._add(f"/{address}/import/template", "get", Operation(
             f"{address}.import_template", f"Workbook to fill in · {label}", {"200": book, **looked}), tag=address)
         self._add(f"/{address}/imports/{{id}}/failed", "get", Operation(
-            f"{address}.failed_import", f"Workbook of the rows that are not in, {FAILED_AT_ONCE:,} of them at a time · {label}",
-            {"200": book, **looked}, (_p("id"),)), tag=address)
+            f"{address}.failed_import", f"The rows that are not in: {FAILED_AT_ONCE:,} of them as a workbook, all as CSV · {label}",
+            {"200": {**book, "content": {**book["content"], "text/csv": book["content"][XLSX]}}, **looked},
+            (_p("id"), _query("format", {"type": "string", "enum": ["xlsx", "csv"], "default": "xlsx"}))), tag=address)
         kept = {"type": "object", "additionalProperties": False, "required": ["file"], "properties": {"file": ID}}
         self._add(f"/{address}/imports/{{id}}/corrected", "post", Operation(
             f"{address}.correct_import", f"Send those rows again, corrected · {label}", {"200": _json(_ref("ImportRun")), **done}, (_p("id"), key),

@@ -18,7 +18,7 @@ from metaloom.record.import_runs import ImportRun
 from metaloom.record.sheet import Line
 
 FAILED_AT_ONCE = 5_000
-"""Rows of a sheet of those that failed: every row of a long import may have. The next ones come when these were corrected."""
+"""Rows of a workbook of those that failed: every row of a long import may have. CSV holds them all."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,14 @@ def empty_sheet(pinned: Pinned, entity: str, locale: str) -> bytes:
                           pinned.catalog.choices)
 
 
-def failed_sheet(pinned: Pinned, ctx: Context, run: ImportRun, locale: str) -> bytes:
-    """The first rows of an import that are not in, and only those, as a workbook to correct and send again; NotFound where all are in."""
-    rows = failed_rows(ctx, pinned.conn, run, FAILED_AT_ONCE)
+def failed_sheet(pinned: Pinned, ctx: Context, run: ImportRun, locale: str, *, format: str = "xlsx") -> bytes:
+    """The rows of an import that are not in, and only those, to correct and send again: the first of them as a workbook, or all as CSV. NotFound
+    where all are in."""
+    rows = failed_rows(ctx, pinned.conn, run, FAILED_AT_ONCE if format == "xlsx" else run.failed)
     if not rows:
         raise NotFound
     told = [(row.number, row.cells, [(p.field.split(".", 1)[0], p.message.say(locale)) for p in row.problems]) for row in rows]
-    return sheet.only_failed(told, sheet_fields(pinned, run.entity), locale)
+    return (sheet.only_failed if format == "xlsx" else sheet.all_failed)(told, sheet_fields(pinned, run.entity), locale)
 
 
 def column_of_problem(entity: Entity, field: str, locale: str) -> str:

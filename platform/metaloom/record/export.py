@@ -108,6 +108,11 @@ def neutral(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
 
 
+def as_typed(text: str) -> str:
+    """The text that :func:`neutral` made safe."""
+    return text[1:] if text[:1] == "'" and neutral(text[1:]) == text else text
+
+
 def csv_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     """Words that are no rows of an entity as a file that spreadsheets open: nothing in it is calculated."""
     out = io.StringIO(newline="")

@@ -103,10 +103,12 @@ def show_run(entity: str, run: int) -> Any:
 
 @blueprint.get("/e/<entity>/imports/<int:run>/failed")
 def download_failed(entity: str, run: int) -> Any:
-    """The rows that are not in, the first of them, and only those, as a sheet to correct."""
+    """The rows that are not in, and only those, as a sheet to correct: the first of them as a workbook, all as CSV."""
     pinned, _ = _importable(entity)
-    found = _import(pinned, entity, run)
-    return _workbook(entity, failed_sheet(pinned, pinned.looking(), found, locale()), found.name, _t("import.failed_name"))
+    found, kind = _import(pinned, entity, run), request.args.get("format", "xlsx")
+    if kind not in ("xlsx", "csv"):
+        raise NotFound
+    return _workbook(entity, failed_sheet(pinned, pinned.looking(), found, locale(), format=kind), found.name, _t("import.failed_name"), kind)
 
 
 @blueprint.post("/e/<entity>/imports/<int:run>/start")
@@ -133,8 +135,8 @@ def correct(entity: str, run: int) -> Any:
     return toast(redirect(url(f"/e/{entity}/imports/{run}"), 303), done.message.say(locale()))
 
 
-def _workbook(entity: str, book: bytes, name: str, what: str) -> Any:
-    return sent_file(io.BytesIO(book), XLSX, f"{called(name).rsplit('.', 1)[0]}-{what}.xlsx", f"{entity}-import")
+def _workbook(entity: str, book: bytes, name: str, what: str, kind: str = "xlsx") -> Any:
+    return sent_file(io.BytesIO(book), XLSX if kind == "xlsx" else "text/csv", f"{called(name).rsplit('.', 1)[0]}-{what}.{kind}", f"{entity}-import")
 
 
 def _moved(entity: str, run: int, move: Any) -> Any:
