@@ -8,9 +8,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+import sqlalchemy as sa
 
 from metaloom.base.errors import Invalid
 from metaloom.record import Count, Filter
+from metaloom.schema_change.ddl import create_index
+from metaloom.storage.layout import layout_of
 from metaloom.storage.ready import PREPARED_AFTER
 from tests.record.world import ID_CARDS, NOW, statements
 
@@ -310,3 +313,24 @@ def test_a_list_is_prepared_with_the_values_of_rights_and_never_with_what_somebo
             reader.list("demo.project", limit=2, filters=[Filter("name", "eq", "asked for by somebody")])
         held = [text for (text,) in reader.conn.exec_driver_sql("SELECT statement FROM pg_prepared_statements") if "project" in text]
     assert len(held) == 1 and "LIMIT 3" in held[0] and "somebody" not in held[0]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("world", ["postgresql"], indirect=True)
+def test_two_letters_of_a_name_are_found_by_the_index(world):
+    layout = layout_of(world.catalog, "postgresql", trigrams=True)
+    index = next(one for one in layout["demo__client"].indexes.values() if one.columns == ("name",) and one.method.startswith("gin"))
+    with world.tenant.ddl() as conn:
+        conn.exec_driver_sql(create_index(index))
+    people = world.as_(1, "everything", "all_clients")
+    with people as reader:
+        for asked, found in (("张三", [1]), ("三%", []), ("三_", []), ("\\\\", []), ("张张", []), ("zhang", [1])):
+            assert ids(reader.list("demo.client", filters=[Filter("name", "contains", asked)])) == found, asked
+        reader.conn.exec_driver_sql("SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off")
+        sent = []
+        sa.event.listen(reader.conn, "before_cursor_execute", lambda *told: sent.append(told[2:4]))
+        reader.list("demo.client", filters=[Filter("name", "contains", "李四")])
+        sql, values = sent[0]
+        plan = "\n".join(reader.conn.exec_driver_sql(f"EXPLAIN {sql}", values).scalars())
+    assert f"Bitmap Index Scan on {index.name}" in plan
+    assert "%李李四四%" in plan

@@ -541,3 +541,21 @@ def test_a_contains_search_has_a_trigram_index_where_the_server_can(tenant):
         definitions = conn.exec_driver_sql("SELECT indexdef FROM pg_indexes WHERE tablename = 'shop__thing'").scalars().all()
         extension = conn.scalar(sa.text("SELECT to_regtype('ext.gtrgm') IS NOT NULL"))
     assert sum("gin_trgm_ops" in text for text in definitions) == (2 if extension else 0)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_metadata_that_is_published_already_gets_the_indexes_that_this_engine_wants(tenant):
+    def indexes(conn):
+        return dict(conn.exec_driver_sql("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'shop__thing'").all())
+
+    sources = shop(entity("thing", NAME.replace("length: 20", "length: 20, search: contains")))
+    number = publish(tenant, sources).number
+    with tenant.ddl() as conn:
+        wanted = indexes(conn)
+        (name, definition), = ((name, text) for name, text in wanted.items() if "regexp_replace" in text)
+        conn.exec_driver_sql(f'DROP INDEX "{name}"')
+        conn.exec_driver_sql('CREATE INDEX "shop__thing__name__tg__ix_0000" ON shop__thing (name)')
+    assert publish(tenant, sources).number == number
+    with tenant.read() as conn:
+        assert indexes(conn) == wanted and wanted[name] == definition

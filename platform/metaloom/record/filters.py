@@ -19,7 +19,7 @@ from metaloom.record import pinyin
 from metaloom.record.paths import DIRECTORY, Path, UnknownPath, target_of
 from metaloom.record.select import Frame, secret_address
 from metaloom.record.values import BadValue, Reading, read
-from metaloom.storage.companions import last4_address
+from metaloom.storage.companions import DOUBLED, doubled, last4_address
 
 FILTERS_MAX, VALUES_MAX, TEXT_MAX = 30, 200, 100
 _EQUAL, _ORDERED = ("eq", "ne", "in", "not_in", "empty"), ("eq", "ne", "lt", "le", "gt", "ge", "between", "in", "not_in", "empty")
@@ -277,7 +277,12 @@ class Filters:
         pattern = escape_like(text) + "%" if op == "prefix" else f"%{escape_like(text)}%"
         words = sa.type_coerce(table.c[path.column], sa.Text())
         caseless = text.lower() == text.upper()  # Chinese has no case, and folding it costs three times the comparison
-        clause: sa.ColumnElement[bool] = words.like(pattern, escape="\\") if caseless else words.ilike(pattern, escape="\\")
+        alike = (lambda said, by: said.like(by, escape="\\")) if caseless else (lambda said, by: said.ilike(by, escape="\\"))
+        clause: sa.ColumnElement[bool] = alike(words, pattern)
+        if op == "contains" and path.field.search == "contains" and len(text) > 1 and self._frame.revision.dialect == "postgresql":
+            # True wherever the first is; it is what the index answers.
+            pairs = sa.func.regexp_replace(words, *map(sa.literal_column, DOUBLED), type_=sa.Text())
+            clause = sa.and_(clause, alike(pairs, f"%{escape_like(doubled(text))}%"))
         companion = f"{path.field.name}__py"
         if path.field.pinyin and companion in table.c and (typed := pinyin.query(text)):
             clause = sa.or_(clause, sa.type_coerce(table.c[companion], sa.Text()).like(f"%{escape_like(typed)}%", escape="\\"))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from sqlalchemy.dialects import postgresql, sqlite
 
 from metaloom.storage.columns import ColumnSpec, short_name
+from metaloom.storage.companions import DOUBLED
 from metaloom.storage.layout import CheckSpec, IndexSpec, TableSpec
 
 _DIALECTS = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}
@@ -90,8 +91,9 @@ def create_index(index: IndexSpec, *, concurrently: bool = False) -> str:
     how = "CONCURRENTLY " if concurrently else ""
     columns = ", ".join(q(column) for column in index.columns)
     using = ""
-    if index.method == "gin_trgm":
-        using, columns = "USING gin ", ", ".join(f"{q(column)} gin_trgm_ops" for column in index.columns)
+    if index.method in ("gin_trgm", "gin_pairs"):
+        texts = (q(column) if index.method == "gin_trgm" else f"regexp_replace({q(column)}, {', '.join(DOUBLED)})" for column in index.columns)
+        using, columns = "USING gin ", ", ".join(f"{text} gin_trgm_ops" for text in texts)
     elif index.method:
         columns = ", ".join(f"{q(column)} {index.method}" for column in index.columns)
     where = f" WHERE {index.where}" if index.where else ""

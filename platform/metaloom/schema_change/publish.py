@@ -100,6 +100,7 @@ def publish(
         if base is not None and base != served:
             raise Conflict(message("publish.moved_on", current=served or 0, base=base))
         if served is not None and _sources_of(tenant, served) == texts:
+            _keep_indexes(tenant, catalog)
             return tenant.revision_number(served)
         steps = _planned(tenant, served, catalog, allow)
         _carry_out(_Work(tenant, "publish", served, highest + 1, catalog, texts, author, reason, steps))
@@ -236,6 +237,13 @@ def _keep_engine_tables(tenant: Tenant) -> None:
     if not current:
         with tenant.ddl() as conn:
             make_engine_tables(conn)
+
+
+def _keep_indexes(tenant: Tenant, catalog: Catalog) -> None:
+    """After an upgrade of the engine the same metadata may ask for other indexes; none of them says what a row may hold."""
+    with tenant.read() as conn:
+        made = plan(conn, catalog, catalog)
+    _one_by_one(tenant, [step for phase in ("index", "tidy") for step in made.of(phase) if step.action in ("create_index", "drop_index")])
 
 
 def _planned(tenant: Tenant, served: int | None, catalog: Catalog, allow: Collection[str]) -> Plan:

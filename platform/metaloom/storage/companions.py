@@ -1,4 +1,4 @@
-"""What is stored beside a field's value: ciphertext, blind indexes, pinyin. One place, for writers, searchers and backfill."""
+"""What is stored beside a field's value: ciphertext, blind indexes, pinyin, pairs of letters. One place, for writers, searchers and backfill."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from metaloom.storage.columns import has_blind_index
 from metaloom.storage.secrets import Secrets
 
 PINYIN_LENGTH = 500
+DOUBLED = ("'(.)'", "'\\1\\1'", "'g'")     # behind the text, the arguments of PostgreSQL's regexp_replace that do what ``doubled`` does
 
 
 def stored_values(entity: Entity, field: Field, value: str | None, secrets: Secrets) -> dict[str, object]:
@@ -46,6 +47,12 @@ def last4_value(entity: Entity, field: Field, value: str | None, secrets: Secret
 def last4_address(address: str) -> str:
     """The blind index of the last four characters has a key of its own."""
     return f"{address}#last4"
+
+
+def doubled(text: str) -> str:
+    """Each letter twice: 桂英 → 桂桂英英. PostgreSQL's index knows texts by three letters in a row; of texts that are written so, any two letters
+    are enough to look into it, and two letters of a name is what people type in Chinese."""
+    return "".join(letter * 2 for letter in text)
 
 
 @lru_cache(maxsize=4096)

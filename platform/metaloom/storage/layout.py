@@ -31,7 +31,7 @@ class IndexSpec:
     columns: tuple[str, ...]
     unique: bool = False
     where: str = ""
-    method: str = ""                     # '' | gin_trgm (PostgreSQL)
+    method: str = ""                     # '' | text_pattern_ops | gin_trgm | gin_pairs (``companions.doubled``); PostgreSQL
     source: str = ""
 
 
@@ -209,7 +209,7 @@ def _search_indexes(table: str, field: Field, dialect: str, trigrams: bool) -> I
         yield _index(table, f"{field.name}__px", (field.column,), method=method)
     if trigrams and dialect == "postgresql":
         if field.search == "contains" and not field.encrypted and field.stored:
-            yield _index(table, f"{field.name}__tg", (field.column,), method="gin_trgm")
+            yield _index(table, f"{field.name}__tg", (field.column,), method="gin_pairs")
         if field.pinyin:
             yield _index(table, f"{field.name}__py", (f"{field.name}__py",), method="gin_trgm")
 
