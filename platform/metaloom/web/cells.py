@@ -219,12 +219,13 @@ def _fast_for(pinned: Current, path: Path, slow: Callable[[Any], Drawn]) -> Call
     return fast
 
 
-Plain = Callable[[Any], str | None]
+Plain = Callable[[Sequence[Any]], list[str | None]]
 
 
 def plain_for(pinned: Current, path: Path, begin: str, long: int) -> Plain | None:
-    """What writes a whole table cell of words or of a link that may be read, as ``drawn_for`` would have it written from ``begin`` on; from what it
-    writes a row that holds nothing there is left out (None), as is a column of codes, lists or files. ``long``: words above it are said as a title, too.
+    """What writes whole table cells of words or of links that may be read, for rows at once, as ``drawn_for`` would have each written from ``begin`` on.
+    None stands for a row that holds nothing there, which is not written here, nor is a column of codes, lists or files. ``long``: words above it are
+    said as a title, too.
     """
     kind, text = path.field.type, path.text
     if (path.entity, path.field.name) in WORDS or kind in UNPLAIN:
@@ -234,15 +235,17 @@ def plain_for(pinned: Current, path: Path, begin: str, long: int) -> Plain | Non
     say, cut = words_for(pinned.catalog, path.field, locale(), entity=path.entity, zone=pinned.zone), 16 if kind is FieldType.DATETIME else None
     opened, titled, ended = f'{begin}><span class="{"num" if kind in TABULAR else ""}">', f'{begin} title="', "</span></td>"
 
-    def plain(row: Any) -> str | None:
-        value = row.values.get(text)
-        if value is None:
-            return None
-        words = say(value)[:cut]
-        if words == "-":
-            return None
-        shown = words if SPECIAL(words) is None else escape(words)
-        return f"{opened}{shown}{ended}" if len(words) <= long else f'{titled}{shown}"{opened[len(begin):]}{shown}{ended}'
+    def plain(rows: Sequence[Any]) -> list[str | None]:
+        cells: list[str | None] = []
+        for row in rows:
+            value = row.values.get(text)
+            words = "-" if value is None else say(value)[:cut]
+            if words == "-":
+                cells.append(None)
+                continue
+            shown = words if SPECIAL(words) is None else escape(words)
+            cells.append(f"{opened}{shown}{ended}" if len(words) <= long else f'{titled}{shown}"{opened[len(begin):]}{shown}{ended}')
+        return cells
 
     return plain
 
@@ -250,12 +253,13 @@ def plain_for(pinned: Current, path: Path, begin: str, long: int) -> Plain | Non
 def _plain_links(pinned: Current, path: Path, begin: str) -> Plain:
     link, text = _link_for(pinned, path), path.text
 
-    def plain(row: Any) -> str | None:
-        value = row.values.get(text)
-        if value is None:
-            return None
-        one = link(row, value)
-        return f"{begin}>{one.drawn}</td>" if one.kind == "link" else None
+    def plain(rows: Sequence[Any]) -> list[str | None]:
+        cells: list[str | None] = []
+        for row in rows:
+            value = row.values.get(text)
+            one = None if value is None else link(row, value)
+            cells.append(f"{begin}>{one.drawn}</td>" if one is not None and one.kind == "link" else None)
+        return cells
 
     return plain
 

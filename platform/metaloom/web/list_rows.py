@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from metaloom.model import FieldLevel
@@ -28,34 +28,50 @@ def draw_rows(pinned: Current, state: ListState, rows: Iterable[Any], columns: S
     words = {name: escaped(word) for name, word in words.items()}
     before, table = escaped(record_url(state.entity.address, "")), []
     plain, editable = (state.entity.address, state.entity.title) not in WORDS, _editable(pinned, state)
-    known: dict[int, tuple[Any, list[tuple[_Place, Callable[[Any], Drawn], Plain | None]]]] = {}
-    for row in rows:
-        if id(row.levels) not in known:          # one and the same for the rows of one combination of scopes, and held here: an id is nobody else's
-            known[id(row.levels)] = row.levels, [place.drawers(row.levels.get(place.path)) for place in places]
-        drawers = known[id(row.levels)][1]
+    hrefs = [f"{before}{row.id}" if "read" in row.actions else "" for row in rows]
+    lines = _lines(places, rows, hrefs)
+    for row, href in zip(rows, hrefs, strict=True):
         title = escaped((row if plain else titled(pinned, state.entity, row)).title)
-        href = f"{before}{row.id}" if "read" in row.actions else ""
         edit = f"{before}{row.id}/edit" if "edit" in row.actions and not row.archived and editable(row) else ""
-        cells, tagged = [], False
-        for place, draw, plain_cell in drawers:
-            if plain_cell is not None and (whole := plain_cell(row)) is not None:
-                cells.append(whole)
-                continue
-            kind, text, css, shown = draw(row)
-            begin = place.begin
-            if place.opens:
-                if href and kind in ("text", "link"):
-                    shown = f'<a href="{href}" class="{css.replace("muted", "")}">{escaped(text)}</a>'
-            elif kind == "tag":
-                begin, tagged = place.later if tagged else place.tag, True
-            elif text == "-":
-                begin = place.empty
-            told = row.values.get(place.hint) if place.hint else text if kind == "text" and len(text) > LONG else None
-            cells.append(f'{begin} title="{escaped(str(told))}">{shown}</td>' if told else f"{begin}>{shown}</td>")
         pick = (f'<td class="c-sel stick-l"><input type="checkbox" name="ids" value="{row.id}:{row.row_version}" data-pick '
                 f'aria-label="{words["select"]} {title}"></td>') if picks else ""
-        table.append(f'<tr{" class=gone" if row.archived else ""}>{pick}{"".join(cells)}<td class="stick-r">{_acts(href, edit, title, words)}</td></tr>\n')
+        cells = "".join(next(lines[id(row.levels)], ()))
+        table.append(f'<tr{" class=gone" if row.archived else ""}>{pick}{cells}<td class="stick-r">{_acts(href, edit, title, words)}</td></tr>\n')
     return "".join(table)
+
+
+def _lines(places: Sequence[_Place], rows: Sequence[Any], hrefs: Sequence[str]) -> dict[int, Iterator[tuple[str, ...]]]:
+    """The cells of each row, for the rows of one combination of scopes in their order. Written column by column: what writes a cell is chosen
+    and called once for all of them. The rows hold their levels, so an id of levels is nobody else's."""
+    alike: dict[int, list[tuple[Any, str]]] = {}
+    for row, href in zip(rows, hrefs, strict=True):
+        alike.setdefault(id(row.levels), []).append((row, href))
+    lines = {}
+    for levels, found in alike.items():
+        these, tagged = [row for row, _ in found], [False] * len(found)
+        lines[levels] = zip(*[_column(place, these[0].levels.get(place.path), these, found, tagged) for place in places], strict=True)
+    return lines
+
+
+def _column(place: _Place, level: FieldLevel | None, rows: Sequence[Any], found: Sequence[tuple[Any, str]], tagged: list[bool]) -> list[str]:
+    """``found``: the rows with the addresses that they lead to. ``tagged``: which of them have a tag further left."""
+    _, draw, plain = place.drawers(level)
+    cells = [None] * len(rows) if plain is None else plain(rows)
+    return [_cell(place, draw, *found[at], at, tagged) if cell is None else cell for at, cell in enumerate(cells)]
+
+
+def _cell(place: _Place, draw: Callable[[Any], Drawn], row: Any, href: str, at: int, tagged: list[bool]) -> str:
+    kind, text, css, shown = draw(row)
+    begin = place.begin
+    if place.opens:
+        if href and kind in ("text", "link"):
+            shown = f'<a href="{href}" class="{css.replace("muted", "")}">{escaped(text)}</a>'
+    elif kind == "tag":
+        begin, tagged[at] = place.later if tagged[at] else place.tag, True
+    elif text == "-":
+        begin = place.empty
+    told = row.values.get(place.hint) if place.hint else text if kind == "text" and len(text) > LONG else None
+    return f'{begin} title="{escaped(str(told))}">{shown}</td>' if told else f"{begin}>{shown}</td>"
 
 
 def _acts(href: str, edit: str, title: str, words: dict[str, str]) -> str:
