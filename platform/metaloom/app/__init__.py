@@ -75,7 +75,7 @@ def create_app(
     tenancy = tenancy or Tenancy(settings, manifest=registry.manifest())
     site = Site(settings, tenancy, clock, LoginStore(clock), Assets(templates / "static"), templates, registry)
     watch.begin(settings)
-    app = Flask("metaloom", static_folder=None, template_folder=str(templates))
+    app = _Application("metaloom", static_folder=None, template_folder=str(templates))
     app.config.update(_config(settings))
     app.extensions["metaloom"] = site
     app.session_interface = TenantSessions(site.logins, secure=app.config["SESSION_COOKIE_SECURE"])
@@ -167,6 +167,13 @@ def _request_id(incoming: Any) -> str:
     """The proxy's id when it looks like one, else a new one."""
     given = incoming.headers.get("X-Request-Id", "")
     return given if re.fullmatch(r"[A-Za-z0-9._-]{8,64}", given) else secrets.token_hex(12)
+
+
+class _Application(Flask):
+    """Flask whose views and hooks are plain functions, all of them: it would look at each for each request, whether it is a coroutine."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
 
 
 class _Builder(AppBuilder):

@@ -103,8 +103,11 @@ class Pinned:
     def env(self) -> Env:
         """What expressions know besides the record."""
         now = self.clock.now()
+        known = self.plan.memory.get("person")
+        if known is None:
+            known = self.plan.memory["person"] = role_names(self.actor), user_values(self.actor)
         return Env(business_date=self.business_date or now.astimezone(self.zone).date(), now=now, user_id=self.actor.user_id,
-                   roles=role_names(self.actor), user=user_values(self.actor))
+                   roles=known[0], user=known[1])
 
     @property
     def business_date(self) -> date | None:

@@ -35,6 +35,7 @@ CONTROL = "ml_control"
 _POOL_SIZE, _POOL_MORE, _WAIT_SECONDS = 5, 10, 5
 _PROLOGUE, _PLACE, _ASKED = "metaloom_prologue", "metaloom_place", "metaloom_asked"
 _JOINS_ORDERED = 4
+READ_ONLY = b" READ ONLY"
 
 _engines: dict[str, sa.Engine] = {}
 _lock = Lock()
@@ -241,19 +242,42 @@ class _Connection(psycopg.Connection[Any]):
         """A cursor for questions whose rows are fetched at once; it knows how to read the types that it met."""
         return _Cursor(self)
 
+    _reads = _ending = False
+
     def enter(self, prologue: bytes) -> bool:
         """Begin a transaction; False where something was refused, which is then to be asked in the ordinary way."""
         with self.lock:
+            self._end()
+            self._reads = READ_ONLY in prologue
             return self.pgconn.exec_(prologue).status == ExecStatus.COMMAND_OK
 
     def commit(self) -> None:
+        """What only read has nothing to lose: nobody waits for the answer to its COMMIT, which is fetched before the connection is asked again."""
         if self.pgconn.transaction_status != TransactionStatus.INTRANS or self.pgconn.pipeline_status != PipelineStatus.OFF:
             super().commit()
             return
         with self.lock:
+            if self._reads:
+                self.pgconn.send_query(b"COMMIT")
+                self._ending = True
+                if self.pgconn.flush():         # the rest did not fit into the socket
+                    self._end()
+                return
             result = self.pgconn.exec_(b"COMMIT")
         if result.status != ExecStatus.COMMAND_OK:
             raise psycopg.errors.error_from_result(result, encoding=self.info.encoding)
+
+    def rollback(self) -> None:
+        """The pool asks for it when a connection comes back; a transaction that ends by itself needs none."""
+        if not self._ending:
+            super().rollback()
+
+    def _end(self) -> None:
+        """Wait for the answer to a COMMIT that nobody waited for. A connection that died meanwhile is found out by whoever asks it next."""
+        if self._ending:
+            self._ending = False
+            while self.pgconn.get_result() is not None:
+                pass
 
 
 def disconnect_all() -> None:

@@ -25,7 +25,7 @@ class Ready:
     values, so they are planned each time. Such a question is one tenant's and one catalog's: a prepared statement must not change the types of its columns.
 
     ``own``: the values that the statement was made with stand in what is prepared, and it takes no others, so that the plan is the best one for them: a list
-    shows somebody's rows. Not for what people typed, as the server shows the text of what it runs.
+    shows somebody's rows. Not for what people typed, as the server shows the text of what it runs: without ``lasting`` it says nothing.
     """
 
     def __init__(self, statement: sa.Select[Any], *, lasting: str = "", own: bool = False) -> None:
@@ -38,7 +38,8 @@ class Ready:
             return self._sent.rows(conn, values or {})
         result = conn.execute(self._statement, values or {})
         if conn.dialect.name == "postgresql":
-            self._sent = _Sent(self._statement, result, values or {}, self._lasting and f"/* {place_of(conn)} {self._lasting} */ ", self._own)
+            mark = self._lasting and f"/* {place_of(conn)} {self._lasting} */ "
+            self._sent = _Sent(self._statement, result, values or {}, mark, self._own and bool(mark))
         return result.all()
 
 

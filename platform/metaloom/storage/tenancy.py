@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
+from types import TracebackType
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -231,11 +232,9 @@ class Tenant:
         said = self._revisions.setting("zone")
         return ZoneInfo(said) if isinstance(said, str) else self._zone
 
-    @contextmanager
-    def read(self) -> Iterator[sa.Connection]:
+    def read(self) -> AbstractContextManager[sa.Connection]:
         """A read-only transaction: one consistent picture of the data. Writing in it is refused by the database."""
-        with self._transaction(self._access.read) as conn:
-            yield conn
+        return _Transaction(self, self._access.read)
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -243,13 +242,13 @@ class Tenant:
 
         Busy when the database is locked for 5 seconds or away; Contended (a Busy) when trying the whole unit again helps.
         """
-        with self._access.queue(), self._transaction(self._access.write) as conn:
+        with self._access.queue(), _Transaction(self, self._access.write) as conn:
             yield conn
 
     @contextmanager
     def ddl(self) -> Iterator[sa.Connection]:
         """As ``write``, with the right to change tables. Only ``schema_change`` and tenant creation use it."""
-        with self._access.queue(), self._transaction(self._access.ddl) as conn:
+        with self._access.queue(), _Transaction(self, self._access.ddl) as conn:
             yield conn
 
     def bind(self) -> sa.Engine:
@@ -284,19 +283,43 @@ class Tenant:
     def close(self) -> None:
         self._access.close()
 
-    @contextmanager
-    def _transaction(self, source: sa.Engine) -> Iterator[sa.Connection]:
-        with _answering(self):
-            conn = _begun(source)
+
+class _Transaction:
+    """One transaction of a tenant. A class, because each request passes here, and nested generators take longer to enter and to leave."""
+
+    __slots__ = ("_conn", "_source", "_tenant")
+
+    def __init__(self, tenant: Tenant, source: sa.Engine) -> None:
+        self._tenant, self._source = tenant, source
+
+    def __enter__(self) -> sa.Connection:
+        try:
+            self._conn = _begun(self._source)
+        except sa.exc.SQLAlchemyError as error:
+            _answer(error, self._tenant)
+            raise
+        return self._conn
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        conn = self._conn
+        try:
             try:
-                yield conn
-                _commit(conn)
+                if error is None:
+                    _commit(conn)
+                else:
+                    hooks.forget(conn)
             except BaseException:
                 hooks.forget(conn)
                 raise
             finally:
                 conn.close()
-        hooks.run(conn)
+        except sa.exc.SQLAlchemyError as refused:
+            _answer(refused, self._tenant)
+            raise
+        if isinstance(error, sa.exc.SQLAlchemyError):
+            _answer(error, self._tenant)
+        if error is None:
+            hooks.run(conn)
 
 
 def together(conn: sa.Connection) -> AbstractContextManager[None]:
@@ -308,15 +331,20 @@ def together(conn: sa.Connection) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def _answering(tenant: Tenant | None = None) -> Iterator[None]:
+def _answering() -> Iterator[None]:
     try:
         yield
     except sa.exc.SQLAlchemyError as error:
-        answer = answered(error)
-        if answer is None and tenant is not None and names_what_is_gone(error) and tenant._revisions.switched_lately():
-            answer = Contended()        # a publish renamed it meanwhile; under the new revision the request will do
-        if answer is None:
-            raise
+        _answer(error)
+        raise
+
+
+def _answer(error: sa.exc.SQLAlchemyError, tenant: Tenant | None = None) -> None:
+    """Raises what people are told, where the error is no mistake of a program."""
+    answer = answered(error)
+    if answer is None and tenant is not None and names_what_is_gone(error) and tenant._revisions.switched_lately():
+        answer = Contended()        # a publish renamed it meanwhile; under the new revision the request will do
+    if answer is not None:
         log.warning("database busy: %s", getattr(error, "orig", error))
         raise answer from error
 

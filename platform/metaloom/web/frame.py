@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import re
 import threading
@@ -24,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from metaloom.access import AccessPlan
 from metaloom.base.errors import MetaloomError
+from metaloom.base.keyed import Keyed
 from metaloom.base.text import Text
 from metaloom.command.ask_tool import offered
 from metaloom.command.run_command import ADMIN
@@ -296,10 +296,11 @@ def _script_words(templates: Path, spoken: str) -> Markup:
 
 
 def looks(pinned: Current) -> tuple[Any, ...]:
-    """What the frame looks like besides the person's rights: whatever differs is drawn anew."""
-    actor, theme = pinned.actor, request.cookies.get("ml_theme", "")
-    return (theme if theme in THEMES else "", request.cookies.get("ml_nav") == "mini", actor.username, actor.display_name, _brand(pinned),
-            _theme_url(pinned), *(r.role for r in actor.roles), _static("css/metaloom.css"), _static("js/metaloom.js"))
+    """What the frame looks like besides the account with its rights and the catalog, which what is drawn is kept with: whatever differs is drawn anew."""
+    cookies, assets, root = request.cookies, site().assets, request.environ.get("metaloom.root", "")
+    theme = cookies.get("ml_theme", "")
+    return (theme if theme in THEMES else "", cookies.get("ml_nav") == "mini", _brand(pinned), assets.url(root, "css/metaloom.css"),
+            assets.url(root, "js/metaloom.js"))
 
 
 def _frame_names(pinned: Current) -> dict[str, Any]:
@@ -357,7 +358,7 @@ def csrf_token() -> str:
 
 @lru_cache(8)
 def _csrf_signer(secret: Any) -> TimestampSigner:
-    signer = URLSafeTimedSerializer(secret, salt="wtf-csrf-token", signer=_KeptKey, signer_kwargs={"algorithm": _OneCall()}).make_signer("wtf-csrf-token")
+    signer = URLSafeTimedSerializer(secret, salt="wtf-csrf-token", signer=_KeptKey, signer_kwargs={"algorithm": _KeptHmac()}).make_signer("wtf-csrf-token")
     assert isinstance(signer, _KeptKey)
     return signer
 
@@ -373,11 +374,18 @@ class _KeptKey(TimestampSigner):
         return self._made if secret_key is None else super().derive_key(secret_key)
 
 
-class _OneCall(SigningAlgorithm):
-    """HMAC with SHA-1 as the signer has it, in one call of the library."""
+class _KeptHmac(SigningAlgorithm):
+    """HMAC with SHA-1 as the signer has it, for its one key."""
+
+    @cached_property
+    def _keyed(self) -> dict[bytes, Keyed]:
+        return {}
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
-        return hmac.digest(key, value, "sha1")
+        keyed = self._keyed.get(key)
+        if keyed is None:
+            keyed = self._keyed[key] = Keyed(key, "sha1")
+        return keyed.digest(value)
 
 
 def csrf_field(token: str = "") -> Markup:
@@ -472,20 +480,22 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "Cache-Control": "no-store",
 }
+_NAMED = tuple((name.lower(), name, value) for name, value in HEADERS.items())
 
 
 def _finish(answer: Response) -> Response:
     """Security headers on everything, the request id, no caching of pages, compression of text."""
-    given = {name.lower() for name, _ in answer.headers}        # asked once: the headers look through themselves for each name
-    for name, value in HEADERS.items():
-        if name.lower() not in given:
-            answer.headers.add(name, value)
+    headers, own = answer.headers, g._get_current_object()
+    given = {name.lower() for name, _ in headers}        # asked once: the headers look through themselves for each name
+    for low, name, value in _NAMED:
+        if low not in given:
+            headers.add(name, value)
     if request.is_secure:
-        answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-    pinned = g.get("metaloom")
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+    pinned = own.get("metaloom")
     if pinned is not None:
-        answer.headers["X-Request-Id"] = pinned.request_id
-    if g.get("toasts_shown") and not g.get("toast_set"):
+        headers.set("X-Request-Id", pinned.request_id)
+    if own.get("toasts_shown") and not own.get("toast_set"):
         answer.delete_cookie(TOAST_COOKIE, path=_cookie_path())
     return _compressed(answer)
 
