@@ -202,3 +202,39 @@ def test_what_is_refused_at_the_end_of_a_transaction_has_its_own_kind_and_leaves
     assert refused.value.orig.sqlstate == "23503"
     with asked.read() as conn:
         assert conn.scalar(sa.text("SELECT count(*) FROM late")) == 0
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+def test_what_people_typed_stands_beside_what_is_sent_and_not_in_it(asked):
+    typed, sent = Ready(sa.select(TABLE.c.id).where(TABLE.c.code == "50% b"), own=True), []
+    with asked.read() as conn:
+        sa.event.listen(conn, "before_cursor_execute", lambda *told: sent.append(told[2]))
+        for _ in range(3):
+            assert [row[0] for row in typed.rows(conn)] == [2]
+    assert len(sent) == 3 and not any("50%" in text for text in sent)
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
+def test_nobody_waits_for_the_end_of_what_only_read_and_the_next_transaction_is_whole(asked):
+    """Over one connection, in turns: read, write, read; also after a refusal, and after the server ended the connection meanwhile."""
+    def seen():
+        with asked.read(waits=False) as conn:
+            driver = conn.connection.driver_connection
+            return driver.pgconn.backend_pid, conn.exec_driver_sql("SELECT code FROM asked ORDER BY id").scalars().all(), driver
+
+    pid, codes, driver = seen()
+    assert driver._ending
+    with asked.write() as conn:
+        assert conn.connection.driver_connection is driver and not driver._ending
+        conn.execute(sa.text("UPDATE asked SET code = 'new' WHERE id = 1"))
+    assert not driver._ending
+    assert seen()[:2] == (pid, ["new", *codes[1:]])
+    with pytest.raises(Busy), asked.read(waits=False) as conn:
+        conn.exec_driver_sql("UPDATE asked SET code = 'never'")
+    assert seen()[:2] == (pid, ["new", *codes[1:]])
+    with sa.create_engine(asked.settings.database_url, poolclass=sa.NullPool).connect() as other:
+        other.exec_driver_sql(f"SELECT pg_terminate_backend({pid}, 5000)")
+    found = seen()
+    assert found[0] != pid and found[1] == ["new", *codes[1:]]

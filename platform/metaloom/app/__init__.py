@@ -166,7 +166,7 @@ def _check_origin(csrf: CSRFProtect) -> None:
 def _request_id(incoming: Any) -> str:
     """The proxy's id when it looks like one, else a new one."""
     given = incoming.headers.get("X-Request-Id", "")
-    return given if re.fullmatch(r"[A-Za-z0-9._-]{8,64}", given) else secrets.token_hex(12)
+    return given if given and re.fullmatch(r"[A-Za-z0-9._-]{8,64}", given) else secrets.token_hex(12)
 
 
 class _Application(Flask):

@@ -74,7 +74,7 @@ class Pinned:
     def conn(self) -> Any:
         """A read-only connection, opened when first needed; one snapshot for the whole request."""
         if self._conn is None:
-            self._conn = self._stack.enter_context(self.tenant.read())
+            self._conn = self._stack.enter_context(self.tenant.read(waits=False))
         return self._conn
 
     def release(self) -> None:

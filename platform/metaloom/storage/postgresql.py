@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 EXTENSIONS = "ext"
 CONTROL = "ml_control"
 _POOL_SIZE, _POOL_MORE, _WAIT_SECONDS = 5, 10, 5
-_PROLOGUE, _PLACE, _ASKED = "metaloom_prologue", "metaloom_place", "metaloom_asked"
+_PROLOGUE, _PLACE = "metaloom_prologue", "metaloom_place"
 _JOINS_ORDERED = 4
 READ_ONLY = b" READ ONLY"
 
@@ -172,6 +172,12 @@ def together(conn: sa.Connection) -> Iterator[None]:
         raise sa.exc.DBAPIError.instance("(several statements)", None, refused, psycopg.Error, hide_parameters=True, dialect=conn.dialect) from refused
 
 
+def end_unseen(conn: sa.Connection) -> None:
+    """Nobody waits for the end of this transaction, if it only read: it has nothing to lose."""
+    driver: Any = conn.connection.driver_connection
+    driver.unseen = driver.reads
+
+
 def without_waiting(conn: sa.Connection) -> None:
     """The end of this transaction does not wait until it is on the disk. A server that dies (not a process: PostgreSQL or its machine) may forget it with
     everything after it, and only with that: for steps of work that is taken up again where it stands. The next end that waits keeps it, too."""
@@ -242,22 +248,23 @@ class _Connection(psycopg.Connection[Any]):
         """A cursor for questions whose rows are fetched at once; it knows how to read the types that it met."""
         return _Cursor(self)
 
-    _reads = _ending = False
+    reads = asked = unseen = False        # of the open transaction: it only reads, something was asked in it, nobody waits for its end
+    _ending = False
 
     def enter(self, prologue: bytes) -> bool:
         """Begin a transaction; False where something was refused, which is then to be asked in the ordinary way."""
         with self.lock:
             self._end()
-            self._reads = READ_ONLY in prologue
+            self.reads, self.unseen = READ_ONLY in prologue, False
             return self.pgconn.exec_(prologue).status == ExecStatus.COMMAND_OK
 
     def commit(self) -> None:
-        """What only read has nothing to lose: nobody waits for the answer to its COMMIT, which is fetched before the connection is asked again."""
+        """The answer to a COMMIT that nobody waits for is fetched before the connection is asked again."""
         if self.pgconn.transaction_status != TransactionStatus.INTRANS or self.pgconn.pipeline_status != PipelineStatus.OFF:
             super().commit()
             return
         with self.lock:
-            if self._reads:
+            if self.unseen:
                 self.pgconn.send_query(b"COMMIT")
                 self._ending = True
                 if self.pgconn.flush():         # the rest did not fit into the socket
@@ -324,7 +331,7 @@ def _enter_tenant(conn: sa.Connection) -> None:
     if prologue is None:
         raise RuntimeError("a transaction was begun without naming a tenant")
     driver: Any = conn.connection.driver_connection
-    conn.info[_ASKED] = False
+    driver.asked = False
     try:
         entered = driver.enter(_bytes(prologue))
     except psycopg.Error:
@@ -341,12 +348,8 @@ def _bytes(prologue: str) -> bytes:
 
 
 def _asks(conn: sa.Connection, *statement: Any) -> None:
-    conn.info[_ASKED] = True
-
-
-def is_fresh(conn: sa.Connection) -> bool:
-    """Whether this is a reading transaction that was asked nothing yet: begun anew, it shows what it would have shown."""
-    return not conn.info.get(_ASKED, True) and "READ ONLY" in str(conn.get_execution_options().get(_PROLOGUE))
+    driver: Any = conn.connection.driver_connection
+    driver.asked = True
 
 
 def begin_anew(conn: sa.Connection) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-from metaloom.storage.postgresql import begin_anew, is_fresh, place_of
+from metaloom.storage.postgresql import begin_anew, place_of
 
 PREPARED_AFTER, PREPARED_MAX = 2, 20      # for each connection: a record's statement with seven links takes 0.6 MB of the server's memory
 
@@ -78,7 +78,7 @@ def _asked(conn: sa.Connection, sql: str, values: Mapping[str, Any] | None, prep
     """The driver's rows. Whoever counts statements hears of it, and a refusal has SQLAlchemy's kind, as with ``conn.execute``."""
     dbapi, driver = conn.dialect.loaded_dbapi, conn.connection.driver_connection
     cursor = driver.asking  # type: ignore[union-attr]
-    fresh = prepared and is_fresh(conn)
+    fresh = prepared and driver.reads and not driver.asked  # type: ignore[union-attr]  # begun anew, it shows what it would have shown
     try:
         for told in conn.dispatch.before_cursor_execute:
             told(conn, cursor, sql, values or {}, None, False)

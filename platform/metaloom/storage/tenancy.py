@@ -232,9 +232,10 @@ class Tenant:
         said = self._revisions.setting("zone")
         return ZoneInfo(said) if isinstance(said, str) else self._zone
 
-    def read(self) -> AbstractContextManager[sa.Connection]:
-        """A read-only transaction: one consistent picture of the data. Writing in it is refused by the database."""
-        return _Transaction(self, self._access.read)
+    def read(self, *, waits: bool = True) -> AbstractContextManager[sa.Connection]:
+        """A read-only transaction: one consistent picture of the data. Writing in it is refused by the database. ``waits``: Busy also when the
+        connection is lost after everything was read; a page that has what it shows need not wait for the end."""
+        return _Transaction(self, self._access.read, waits)
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -287,10 +288,10 @@ class Tenant:
 class _Transaction:
     """One transaction of a tenant. A class, because each request passes here, and nested generators take longer to enter and to leave."""
 
-    __slots__ = ("_conn", "_source", "_tenant")
+    __slots__ = ("_conn", "_source", "_tenant", "_waits")
 
-    def __init__(self, tenant: Tenant, source: sa.Engine) -> None:
-        self._tenant, self._source = tenant, source
+    def __init__(self, tenant: Tenant, source: sa.Engine, waits: bool = True) -> None:
+        self._tenant, self._source, self._waits = tenant, source, waits
 
     def __enter__(self) -> sa.Connection:
         try:
@@ -305,6 +306,8 @@ class _Transaction:
         try:
             try:
                 if error is None:
+                    if not self._waits and conn.dialect.name == "postgresql":
+                        postgresql.end_unseen(conn)
                     _commit(conn)
                 else:
                     hooks.forget(conn)

@@ -251,14 +251,20 @@ def plain_for(pinned: Current, path: Path, begin: str, long: int) -> Plain | Non
 
 
 def _plain_links(pinned: Current, path: Path, begin: str) -> Plain:
-    link, text = _link_for(pinned, path), path.text
+    target, text = target_of(path.field), path.text
+    if target in NAMES or not _opens(pinned, target) or _called(pinned, target):
+        return lambda rows: [None] * len(rows)
+    opened = f'{begin}><a href="{escaped(record_url(target, ""))}'
 
     def plain(rows: Sequence[Any]) -> list[str | None]:
         cells: list[str | None] = []
         for row in rows:
-            value = row.values.get(text)
-            one = None if value is None else link(row, value)
-            cells.append(f"{begin}>{one.drawn}</td>" if one is not None and one.kind == "link" else None)
+            value, words = row.values.get(text), row.titles.get(text)
+            if type(value) is not int or not words or words == "-":
+                cells.append(None)
+                continue
+            shown = words if SPECIAL(words) is None else escape(words)
+            cells.append(f'{opened}{value}" class="{"gone" if text in row.struck else ""}">{shown}</a></td>')
         return cells
 
     return plain
@@ -375,11 +381,7 @@ def _part(catalog: Catalog, path: Path, code: str) -> tuple[str, str]:
 
 def _link_for(pinned: Current, path: Path) -> Callable[[Any, Any], Cell]:
     target, text = target_of(path.field), path.text
-    opens = target in pinned.catalog.entities and bool(pinned.plan.may(target, "read"))
-    before = record_url(target, "")
-    codes = CODES.get((target, pinned.catalog.entities[target].title)) if target in pinned.catalog.entities else None
-    called = dict(codes(pinned)) if codes is not None else {}        # a title that is a code is said in words here, too
-    name = NAMES.get(target)
+    opens, called, before, name = _opens(pinned, target), _called(pinned, target), record_url(target, ""), NAMES.get(target)
 
     def link(row: Any, value: Any) -> Cell:
         words, struck = row.titles.get(text) or "-", "gone" if text in row.struck else ""
@@ -387,3 +389,14 @@ def _link_for(pinned: Current, path: Path) -> Callable[[Any, Any], Cell]:
         return Cell("link", words, struck, f"{before}{value}") if opens and words != "-" else Cell("text", words, struck)
 
     return link
+
+
+def _opens(pinned: Current, target: str) -> bool:
+    """Whether a link to a record of ``target`` leads there."""
+    return target in pinned.catalog.entities and bool(pinned.plan.may(target, "read"))
+
+
+def _called(pinned: Current, target: str) -> dict[str, str]:
+    """For a ``target`` whose title is a code: the words that it is said in wherever a link shows it."""
+    codes = CODES.get((target, pinned.catalog.entities[target].title)) if target in pinned.catalog.entities else None
+    return dict(codes(pinned)) if codes is not None else {}
