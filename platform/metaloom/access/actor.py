@@ -129,12 +129,18 @@ def _held(revision: Any) -> sa.ScalarSelect[Any]:
     user, held = revision.tables.engine.user, revision.tables.engine.role_assignment
     today = sa.func.current_date(type_=held.c.valid_from.type)
     live = (sa.not_(held.c.waits_for_second), sa.func.coalesce(held.c.valid_from, today) <= today, sa.func.coalesce(held.c.valid_to, today) >= today)
-    one = _text(held.c.id) + INSIDE + held.c.role + INSIDE + _text(held.c.company_id) + INSIDE + _text(held.c.org_unit_id)
+    inside = _as_it_stands(INSIDE)
+    one = _text(held.c.id) + inside + held.c.role + inside + _text(held.c.company_id) + inside + _text(held.c.org_unit_id)
     return sa.select(sa.func.aggregate_strings(one, BETWEEN)).where(held.c.user_id == user.c.id, *live).correlate(user).scalar_subquery()
 
 
 def _text(number: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
-    return sa.func.coalesce(sa.cast(number, sa.Text), "")
+    return sa.func.coalesce(sa.cast(number, sa.Text), _as_it_stands(""))
+
+
+def _as_it_stands(text: str) -> sa.BindParameter[str]:
+    """A constant of the statement, which is asked for every request: as a parameter it would be sent each time."""
+    return sa.literal(text, literal_execute=True)
 
 
 def _statement(revision: Any) -> sa.Select[Any]:
