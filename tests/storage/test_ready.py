@@ -206,6 +206,17 @@ def test_what_is_refused_at_the_end_of_a_transaction_has_its_own_kind_and_leaves
 
 @pytest.mark.postgres
 @ON_POSTGRESQL
+def test_values_find_their_places_in_whatever_order_they_are_given(asked):
+    low, high = (sa.bindparam(name, type_=TABLE.c.amount.type) for name in ("low", "high"))
+    ready = Ready(sa.select(TABLE.c.id).where(TABLE.c.amount >= low, TABLE.c.amount <= high, TABLE.c.code != "100%"), lasting="one")
+    given = {"low": Decimal(0), "high": Decimal(11)}
+    with asked.read() as conn:
+        for turn in range(PREPARED_AFTER + 8):
+            assert [row[0] for row in ready.rows(conn, given if turn % 2 else dict(reversed(given.items())))] == [1]
+
+
+@pytest.mark.postgres
+@ON_POSTGRESQL
 def test_what_people_typed_stands_beside_what_is_sent_and_not_in_it(asked):
     typed, sent = Ready(sa.select(TABLE.c.id).where(TABLE.c.code == "50% b"), own=True), []
     with asked.read() as conn:
