@@ -61,7 +61,8 @@ def _grant(context: Context, folder: Folder, role: str, name: str, node: Node) -
 
 
 def build_choices(folder: Folder, name: str, node: Node) -> Choices:
-    items = {code: Choice(code, words(n.get("label")), string(n.get("colour")), flag(n.get("hidden")), text(n.get("help"))) for code, n in entries(node.get("items"))}
+    items = {code: Choice(code, words(n.get("label")), string(n.get("colour")), flag(n.get("hidden")), text(n.get("help")))
+             for code, n in entries(node.get("items"))}
     return Choices(f"{folder.pack}.{name}", words(node.get("label")), MappingProxyType(items), node.key)
 
 

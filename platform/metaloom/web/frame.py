@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import re
 import threading
@@ -23,7 +24,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from metaloom.access import AccessPlan
 from metaloom.base.errors import MetaloomError
-from metaloom.base.keyed import Keyed
 from metaloom.base.text import Text
 from metaloom.command.ask_tool import offered
 from metaloom.command.run_command import ADMIN
@@ -378,14 +378,16 @@ class _KeptHmac(SigningAlgorithm):
     """HMAC with SHA-1 as the signer has it, for its one key."""
 
     @cached_property
-    def _keyed(self) -> dict[bytes, Keyed]:
+    def _keyed(self) -> dict[bytes, hmac.HMAC]:
         return {}
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
         keyed = self._keyed.get(key)
         if keyed is None:
-            keyed = self._keyed[key] = Keyed(key, "sha1")
-        return keyed.digest(value)
+            keyed = self._keyed[key] = hmac.new(key, digestmod="sha1")
+        made = keyed.copy()
+        made.update(value)
+        return made.digest()
 
 
 def csrf_field(token: str = "") -> Markup:
