@@ -115,7 +115,7 @@ def test_two_workers_and_one_that_slept_give_one_run_for_each_day_however_many_w
     """One day, then seven while a worker is stopped, then forty-five: one run each, in order, each fee once."""
     member, = house.members(1)
     first, _ = house.worker(), house.worker()
-    assert until(lambda: len(house.engine_rows("scheduled_job")) == 4)
+    assert until(lambda: len(house.engine_rows("scheduled_job")) == 5)
     house.at(EARLY + DAY)
     assert until(lambda: house.over(1))
     house.pause(first)
@@ -143,7 +143,7 @@ def test_a_worker_that_is_told_to_end_hands_its_run_back_and_redis_forgets_it(ho
     bell = redis.Redis.from_url(redis_url)
     first = house.worker(slow=0.5, redis_url=redis_url)
     queue = queue_name(house.tenant.settings)
-    assert until(lambda: len(house.engine_rows("scheduled_job")) == 4 and bell.smembers(f"rq:workers:{queue}"))
+    assert until(lambda: len(house.engine_rows("scheduled_job")) == 5 and bell.smembers(f"rq:workers:{queue}"))
     house.at(EARLY + DAY)
     assert until(lambda: sum(house.charged().values()) >= 2)
     first.terminate()
@@ -166,7 +166,7 @@ def test_a_worker_that_is_told_to_end_while_redis_is_away_ends_within_seconds_an
     with RedisServer(tmp_path) as server:
         first = house.worker(slow=0.5, redis_url=server.url)
         queue = queue_name(house.tenant.settings)
-        assert until(lambda: len(house.engine_rows("scheduled_job")) == 4 and redis.Redis.from_url(server.url).smembers(f"rq:workers:{queue}"))
+        assert until(lambda: len(house.engine_rows("scheduled_job")) == 5 and redis.Redis.from_url(server.url).smembers(f"rq:workers:{queue}"))
         server.send(how)
         time.sleep(9.0)                    # long enough for whoever waits longer from try to try
         house.at(EARLY + DAY)
