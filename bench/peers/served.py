@@ -4,7 +4,7 @@
     .venv/bin/python bench/peers/served.py [--rows 1000000] [--rounds 200] [--database URL] [--clients 8]
 
 Needs PostgreSQL; shares its database with list_detail.py (made once, kept). One client keeps its connection open and asks bare and ours in alternation
-and random order; then as many clients as asked for ask each of them for the first list at once. Milliseconds are what the client waits; CPU is that of
+and random order; then as many clients as asked for ask each of them for the first list at once, in turns of some seconds. Milliseconds are what the client waits; CPU is that of
 the two processes which serve, without the database. Ours checks login, rights, scope, masks and versions, and sends the whole screen; bare checks
 nothing, and sends a table.
 """
@@ -18,6 +18,7 @@ import random
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -30,7 +31,7 @@ import http_pages  # noqa: E402
 import list_detail as data  # noqa: E402
 import sqlalchemy as sa  # noqa: E402
 from gunicorn.app.base import BaseApplication  # noqa: E402
-from run import addresses, at_once, bare_application  # noqa: E402
+from run import addresses, bare_application  # noqa: E402
 
 from metaloom.base import heap  # noqa: E402
 
@@ -38,6 +39,7 @@ MARKER = "page by marker, half way"
 SCENARIOS = ("list, first page", "filter status, sort late days", "client by part of a name", MARKER, "detail", "REST list of 100")
 PORTS = {"bare": 8471, "ours": 8472}
 PROCESSES, THREADS, WARM = 2, 4, 20
+TURNS, TURN_SECONDS, WARM_SECONDS = 7, 4.0, 2.0
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -107,8 +109,7 @@ def main() -> None:
         print("| | bare: ms (p95), CPU ms, bytes | ours: ms (p95), CPU ms, bytes | × wall | × CPU |\n|---|---|---|---|---|")
         for scenario in SCENARIOS:
             _measure(scenario, serving, cookie, ids, given.rounds, deep if scenario == MARKER else None)
-        for name in PORTS:
-            _crowd(name, cookie, given)
+        _crowd(cookie, given)
     finally:
         for one in serving.values():
             one.terminate()
@@ -155,11 +156,36 @@ def _tasks(child: str) -> list[str]:
     return [str(task / "schedstat") for task in Path(f"/proc/{child}/task").iterdir()]
 
 
-def _crowd(name: str, cookie: str, given: argparse.Namespace) -> None:
-    """As many clients as asked for, each on a connection of its own."""
-    address = _asked(name, "list, first page", 1)
-    clients = [Client(name, cookie) for _ in range(given.clients)]
-    at_once(name, [lambda one=one: one.ask(address)[0] for one in clients], given.rounds)  # type: ignore[misc]
+def _crowd(cookie: str, given: argparse.Namespace) -> None:
+    """As many clients as asked for, each on a connection of its own, ask for the first list as fast as it comes: each in turns with the other. Which process
+    gets which connection is chance, so every turn makes its own."""
+    turns = [{name: _turn(name, cookie, given.clients) for name in PORTS} for _ in range(TURNS)]
+    for name in PORTS:
+        rates, times = [turn[name][0] for turn in turns], [took for turn in turns for took in turn[name][1]]
+        print(f"{given.clients} at once, first list, {name}: {statistics.median(rates):,.0f} a second ({min(rates):,.0f} to {max(rates):,.0f}), "
+              f"median {statistics.median(times):.1f} ms, p95 {data.p95(times):.1f} ms", flush=True)
+    ratios = sorted(turn["ours"][0] / turn["bare"][0] for turn in turns)
+    print(f"ours over bare: {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}); {TURNS} turns of {TURN_SECONDS:.0f} s, load {os.getloadavg()[0]:.1f}")
+
+
+def _turn(name: str, cookie: str, many: int) -> tuple[float, list[float]]:
+    """(requests a second, milliseconds of each); what is answered while the connections warm up does not count."""
+    address, times = _asked(name, "list, first page", 1), list[float]()
+    begin = time.perf_counter() + WARM_SECONDS
+
+    def work() -> None:
+        client = Client(name, cookie)
+        while (now := time.perf_counter()) < begin + TURN_SECONDS:
+            took = client.ask(address)[0]
+            if now >= begin:
+                times.append(took)
+
+    threads = [threading.Thread(target=work) for _ in range(many)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(times) / TURN_SECONDS, times
 
 
 def _asked(name: str, scenario: str, id: int) -> str:

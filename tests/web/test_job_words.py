@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from metaloom.base.text import Text
+from metaloom.compile.schema import documents
+from metaloom.model import JobStep
 from metaloom.web import job_page
 
 
@@ -45,3 +47,13 @@ def test_a_job_says_its_companies_days_and_what_begins_it(pinned):
     assert job_page._days_words(pinned, {"1": "2026-06-09", "3": "2026-06-08"}, None) == "platform.company 1 2026-06-09、#3 2026-06-08"
     assert job_page._schedule_words(pinned, "business_date", None) == "营业日期推进后" and job_page._schedule_words(pinned, "0 3 * * *", None) == "0 3 * * *"
     assert job_page._job_name(pinned, "日终") == "日终" and job_page._job_name(pinned, "旧任务") == "旧任务"
+
+
+def test_a_step_that_moves_the_date_says_how_far(pinned):
+    assert job_page.step_words(pinned, JobStep("move_business_date", most=7)) == "最多 7 天"
+
+
+def test_each_kind_of_step_has_a_name(pinned):
+    steps = documents()["jobs.json"]["additionalProperties"]["properties"]["steps"]["items"]["oneOf"]
+    for verb in {name for step in steps for name in step["required"]} - {"where"}:
+        assert job_page._t(f"job.verb.{verb}") != f"job.verb.{verb}"

@@ -127,8 +127,8 @@ def _who_words(catalog: Catalog, entity: str, who: Who) -> str:
     return _t("job.who.head") if who.kind == "head_of" else _t("job.who.reckoned") if who.kind == "expression" else who.value
 
 
-def _t(key: str) -> str:
-    return i18n.translator(site().templates, locale())(key)
+def _t(key: str, **values: object) -> str:
+    return i18n.translator(site().templates, locale())(key, **values)
 
 
 def _job_panel(pinned: Current, row: Any) -> str:
