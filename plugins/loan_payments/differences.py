@@ -96,15 +96,15 @@ def confirm(work: Work, difference: Values | None, input: Values) -> None:
 
 def _waiting_with(work: Work, difference: Values) -> list[Values]:
     """What else waits to be decided about the order's money, locked before the order, as a refund of it does."""
-    if difference["kind"] == "unallocated" and difference["treatment"] == "suspense":      # what is carried of it, as clearing that does
+    if not difference["order"]:
+        return []
+    if (difference["treatment"], difference["kind"]) in (("carry", "duplicate"), ("suspense", "unallocated")):      # what is carried of it, as clearing does
         work.find(DIFFERENCE, {"reference": difference["reference"], "company": difference["company"], "status": "handled"}, lock=True)
-    if not difference["order"] or difference["kind"] == "unallocated":
+    if difference["kind"] == "unallocated":
         return []
     where = {"order": difference["order"], "kind": "unallocated"}
     if difference["treatment"] == "together":                # the other parts; their run is locked
         where = {"order": difference["order"], "kind": "duplicate", "recon": difference["recon"]}
-    elif difference["treatment"] == "carry" and difference["kind"] == "duplicate":
-        work.find(DIFFERENCE, {"reference": difference["reference"], "company": difference["company"], "status": "handled"}, lock=True)
     return work.find(DIFFERENCE, {**where, "status": ["open", "proposed"]}, lock=True)
 
 
