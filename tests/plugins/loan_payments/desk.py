@@ -102,3 +102,10 @@ def statement(shop: Lender, run: int, lines: list[dict[str, Any]], outcome: str 
     whole = [{"gateway_no": f"G-{n}", "kind": "payout", "fee": "0.00", "outcome": "succeeded", "day": shop.stage.today.isoformat(), **line}
              for n, line in enumerate(lines)]
     command.run_command(ctx, "loan_payments.statement_result", run, {"outcome": outcome, "code": "", "text": "", "lines": json.loads(json.dumps(whole))})
+
+
+def claim(shop: Lender, line: Any, loan: int) -> None:
+    """A line of the bank or of a channel goes to the loan that it is for, by two people."""
+    if line["status"] in ("unclaimed", "proposed"):
+        shop.do("officer", "bank_receipt", line["id"], "claim", {"loan": loan})
+    shop.do("fincheck", "bank_receipt", line["id"], "post", {"kind": "due"})

@@ -72,9 +72,10 @@ def cannot(shop: Lender, difference: Any, *treatments: str) -> None:
             shop.do("finance", "payment_difference", difference["id"], "propose", {"treatment": treatment, "note": "已核实"})
 
 
-def handle(shop: Lender, difference: Any, treatment: str) -> None:
+def handle(shop: Lender, difference: Any, treatment: str, fee: str = "") -> None:
     """One person proposes, another one confirms."""
-    shop.do("finance", "payment_difference", difference["id"], "propose", {"treatment": treatment, "note": "已与渠道核实"})
+    given = {"treatment": treatment, "note": "已与渠道核实", **({"fee": D(fee)} if fee else {})}
+    shop.do("finance", "payment_difference", difference["id"], "propose", given)
     shop.do("fincheck", "payment_difference", difference["id"], "confirm")
 
 

@@ -65,9 +65,7 @@ def test_a_debit_whose_repayment_was_reversed_is_told_though_the_channel_took_it
     shop.do("fincheck", "recon_run", run, "close")
     assert moved(shop, before) == {BANK: order["amount"] - 24000, TO_CLAIM: -order["amount"]}
     (line,) = shop.rows("bank_receipt", bank_serial_no=order["pay_no"])
-    if line["status"] in ("unclaimed", "proposed"):
-        shop.do("officer", "bank_receipt", line["id"], "claim", {"loan": loan})
-    shop.do("fincheck", "bank_receipt", line["id"], "post", {"kind": "due"})
+    desk.claim(shop, line, loan)
     assert moved(shop, before) == {BANK: order["amount"] - 24000}
     shop.settle(other, shop.stage.as_user("finance").ask("lending.loan", other, "settle_quote", {"value_date": shop.stage.today})["total"])
     books_agree(shop)

@@ -93,9 +93,7 @@ def test_a_late_other_amount_is_shown_claimed_and_counted_once(shop: Lender) -> 
     assert desk.tell(shop, *callback(shop, order, "SUCCESS", 4)) == 200
     assert [row["verdict"] for row in shop.rows("payment_notice", order_id=order["id"])] == ["amount_differs", "amount_differs", "no_change", "amount_differs"]
     assert len(shop.rows("bank_receipt", bank_serial_no=order["pay_no"])) == 1 and receipts(shop, loan) == []
-    if line["status"] in ("unclaimed", "proposed"):
-        shop.do("officer", "bank_receipt", line["id"], "claim", {"loan": loan})
-    shop.do("fincheck", "bank_receipt", line["id"], "post", {"kind": "due"})
+    desk.claim(shop, line, loan)
     assert receipts(shop, loan) == [took]
     books_agree(shop)
 

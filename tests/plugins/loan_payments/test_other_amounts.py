@@ -66,9 +66,7 @@ def test_a_debit_of_another_amount_is_claimed_as_the_channel_took_it_and_counted
     if state != "succeeded":
         with pytest.raises(NotPossible, match="not booked yet"):
             shop.do("finance", "debit_item", order["debit_item_id"], "debit_again")
-    if line["status"] in ("unclaimed", "proposed"):
-        shop.do("officer", "bank_receipt", line["id"], "claim", {"loan": loan})
-    shop.do("fincheck", "bank_receipt", line["id"], "post", {"kind": "due"})
+    desk.claim(shop, line, loan)
     assert [row["amount"] for row in shop.rows("repayment", loan_id=loan) if row["status"] == "posted"] == [took]
     assert BY_CHANNEL not in moved(shop, before) and TO_CLAIM not in moved(shop, before)
     books_agree(shop)

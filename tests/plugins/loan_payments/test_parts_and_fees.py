@@ -34,12 +34,6 @@ from tests.plugins.loan_servicing.test_invariants import changed
 FEES = "6603"
 
 
-def settle(shop: Lender, difference: Any, treatment: str, fee: str = "") -> None:
-    given = {"treatment": treatment, "note": "已与渠道核实", **({"fee": D(fee)} if fee else {})}
-    shop.do("finance", "payment_difference", difference["id"], "propose", given)
-    shop.do("fincheck", "payment_difference", difference["id"], "confirm")
-
-
 def refused(shop: Lender, difference: Any, treatment: str, fee: str = "", match: str = "") -> None:
     with pytest.raises(NotPossible, match=match):
         shop.do("finance", "payment_difference", difference["id"], "propose", {"treatment": treatment, "note": "核实", **({"fee": D(fee)} if fee else {})})
@@ -59,7 +53,7 @@ def test_a_debit_that_came_net_of_the_fee_stays_on_its_loan_as_a_whole(shop: Len
     refused(shop, shown, "fee", "6.01", match="6.00 is left")
     with pytest.raises(NotAllowed):
         shop.do("fincheck", "payment_difference", shown["id"], "propose", {"treatment": "fee", "note": "核实"})
-    settle(shop, shown, "fee")
+    handle(shop, shown, "fee")
     assert on_loan(shop, loan) == [whole] and shop.account(FEES) - fees == 6
     order = shop.row("payment_order", order["id"])
     assert (order["status"], order["taken"], order["netted"], order["recon"]) == ("succeeded", None, 6, "matched")
@@ -67,12 +61,12 @@ def test_a_debit_that_came_net_of_the_fee_stays_on_its_loan_as_a_whole(shop: Len
     assert not [row for row in shop.rows("payment_difference", order_id=order["id"]) if row["status"] == "open"], "the same is not told twice"
     fetch(shop, run, (order, str(whole - 10)))                # the channel corrects itself: what is not booked yet is told
     (again,) = open_ones(shop, run)
-    settle(shop, again, "fee")
+    handle(shop, again, "fee")
     assert shop.account(FEES) - fees == 10
     fetch(shop, run, (order, str(whole - 6)))
     (back,) = open_ones(shop, run)
     cannot(shop, back, "suspense", "none")
-    settle(shop, back, "fee")
+    handle(shop, back, "fee")
     assert shop.account(FEES) - fees == 6 and not shop.account(PENDING_MONEY) - before[PENDING_MONEY]
     fetch(shop, run, (order, str(whole - 6)))
     assert not open_ones(shop, run)
@@ -88,7 +82,7 @@ def test_a_payout_that_cost_its_fee_on_top_is_made_as_agreed(shop: Lender) -> No
     order = paying(shop)
     run = told(shop, (order, "20006.00"))
     (shown,) = open_ones(shop, run)
-    settle(shop, shown, "fee", "5.00")
+    handle(shop, shown, "fee", "5.00")
     assert shop.account(FEES) - fees == 5
     shop.do("fincheck", "recon_run", run, "close")
     assert moved(shop, before) == {BANK: D(-20006), PENDING_MONEY: D(1)}, "what is no fee is carried"
@@ -101,7 +95,7 @@ def test_no_fee_where_more_came_or_the_money_is_on_no_loan(shop: Lender) -> None
     run = told(shop, (order, str(order["amount"] + 6)))
     refused(shop, open_ones(shop, run)[0], "fee", match="no more than")
     with pytest.raises(Invalid):
-        settle(shop, open_ones(shop, run)[0], "suspense", "1.00")
+        handle(shop, open_ones(shop, run)[0], "suspense", "1.00")
     refused(shop, open_ones(shop, run)[0], "together", match="one line")
     fetch(shop, run, (order, str(order["amount"])))
     shop.do("fincheck", "recon_run", run, "close")
@@ -125,7 +119,7 @@ def test_parts_are_taken_together_and_the_order_is_made_once(shop: Lender, kind:
     run = told(shop, (order, "300.00"), (order, "200.00"), (order, str(whole - 500)))
     assert sorted(row["kind"] for row in open_ones(shop, run)) == ["amount", "duplicate", "duplicate"]
     amount = next(row for row in open_ones(shop, run) if row["kind"] == "amount")
-    settle(shop, amount, "together", fee)
+    handle(shop, amount, "together", fee)
     assert not open_ones(shop, run) and shop.row("payment_difference", amount["id"])["their_amount"] == whole
     order = shop.row("payment_order", order["id"])
     assert (order["status"], order["taken"], order["in_parts"]) == ("succeeded", None, True)
@@ -160,7 +154,7 @@ def test_a_part_that_comes_the_next_day_is_taken_off_what_was_carried_and_never_
     before = begin(shop)
     loan, order = debited(shop, "succeeded")
     run = told(shop, (order, "300.00"), (order, "200.00"))
-    settle(shop, next(row for row in open_ones(shop, run) if row["kind"] == "amount"), "together")
+    handle(shop, next(row for row in open_ones(shop, run) if row["kind"] == "amount"), "together")
     rest = order["amount"] - 500
     assert moved(shop, before)[PENDING_MONEY] == rest
     shop.do("fincheck", "recon_run", run, "close")
@@ -171,7 +165,7 @@ def test_a_part_that_comes_the_next_day_is_taken_off_what_was_carried_and_never_
     cannot(shop, shown, "carry")
     fetch(shop, later, (order, str(rest)))
     (shown,) = open_ones(shop, later)
-    settle(shop, shown, "carry")
+    handle(shop, shown, "carry")
     shop.do("fincheck", "recon_run", later, "close")
     assert moved(shop, before) == {BANK: order["amount"] - 12000} and on_loan(shop, loan) == [order["amount"]]
     shop.day(shop.stage.today + timedelta(days=1))
@@ -186,7 +180,7 @@ def test_a_debit_net_of_its_fee_whose_repayment_is_reversed_is_claimed_as_a_whol
     before = begin(shop)
     _, order = debited(shop, "succeeded")
     run = told(shop, (order, str(order["amount"] - 6)))
-    settle(shop, open_ones(shop, run)[0], "fee")
+    handle(shop, open_ones(shop, run)[0], "fee")
     shop.do("fincheck", "recon_run", run, "close")
     shop.do("fincheck", "repayment", shop.row("payment_order", order["id"])["repayment_id"], "reverse", reason="入错账")
     (shown,) = shop.rows("payment_difference", order_id=order["id"], status="open")
@@ -227,7 +221,7 @@ def test_a_debit_in_parts_whose_repayment_is_reversed_is_claimed_as_it_came(shop
     loan, order = debited(shop, "succeeded")
     run = told(shop, (order, "300.00"), (order, "200.00"))
     amount = next(row for row in open_ones(shop, run) if row["kind"] == "amount")
-    settle(shop, amount, "together")
+    handle(shop, amount, "together")
     shop.do("fincheck", "recon_run", run, "close")
     missing, came = order["amount"] - 500, D(500)
     if rest == "lost":
@@ -236,7 +230,7 @@ def test_a_debit_in_parts_whose_repayment_is_reversed_is_claimed_as_it_came(shop
     if rest == "came":
         shop.day(shop.stage.today + timedelta(days=1))
         later = told(shop, (order, str(missing)))
-        settle(shop, open_ones(shop, later)[0], "carry")
+        handle(shop, open_ones(shop, later)[0], "carry")
         shop.do("fincheck", "recon_run", later, "close")
         came = order["amount"]
     in_bank = moved(shop, before)[BANK]
@@ -247,9 +241,7 @@ def test_a_debit_in_parts_whose_repayment_is_reversed_is_claimed_as_it_came(shop
     assert moved(shop, before) == {BANK: in_bank, TO_CLAIM: -came}
     ended, (line,) = shop.row("payment_order", order["id"]), shop.rows("bank_receipt", bank_serial_no=order["pay_no"])
     assert (ended["status"], ended["taken"], line["amount"]) == ("parked", 500, came)
-    if line["status"] in ("unclaimed", "proposed"):
-        shop.do("officer", "bank_receipt", line["id"], "claim", {"loan": loan})
-    shop.do("fincheck", "bank_receipt", line["id"], "post", {"kind": "due"})
+    desk.claim(shop, line, loan)
     assert on_loan(shop, loan) == [came] and moved(shop, before) == {BANK: in_bank}
     shop.day(shop.stage.today + timedelta(days=1))
     again = told(shop, (order, str(missing)))
@@ -264,12 +256,11 @@ def test_a_debit_that_never_came_is_off_the_books_once_its_repayment_is_reversed
     before = begin(shop)
     loan, order = debited(shop, "succeeded")
     run = shop.create("finance", "recon_run", {"pay_channel": shop.way, "day": shop.stage.today})    # type: ignore[attr-defined]
-    fetch(shop, run)
     shop.do("finance", "recon_run", run, "fetch")
     others = [row for row in shop.rows("payment_order", pay_channel_id=shop.way, success_on=shop.stage.today) if row["id"] != order["id"]]    # type: ignore[attr-defined]
     desk.statement(shop, run, [{"reference": row["pay_no"], "kind": row["biz_type"], "amount": str(row["amount"])} for row in others])
     (gone,) = open_ones(shop, run)
-    settle(shop, gone, "carry")
+    handle(shop, gone, "carry")
     shop.do("fincheck", "recon_run", run, "close")
     assert moved(shop, before) == {BANK: D(-12000), PENDING_MONEY: order["amount"]}
     shown = reverse(shop, order)
