@@ -105,7 +105,7 @@ def build_form(context: Context, folder: Folder, entity: Entity) -> Form:
     """The form as written, or one section with every field that can be entered."""
     node = folder.kinds.get("form")
     if node is None:
-        fields = tuple(f.name for f in entity.fields.values() if _entered(entity, f.name))
+        fields = tuple(f.name for f in entity.fields.values() if entered(entity, f.name))
         sections = {"basic": Section("basic", BASIC, fields)} if fields else {}
         return Form(entity.address, MappingProxyType(sections), entity.position)
     sections = {name: _section(context, entity, name, n) for name, n in entries(node.get("sections"))}
@@ -118,7 +118,8 @@ def _section(context: Context, entity: Entity, name: str, node: Node) -> Section
     return Section(name, words(node.get("label")), strings(node.get("fields")), int(columns.value) if columns else 2, visible, text(node.get("help")))
 
 
-def _entered(entity: Entity, name: str) -> bool:
+def entered(entity: Entity, name: str) -> bool:
+    """Whether people enter the field in a form of the entity."""
     field = entity.fields[name]
     return not field.read_only and not field.computed and field.type is not FieldType.STATE and name != entity.parent_field
 

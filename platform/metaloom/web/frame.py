@@ -377,9 +377,8 @@ class _KeptKey(TimestampSigner):
 class _KeptHmac(SigningAlgorithm):
     """HMAC with SHA-1 as the signer has it, for its one key."""
 
-    @cached_property
-    def _keyed(self) -> dict[bytes, hmac.HMAC]:
-        return {}
+    def __init__(self) -> None:
+        self._keyed: dict[bytes, hmac.HMAC] = {}
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
         keyed = self._keyed.get(key)

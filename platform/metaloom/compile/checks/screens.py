@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from metaloom.compile.build_screen import entered
 from metaloom.compile.checks.look import NUMBERS, check_path, follow, say, spot
 from metaloom.compile.context import Context
 from metaloom.compile.schema import _did_you_mean
@@ -11,7 +12,6 @@ from metaloom.model.entity import LIST_TYPES
 
 PAGES = ("workbench", "tasks", "chains", "changed_chains", "balances", "access", "rights")  # pages of the engine that a menu may name
 _DATES, _INSTANTS = frozenset({FieldType.DATE, FieldType.DATETIME}), frozenset({"created_at", "updated_at"})
-_GIVEN = frozenset({FieldType.STATE, FieldType.AUTO_NUMBER})
 _SHAPELESS = frozenset({FieldType.CHILD, FieldType.JSON})
 
 
@@ -155,7 +155,7 @@ def _warn_missing(context: Context, entity: Entity, placed: dict[str, str]) -> N
             continue
         if field.required and not free:
             say(context, "ML-SCREEN-004", spot(context, entity.address, "form", "sections"), entity.address, field=field.name)
-        elif not (field.required or field.computed or field.read_only or field.name == entity.parent_field or field.type in _GIVEN):
+        elif not field.required and field.type is not FieldType.AUTO_NUMBER and entered(entity, field.name):
             say(context, "ML-SCREEN-007", field.position, entity.address, field=field.name)
 
 
